@@ -1,0 +1,145 @@
+//! What can go wrong, sorted by what a caller can do about it.
+
+use std::error::Error as StdError;
+
+use crate::id::SessionKey;
+
+/// The source of an error, kept for the log.
+pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
+
+/// Everything that can go wrong with a session.
+///
+/// No message, `Debug` output or source holds an id, a secret or a session's data.
+/// [`status`](Error::status) is the HTTP answer that the adapters give.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The store could not be reached, did not answer in time, or cannot serve at the moment
+    /// (loading, failing over, read-only). Trying again later is right.
+    #[error("the session store is unavailable{}: {reason}", if *.outcome_unknown { "; whether the write took effect is unknown" } else { "" })]
+    Unavailable {
+        /// Whether the operation may have taken effect nevertheless.
+        outcome_unknown: bool,
+        /// What happened.
+        reason: String,
+        /// The client library's error, where there is one.
+        #[source]
+        source: Option<BoxError>,
+    },
+
+    /// The store answered, and said no: out of memory, wrong password, missing permission.
+    /// Somebody has to change something; the server's words say what.
+    #[error("the session store refused the operation: {message}")]
+    Refused {
+        /// The server's own words.
+        message: String,
+    },
+
+    /// What is stored under the key is not a session. It is left as it is.
+    ///
+    /// The engine treats such a session as absent, logs it and counts it.
+    #[error("the record of session {key} cannot be read ({reason}); it was left untouched")]
+    Corrupt {
+        /// Whose record it is.
+        key: SessionKey,
+        /// What is wrong with it, without its content.
+        reason: &'static str,
+    },
+
+    /// A newer version of this crate wrote the record. It is left as it is.
+    ///
+    /// Finish the deploy, or roll this crate forward: treating the session as absent would sign
+    /// its visitor out.
+    #[error(
+        "the record of session {key} has envelope format {format:#04x}, \
+         written by a newer version of session-store; upgrade this service"
+    )]
+    NewerFormat {
+        /// Whose record it is.
+        key: SessionKey,
+        /// The first byte of the record, which names its format.
+        format: u8,
+    },
+
+    /// A setting is missing, malformed or contradicts another. The message says what to do.
+    #[error("{0}")]
+    Config(String),
+
+    /// The change was not stored, because it cannot be reconciled with what happened meanwhile.
+    #[error("{0}")]
+    Conflict(Conflict),
+
+    /// The session's encoded data, or its owner's name, is over its limit. What was stored before
+    /// is untouched.
+    #[error("{what} takes {size} bytes, the limit is {limit}")]
+    TooLarge {
+        /// What is too large.
+        what: &'static str,
+        /// Its size in bytes.
+        size: usize,
+        /// The limit in bytes.
+        limit: usize,
+    },
+
+    /// The session's data cannot be encoded: a float that is not a number, a map whose keys are
+    /// not strings, or whatever the data's own `Serialize` refuses. Nothing was stored.
+    #[error("the session's data cannot be encoded: {reason}")]
+    Encode {
+        /// The encoder's words.
+        reason: String,
+    },
+}
+
+/// Why a change was not stored. Nothing was overwritten; loading the session again and repeating
+/// the change is right in most cases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Conflict {
+    /// Another request changed the same field in a way that cannot be merged.
+    #[error("another request changed the same part of the session; reload it and try again")]
+    Fields,
+    /// Another request signed the session in as somebody else.
+    #[error("the session's owner changed meanwhile; reload it and try again")]
+    Owner,
+    /// The session was logged out, revoked or expired while the request ran.
+    #[error("the session ended while this request was running")]
+    Ended,
+    /// The session was given a new id while the request ran; the client has its new cookie.
+    #[error("the session got a new id while this request was running; send the request again")]
+    Moved,
+    /// `update` lost too many races in a row.
+    #[error("the session is being changed by too many requests at once; try again")]
+    Contention,
+    /// The response is on its way; a new session or a new id could not reach the client any more.
+    #[error("the response was already sent: too late to change the session this way")]
+    Committed,
+}
+
+impl Error {
+    /// The HTTP status that answers a request which failed this way: 503 where the store is
+    /// unavailable (or needs a newer service), 409 for a conflict, 500 for the rest.
+    ///
+    /// ```
+    /// use session_store::{Conflict, Error};
+    ///
+    /// assert_eq!(Error::Conflict(Conflict::Fields).status(), 409);
+    /// ```
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::Unavailable { .. } | Self::NewerFormat { .. } => 503,
+            Self::Conflict(_) => 409,
+            _ => 500,
+        }
+    }
+
+    /// Whether the write that failed may have taken effect nevertheless.
+    pub fn outcome_unknown(&self) -> bool {
+        matches!(self, Self::Unavailable { outcome_unknown: true, .. })
+    }
+}
+
+impl From<Conflict> for Error {
+    fn from(conflict: Conflict) -> Self {
+        Self::Conflict(conflict)
+    }
+}

@@ -1,0 +1,235 @@
+//! What a client holds (`SessionId`) and what a store sees of it (`SessionKey`).
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sha2::{Digest as _, Sha256};
+
+use crate::random;
+
+/// Length of an id's text.
+pub(crate) const ID_LENGTH: usize = 32;
+/// The id's first 3 bytes are 4 characters of base64url; rotation keeps them.
+const LINEAGE_LENGTH: usize = 4;
+/// `{lineage}:hash`, braces included.
+const NAME_LENGTH: usize = LINEAGE_LENGTH + 3 + DIGEST_LENGTH;
+const DIGEST_LENGTH: usize = 32;
+const KEY_DOMAIN: &[u8] = b"session-store key v1:";
+
+/// The secret that a session's cookie carries: 24 random bytes as 32 characters of base64url.
+///
+/// 192 bits come from the operating system's generator. The first 24 of them, the *lineage*, stay
+/// the same when a session is given a new id, so that old and new live in one Redis Cluster slot;
+/// the other 168 are drawn afresh (OWASP ASVS 7.2.3 asks for 128). An id has no other meaning.
+///
+/// There is no `Display`, and `Debug` shows nothing, so that an id cannot slip into a log.
+///
+/// ```
+/// use session_store::SessionId;
+///
+/// let id = SessionId::generate();
+/// assert_eq!(id.as_str().len(), 32);
+/// assert_eq!(format!("{id:?}"), "SessionId(..)");
+/// assert!(SessionId::parse("not an id").is_none());
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct SessionId([u8; ID_LENGTH]);
+
+impl SessionId {
+    /// Draws a new id.
+    ///
+    /// # Panics
+    ///
+    /// If the operating system has no randomness to give.
+    pub fn generate() -> Self {
+        Self::from_bytes(random::bytes())
+    }
+
+    /// Reads an id's text: exactly 32 characters of the base64url alphabet, anything else is
+    /// `None`. So nothing malformed ever reaches a store.
+    pub fn parse(text: &str) -> Option<Self> {
+        let bytes: [u8; ID_LENGTH] = text.as_bytes().try_into().ok()?;
+        let well_formed = |b: &u8| b.is_ascii_alphanumeric() || *b == b'-' || *b == b'_';
+        bytes.iter().all(well_formed).then_some(Self(bytes))
+    }
+
+    /// The id's text. It is a bearer credential: whoever reads it *is* the visitor.
+    ///
+    /// # Panics
+    ///
+    /// Never: an id is ASCII by construction.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("ids are ASCII")
+    }
+
+    /// A new id of the same lineage, with 168 fresh bits.
+    #[must_use]
+    pub fn rotated(&self) -> Self {
+        let mut next = Self::generate();
+        next.0[..LINEAGE_LENGTH].copy_from_slice(&self.0[..LINEAGE_LENGTH]);
+        next
+    }
+
+    /// What stores know this session by.
+    pub fn key(&self) -> SessionKey {
+        // Domain and id fill one block of SHA-256 exactly once: 21 + 32 <= 55 bytes.
+        let hash = Sha256::new().chain_update(KEY_DOMAIN).chain_update(self.0).finalize();
+        let mut name = [0; NAME_LENGTH];
+        name[0] = b'{';
+        name[1..=LINEAGE_LENGTH].copy_from_slice(&self.0[..LINEAGE_LENGTH]);
+        name[LINEAGE_LENGTH + 1] = b'}';
+        name[LINEAGE_LENGTH + 2] = b':';
+        URL_SAFE_NO_PAD
+            .encode_slice(&hash[..24], &mut name[NAME_LENGTH - DIGEST_LENGTH..])
+            .expect("24 bytes are 32 characters");
+        SessionKey { name }
+    }
+
+    fn from_bytes(bytes: [u8; 24]) -> Self {
+        let mut text = [0; ID_LENGTH];
+        URL_SAFE_NO_PAD.encode_slice(bytes, &mut text).expect("24 bytes are 32 characters");
+        Self(text)
+    }
+}
+
+impl fmt::Debug for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SessionId(..)")
+    }
+}
+
+/// What a store knows a session by: its lineage and 192 bits of a SHA-256 of the id.
+///
+/// A dump of a store, `MONITOR` or `KEYS` shows keys, and no cookie can be made from a key. So
+/// `Debug` and `Display`, which print the digest, are safe to log and to show to people.
+///
+/// ```
+/// use session_store::SessionId;
+///
+/// let id = SessionId::generate();
+/// assert_eq!(id.key(), id.key());
+/// assert!(!id.key().storage_name().contains(id.as_str()));
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct SessionKey {
+    name: [u8; NAME_LENGTH],
+}
+
+impl SessionKey {
+    /// The name to store the session under, to be put behind a prefix: `{lineage}:digest`.
+    ///
+    /// The braces are a Redis Cluster hash tag: a session's keys stay in one slot when it rotates.
+    ///
+    /// # Panics
+    ///
+    /// Never: a name is ASCII by construction.
+    pub fn storage_name(&self) -> &str {
+        std::str::from_utf8(&self.name).expect("storage names are ASCII")
+    }
+
+    /// Reads a [`storage_name`](Self::storage_name) back; `None` if it is not one.
+    pub fn from_storage_name(name: &str) -> Option<Self> {
+        let name: [u8; NAME_LENGTH] = name.as_bytes().try_into().ok()?;
+        let key = Self { name };
+        let framed = name[0] == b'{' && name[5] == b'}' && name[6] == b':';
+        // The digest has the same alphabet and length as an id.
+        let digest_fits = SessionId::parse(std::str::from_utf8(&name[7..]).ok()?).is_some();
+        let lineage_fits = name[1..5].iter().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(b));
+        (framed && digest_fits && lineage_fits).then_some(key)
+    }
+
+    fn digest(&self) -> &str {
+        &self.storage_name()[NAME_LENGTH - DIGEST_LENGTH..]
+    }
+}
+
+impl Hash for SessionKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        // The digest is uniform already; a part of it is as good as the whole name.
+        state.write(&self.name[NAME_LENGTH - 16..]);
+    }
+}
+
+impl fmt::Display for SessionKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.digest())
+    }
+}
+
+impl fmt::Debug for SessionKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SessionKey({})", self.digest())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    /// SECURITY 1: 192 bits at creation, 168 fresh ones at rotation.
+    #[test]
+    fn ids_are_fresh_and_rotation_keeps_only_the_lineage() {
+        let ids: Vec<_> = (0..10_000).map(|_| SessionId::generate()).collect();
+        let distinct: HashSet<_> = ids.iter().map(SessionId::as_str).collect();
+        assert_eq!(distinct.len(), ids.len());
+
+        let id = &ids[0];
+        let rotations: Vec<_> = (0..1000).map(|_| id.rotated()).collect();
+        assert!(rotations.iter().all(|r| r.0[..4] == id.0[..4]));
+        let tails: HashSet<_> = rotations.iter().map(|r| &r.0[4..]).collect();
+        assert_eq!(tails.len(), rotations.len());
+        // Every character position of the tail varies: no bit of it is fixed by mistake.
+        for position in 4..ID_LENGTH {
+            let seen: HashSet<_> = rotations.iter().map(|r| r.0[position]).collect();
+            assert!(seen.len() > 32, "position {position} shows only {} values", seen.len());
+        }
+    }
+
+    /// SECURITY 4.
+    #[test]
+    fn parse_accepts_exactly_the_shape_of_an_id() {
+        let id = SessionId::generate();
+        assert_eq!(SessionId::parse(id.as_str()), Some(id.clone()));
+        let text = id.as_str();
+        for bad in [
+            String::new(),
+            text[..31].to_owned(),
+            format!("{text}A"),
+            text.replacen(&text[5..6], "=", 1),
+            format!("{}\0", &text[..31]),
+            format!("{}é", &text[..30]),
+            format!("{}/", &text[..31]),
+            format!("{}*", &text[..31]),
+        ] {
+            assert_eq!(SessionId::parse(&bad), None, "{bad:?}");
+        }
+    }
+
+    /// SECURITY 21 and 23.
+    #[test]
+    fn neither_debug_nor_the_key_gives_the_id_away() {
+        let id = SessionId::generate();
+        let key = id.key();
+        for shown in [format!("{id:?}"), format!("{key:?}"), key.to_string()] {
+            assert!(!shown.contains(&id.as_str()[4..]), "{shown}");
+        }
+        // A key's digest looks like an id; as an id it leads elsewhere.
+        let disguised = SessionId::parse(key.digest()).expect("same alphabet and length");
+        assert_ne!(disguised.key(), key);
+    }
+
+    #[test]
+    fn storage_names_are_frozen_and_read_back() {
+        // printf session-store\ key\ v1:AAAA... | openssl dgst -sha256 -binary | head -c 24 | basenc --base64url
+        let id = SessionId::parse("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA").unwrap();
+        assert_eq!(id.key().storage_name(), "{AAAA}:5okmGZOnqTYaaZ_vniTC_oSHLOGKdPBJ");
+        let key = SessionId::generate().key();
+        assert_eq!(SessionKey::from_storage_name(key.storage_name()), Some(key));
+        assert_eq!(SessionKey::from_storage_name("{AAAA}:short"), None);
+        let glob = key.storage_name().replace(':', "*");
+        assert_eq!(SessionKey::from_storage_name(&glob), None);
+    }
+}

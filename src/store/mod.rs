@@ -1,0 +1,180 @@
+//! Where sessions are kept: the [`SessionStore`] trait, what its operations answer, and the stores.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::clock::Timestamp;
+use crate::error::Error;
+use crate::id::SessionKey;
+use crate::record::{Record, Revision};
+use crate::ttl::Ttl;
+
+#[cfg(feature = "memory")]
+pub(crate) mod memory;
+#[cfg(feature = "redis")]
+pub(crate) mod redis;
+
+/// Keeps sessions, and decides races between requests.
+///
+/// Each method is one atomic step. Together they promise what the engine builds on:
+///
+/// - **A write never creates**, except [`create`](Self::create). A session that was deleted stays
+///   deleted, whatever was in flight.
+/// - **Every write is a compare-and-swap** on the record's [`Revision`], so no change of another
+///   request is overwritten unseen.
+/// - **A write that is sent twice answers as it did the first time**, as long as at most one other
+///   write came between: it finds its own revision in the record, or in the marker of a rotation.
+/// - **Nothing is kept without a time to live.**
+///
+/// Stores see keys, which are hashes, and never ids. Each removes what has expired by its own
+/// clock; the engine besides refuses a record that is past its time by the engine's clock.
+///
+/// The `conformance` module (feature `conformance`) tests each promise on any store, in one line;
+/// `examples/custom_store.rs` is a store of one's own.
+///
+/// # Errors
+///
+/// [`Error::Unavailable`] where the store can't be asked (with `outcome_unknown` if a write may
+/// have taken effect), [`Error::Refused`] where it says no, [`Error::Corrupt`] and
+/// [`Error::NewerFormat`] where what is stored under the key can't be read: it is then left as it
+/// is, except by [`delete`](Self::delete).
+#[async_trait]
+pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
+    /// Reads the session of `key`.
+    async fn load(&self, key: &SessionKey) -> Result<Loaded, Error>;
+
+    /// Stores a new session, unless there is one already.
+    async fn create(&self, key: &SessionKey, record: &Record, ttl: Ttl) -> Result<Created, Error>;
+
+    /// Replaces the session's record if its present revision is `expected`.
+    ///
+    /// `record` bears a fresh revision, and `expected` as its previous one: [`Record::next`].
+    async fn update(
+        &self,
+        key: &SessionKey,
+        expected: Revision,
+        record: &Record,
+        ttl: Ttl,
+    ) -> Result<Updated, Error>;
+
+    /// Moves the end of a session that still has the revision `expected` to `expires_at`, and its
+    /// time to live to `ttl`. `false`, and no effect, if it has another revision, is gone, or ends
+    /// later already.
+    async fn touch(
+        &self,
+        key: &SessionKey,
+        expected: Revision,
+        expires_at: Timestamp,
+        ttl: Ttl,
+    ) -> Result<bool, Error>;
+
+    /// Moves a session to a new key, with a new record, if its present revision is `expected`.
+    ///
+    /// One atomic step: `record` is written to `rotation.new`, and a [`Moved`](crate::Moved)
+    /// marker takes its place at `rotation.old`, for [`Moved::ttl`](crate::Moved::ttl).
+    async fn rotate(&self, rotation: Rotation<'_>) -> Result<Updated, Error>;
+
+    /// Deletes whatever is stored under `key`, readable or not; after a rotation, the session at
+    /// its new key too, and so on along the chain. Answers whether there was something: advisory,
+    /// for a second deletion finds nothing.
+    async fn delete(&self, key: &SessionKey) -> Result<bool, Error>;
+}
+
+/// What [`SessionStore::rotate`] moves.
+#[derive(Clone, Copy, Debug)]
+pub struct Rotation<'a> {
+    /// The session's present key.
+    pub old: &'a SessionKey,
+    /// The revision that it must have.
+    pub expected: Revision,
+    /// Its new key, of the same lineage and never used before.
+    pub new: &'a SessionKey,
+    /// Its new record, whose previous revision is `expected`.
+    pub record: &'a Record,
+    /// The new record's time to live.
+    pub ttl: Ttl,
+}
+
+/// What [`SessionStore::load`] found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Loaded {
+    /// The session.
+    Found(Record),
+    /// The session has a new id; where, only a deletion may know.
+    Moved,
+    /// Nothing, or a session that has expired.
+    Absent,
+}
+
+/// What became of a [`SessionStore::create`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Created {
+    /// The session is stored.
+    Created,
+    /// Something else is stored under the key; it was left as it is.
+    Taken,
+}
+
+/// What became of a [`SessionStore::update`] or a [`SessionStore::rotate`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Updated {
+    /// The write took effect.
+    Updated,
+    /// Another write came first. It takes no second read to merge with it: here is its record.
+    Stale(Record),
+    /// There is no such session (any more).
+    Missing,
+    /// The session has a new id.
+    Moved,
+}
+
+macro_rules! forward {
+    ($($pointer:ty),*) => {$(
+        #[async_trait]
+        #[deny(clippy::missing_trait_methods)]
+        impl<S: SessionStore + ?Sized> SessionStore for $pointer {
+            async fn load(&self, key: &SessionKey) -> Result<Loaded, Error> {
+                (**self).load(key).await
+            }
+
+            async fn create(&self, key: &SessionKey, record: &Record, ttl: Ttl) -> Result<Created, Error> {
+                (**self).create(key, record, ttl).await
+            }
+
+            async fn update(
+                &self,
+                key: &SessionKey,
+                expected: Revision,
+                record: &Record,
+                ttl: Ttl,
+            ) -> Result<Updated, Error> {
+                (**self).update(key, expected, record, ttl).await
+            }
+
+            async fn touch(
+                &self,
+                key: &SessionKey,
+                expected: Revision,
+                expires_at: Timestamp,
+                ttl: Ttl,
+            ) -> Result<bool, Error> {
+                (**self).touch(key, expected, expires_at, ttl).await
+            }
+
+            async fn rotate(&self, rotation: Rotation<'_>) -> Result<Updated, Error> {
+                (**self).rotate(rotation).await
+            }
+
+            async fn delete(&self, key: &SessionKey) -> Result<bool, Error> {
+                (**self).delete(key).await
+            }
+        }
+    )*};
+}
+
+forward!(Arc<S>, Box<S>);
