@@ -1,0 +1,27 @@
+//! axum 0.8: `Session<T>` as an extractor, and errors as responses.
+
+use axum_core::extract::FromRequestParts;
+use axum_core::response::{IntoResponse, Response};
+use http::request::Parts;
+
+use super::answer_to;
+use super::tower::Mounted;
+use crate::error::Error;
+use crate::session::{Session, SessionData};
+
+/// Finds the session at the first use in a request. Needs a [`SessionLayer`](crate::SessionLayer)
+/// of the same `T` around the route.
+impl<T: SessionData, S: Send + Sync> FromRequestParts<S> for Session<T> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
+        Mounted::<T>::of(&parts.extensions)?.session().await
+    }
+}
+
+/// 503, 409 or 500 with an opaque body; the cause goes to the log.
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        answer_to(&self).into_response()
+    }
+}

@@ -1,0 +1,199 @@
+//! The tower middleware that every adapter on `http` 1 shares.
+
+use std::any::type_name;
+use std::borrow::Cow;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, COOKIE, SET_COOKIE, VARY};
+use http::{Extensions, HeaderMap, HeaderValue, Request, Response};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::answer_to;
+use crate::error::Error;
+use crate::manager::SessionManager;
+use crate::session::{Effects, Exchange, SessionData};
+use crate::values::Values;
+
+/// Gives the routes below it the sessions of a [`SessionManager`].
+///
+/// A layer inside another of the same `T` and cookie name shares the outer one's session. For two
+/// sessions in one application give each its type and its cookie name.
+///
+/// ```
+/// use axum::{Router, routing::get};
+/// use session_store::{Error, KeyRing, MemoryStore, Session, SessionLayer, SessionManager};
+///
+/// async fn count(session: Session<u32>) -> Result<String, Error> {
+///     session.write(|visits| *visits += 1)?;
+///     Ok(session.read(|visits| format!("Visit {visits}")))
+/// }
+///
+/// let manager = SessionManager::builder(MemoryStore::new(), KeyRing::generate()).build()?;
+/// let app: Router = Router::new().route("/", get(count)).layer(SessionLayer::new(manager));
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Debug)]
+pub struct SessionLayer<T: SessionData = Values> {
+    manager: SessionManager<T>,
+}
+
+impl<T: SessionData> SessionLayer<T> {
+    /// A layer for the sessions of `manager`.
+    pub fn new(manager: SessionManager<T>) -> Self {
+        Self { manager }
+    }
+}
+
+// Derived, these would ask for `T: Clone`.
+impl<T: SessionData> Clone for SessionLayer<T> {
+    fn clone(&self) -> Self {
+        Self::new(self.manager.clone())
+    }
+}
+
+impl<S: Clone, T: SessionData> Clone for SessionService<S, T> {
+    fn clone(&self) -> Self {
+        Self { inner: self.inner.clone(), manager: self.manager.clone() }
+    }
+}
+
+impl<T: SessionData> Clone for Mounted<T> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::One(exchange) => Self::One(exchange.clone()),
+            Self::Ambiguous => Self::Ambiguous,
+        }
+    }
+}
+
+impl<S, T: SessionData> Layer<S> for SessionLayer<T> {
+    type Service = SessionService<S, T>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        SessionService { inner, manager: self.manager.clone() }
+    }
+}
+
+/// The service that [`SessionLayer`] makes.
+#[derive(Debug)]
+pub struct SessionService<S, T: SessionData = Values> {
+    inner: S,
+    manager: SessionManager<T>,
+}
+
+impl<S, T, B, R> Service<Request<B>> for SessionService<S, T>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
+    T: SessionData,
+    R: From<&'static str> + Send + 'static,
+{
+    type Response = Response<R>;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<R>, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let exchange = Mounted::mount(&self.manager, &mut request);
+        let response = self.inner.call(request);
+        Box::pin(async move {
+            let response = response.await?;
+            let Some(exchange) = exchange else {
+                return Ok(response);
+            };
+            let effects = exchange.finish(response.status().as_u16()).await;
+            Ok(apply(effects, response))
+        })
+    }
+}
+
+/// What the layers around a route put into the request's extensions.
+pub(crate) enum Mounted<T: SessionData> {
+    One(Exchange<T>),
+    /// Two layers of one `T` name different cookies: nobody can say which one a handler means.
+    Ambiguous,
+}
+
+impl<T: SessionData> Mounted<T> {
+    /// The exchange that the layers around a route mounted.
+    pub(crate) fn of(extensions: &Extensions) -> Result<&Exchange<T>, Error> {
+        match extensions.get() {
+            Some(Self::One(exchange)) => Ok(exchange),
+            Some(Self::Ambiguous) => Err(Error::Config(format!(
+                "two session layers for {} name different cookies: give each session a type of its own",
+                type_name::<T>(),
+            ))),
+            None => Err(Error::Config(format!(
+                "there is no session layer for {} around this route: add one with \
+                 `.layer(SessionLayer::new(manager))`, after the route",
+                type_name::<T>(),
+            ))),
+        }
+    }
+
+    /// Begins an exchange, unless an outer layer did; the one to finish is returned.
+    fn mount<B>(manager: &SessionManager<T>, request: &mut Request<B>) -> Option<Exchange<T>> {
+        let header = cookie_header(request.headers());
+        let exchange = manager.begin(header.as_deref());
+        drop(header);
+        let extensions = request.extensions_mut();
+        match extensions.get::<Self>() {
+            None => {
+                extensions.insert(Self::One(exchange.clone()));
+                Some(exchange)
+            }
+            Some(Self::One(outer)) if outer.cookie_name() == exchange.cookie_name() => None,
+            Some(_) => {
+                extensions.insert(Self::Ambiguous);
+                None
+            }
+        }
+    }
+}
+
+/// The request's cookies as one text. HTTP/2 clients may split the header (RFC 9113 8.2.3), and a
+/// foreign cookie may hold bytes that are no text, which must not cost the visitor the session.
+fn cookie_header(headers: &HeaderMap) -> Option<Cow<'_, str>> {
+    let mut values = headers.get_all(COOKIE).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let first = values.next()?;
+    Some(values.fold(first, |joined, next| joined + "; " + next))
+}
+
+/// Does to the response what the session asks for.
+fn apply<R: From<&'static str>>(effects: Effects, response: Response<R>) -> Response<R> {
+    let mut response = match &effects.failure {
+        Some(error) => {
+            let (status, text) = answer_to(error);
+            let mut failure = Response::new(R::from(text));
+            *failure.status_mut() = status;
+            let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+            failure.headers_mut().insert(CONTENT_TYPE, plain);
+            failure
+        }
+        None => response,
+    };
+    let headers = response.headers_mut();
+    if let Some(cookie) = effects.set_cookie {
+        let cookie = HeaderValue::try_from(cookie).expect("the builder checked the cookie's attributes");
+        headers.append(SET_COOKIE, cookie);
+    }
+    if effects.no_store {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    if effects.vary_cookie && !varies_by_cookie(headers) {
+        headers.append(VARY, HeaderValue::from_static("Cookie"));
+    }
+    response
+}
+
+fn varies_by_cookie(headers: &HeaderMap) -> bool {
+    let texts = headers.get_all(VARY).iter().filter_map(|value| value.to_str().ok());
+    let mut fields = texts.flat_map(|text| text.split(',')).map(str::trim);
+    fields.any(|field| field == "*" || field.eq_ignore_ascii_case("cookie"))
+}

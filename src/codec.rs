@@ -1,0 +1,137 @@
+//! How a session's data becomes bytes, and bytes become data.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::error::Error;
+use crate::record::Payload;
+
+mod finite;
+
+/// How session data is encoded.
+///
+/// Each record names its codec, so a service may change its codec at any time: what another codec
+/// wrote is still read, and is rewritten at the next change. Floats that are not finite are
+/// refused by all of them, since merging goes through JSON, which would make them `null`.
+///
+/// | | schema changes | size | speed |
+/// |---|---|---|---|
+/// | `Json` | fields may come (`#[serde(default)]`) and go | largest | good |
+/// | `MessagePack` | the same | about a fifth smaller | better |
+/// | `Bincode` | none: every change of the type ends all sessions | smallest | best |
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Codec {
+    /// JSON (RFC 8259), readable in `redis-cli`. The default.
+    #[default]
+    Json,
+    /// MessagePack with named fields.
+    ///
+    /// Members that this program's type doesn't know survive a save as they do with JSON, except
+    /// beside byte strings and maps whose keys are not strings, which JSON has no form for.
+    #[cfg(feature = "messagepack")]
+    MessagePack,
+    /// bincode 2 in its standard configuration, at most 16 MiB.
+    ///
+    /// **Think twice.** The crate is unmaintained ([RUSTSEC-2025-0141]), and the format has no
+    /// schema evolution: after a field is added, removed or moved, stored sessions do not decode.
+    /// The engine then treats them as absent and logs a warning, so everybody is signed out, and a
+    /// record that happens to decode as the new type has its values in the wrong fields. Types
+    /// that need a self-describing format, such as [`Values`](crate::Values), don't work at all.
+    ///
+    /// [RUSTSEC-2025-0141]: https://rustsec.org/advisories/RUSTSEC-2025-0141.html
+    #[cfg(feature = "bincode")]
+    Bincode,
+}
+
+#[cfg(feature = "bincode")]
+const BINCODE: bincode::config::Configuration<
+    bincode::config::LittleEndian,
+    bincode::config::Varint,
+    bincode::config::Limit<{ 16 << 20 }>,
+> = bincode::config::standard().with_limit();
+
+impl Codec {
+    /// The tag that a record carries, frozen for ever.
+    pub const fn tag(self) -> u8 {
+        match self {
+            Self::Json => 1,
+            #[cfg(feature = "messagepack")]
+            Self::MessagePack => 2,
+            #[cfg(feature = "bincode")]
+            Self::Bincode => 3,
+        }
+    }
+
+    fn of(payload: &Payload) -> Option<Self> {
+        match payload.codec {
+            1 => Some(Self::Json),
+            #[cfg(feature = "messagepack")]
+            2 => Some(Self::MessagePack),
+            #[cfg(feature = "bincode")]
+            3 => Some(Self::Bincode),
+            _ => None,
+        }
+    }
+
+    /// Encodes `data`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Encode`] if it holds a float that is not finite, or its `Serialize` refuses.
+    pub fn encode<T: Serialize>(self, data: &T) -> Result<Payload, Error> {
+        let refused = |error: &dyn std::fmt::Display| Error::Encode { reason: error.to_string() };
+        finite::check(data).map_err(|e| refused(&e))?;
+        let bytes = match self {
+            Self::Json => serde_json::to_vec(data).map_err(|e| refused(&e))?,
+            #[cfg(feature = "messagepack")]
+            Self::MessagePack => rmp_serde::to_vec_named(data).map_err(|e| refused(&e))?,
+            #[cfg(feature = "bincode")]
+            Self::Bincode => bincode::serde::encode_to_vec(data, BINCODE).map_err(|e| refused(&e))?,
+        };
+        Ok(Payload { codec: self.tag(), bytes: bytes.into() })
+    }
+
+    /// Decodes `payload`, whichever codec wrote it.
+    ///
+    /// # Errors
+    ///
+    /// Says in general what is wrong: decoders quote the data in their messages, and session data
+    /// must not reach a log.
+    pub(crate) fn decode<T: DeserializeOwned>(payload: &Payload) -> Result<T, &'static str> {
+        let codec = Self::of(payload).ok_or("a codec wrote it that this build doesn't have")?;
+        match codec {
+            Self::Json => serde_json::from_slice(&payload.bytes).ok(),
+            #[cfg(feature = "messagepack")]
+            Self::MessagePack => {
+                let mut bytes = &payload.bytes[..];
+                rmp_serde::from_read(&mut bytes).ok().filter(|_| bytes.is_empty())
+            }
+            #[cfg(feature = "bincode")]
+            Self::Bincode => bincode::serde::decode_from_slice(&payload.bytes, BINCODE)
+                .ok()
+                .and_then(|(data, read)| (read == payload.bytes.len()).then_some(data)),
+        }
+        .ok_or("its data does not fit the session's type")
+    }
+
+    /// The data of `payload` as JSON, with the members that no type of this program knows; `None`
+    /// for a codec whose data can't be read without its type.
+    pub(crate) fn describe(payload: &Payload) -> Option<Value> {
+        match Self::of(payload)? {
+            #[cfg(feature = "bincode")]
+            Self::Bincode => None,
+            _ => Self::decode(payload).ok(),
+        }
+    }
+}
+
+/// The JSON form of `data`.
+pub(crate) fn to_value<T: Serialize + ?Sized>(data: &T) -> Result<Value, Error> {
+    finite::check(data).map_err(|e| Error::Encode { reason: e.to_string() })?;
+    serde_json::to_value(data).map_err(|e| Error::Encode { reason: e.to_string() })
+}
+
+#[cfg(test)]
+mod tests;

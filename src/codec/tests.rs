@@ -1,0 +1,92 @@
+use super::*;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Profile {
+    name: String,
+    height: f64,
+    tags: Vec<Option<u32>>,
+    by_number: BTreeMap<u32, String>,
+}
+
+fn profile() -> Profile {
+    Profile {
+        name: "Ada".into(),
+        height: 1.65,
+        tags: vec![Some(1), None],
+        by_number: [(7, "seven".to_owned())].into(),
+    }
+}
+
+fn codecs() -> Vec<Codec> {
+    vec![
+        Codec::Json,
+        #[cfg(feature = "messagepack")]
+        Codec::MessagePack,
+        #[cfg(feature = "bincode")]
+        Codec::Bincode,
+    ]
+}
+
+#[test]
+fn every_codec_gives_back_what_it_got() {
+    for codec in codecs() {
+        let payload = codec.encode(&profile()).unwrap();
+        assert_eq!(Codec::decode(&payload), Ok(profile()), "{codec:?}");
+    }
+}
+
+#[test]
+fn numbers_that_json_lacks_are_refused() {
+    for codec in codecs() {
+        for wrong in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            let data = Profile { height: wrong, ..profile() };
+            let error = codec.encode(&data).unwrap_err();
+            assert!(matches!(error, Error::Encode { .. }), "{codec:?} {wrong}: {error}");
+            assert!(codec.encode(&Some([(1, Some(wrong))])).is_err());
+            assert!(codec.encode(&BTreeMap::from([("deep", vec![wrong])])).is_err());
+        }
+    }
+    assert!(Codec::Json.encode(&f32::NAN).is_err());
+}
+
+/// What a rolling deploy does: one version adds a field, the other doesn't know it.
+#[test]
+fn self_describing_codecs_tolerate_added_and_removed_fields() {
+    #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+    struct Newer {
+        name: String,
+        #[serde(default)]
+        locale: String,
+    }
+    for codec in codecs().into_iter().filter(|c| c.tag() != 3) {
+        let newer: Newer = Codec::decode(&codec.encode(&profile()).unwrap()).unwrap();
+        assert_eq!(newer, Newer { name: "Ada".into(), locale: String::new() }, "{codec:?}");
+    }
+}
+
+#[cfg(feature = "bincode")]
+#[test]
+fn bincode_refuses_what_does_not_fit_exactly() {
+    #[derive(Debug, Serialize, Deserialize)]
+    struct Shorter {
+        name: String,
+    }
+    let payload = Codec::Bincode.encode(&profile()).unwrap();
+    assert!(Codec::decode::<Shorter>(&payload).is_err());
+    let payload = Codec::Bincode.encode(&Shorter { name: "Ada".into() }).unwrap();
+    assert!(Codec::decode::<Profile>(&payload).is_err());
+}
+
+/// SECURITY 21 and 27.
+#[test]
+fn broken_data_is_an_error_that_does_not_quote_it() {
+    for tag in 0..=4 {
+        for bytes in [&b""[..], b"{\"name\":\"hunter2\"}", b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", b"{} trailing"] {
+            let payload = Payload { codec: tag, bytes: bytes.into() };
+            let reason = Codec::decode::<Profile>(&payload).unwrap_err();
+            assert!(!reason.contains("hunter2"));
+        }
+    }
+}

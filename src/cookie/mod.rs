@@ -1,0 +1,341 @@
+//! The session cookie: its attributes, and how it is read, set and removed.
+
+use std::time::Duration;
+
+use cookie::time::OffsetDateTime;
+use cookie::{Cookie, CookieBuilder};
+
+use crate::error::Error;
+use crate::id::ID_LENGTH;
+
+pub(crate) mod signing;
+
+/// Browsers refuse cookies whose name and value are longer (RFC 6265bis section 5.7).
+const MAX_NAME_AND_VALUE: usize = 4096;
+const VALUE_LENGTH: usize = ID_LENGTH + 1 + 43;
+
+/// When a browser sends the session cookie along with requests that another site started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SameSite {
+    /// Never.
+    Strict,
+    /// On top-level navigation only: a link works, a cross-site form or image does not. Note that
+    /// an OAuth answer by `form_post` is such a form.
+    Lax,
+    /// Always. Needs `Secure`.
+    None,
+}
+
+/// The attributes of the session cookie.
+///
+/// The default is the safest that browsers know: `__Host-id`, `Secure`, `HttpOnly`,
+/// `SameSite=Lax`, `Path=/`, no `Domain` (OWASP ASVS 3.3.1 to 3.3.4), for as long as the browser
+/// runs. `HttpOnly` cannot be switched off: no script needs to read an id.
+///
+/// ```
+/// use session_store::{SameSite, SessionCookie};
+///
+/// let cookie = SessionCookie::new().same_site(SameSite::Strict).persistent(true);
+/// ```
+#[derive(Clone, Debug)]
+pub struct SessionCookie {
+    name: Option<String>,
+    path: String,
+    domain: Option<String>,
+    secure: bool,
+    same_site: SameSite,
+    partitioned: bool,
+    persistent: bool,
+}
+
+impl SessionCookie {
+    /// The default cookie.
+    pub fn new() -> Self {
+        Self {
+            name: None,
+            path: "/".to_owned(),
+            domain: None,
+            secure: true,
+            same_site: SameSite::Lax,
+            partitioned: false,
+            persistent: false,
+        }
+    }
+
+    /// Sets the name.
+    ///
+    /// Without one it is `__Host-id`, or `__Secure-id` with a domain or another path, or `id` where
+    /// the cookie isn't secure.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Limits the cookie to URLs below `path`.
+    #[must_use]
+    pub fn path(mut self, path: impl Into<String>) -> Self {
+        self.path = path.into();
+        self
+    }
+
+    /// Sends the cookie to every host of `domain`, not just to the one that set it.
+    #[must_use]
+    pub fn domain(mut self, domain: impl Into<String>) -> Self {
+        self.domain = Some(domain.into());
+        self
+    }
+
+    /// Whether the cookie travels over HTTPS only.
+    ///
+    /// `false` is for development over plain http: browsers differ on `localhost` (Safari refuses
+    /// `Secure` there), and all refuse it on other hosts.
+    #[must_use]
+    pub fn secure(mut self, secure: bool) -> Self {
+        self.secure = secure;
+        self
+    }
+
+    /// Whether other sites' requests carry the cookie.
+    #[must_use]
+    pub fn same_site(mut self, same_site: SameSite) -> Self {
+        self.same_site = same_site;
+        self
+    }
+
+    /// Gives each site that embeds this one a cookie jar of its own (CHIPS). Needs `Secure`.
+    #[must_use]
+    pub fn partitioned(mut self, partitioned: bool) -> Self {
+        self.partitioned = partitioned;
+        self
+    }
+
+    /// Whether the cookie outlives the browser, by a `Max-Age` that follows the session's expiry.
+    #[must_use]
+    pub fn persistent(mut self, persistent: bool) -> Self {
+        self.persistent = persistent;
+        self
+    }
+
+    /// Checks the attributes against each other.
+    pub(crate) fn build(self) -> Result<CheckedCookie, Error> {
+        let name = self.name.clone().unwrap_or_else(|| self.default_name().to_owned());
+        let refuse = |fault: String| Err(Error::Config(format!("the session cookie {name:?} {fault}")));
+
+        if name.is_empty() || !name.bytes().all(is_token) {
+            return refuse("needs a name of letters, digits, `-`, `_` and the like (RFC 6265 4.1.1)".into());
+        }
+        if name.len() + VALUE_LENGTH > MAX_NAME_AND_VALUE {
+            let limit = MAX_NAME_AND_VALUE - VALUE_LENGTH;
+            return Err(Error::Config(format!("the session cookie's name is longer than {limit} bytes")));
+        }
+        if !self.path.starts_with('/') || !self.path.bytes().all(is_attribute_text) {
+            return refuse(format!("has the path {:?}: give one that starts with `/`", self.path));
+        }
+        if let Some(domain) = &self.domain {
+            let fits = |b: u8| b.is_ascii_alphanumeric() || b == b'.' || b == b'-';
+            if domain.is_empty() || !domain.bytes().all(fits) {
+                return refuse(format!("has the domain {domain:?}: give a host name, or none"));
+            }
+        }
+        if !self.secure {
+            for (needs_secure, what) in [
+                (self.same_site == SameSite::None, "is SameSite=None"),
+                (self.partitioned, "is Partitioned"),
+                (has_prefix(&name, "__Host-"), "has the prefix `__Host-`"),
+                (has_prefix(&name, "__Secure-"), "has the prefix `__Secure-`"),
+            ] {
+                if needs_secure {
+                    return refuse(format!("{what} and so must be Secure: browsers refuse it otherwise"));
+                }
+            }
+        }
+        if has_prefix(&name, "__Host-") && (self.domain.is_some() || self.path != "/") {
+            return refuse("has the prefix `__Host-` and so may have no Domain and no Path but `/`".into());
+        }
+        Ok(CheckedCookie { name, attributes: self })
+    }
+
+    fn default_name(&self) -> &'static str {
+        match self.secure {
+            true if self.domain.is_none() && self.path == "/" => "__Host-id",
+            true => "__Secure-id",
+            false => "id",
+        }
+    }
+}
+
+impl Default for SessionCookie {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A cookie whose attributes do not contradict each other.
+#[derive(Clone, Debug)]
+pub(crate) struct CheckedCookie {
+    name: String,
+    attributes: SessionCookie,
+}
+
+impl CheckedCookie {
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(crate) fn is_persistent(&self) -> bool {
+        self.attributes.persistent
+    }
+
+    /// The values of every cookie of this name in a `Cookie` header.
+    pub(crate) fn values<'h>(&'h self, header: &'h str) -> impl Iterator<Item = &'h str> {
+        Cookie::split_parse(header)
+            .filter_map(Result::ok)
+            .filter(|cookie| cookie.name_raw() == Some(self.name()))
+            .filter_map(|cookie| cookie.value_raw())
+    }
+
+    /// A `Set-Cookie` header that gives the client `value`, for `life` if the cookie is persistent.
+    pub(crate) fn set(&self, value: &str, life: Duration) -> String {
+        let mut cookie = self.with_attributes(value);
+        if self.is_persistent() {
+            // Rounded up: `Max-Age=0` would remove a cookie whose session still lives.
+            let seconds = i64::try_from(life.as_millis().div_ceil(1000)).unwrap_or(i64::MAX);
+            cookie = cookie.max_age(cookie::time::Duration::seconds(seconds));
+        }
+        cookie.build().to_string()
+    }
+
+    /// A `Set-Cookie` header that makes the client forget. Browsers match by name, path and domain,
+    /// so it repeats the attributes.
+    pub(crate) fn removal(&self) -> String {
+        self.with_attributes("")
+            .max_age(cookie::time::Duration::ZERO)
+            .expires(OffsetDateTime::UNIX_EPOCH)
+            .build()
+            .to_string()
+    }
+
+    fn with_attributes<'c>(&'c self, value: &'c str) -> CookieBuilder<'c> {
+        let attributes = &self.attributes;
+        let mut cookie = Cookie::build((self.name(), value))
+            .path(&attributes.path)
+            .secure(attributes.secure)
+            .http_only(true)
+            .partitioned(attributes.partitioned)
+            .same_site(match attributes.same_site {
+                SameSite::Strict => cookie::SameSite::Strict,
+                SameSite::Lax => cookie::SameSite::Lax,
+                SameSite::None => cookie::SameSite::None,
+            });
+        if let Some(domain) = &attributes.domain {
+            cookie = cookie.domain(domain);
+        }
+        cookie
+    }
+}
+
+/// Browsers match the prefixes of cookie names without regard to case (RFC 6265bis section 5.4).
+fn has_prefix(name: &str, prefix: &str) -> bool {
+    name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+}
+
+/// A character of an RFC 9110 token, which is what names of cookies are made of.
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+fn is_attribute_text(byte: u8) -> bool {
+    (b' '..=b'~').contains(&byte) && byte != b';'
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn built(cookie: SessionCookie) -> CheckedCookie {
+        cookie.build().expect("no contradiction")
+    }
+
+    /// SECURITY 16.
+    #[test]
+    fn the_default_cookie_is_the_safest() {
+        let set = built(SessionCookie::new()).set("value", HOUR);
+        assert_eq!(set, "__Host-id=value; HttpOnly; SameSite=Lax; Secure; Path=/");
+    }
+
+    #[test]
+    fn names_follow_the_attributes() {
+        assert_eq!(built(SessionCookie::new().secure(false)).name(), "id");
+        assert_eq!(built(SessionCookie::new().domain("example.com")).name(), "__Secure-id");
+        assert_eq!(built(SessionCookie::new().path("/app")).name(), "__Secure-id");
+    }
+
+    #[test]
+    fn a_persistent_cookie_lives_at_least_as_long_as_its_session() {
+        let cookie = built(SessionCookie::new().persistent(true));
+        assert!(cookie.set("v", Duration::from_millis(1)).ends_with("Max-Age=1"));
+        assert!(cookie.set("v", HOUR).ends_with("Max-Age=3600"));
+    }
+
+    /// SECURITY 20.
+    #[test]
+    fn removal_repeats_every_attribute() {
+        let cookie = built(
+            SessionCookie::new()
+                .name("sid")
+                .domain("example.com")
+                .path("/app")
+                .same_site(SameSite::None)
+                .partitioned(true)
+                .persistent(true),
+        );
+        let attributes = "HttpOnly; SameSite=None; Partitioned; Secure; Path=/app; Domain=example.com";
+        assert_eq!(cookie.set("v", HOUR), format!("sid=v; {attributes}; Max-Age=3600"));
+        let forget = "Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT";
+        assert_eq!(cookie.removal(), format!("sid=; {attributes}; {forget}"));
+    }
+
+    /// SECURITY 17 and 18.
+    #[test]
+    fn contradictions_are_refused() {
+        let plain = || SessionCookie::new().secure(false);
+        for (contradiction, word) in [
+            (plain().same_site(SameSite::None), "Secure"),
+            (plain().partitioned(true), "Secure"),
+            (plain().name("__Host-id"), "Secure"),
+            (plain().name("__SECURE-id"), "Secure"),
+            (SessionCookie::new().name("__Host-id").domain("example.com"), "Domain"),
+            (SessionCookie::new().name("__host-id").path("/app"), "Path"),
+            (SessionCookie::new().name(""), "name"),
+            (SessionCookie::new().name("a b"), "name"),
+            (SessionCookie::new().name("a=b"), "name"),
+            (SessionCookie::new().name("n".repeat(4096)), "longer"),
+            (SessionCookie::new().path("app"), "path"),
+            (SessionCookie::new().path("/; Secure"), "path"),
+            (SessionCookie::new().domain("a; b"), "domain"),
+        ] {
+            let message = contradiction.build().unwrap_err().to_string();
+            assert!(message.contains(word), "{message}");
+        }
+    }
+
+    #[test]
+    fn every_cookie_of_the_name_is_read_whatever_stands_beside_it() {
+        let cookie = built(SessionCookie::new().name("id"));
+        let header = "a=b; id=one; junk; =; ID=no; id=two;id=three; xid=no; id";
+        assert_eq!(cookie.values(header).collect::<Vec<_>>(), ["one", "two", "three"]);
+        assert_eq!(cookie.values("").count(), 0);
+    }
+
+    proptest! {
+        /// SECURITY 27.
+        #[test]
+        fn hostile_headers_never_panic(header in ".*") {
+            built(SessionCookie::new().name("id")).values(&header).for_each(drop);
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! What happened so far, counted.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// What a manager's sessions have gone through since it was built.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub struct Counts {
+            $($(#[$doc])* pub $name: u64,)*
+        }
+
+        /// The counters behind [`Counts`].
+        #[derive(Debug, Default)]
+        pub(crate) struct Counters {
+            $(pub(crate) $name: Counter,)*
+        }
+
+        impl Counters {
+            pub(crate) fn read(&self) -> Counts {
+                Counts { $($name: self.$name.0.load(Ordering::Relaxed),)* }
+            }
+        }
+    };
+}
+
+counters! {
+    /// Sessions created.
+    created,
+    /// Sessions loaded from the store.
+    loaded,
+    /// Sessions whose data was stored again.
+    updated,
+    /// Sessions whose expiry was moved without storing their data.
+    touched,
+    /// Sessions that were given a new id.
+    rotated,
+    /// Sessions that a request ended.
+    destroyed,
+    /// Cookies of the session's name that no key of the ring signed.
+    forged,
+    /// Well-signed ids that the store did not hold.
+    unknown,
+    /// Sessions that were past their time when a request came with them.
+    expired,
+    /// Records that could not be read and counted as absent.
+    corrupt,
+    /// Changes refused because they contradicted another request's.
+    conflicts,
+    /// Changes dropped because their session had ended or moved meanwhile.
+    ended_meanwhile,
+}
+
+/// Counts up, without ordering anything else.
+#[derive(Debug, Default)]
+pub(crate) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(crate) fn add_one(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,120 @@
+//! Builds a [`SessionManager`] and checks its settings against each other.
+
+use std::sync::Arc;
+
+use super::{Inner, SessionManager};
+use crate::clock::{Clock, SystemClock};
+use crate::codec::Codec;
+use crate::cookie::SessionCookie;
+use crate::cookie::signing::{KeyRing, Signer};
+use crate::counters::Counters;
+use crate::error::Error;
+use crate::expiry::Expiry;
+use crate::merge::ConflictPolicy;
+use crate::session::SessionData;
+use crate::store::SessionStore;
+
+const DEFAULT_MAX_PAYLOAD: usize = 1 << 20;
+const DEFAULT_TOUCH_SHARE: f64 = 0.1;
+
+/// Builds a [`SessionManager`].
+#[derive(Debug)]
+#[must_use]
+pub struct SessionManagerBuilder<T: SessionData> {
+    store: Arc<dyn SessionStore>,
+    keys: KeyRing,
+    cookie: SessionCookie,
+    expiry: Expiry,
+    touch_share: f64,
+    codec: Codec,
+    max_payload: usize,
+    on_conflict: ConflictPolicy<T>,
+    clock: Arc<dyn Clock>,
+}
+
+impl<T: SessionData> SessionManagerBuilder<T> {
+    pub(super) fn new(store: Arc<dyn SessionStore>, keys: KeyRing) -> Self {
+        Self {
+            store,
+            keys,
+            cookie: SessionCookie::default(),
+            expiry: Expiry::default(),
+            touch_share: DEFAULT_TOUCH_SHARE,
+            codec: Codec::default(),
+            max_payload: DEFAULT_MAX_PAYLOAD,
+            on_conflict: ConflictPolicy::default(),
+            clock: Arc::new(SystemClock),
+        }
+    }
+
+    /// The cookie's name and attributes. Default: [`SessionCookie::new`].
+    pub fn cookie(mut self, cookie: SessionCookie) -> Self {
+        self.cookie = cookie;
+        self
+    }
+
+    /// How long sessions live. Default: 24 hours without use, 30 days at most.
+    pub fn expiry(mut self, expiry: Expiry) -> Self {
+        self.expiry = expiry;
+        self
+    }
+
+    /// How much of the idle timeout must have passed before a request that only reads extends its
+    /// session, from 0 (every request) to 1. Default: 0.1, so a session that is used all the time
+    /// costs one write in a tenth of its idle timeout.
+    pub fn touch_share(mut self, share: f64) -> Self {
+        self.touch_share = share;
+        self
+    }
+
+    /// How data is encoded. Default: JSON.
+    pub fn codec(mut self, codec: Codec) -> Self {
+        self.codec = codec;
+        self
+    }
+
+    /// The most bytes that one session's encoded data may take. Default: 1 MiB.
+    pub fn max_payload(mut self, bytes: usize) -> Self {
+        self.max_payload = bytes;
+        self
+    }
+
+    /// What happens when two requests change one session. Default: merging.
+    pub fn on_conflict(mut self, policy: ConflictPolicy<T>) -> Self {
+        self.on_conflict = policy;
+        self
+    }
+
+    /// The clock that expiry goes by. Default: the system's.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Builds the manager.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] for cookie attributes that contradict each other, a timeout of zero, and a
+    /// touch share outside 0 to 1.
+    pub fn build(self) -> Result<SessionManager<T>, Error> {
+        self.expiry.validate()?;
+        if !(0.0..=1.0).contains(&self.touch_share) {
+            let message = format!("the touch share is {}; give one from 0 to 1", self.touch_share);
+            return Err(Error::Config(message));
+        }
+        let cookie = self.cookie.build()?;
+        Ok(SessionManager(Arc::new(Inner {
+            signer: Signer::new(&self.keys, cookie.name()),
+            cookie,
+            store: self.store,
+            expiry: self.expiry,
+            touch_share: self.touch_share,
+            codec: self.codec,
+            max_payload: self.max_payload,
+            on_conflict: self.on_conflict,
+            clock: self.clock,
+            counters: Counters::default(),
+        })))
+    }
+}

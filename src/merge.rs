@@ -1,0 +1,226 @@
+//! Reconciles the changes of requests that ran at the same time.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+/// What happens when another request stored the session first, and changed its data.
+///
+/// Whatever the policy: nothing is overwritten unseen, and a refusal is an
+/// [`Error::Conflict`](crate::Error::Conflict) with nothing stored.
+#[derive(Clone, Default)]
+#[non_exhaustive]
+pub enum ConflictPolicy<T> {
+    /// Merge by field of the top level.
+    ///
+    /// A field that one request changed keeps its change. Where both changed it: equal values
+    /// stand, numbers, texts and booleans take the later request's, lists to which both appended
+    /// take both tails, a removal wins over a change, and anything else is refused.
+    #[default]
+    Merge,
+    /// Refuse.
+    Reject,
+    /// Ask a function; see [`ConflictPolicy::with`].
+    With(Resolve<T>),
+}
+
+/// A function of base, ours and theirs.
+type Resolve<T> = Arc<dyn Fn(&T, &T, &T) -> Option<T> + Send + Sync>;
+
+impl<T> ConflictPolicy<T> {
+    /// Asks `resolve(base, ours, theirs)`: the data that both requests started from, as this one
+    /// changed it, and as the other one stored it. `None` refuses.
+    ///
+    /// ```
+    /// use session_store::ConflictPolicy;
+    ///
+    /// // A session that is one number, of which the larger is right.
+    /// let policy = ConflictPolicy::with(|_base: &u32, ours: &u32, theirs: &u32| Some(*ours.max(theirs)));
+    /// ```
+    pub fn with(resolve: impl Fn(&T, &T, &T) -> Option<T> + Send + Sync + 'static) -> Self {
+        Self::With(Arc::new(resolve))
+    }
+}
+
+impl<T> fmt::Debug for ConflictPolicy<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Merge => "Merge",
+            Self::Reject => "Reject",
+            Self::With(_) => "With(..)",
+        })
+    }
+}
+
+/// Makes to `target` the changes that lead from `base` to `ours`, and no others.
+///
+/// `target` is what is stored; it may have members that this program's type doesn't know, at any
+/// depth of objects, and keeps them. An array is one value: it is replaced as a whole.
+pub(crate) fn apply_difference(base: &Value, ours: &Value, target: &mut Value) {
+    if base == ours {
+        return;
+    }
+    let (Value::Object(base), Value::Object(ours), Value::Object(target)) = (base, ours, &mut *target) else {
+        *target = ours.clone();
+        return;
+    };
+    for name in base.keys().filter(|name| !ours.contains_key(*name)) {
+        target.remove(name);
+    }
+    for (name, value) in ours {
+        match (base.get(name), target.get_mut(name)) {
+            (Some(before), Some(stored)) => apply_difference(before, value, stored),
+            (Some(before), None) if before == value => {}
+            _ => {
+                target.insert(name.clone(), value.clone());
+            }
+        }
+    }
+}
+
+/// Merges two changes of `base`, field by field on the top level; `None` if they contradict.
+///
+/// A field that one side changed takes that side's value. Where both changed it: equal values
+/// stand, scalars take ours, arrays to which both only appended take both tails (theirs first, as
+/// it was stored first), and a removal wins over a change.
+pub(crate) fn three_way(base: &Value, ours: &Value, theirs: &Value) -> Option<Value> {
+    let (Value::Object(b), Value::Object(o), Value::Object(t)) = (base, ours, theirs) else {
+        return merge_field(Some(base), Some(ours), Some(theirs))?;
+    };
+    let mut merged = Map::new();
+    let added_by_us = o.keys().filter(|name| !t.contains_key(*name));
+    for name in t.keys().chain(added_by_us) {
+        if let Some(value) = merge_field(b.get(name), o.get(name), t.get(name))? {
+            merged.insert(name.clone(), value);
+        }
+    }
+    Some(Value::Object(merged))
+}
+
+/// `None` for a contradiction, `Some(None)` for a field that goes away.
+fn merge_field(base: Option<&Value>, ours: Option<&Value>, theirs: Option<&Value>) -> Option<Option<Value>> {
+    if ours == base || ours == theirs {
+        return Some(theirs.cloned());
+    }
+    if theirs == base {
+        return Some(ours.cloned());
+    }
+    match (ours, theirs) {
+        (None, _) | (_, None) => Some(None),
+        (Some(Value::Array(ours)), Some(Value::Array(theirs))) => {
+            let base = match base {
+                Some(Value::Array(base)) => base.as_slice(),
+                Some(_) => return None,
+                None => &[],
+            };
+            let our_tail = ours.strip_prefix(base)?;
+            theirs.starts_with(base).then(|| Some([theirs, our_tail].concat().into()))
+        }
+        (Some(ours), Some(theirs)) => {
+            let scalar = |value: &Value| !value.is_array() && !value.is_object();
+            (scalar(ours) && scalar(theirs)).then(|| Some(ours.clone()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_table_of_the_design() {
+        let merge = |base, ours, theirs| {
+            three_way(&json!({ "f": base }), &json!({ "f": ours }), &json!({ "f": theirs }))
+                .map(|merged| merged["f"].clone())
+        };
+        assert_eq!(merge(json!(1), json!(2), json!(1)), Some(json!(2)), "ours alone");
+        assert_eq!(merge(json!(1), json!(1), json!(3)), Some(json!(3)), "theirs alone");
+        assert_eq!(merge(json!(1), json!(2), json!(2)), Some(json!(2)), "equal changes");
+        assert_eq!(merge(json!(1), json!(2), json!(3)), Some(json!(2)), "scalars: ours");
+        assert_eq!(merge(json!(null), json!("a"), json!(true)), Some(json!("a")), "any scalars");
+        assert_eq!(merge(json!([1]), json!([1, 2]), json!([1, 3])), Some(json!([1, 3, 2])), "appends");
+        assert_eq!(merge(json!([1]), json!([]), json!([1, 3])), None, "removal in an array");
+        assert_eq!(merge(json!([1]), json!([2]), json!([3])), None, "arrays rewritten");
+        assert_eq!(merge(json!({}), json!({"a": 1}), json!({"b": 1})), None, "objects");
+        assert_eq!(merge(json!(1), json!([1]), json!(2)), None, "a scalar against an array");
+        assert_eq!(merge(json!(1), json!([1]), json!([2])), None, "arrays that were none");
+    }
+
+    #[test]
+    fn fields_come_and_go() {
+        let base = json!({"kept": 1, "gone": 1, "contested": 1});
+        let ours = json!({"kept": 1, "mine": 2});
+        let theirs = json!({"kept": 1, "gone": 1, "contested": 9, "yours": 3, "mine": 2});
+        let merged = three_way(&base, &ours, &theirs);
+        assert_eq!(merged, Some(json!({"kept": 1, "mine": 2, "yours": 3})));
+        let new_on_both = three_way(&json!({}), &json!({"a": [1]}), &json!({"a": [2]}));
+        assert_eq!(new_on_both, Some(json!({"a": [2, 1]})));
+    }
+
+    #[test]
+    fn what_is_no_object_merges_as_one_field() {
+        assert_eq!(three_way(&json!([1]), &json!([1, 2]), &json!([1, 3])), Some(json!([1, 3, 2])));
+        assert_eq!(three_way(&json!([1]), &json!({}), &json!([1, 3])), None);
+        assert_eq!(three_way(&json!(null), &json!({"a": 1}), &json!(null)), Some(json!({"a": 1})));
+    }
+
+    #[test]
+    fn a_difference_leaves_unknown_members_alone() {
+        let mut stored = json!({"user": {"name": "ada", "locale": "en"}, "future": [1], "old": 1, "defaulted": 7});
+        let base = json!({"user": {"name": "ada"}, "old": 1, "added": 0});
+        let ours = json!({"user": {"name": "bob"}, "added": 0});
+        apply_difference(&base, &ours, &mut stored);
+        // `added` is unchanged and not stored: a default must not become data.
+        assert_eq!(stored, json!({"user": {"name": "bob", "locale": "en"}, "future": [1], "defaulted": 7}));
+    }
+
+    fn any_value() -> impl Strategy<Value = Value> {
+        let scalar = prop_oneof![Just(json!(null)), any::<bool>().prop_map(Value::from), (0..4).prop_map(Value::from)];
+        scalar.prop_recursive(2, 12, 3, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+                any_object_of(inner),
+            ]
+        })
+    }
+
+    fn any_object_of(value: impl Strategy<Value = Value>) -> impl Strategy<Value = Value> {
+        proptest::collection::btree_map("[a-d]", value, 0..4)
+            .prop_map(|fields| fields.into_iter().collect::<Map<_, _>>().into())
+    }
+
+    proptest! {
+        #[test]
+        fn a_change_on_one_side_alone_is_that_sides(base in any_value(), changed in any_value()) {
+            prop_assert_eq!(three_way(&base, &changed, &base), Some(changed.clone()));
+            prop_assert_eq!(three_way(&base, &base, &changed), Some(changed));
+        }
+
+        #[test]
+        fn equal_changes_stand(base in any_value(), changed in any_value()) {
+            prop_assert_eq!(three_way(&base, &changed, &changed), Some(changed));
+        }
+
+        #[test]
+        fn changes_of_disjoint_fields_are_both_kept(
+            base in any_object_of(any_value()), mine in any_value(), yours in any_value(),
+        ) {
+            let (mut ours, mut theirs, mut both) = (base.clone(), base.clone(), base.clone());
+            ours["mine"] = mine.clone();
+            theirs["yours"] = yours.clone();
+            both["mine"] = mine;
+            both["yours"] = yours;
+            prop_assert_eq!(three_way(&base, &ours, &theirs), Some(both));
+        }
+
+        #[test]
+        fn a_difference_leads_to_ours(base in any_value(), ours in any_value()) {
+            let mut target = base.clone();
+            apply_difference(&base, &ours, &mut target);
+            prop_assert_eq!(target, ours);
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! One request and its response: the session is found at the first use, and stored at the end.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::state::{CookieChange, Standing, State, StateCell};
+use super::{Session, SessionData, Shared};
+use crate::codec::Codec;
+use crate::cookie::signing::Verified;
+use crate::error::Error;
+use crate::id::SessionId;
+use crate::manager::{Inner, terms};
+use crate::record::Record;
+use crate::store::Loaded;
+
+/// The session's side of one request and its response: what an adapter works with.
+///
+/// ```
+/// use session_store::{KeyRing, MemoryStore, SessionManager};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), session_store::Error> {
+/// let manager = SessionManager::<Vec<String>>::builder(MemoryStore::new(), KeyRing::generate()).build()?;
+///
+/// let request = manager.begin(None);
+/// request.session().await?.write(|items| items.push("tea".into()))?;
+/// let effects = request.finish(200).await;
+/// let cookie = effects.set_cookie.expect("there is something to remember");
+///
+/// let next = manager.begin(cookie.split(';').next());
+/// assert_eq!(next.session().await?.read(Vec::len), 1);
+/// # Ok(())
+/// # }
+/// ```
+pub struct Exchange<T: SessionData>(Arc<Shared<T>>);
+
+/// What the response has to do for the session.
+#[derive(Debug, Default)]
+#[must_use]
+#[non_exhaustive]
+pub struct Effects {
+    /// A `Set-Cookie` header to add.
+    pub set_cookie: Option<String>,
+    /// Replace `Cache-Control` by `no-store`: a cached `Set-Cookie` would hand the session to
+    /// somebody else (OWASP Session Management Cheat Sheet, "Web Content Caching").
+    pub no_store: bool,
+    /// Add `Cookie` to `Vary`.
+    pub vary_cookie: bool,
+    /// The session could not be stored: answer with this error's status instead. The other effects
+    /// hold all the same.
+    pub failure: Option<Error>,
+}
+
+impl<T: SessionData> Exchange<T> {
+    pub(crate) fn new(manager: Arc<Inner<T>>, candidates: Vec<Verified>) -> Self {
+        Self(Arc::new(Shared {
+            manager,
+            candidates,
+            loading: tokio::sync::OnceCell::new(),
+            storing: tokio::sync::Mutex::new(()),
+            state: StateCell::new(State::new(Standing::New { unusable: None })),
+        }))
+    }
+
+    /// The name of the cookie that this is about.
+    pub fn cookie_name(&self) -> &str {
+        self.0.manager.cookie.name()
+    }
+
+    /// The request's session. The first call asks the store, if the request came with a well-signed
+    /// id; a request that never calls this never touches the store.
+    ///
+    /// # Errors
+    ///
+    /// As the store's `load`. A failed load is never an empty session.
+    pub async fn session(&self) -> Result<Session<T>, Error> {
+        self.0.loading.get_or_try_init(|| self.0.load()).await?;
+        Ok(Session(Arc::clone(&self.0)))
+    }
+
+    /// Stores what the handler did, now that its response has the status `status`. A 5xx stores no
+    /// data.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime: storing runs in a task of its own, so that a client which hangs up
+    /// can't cut it in half.
+    pub async fn finish(self, status: u16) -> Effects {
+        let shared = self.0;
+        if !shared.loading.initialized() {
+            return Effects::default();
+        }
+        let failed = status >= 500;
+        shared.state.write(|state| state.committed = true);
+        let stored = if shared.is_settled() {
+            Ok(())
+        } else {
+            let task = Arc::clone(&shared);
+            let storing = tokio::spawn(async move { task.store_pending(failed).await });
+            storing.await.unwrap_or_else(|ended| match ended.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => Err(Error::Unavailable {
+                    outcome_unknown: true,
+                    reason: "the runtime shut down while a session was being stored".to_owned(),
+                    source: None,
+                }),
+            })
+        };
+        let set_cookie = shared.cookie_to_set();
+        Effects { no_store: set_cookie.is_some(), set_cookie, vary_cookie: true, failure: stored.err() }
+    }
+}
+
+impl<T: SessionData> Shared<T> {
+    /// Finds the session among the ids that the request came with: the first that is stored.
+    async fn load(&self) -> Result<(), Error> {
+        let mut best = (Standing::New { unusable: None }, T::default());
+        for candidate in &self.candidates {
+            let found = self.load_one(&candidate.id).await?;
+            match &found.0 {
+                Standing::Live { .. } => {
+                    best = found;
+                    if !candidate.current_key {
+                        self.state.write(|state| state.cookie = CookieChange::Set);
+                    }
+                    break;
+                }
+                Standing::Moved { .. } => best = found,
+                _ if matches!(best.0, Standing::New { unusable: None }) => best = found,
+                _ => {}
+            }
+        }
+        self.state.write(|state| (state.standing, state.value) = best);
+        Ok(())
+    }
+
+    /// Loads the session of one id, as far as it is there, in time and readable.
+    pub(super) async fn load_one(&self, id: &SessionId) -> Result<(Standing, T), Error> {
+        let manager = &*self.manager;
+        let key = id.key();
+        let unusable = || Ok((Standing::New { unusable: Some(id.clone()) }, T::default()));
+        match manager.store.load(&key).await {
+            Ok(Loaded::Found(record)) if self.has_ended(&record) => {
+                manager.counters.expired.add_one();
+                unusable()
+            }
+            Ok(Loaded::Found(record)) => match Codec::decode(&record.data) {
+                Ok(value) => {
+                    manager.counters.loaded.add_one();
+                    Ok((Standing::Live { id: id.clone(), record }, value))
+                }
+                Err(reason) => {
+                    manager.counters.corrupt.add_one();
+                    tracing::warn!(%key, reason, "session cannot be decoded: treated as absent");
+                    unusable()
+                }
+            },
+            Ok(Loaded::Moved) => Ok((Standing::Moved { id: id.clone() }, T::default())),
+            Ok(Loaded::Absent) => {
+                manager.counters.unknown.add_one();
+                tracing::debug!(%key, "a well-signed cookie names a session that is not stored");
+                Ok((Standing::New { unusable: None }, T::default()))
+            }
+            Err(Error::Corrupt { reason, .. }) => {
+                manager.counters.corrupt.add_one();
+                tracing::warn!(%key, reason, "session record cannot be read: treated as absent");
+                unusable()
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether the session is past its time by this engine's clock, whatever the store's says.
+    fn has_ended(&self, record: &Record) -> bool {
+        let now = self.manager.clock.now();
+        let deadline = terms::limits(record, &self.manager.expiry).deadline;
+        record.expires_at <= now || deadline.is_some_and(|deadline| deadline <= now)
+    }
+
+    fn cookie_to_set(&self) -> Option<String> {
+        let manager = &*self.manager;
+        self.state.read(|state| match (state.cookie, &state.standing) {
+            (CookieChange::Set, Standing::Live { id, record }) => {
+                let life = record.expires_at.saturating_since(manager.clock.now());
+                Some(manager.cookie.set(&manager.signer.sign(id), life))
+            }
+            (CookieChange::Remove, _) => Some(manager.cookie.removal()),
+            _ => None,
+        })
+    }
+}
+
+impl<T: SessionData> Clone for Exchange<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T: SessionData> fmt::Debug for Exchange<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exchange").field("cookie", &self.cookie_name()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,283 @@
+//! [`Session`]: what a handler holds.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::clock::Timestamp;
+use crate::cookie::signing::Verified;
+use crate::error::{Conflict, Error};
+use crate::expiry::Expiry;
+use crate::id::SessionKey;
+use crate::manager::Inner;
+use crate::record::{Owner, Record};
+use crate::values::Values;
+use state::{CookieChange, NewId, Standing, State, StateCell};
+
+mod change;
+mod commit;
+mod exchange;
+pub(crate) mod state;
+mod storing;
+
+pub use exchange::{Effects, Exchange};
+
+/// What may be a session's data: any type that serde can write and read, and that has an empty
+/// value for visitors who have no session yet. Implemented for all of them.
+pub trait SessionData: Serialize + DeserializeOwned + Default + Send + Sync + 'static {}
+
+impl<T: Serialize + DeserializeOwned + Default + Send + Sync + 'static> SessionData for T {}
+
+/// The session of the present visitor.
+///
+/// A handle is cheap to clone; all clones of one request see the same session. Reading and writing
+/// take closures, so nothing is locked across an `await`. What was written is stored when the
+/// handler has answered; [`update`](Self::update), [`save`](Self::save) and
+/// [`destroy`](Self::destroy) act at once.
+///
+/// # Errors
+///
+/// Methods that talk to the store answer [`Error::Unavailable`], [`Error::Refused`] and
+/// [`Error::Conflict`] as the store does, [`Error::Encode`] and [`Error::TooLarge`] for data that
+/// can't be stored. Nothing is overwritten then. Adapters turn an `Error` into a response.
+///
+/// # Panics
+///
+/// A closure of `read` or `write` that writes to its own session panics, instead of waiting for
+/// itself for ever.
+///
+/// ```
+/// use serde::{Deserialize, Serialize};
+/// use session_store::{Error, Session};
+///
+/// #[derive(Default, Serialize, Deserialize)]
+/// struct Account {
+///     visits: u32,
+///     cart: Vec<String>,
+/// }
+///
+/// async fn handler(session: Session<Account>) -> Result<u32, Error> {
+///     session.write(|account| account.visits += 1)?;
+///     session.update(|account| account.cart.push("tea".into())).await?;
+///     Ok(session.read(|account| account.visits))
+/// }
+/// ```
+pub struct Session<T: SessionData = Values>(Arc<Shared<T>>);
+
+/// What the handles to a session and its [`Exchange`] share.
+pub(crate) struct Shared<T> {
+    pub(crate) manager: Arc<Inner<T>>,
+    /// The well-signed ids that the request came with.
+    candidates: Vec<Verified>,
+    /// Done once, by whoever uses the session first.
+    loading: tokio::sync::OnceCell<()>,
+    /// One store operation at a time.
+    storing: tokio::sync::Mutex<()>,
+    state: StateCell<T>,
+}
+
+impl<T: SessionData> Session<T> {
+    /// Looks at the data. A visitor without a session sees `T::default()`.
+    pub fn read<R>(&self, look: impl FnOnce(&T) -> R) -> R {
+        self.0.state.read(|state| look(&state.value))
+    }
+
+    /// Changes the data; it is stored when the response is ready, unless that is a 5xx.
+    ///
+    /// If another request stored the session meanwhile, the two changes are merged as the
+    /// manager's [`ConflictPolicy`](crate::ConflictPolicy) says, and a contradiction answers 409.
+    /// For counters, where both changes must count, use [`update`](Self::update).
+    pub fn write<R>(&self, change: impl FnOnce(&mut T) -> R) -> Result<R, Error> {
+        let codec = self.0.manager.codec;
+        self.open(|state| {
+            if state.baseline.is_none() {
+                state.baseline = Some(codec.encode(&state.value)?);
+            }
+            state.writes += 1;
+            Ok(change(&mut state.value))
+        })
+    }
+
+    /// Changes the data in the store now, as one atomic step: `change` runs on what is stored, and
+    /// runs again if another request stores something at the same moment. So no count is lost.
+    ///
+    /// Stores what was written before. A visitor without a session gets one, if `change` leaves
+    /// anything to store. Also works in a task that outlives the response, on a session that the
+    /// client has already.
+    pub async fn update<R>(&self, change: impl FnMut(&mut T) -> R) -> Result<R, Error> {
+        self.0.update_now(change).await
+    }
+
+    /// Stores now what was written so far, instead of when the response is ready.
+    pub async fn save(&self) -> Result<(), Error> {
+        let _one_at_a_time = self.0.storing.lock().await;
+        let late = self.0.state.read(|state| {
+            state.committed && state.baseline.is_some() && !matches!(state.standing, Standing::Live { .. })
+        });
+        if late {
+            return Err(Conflict::Committed.into());
+        }
+        self.0.store_pending_locked(false).await?;
+        match self.0.state.read(|state| state.standing.clone()) {
+            Standing::Ended => Err(Conflict::Ended.into()),
+            Standing::Moved { .. } => Err(Conflict::Moved.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Reads the session from the store again, and drops what was written but not stored.
+    pub async fn reload(&self) -> Result<(), Error> {
+        let _one_at_a_time = self.0.storing.lock().await;
+        let (id, committed) = self.0.state.read(|state| {
+            let id = match &state.standing {
+                Standing::Live { id, .. } | Standing::Moved { id } => Some(id.clone()),
+                _ => None,
+            };
+            (id, state.committed)
+        });
+        let Some(id) = id else {
+            self.0.state.write(|state| state.reset(state.standing.clone()));
+            return Ok(());
+        };
+        let found = self.0.load_one(&id).await?;
+        self.0.state.write(|state| match found {
+            // Gone after the response: a late task must not take it for a new visitor's.
+            (Standing::New { .. }, _) if committed => state.reset(Standing::Ended),
+            (standing, value) => {
+                state.reset(standing);
+                state.value = value;
+            }
+        });
+        Ok(())
+    }
+
+    /// Signs `owner` in: changes the data by `change`, and gives the session a new id and a new
+    /// beginning when the response is ready. The old id stops working (OWASP ASVS 7.2.4).
+    ///
+    /// Data that the visitor had before stays, such as a cart. If the old session was ended
+    /// meanwhile, the sign-in gets a session of its own, without the data of another owner.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] and [`Error::TooLarge`] for a name that [`Owner::new`] refuses.
+    pub fn sign_in<R>(&self, owner: impl AsRef<str>, change: impl FnOnce(&mut T) -> R) -> Result<R, Error> {
+        let owner = Owner::new(owner)?;
+        let answer = self.write(change)?;
+        self.open(|state| {
+            state.wish.new_id = NewId::SignIn(owner);
+            Ok(answer)
+        })
+    }
+
+    /// Gives the session a new id when the response is ready, and keeps the rest: to be called when
+    /// the visitor's privileges change.
+    ///
+    /// A session that ended meanwhile is not created again: the response is a 409.
+    pub fn renew(&self) -> Result<(), Error> {
+        self.open(|state| {
+            if matches!(state.wish.new_id, NewId::Unasked) {
+                state.wish.new_id = NewId::Renew;
+            }
+            Ok(())
+        })
+    }
+
+    /// Ends the session now, for every request that comes with its id, in flight or later. The
+    /// response removes the cookie, even if the store fails.
+    ///
+    /// What is written afterwards starts a new session.
+    pub async fn destroy(&self) -> Result<(), Error> {
+        let _one_at_a_time = self.0.storing.lock().await;
+        let id = self.0.state.write(|state| {
+            let id = match &state.standing {
+                Standing::Live { id, .. } | Standing::Moved { id } => Some(id.clone()),
+                Standing::New { unusable } => unusable.clone(),
+                Standing::Ended => None,
+            };
+            state.reset(Standing::New { unusable: None });
+            state.cookie = CookieChange::Remove;
+            id
+        });
+        if let Some(id) = id {
+            let key = id.key();
+            self.0.manager.store.delete(&key).await?;
+            self.0.manager.counters.destroyed.add_one();
+            tracing::debug!(%key, "session destroyed");
+        }
+        Ok(())
+    }
+
+    /// Gives this session an expiry of its own ("remember me"), which stays with it until the next
+    /// sign-in. Stored when the response is ready, if there is a session to store.
+    ///
+    /// It can't put off the absolute timeout of a session that exists: only
+    /// [`sign_in`](Self::sign_in), in the same request, starts that again.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] for a timeout of zero.
+    pub fn set_expiry(&self, expiry: Expiry) -> Result<(), Error> {
+        expiry.validate()?;
+        self.open(|state| {
+            state.wish.own_expiry = Some(expiry);
+            Ok(())
+        })
+    }
+
+    /// Whether nothing is stored for this visitor yet.
+    pub fn is_new(&self) -> bool {
+        self.0.state.read(|state| state.record().is_none())
+    }
+
+    /// Who is signed in, counting a sign-in of this request.
+    pub fn owner(&self) -> Option<Owner> {
+        self.0.state.read(|state| {
+            let stored = || state.record().and_then(|record| record.owner.as_ref());
+            state.wish.new_owner().or_else(stored).cloned()
+        })
+    }
+
+    /// When the stored session, or its last sign-in, began.
+    pub fn created_at(&self) -> Option<SystemTime> {
+        self.stored_time(|record| record.created_at)
+    }
+
+    /// When the stored session ends if it is not used again. It moves when the response is ready.
+    pub fn expires_at(&self) -> Option<SystemTime> {
+        self.stored_time(|record| record.expires_at)
+    }
+
+    /// What the store knows the session by: safe to log and to show.
+    pub fn key(&self) -> Option<SessionKey> {
+        self.0.state.read(|state| match &state.standing {
+            Standing::Live { id, .. } => Some(id.key()),
+            _ => None,
+        })
+    }
+
+    fn stored_time(&self, field: impl FnOnce(&Record) -> Timestamp) -> Option<SystemTime> {
+        self.0.state.read(|state| state.record().map(|record| field(record).to_system_time()))
+    }
+
+    /// Changes the state, as long as the response is not on its way.
+    fn open<R>(&self, change: impl FnOnce(&mut State<T>) -> Result<R, Error>) -> Result<R, Error> {
+        self.0.state.write(|state| {
+            if state.committed { Err(Conflict::Committed.into()) } else { change(state) }
+        })
+    }
+}
+
+impl<T: SessionData> Clone for Session<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T: SessionData> fmt::Debug for Session<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("key", &self.key()).finish_non_exhaustive()
+    }
+}

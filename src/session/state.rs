@@ -1,0 +1,140 @@
+//! What a request knows of its session, shared by every handle to it.
+
+use std::cell::RefCell;
+use std::fmt;
+
+use parking_lot::ReentrantMutex;
+
+use crate::expiry::Expiry;
+use crate::id::SessionId;
+use crate::lifecycle::Identity;
+use crate::record::{Owner, Payload, Record};
+
+/// A request's view of one session.
+pub(crate) struct State<T> {
+    pub(crate) standing: Standing,
+    pub(crate) value: T,
+    /// The encoding of `value` when it was last in step with the store. `None` until the first
+    /// write, so that a request which only reads never encodes.
+    pub(crate) baseline: Option<Payload>,
+    pub(crate) wish: Wish,
+    pub(crate) cookie: CookieChange,
+    /// The response is decided: nothing more may be created or given a new id.
+    pub(crate) committed: bool,
+    /// Counts the writes, so that one which happened during a store operation is noticed.
+    pub(crate) writes: u64,
+}
+
+/// Where the session stands in the store, as far as this request knows.
+#[derive(Clone, Debug)]
+pub(crate) enum Standing {
+    /// Nothing is stored; or something that can't be used, which only `destroy` touches.
+    New { unusable: Option<SessionId> },
+    /// It is stored.
+    Live { id: SessionId, record: Record },
+    /// It had this id, and has another now.
+    Moved { id: SessionId },
+    /// It was stored, and is gone.
+    Ended,
+}
+
+/// What the handler asked for, beyond changing data.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Wish {
+    pub(crate) new_id: NewId,
+    pub(crate) own_expiry: Option<Expiry>,
+}
+
+/// Whether, and why, the session should get a new id.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum NewId {
+    #[default]
+    Unasked,
+    Renew,
+    SignIn(Owner),
+}
+
+/// What the response does to the client's cookie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CookieChange {
+    Keep,
+    Set,
+    Remove,
+}
+
+impl<T: Default> State<T> {
+    pub(crate) fn new(standing: Standing) -> Self {
+        Self {
+            standing,
+            value: T::default(),
+            baseline: None,
+            wish: Wish::default(),
+            cookie: CookieChange::Keep,
+            committed: false,
+            writes: 0,
+        }
+    }
+
+    /// Forgets the session and whatever was to be done to it.
+    pub(crate) fn reset(&mut self, standing: Standing) {
+        *self = Self { cookie: self.cookie, committed: self.committed, writes: self.writes + 1, ..Self::new(standing) };
+    }
+}
+
+impl<T> State<T> {
+    pub(crate) fn record(&self) -> Option<&Record> {
+        match &self.standing {
+            Standing::Live { record, .. } => Some(record),
+            _ => None,
+        }
+    }
+}
+
+impl Wish {
+    pub(crate) fn is_none(&self) -> bool {
+        matches!(self.new_id, NewId::Unasked) && self.own_expiry.is_none()
+    }
+
+    pub(crate) fn identity(&self) -> Identity {
+        match self.new_id {
+            NewId::Unasked => Identity::Keep,
+            NewId::Renew => Identity::Renew,
+            NewId::SignIn(_) => Identity::SignIn,
+        }
+    }
+
+    pub(crate) fn new_owner(&self) -> Option<&Owner> {
+        match &self.new_id {
+            NewId::SignIn(owner) => Some(owner),
+            _ => None,
+        }
+    }
+}
+
+/// The state behind a lock that is held during the closures of `read` and `write` only.
+///
+/// The lock is reentrant so that a closure which uses its own handle again meets the `RefCell`,
+/// which panics with a reason, instead of a deadlock.
+pub(crate) struct StateCell<T>(ReentrantMutex<RefCell<State<T>>>);
+
+const REENTERED: &str = "a session was changed inside a closure of its own `read` or `write`";
+
+impl<T> StateCell<T> {
+    pub(crate) fn new(state: State<T>) -> Self {
+        Self(ReentrantMutex::new(RefCell::new(state)))
+    }
+
+    pub(crate) fn read<R>(&self, look: impl FnOnce(&State<T>) -> R) -> R {
+        look(&self.0.lock().try_borrow().expect(REENTERED))
+    }
+
+    pub(crate) fn write<R>(&self, change: impl FnOnce(&mut State<T>) -> R) -> R {
+        change(&mut self.0.lock().try_borrow_mut().expect(REENTERED))
+    }
+}
+
+impl<T> fmt::Debug for StateCell<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StateCell(..)")
+    }
+}

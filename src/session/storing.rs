@@ -1,0 +1,143 @@
+//! The writes of one session to its store: each a create, a compare-and-swap or a touch.
+
+use super::{SessionData, Shared};
+use crate::clock::Timestamp;
+use crate::error::{Conflict, Error};
+use crate::id::SessionId;
+use crate::manager::terms::Terms;
+use crate::record::{Payload, Record};
+use crate::session::state::{CookieChange, Wish};
+use crate::store::{Created, Rotation, Updated};
+use crate::ttl::Ttl;
+
+/// How often a write is repeated on top of what others stored meanwhile before it gives up. Each
+/// round means that somebody else's write succeeded, so this bounds unfairness, not progress.
+const MAX_ROUNDS: usize = 64;
+/// Ids are 192 random bits: a second draw is needed only if the generator is broken.
+const MAX_DRAWS: usize = 3;
+
+/// A write to a session that is stored.
+pub(super) struct Swap<'a> {
+    pub(super) id: &'a SessionId,
+    /// The id to move it to, if it is to have another.
+    pub(super) new_id: Option<SessionId>,
+    /// The record that the request knows.
+    pub(super) base: &'a Record,
+    pub(super) wish: &'a Wish,
+    pub(super) now: Timestamp,
+}
+
+/// What became of a [`Swap`].
+pub(super) enum Swapped {
+    /// This is stored, under this id.
+    Stored(SessionId, Record),
+    /// There was nothing to change about this record.
+    Unchanged(Record),
+    /// The session ended meanwhile.
+    Missing,
+    /// The session got another id meanwhile.
+    Moved,
+}
+
+impl<T: SessionData> Shared<T> {
+    /// Stores a new session under a fresh id.
+    pub(super) async fn create(
+        &self,
+        wish: &Wish,
+        data: Payload,
+        now: Timestamp,
+    ) -> Result<(SessionId, Record), Error> {
+        let manager = &*self.manager;
+        manager.check_size(&data)?;
+        let mut record = Record::new(now, now, data);
+        Terms::at_start(wish, &manager.expiry, now).write_to(&mut record, now);
+        let ttl = Ttl::new(record.expires_at.saturating_since(now));
+        for _ in 0..MAX_DRAWS {
+            let id = SessionId::generate();
+            if manager.store.create(&id.key(), &record, ttl).await? == Created::Created {
+                manager.counters.created.add_one();
+                tracing::debug!(key = %id.key(), "session created");
+                self.state.write(|state| state.cookie = CookieChange::Set);
+                return Ok((id, record));
+            }
+        }
+        Err(Error::Refused { message: "the store holds a session under every id drawn".to_owned() })
+    }
+
+    /// Replaces the record of a session. `data_on` gives the data to store on top of a record:
+    /// first of the known one, then of each that another request stored in between. `None` leaves
+    /// the record alone.
+    pub(super) async fn swap(
+        &self,
+        swap: Swap<'_>,
+        mut data_on: impl FnMut(&Record) -> Result<Option<Payload>, Error>,
+    ) -> Result<Swapped, Error> {
+        let manager = &*self.manager;
+        let key = swap.id.key();
+        let mut current = swap.base.clone();
+        for _ in 0..MAX_ROUNDS {
+            let Some(data) = data_on(&current)? else {
+                return Ok(Swapped::Unchanged(current));
+            };
+            manager.check_size(&data)?;
+            let mut record = current.next();
+            record.data = data;
+            Terms::after(&current, swap.wish, &manager.expiry, swap.now).write_to(&mut record, swap.now);
+
+            let (expected, ttl) = (current.revision, Ttl::new(record.expires_at.saturating_since(swap.now)));
+            let outcome = match &swap.new_id {
+                None => manager.store.update(&key, expected, &record, ttl).await?,
+                Some(new_id) => {
+                    let rotation =
+                        Rotation { old: &key, expected, new: &new_id.key(), record: &record, ttl };
+                    manager.store.rotate(rotation).await?
+                }
+            };
+            match outcome {
+                Updated::Updated => {
+                    let cookie_moved = swap.new_id.is_some() || manager.cookie.is_persistent();
+                    if cookie_moved {
+                        self.state.write(|state| state.cookie = CookieChange::Set);
+                    }
+                    let counters = &manager.counters;
+                    if swap.new_id.is_some() { &counters.rotated } else { &counters.updated }.add_one();
+                    let id = swap.new_id.unwrap_or_else(|| swap.id.clone());
+                    return Ok(Swapped::Stored(id, record));
+                }
+                Updated::Stale(theirs) if theirs.owner == swap.base.owner => current = theirs,
+                Updated::Stale(_) => return Err(Conflict::Owner.into()),
+                Updated::Missing => return Ok(Swapped::Missing),
+                Updated::Moved => return Ok(Swapped::Moved),
+            }
+        }
+        Err(Conflict::Contention.into())
+    }
+
+    /// Moves a session's end, and says whether it did. A failure is logged and no more: the
+    /// response stays as it is.
+    pub(super) async fn touch(
+        &self,
+        id: &SessionId,
+        record: &Record,
+        expires_at: Timestamp,
+        now: Timestamp,
+    ) -> bool {
+        let key = id.key();
+        let ttl = Ttl::new(expires_at.saturating_since(now));
+        match self.manager.store.touch(&key, record.revision, expires_at, ttl).await {
+            Ok(true) => {
+                self.manager.counters.touched.add_one();
+                if self.manager.cookie.is_persistent() {
+                    self.state.write(|state| state.cookie = CookieChange::Set);
+                }
+                true
+            }
+            // Another request changed, touched or ended the session: its word holds.
+            Ok(false) => false,
+            Err(error) => {
+                tracing::warn!(%key, %error, "could not extend a session");
+                false
+            }
+        }
+    }
+}
