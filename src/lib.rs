@@ -1,19 +1,61 @@
 //! Web sessions that survive deploys, races and outages.
 mod clock;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod error;
-#[cfg(feature = "json")]
-mod expiry;
 mod id;
 mod random;
 mod record;
 mod store;
 mod ttl;
 
+// The engine.
+#[cfg(feature = "axum")]
+mod adapter;
+#[cfg(feature = "json")]
+mod codec;
+#[cfg(feature = "json")]
+mod config;
+#[cfg(feature = "json")]
+mod cookie;
+#[cfg(feature = "json")]
+mod counters;
+#[cfg(feature = "json")]
+mod expiry;
+#[cfg(feature = "json")]
+mod lifecycle;
+#[cfg(feature = "json")]
+mod manager;
+#[cfg(feature = "json")]
+mod merge;
+#[cfg(feature = "json")]
+mod session;
+#[cfg(feature = "json")]
+mod values;
+
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use error::{Conflict, Error};
-#[cfg(feature = "json")]
-pub use expiry::Expiry;
 pub use id::{SessionId, SessionKey};
 pub use record::{Envelope, Moved, Owner, Payload, Record, Revision};
+#[cfg(feature = "memory")]
+pub use store::memory::MemoryStore;
+#[cfg(feature = "redis")]
+pub use store::redis::{RedisStore, RedisStoreBuilder};
 pub use store::{Created, Loaded, Rotation, SessionStore, Updated};
 pub use ttl::{MAX_TTL, Ttl};
+
+#[cfg(feature = "json")]
+pub use {
+    codec::Codec,
+    cookie::signing::{Key, KeyRing},
+    cookie::{SameSite, SessionCookie},
+    counters::Counts,
+    expiry::Expiry,
+    manager::{SessionManager, SessionManagerBuilder},
+    merge::ConflictPolicy,
+    session::{Effects, Exchange, Session, SessionData},
+    values::Values,
+};
+
+#[cfg(feature = "axum")]
+pub use adapter::tower::{SessionLayer, SessionService};

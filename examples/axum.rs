@@ -1,0 +1,100 @@
+//! A little shop with sessions; `examples/README.md` says what each route does and how to run it.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use axum::extract::{FromRequest, Request};
+use axum::http::StatusCode;
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use axum::routing::{get, post};
+use axum::{Form, Json, Router};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use session_store::{Error, Expiry, Owner, Session, SessionLayer, SessionManager};
+
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Shop {
+    user: Option<String>,
+    visits: u32,
+    cart: Vec<String>,
+}
+
+async fn page(session: Session<Shop>) -> Result<Html<String>, Error> {
+    session.update(|shop| shop.visits += 1).await?;
+    let Shop { user, visits, cart } = session.read(Shop::clone);
+    let cart: String = cart.iter().map(|item| format!("<li>{}</li>", escape(item))).collect();
+    let html = include_str!("page.html").replace("{visits}", &visits.to_string()).replace("{cart}", &cart);
+    Ok(Html(html.replace("{user}", &escape(user.as_deref().unwrap_or("stranger")))))
+}
+
+async fn me(session: Session<Shop>) -> Json<serde_json::Value> {
+    let Shop { user, visits, cart } = session.read(Shop::clone);
+    let seconds = |time: SystemTime| time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    Json(serde_json::json!({
+        "user": user, "visits": visits, "cart": cart, "is_new": session.is_new(),
+        "created_at": session.created_at().map(seconds), "expires_at": session.expires_at().map(seconds),
+    }))
+}
+
+async fn login(session: Session<Shop>, request: Request) -> axum::response::Result<Response> {
+    #[derive(Deserialize)]
+    struct Login {
+        user: String,
+        remember: Option<serde_json::Value>,
+    }
+    let (is_form, Login { user, remember }) = content(request).await?;
+    let owner = Owner::new(&user).map_err(|e| (StatusCode::UNPROCESSABLE_ENTITY, e.to_string()))?;
+    session.sign_in(&owner, |shop| shop.user = Some(user))?;
+    if remember.is_some_and(|it| it == "on" || it == true) {
+        session.set_expiry(Expiry::idle(Duration::from_secs(30 * 24 * 3600)))?;
+    }
+    Ok(answer(is_form, session).await)
+}
+
+async fn buy(session: Session<Shop>, request: Request) -> axum::response::Result<Response> {
+    #[derive(Deserialize)]
+    struct Purchase {
+        item: String,
+    }
+    let (is_form, Purchase { item }) = content(request).await?;
+    session.update(|shop| shop.cart.push(item.clone())).await?;
+    Ok(answer(is_form, session).await)
+}
+
+async fn logout(session: Session<Shop>, request: Request) -> Result<Response, Error> {
+    session.destroy().await?;
+    Ok(answer(!is_json(&request), session).await)
+}
+
+async fn answer(is_form: bool, session: Session<Shop>) -> Response {
+    if is_form { Redirect::to("/").into_response() } else { me(session).await.into_response() }
+}
+
+/// What a form, or JSON of the same shape, says; and whether it was a form.
+async fn content<T: DeserializeOwned>(request: Request) -> axum::response::Result<(bool, T)> {
+    if is_json(&request) {
+        return Ok((false, Json::from_request(request, &()).await?.0));
+    }
+    Ok((true, Form::from_request(request, &()).await?.0))
+}
+
+fn is_json(request: &Request) -> bool {
+    let content_type = request.headers().get("content-type");
+    content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/json"))
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace(['{', '}'], "")
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    tracing_subscriber::fmt().init();
+    let manager = SessionManager::<Shop>::from_env().await?.build()?;
+    let app = Router::new().route("/", get(page)).route("/me", get(me)).route("/login", post(login));
+    let app = app.route("/cart", post(buy)).route("/logout", post(logout)).layer(SessionLayer::new(manager));
+    let port = std::env::var("PORT").map_or(Ok(3000), |port| port.parse::<u16>())?;
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await?;
+    println!("listening on http://{}", listener.local_addr()?);
+    Ok(axum::serve(listener, app).await?)
+}
