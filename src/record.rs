@@ -111,6 +111,12 @@ impl Owner {
     }
 }
 
+impl AsRef<str> for Owner {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
 impl fmt::Debug for Owner {
     // A user's name is personal data: it stays out of logs.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -179,8 +185,7 @@ impl Record {
         Self { revision: Revision::fresh(), previous_revision: Some(self.revision), ..self.clone() }
     }
 
-    /// Whether this record is, or directly follows, the write of `revision`.
-    pub fn bears(&self, revision: Revision) -> bool {
+    fn bears(&self, revision: Revision) -> bool {
         self.revision == revision || self.previous_revision == Some(revision)
     }
 
@@ -264,8 +269,7 @@ impl Moved {
         record.min(Ttl::new(Self::MAX_LIFE))
     }
 
-    /// Whether the marker was left by, or directly after, the write of `revision`.
-    pub fn bears(&self, revision: Revision) -> bool {
+    fn bears(&self, revision: Revision) -> bool {
         self.revision == revision || self.previous_revision == revision
     }
 
@@ -309,6 +313,15 @@ pub enum Envelope {
 }
 
 impl Envelope {
+    /// Whether the write of `revision` was made here, as the last one or the one before it: then a
+    /// write of that revision is one that was sent twice.
+    pub fn bears(&self, revision: Revision) -> bool {
+        match self {
+            Self::Record(record) => record.bears(revision),
+            Self::Moved(marker) => marker.bears(revision),
+        }
+    }
+
     /// Reads what is stored under `key`, without copying the data.
     ///
     /// # Errors

@@ -1,0 +1,254 @@
+//! The conformance suite can fail: each promise is broken here by a store with that very fault.
+#![cfg(all(feature = "conformance", feature = "memory"))]
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use session_store::{
+    Created, Error, Loaded, MemoryStore, Payload, Record, Revision, Rotation, SessionKey, SessionStore,
+    Timestamp, Ttl, Updated, conformance,
+};
+
+/// A list of faults and the promises that each breaks: one test of each fault, and one that no
+/// promise is missing.
+macro_rules! faults {
+    ($($(#[doc = $doc:literal])* $test:ident: $fault:ident breaks $($promise:ident)+;)*) => {
+        #[derive(Clone, Copy, Debug, PartialEq)]
+        enum Fault {
+            $($(#[doc = $doc])* $fault,)*
+        }
+
+        $(#[tokio::test]
+        async fn $test() {
+            $({
+                let store: Arc<dyn SessionStore> = Arc::new(Faulty::new(Fault::$fault));
+                let test = tokio::spawn(async move { conformance::$promise(&store).await });
+                let promise = stringify!($promise);
+                assert!(test.await.is_err(), "{promise} does not notice {:?}", Fault::$fault);
+            })+
+        })*
+
+        const BROKEN: &[&str] = &[$($(stringify!($promise)),+),*];
+    };
+}
+
+faults! {
+    loses_a_new_session: CreateIsLost breaks a_created_session_loads_as_it_was_stored;
+    overwrites_a_session: CreateOverwrites
+        breaks a_taken_key_is_left_as_it_is one_of_many_concurrent_creates_wins;
+    forgets_the_owner: CreateForgetsTheOwner breaks every_field_survives;
+    /// As moka's default policy does.
+    turns_new_sessions_away: FullStoreRefuses breaks a_full_store_admits_new_sessions;
+    takes_the_lineage_for_the_key: KeysByLineage breaks sessions_of_one_lineage_are_apart;
+    never_expires: NeverExpires breaks
+        a_session_ends_with_its_time_to_live an_update_sets_the_time_to_live
+        a_rotation_sets_the_time_to_live the_shortest_and_the_longest_time_to_live_are_kept;
+
+    /// What most session stores do.
+    saves_blindly: LastWriteWins breaks
+        an_update_needs_the_expected_revision one_of_two_concurrent_updates_wins
+        no_concurrent_increment_is_lost an_update_replayed_after_two_others_is_stale;
+    compares_and_swaps_in_two_steps: CheckThenAct breaks
+        one_of_two_concurrent_updates_wins no_concurrent_increment_is_lost;
+    creates_on_update: UpdateCreates breaks
+        nothing_but_create_creates a_late_save_cannot_undo_a_logout
+        a_logout_wins_against_a_concurrent_save an_expired_session_stays_expired;
+    keeps_a_former_owner: UpdateKeepsTheOwner breaks an_update_replaces_the_record;
+    takes_its_own_write_for_another: ForgetsReplays breaks
+        a_create_sent_twice_answers_alike an_update_sent_twice_answers_alike
+        a_touch_sent_twice_answers_alike a_rotation_sent_twice_answers_alike
+        writes_sent_twice_at_once_answer_alike a_write_replayed_after_another_is_recognised
+        an_update_replayed_after_a_rotation_is_recognised;
+
+    creates_on_touch: TouchCreates breaks
+        a_late_touch_cannot_undo_a_logout a_logout_wins_against_a_concurrent_touch;
+    touches_any_revision: TouchIgnoresTheRevision breaks a_touch_needs_the_expected_revision;
+    loses_a_touch: TouchIsLost breaks
+        a_touch_moves_the_end_and_nothing_else a_touch_keeps_a_session_alive;
+    shortens_on_touch: TouchShortens breaks a_touch_never_shortens;
+
+    creates_on_rotation: RotationCreates breaks
+        a_late_rotation_cannot_undo_a_logout a_logout_wins_against_a_concurrent_rotation
+        a_replayed_rotation_cannot_undo_a_logout;
+    rotates_any_revision: RotationIgnoresTheRevision breaks
+        a_rotation_needs_the_expected_revision a_rotation_and_a_concurrent_save_exclude_each_other;
+    leaves_no_marker: RotationLeavesNoMarker breaks
+        a_rotation_moves_the_session one_of_two_concurrent_rotations_wins;
+    /// Session fixation.
+    follows_the_marker: FollowsTheMarker breaks
+        a_rotation_moves_the_session nothing_but_a_deletion_follows_a_rotation;
+    stops_at_the_marker: DeleteStopsAtTheMarker breaks
+        a_logout_with_the_old_id_ends_the_rotated_session a_logout_follows_a_chain_of_rotations;
+    loses_a_logout: DeleteIsLost breaks an_unknown_key_is_absent a_deleted_session_is_gone;
+}
+
+#[test]
+fn every_promise_can_be_broken() {
+    macro_rules! names {
+        (() $($promise:ident)*) => { [$(stringify!($promise)),*] };
+    }
+    for promise in session_store::__each_promise! { [names] } {
+        assert!(BROKEN.contains(&promise), "no fault here proves that {promise} can fail");
+    }
+}
+
+/// `all` goes on after a broken promise, and names those and only those that were broken.
+#[tokio::test(flavor = "multi_thread")]
+async fn all_names_the_broken_promises() {
+    let faulty = Faulty::new(Fault::CreateForgetsTheOwner);
+    let broken = conformance::all(Arc::new(faulty)).await.expect_err("one promise is broken");
+    assert_eq!(broken.promises.len(), 1, "{broken}");
+    assert_eq!(broken.promises[0].0, "every_field_survives");
+    assert!(broken.to_string().contains("every_field_survives: "), "{broken}");
+}
+
+/// A `MemoryStore` with one fault.
+#[derive(Debug)]
+struct Faulty {
+    fault: Fault,
+    inner: MemoryStore,
+    creates: AtomicUsize,
+    successors: Mutex<HashMap<SessionKey, SessionKey>>,
+}
+
+impl Faulty {
+    fn new(fault: Fault) -> Self {
+        let (creates, successors) = (AtomicUsize::new(0), Mutex::default());
+        Self { fault, inner: MemoryStore::new(), creates, successors }
+    }
+
+    fn key(&self, key: &SessionKey) -> SessionKey {
+        match self.fault {
+            Fault::KeysByLineage => {
+                let name = format!("{}{}", &key.storage_name()[..7], "A".repeat(32));
+                SessionKey::from_storage_name(&name).expect("seven characters of one, and a digest")
+            }
+            Fault::FollowsTheMarker => *self.successors.lock().unwrap().get(key).unwrap_or(key),
+            _ => *key,
+        }
+    }
+
+    fn ttl(&self, ttl: Ttl) -> Ttl {
+        if self.fault == Fault::NeverExpires { Ttl::new(Duration::from_secs(3600)) } else { ttl }
+    }
+
+    async fn found(&self, key: &SessionKey) -> Option<Record> {
+        match self.inner.load(key).await {
+            Ok(Loaded::Found(record)) => Some(record),
+            _ => None,
+        }
+    }
+}
+
+#[async_trait]
+impl SessionStore for Faulty {
+    async fn load(&self, key: &SessionKey) -> Result<Loaded, Error> {
+        self.inner.load(&self.key(key)).await
+    }
+
+    async fn create(&self, key: &SessionKey, record: &Record, ttl: Ttl) -> Result<Created, Error> {
+        let (key, mut record) = (&self.key(key), record.clone());
+        let before = self.creates.fetch_add(1, Ordering::Relaxed);
+        match self.fault {
+            Fault::CreateIsLost => return Ok(Created::Created),
+            Fault::FullStoreRefuses if before >= 60 => return Ok(Created::Created),
+            Fault::ForgetsReplays if self.inner.load(key).await? != Loaded::Absent => {
+                return Ok(Created::Taken);
+            }
+            Fault::CreateForgetsTheOwner => record.owner = None,
+            Fault::CreateOverwrites => drop(self.inner.delete(key).await?),
+            _ => {}
+        }
+        self.inner.create(key, &record, self.ttl(ttl)).await
+    }
+
+    async fn update(
+        &self,
+        key: &SessionKey,
+        mut expected: Revision,
+        record: &Record,
+        ttl: Ttl,
+    ) -> Result<Updated, Error> {
+        let (key, mut record, ttl) = (&self.key(key), record.clone(), self.ttl(ttl));
+        let present = self.found(key).await;
+        match (self.fault, present) {
+            (Fault::UpdateCreates, None) => drop(self.inner.create(key, &record, ttl).await?),
+            (Fault::LastWriteWins, Some(present)) => expected = present.revision,
+            (Fault::UpdateKeepsTheOwner, Some(present)) => record.owner = present.owner,
+            (Fault::ForgetsReplays, None) if self.inner.load(key).await? == Loaded::Moved => {
+                return Ok(Updated::Moved);
+            }
+            (Fault::ForgetsReplays, Some(present)) if present.revision != expected => {
+                return Ok(Updated::Stale(present));
+            }
+            (Fault::CheckThenAct, Some(present)) if present.revision == expected => {
+                tokio::task::yield_now().await;
+                expected = self.found(key).await.map_or(expected, |changed| changed.revision);
+            }
+            _ => {}
+        }
+        self.inner.update(key, expected, &record, ttl).await
+    }
+
+    async fn touch(
+        &self,
+        key: &SessionKey,
+        mut expected: Revision,
+        expires_at: Timestamp,
+        ttl: Ttl,
+    ) -> Result<bool, Error> {
+        let (key, ttl) = (&self.key(key), self.ttl(ttl));
+        match (self.fault, self.found(key).await) {
+            (Fault::TouchIsLost, _) => return Ok(true),
+            (Fault::TouchCreates, None) => {
+                let data = Payload { codec: 1, bytes: "{}".into() };
+                self.inner.create(key, &Record::new(expires_at, expires_at, data), ttl).await?;
+            }
+            (Fault::TouchIgnoresTheRevision, Some(present)) => expected = present.revision,
+            (Fault::TouchShortens, Some(mut present)) => {
+                present.expires_at = expires_at;
+                self.inner.delete(key).await?;
+                self.inner.create(key, &present, ttl).await?;
+            }
+            (Fault::ForgetsReplays, Some(present)) if present.expires_at == expires_at => {
+                return Ok(false);
+            }
+            _ => {}
+        }
+        self.inner.touch(key, expected, expires_at, ttl).await
+    }
+
+    async fn rotate(&self, mut rotation: Rotation<'_>) -> Result<Updated, Error> {
+        let (old, new) = (self.key(rotation.old), self.key(rotation.new));
+        rotation = Rotation { old: &old, new: &new, ttl: self.ttl(rotation.ttl), ..rotation };
+        match (self.fault, self.inner.load(&old).await?) {
+            (Fault::RotationIgnoresTheRevision, Loaded::Found(present)) => {
+                rotation.expected = present.revision;
+            }
+            (Fault::RotationCreates, Loaded::Absent) => {
+                self.inner.create(&new, rotation.record, rotation.ttl).await?;
+                return Ok(Updated::Updated);
+            }
+            (Fault::RotationLeavesNoMarker, Loaded::Found(_)) => {
+                self.inner.delete(&old).await?;
+                self.inner.create(&new, rotation.record, rotation.ttl).await?;
+                return Ok(Updated::Updated);
+            }
+            (Fault::ForgetsReplays, Loaded::Moved) => return Ok(Updated::Moved),
+            (Fault::FollowsTheMarker, _) => drop(self.successors.lock().unwrap().insert(old, new)),
+            _ => {}
+        }
+        self.inner.rotate(rotation).await
+    }
+
+    async fn delete(&self, key: &SessionKey) -> Result<bool, Error> {
+        let key = &self.key(key);
+        match (self.fault, self.inner.load(key).await?) {
+            (Fault::DeleteIsLost, _) | (Fault::DeleteStopsAtTheMarker, Loaded::Moved) => Ok(true),
+            _ => self.inner.delete(key).await,
+        }
+    }
+}
