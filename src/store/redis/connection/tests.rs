@@ -1,0 +1,96 @@
+use std::io::{self, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::thread;
+
+use super::*;
+
+/// A server that greets whoever connects, and is silent from then on.
+fn greeter() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let greet = |mut stream: TcpStream| {
+        let _ = stream.read(&mut [0; 1024]);
+        // To HELLO, and to CLIENT SETINFO twice.
+        stream.write_all(b"%0\r\n+OK\r\n+OK\r\n").unwrap();
+        stream
+    };
+    thread::spawn(move || listener.incoming().map(|stream| greet(stream.unwrap())).collect::<Vec<_>>());
+    address
+}
+
+async fn supervisor(timeout: Duration) -> Supervisor {
+    let server = Standalone::new(&format!("redis://{}", greeter())).unwrap();
+    Supervisor::connect(server, timeout).await.unwrap()
+}
+
+fn generation(supervisor: &Supervisor) -> Option<u64> {
+    match &**supervisor.0.state.load() {
+        State::Up(link) => Some(link.generation),
+        State::Down { .. } => None,
+    }
+}
+
+async fn answer(_: Connection) -> RedisResult<Value> {
+    Ok(Value::Nil)
+}
+
+async fn silence(_: Connection) -> RedisResult<Value> {
+    std::future::pending().await
+}
+
+async fn breakage(_: Connection) -> RedisResult<Value> {
+    Err(io::Error::from(io::ErrorKind::BrokenPipe).into())
+}
+
+#[tokio::test]
+async fn late_news_of_an_old_connection_leaves_its_successor_alone() {
+    let supervisor = supervisor(Duration::from_secs(10)).await;
+    assert_eq!(generation(&supervisor), Some(0));
+    let late = supervisor.run(async |connection| {
+        supervisor.run(breakage).await.unwrap_err();
+        assert_eq!(generation(&supervisor), None);
+        while generation(&supervisor).is_none() {
+            sleep(Duration::from_millis(1)).await;
+        }
+        breakage(connection).await
+    });
+    late.await.unwrap_err();
+    assert_eq!(generation(&supervisor), Some(1));
+}
+
+#[tokio::test]
+async fn only_timeouts_in_a_row_give_a_connection_up() {
+    let supervisor = supervisor(Duration::from_millis(100)).await;
+    for operation in 0..3 {
+        supervisor.run(silence).await.unwrap_err();
+        supervisor.run(silence).await.unwrap_err();
+        assert_eq!(generation(&supervisor), Some(0), "operation {operation}");
+        supervisor.run(answer).await.unwrap();
+    }
+    for _ in 0..TIMEOUTS_IN_A_ROW {
+        assert_eq!(generation(&supervisor), Some(0));
+        supervisor.run(silence).await.unwrap_err();
+    }
+    assert_eq!(generation(&supervisor), None);
+}
+
+#[tokio::test]
+async fn a_loss_makes_one_attempt_at_a_time() {
+    let supervisor = supervisor(Duration::from_secs(10)).await;
+    for _ in 0..100 {
+        supervisor.run(breakage).await.unwrap_err();
+    }
+    while generation(&supervisor).is_none() {
+        sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(generation(&supervisor), Some(1));
+}
+
+#[test]
+fn jitter_spreads_over_the_second_half_of_the_delay() {
+    for _ in 0..1000 {
+        let delay = jittered(LONGEST_DELAY);
+        assert!(LONGEST_DELAY / 2 <= delay && delay < LONGEST_DELAY, "{delay:?}");
+    }
+    assert_eq!(jittered(Duration::ZERO), Duration::ZERO);
+}

@@ -1,0 +1,166 @@
+//! Why an operation has no result, sorted by what a caller can do about it.
+
+use std::fmt;
+use std::time::Duration;
+
+use redis::{ErrorKind, RedisError};
+
+use crate::error::Error;
+
+/// What Redis answers while it cannot serve. It passes, and the operation had no effect.
+const PASSING: [&str; 7] =
+    ["LOADING", "READONLY", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "BUSY", "NOREPLICAS"];
+
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// There is no connection, for this reason; nothing was sent.
+    NotConnected(String),
+    /// No answer within this time.
+    TimedOut(Duration),
+    /// The connection broke, or the server answered with an error.
+    Redis(RedisError),
+}
+
+/// What a failed operation may have done.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Effect {
+    Read,
+    Write,
+}
+
+impl Failure {
+    /// Whether the value under the key has a type that a session never has.
+    pub(super) fn is_wrong_type(&self) -> bool {
+        self.code() == Some("WRONGTYPE")
+    }
+
+    /// Whether the connection is broken, or leads to a server that is of no use (any more).
+    pub(super) fn condemns_connection(&self) -> bool {
+        let broken = |error: &RedisError| matches!(error.kind(), ErrorKind::Io | ErrorKind::Parse);
+        matches!(self, Self::Redis(error) if broken(error))
+            || matches!(self.code(), Some("READONLY" | "NOAUTH" | "WRONGPASS"))
+    }
+
+    /// The failure to connect to `address`, which an operator wants to read unless the server
+    /// itself says what is wrong.
+    pub(super) fn at(self, address: &dyn fmt::Display) -> Self {
+        match self {
+            answer if answer.was_answered() => answer,
+            silence => Self::NotConnected(format!("{address}: {silence}")),
+        }
+    }
+
+    pub(super) fn into_error(self, effect: Effect) -> Error {
+        let reason = self.to_string();
+        let passing = self.code().is_some_and(|code| PASSING.contains(&code));
+        if self.was_answered() && !passing {
+            return Error::Refused { message: reason };
+        }
+        let without_effect = passing || matches!(self, Self::NotConnected(_));
+        Error::Unavailable {
+            outcome_unknown: effect == Effect::Write && !without_effect,
+            reason,
+            source: match self {
+                Self::Redis(error) if !passing => Some(error.into()),
+                _ => None,
+            },
+        }
+    }
+
+    fn was_answered(&self) -> bool {
+        let outdated = |error: &RedisError| error.kind() == ErrorKind::RESP3NotSupported;
+        self.code().is_some() || matches!(self, Self::Redis(error) if outdated(error))
+    }
+
+    fn code(&self) -> Option<&str> {
+        match self {
+            Self::Redis(error) => error.code(),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotConnected(reason) => write!(f, "not connected to Redis ({reason})"),
+            Self::TimedOut(limit) => write!(f, "Redis did not answer within {limit:?}"),
+            Self::Redis(error) => match (error.code(), error.detail()) {
+                (Some(code), Some(words)) => {
+                    // An unknown command is quoted with its arguments: HELLO's are the password,
+                    // SET's the session.
+                    let words = words.split(", with args").next().unwrap_or_default();
+                    write!(f, "{code} {words}")
+                }
+                _ => error.fmt(f),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reply(line: &str) -> Failure {
+        let value = redis::parse_redis_value(format!("-{line}\r\n").as_bytes()).unwrap();
+        Failure::Redis(value.extract_error().unwrap_err())
+    }
+
+    fn broken() -> Failure {
+        Failure::Redis(std::io::Error::from(std::io::ErrorKind::BrokenPipe).into())
+    }
+
+    #[test]
+    fn what_passes_is_unavailable_and_had_no_effect() {
+        for code in PASSING {
+            let error = reply(&format!("{code} for now")).into_error(Effect::Write);
+            let Error::Unavailable { outcome_unknown: false, reason, .. } = error else {
+                panic!("{code}: {error:?}");
+            };
+            assert_eq!(reason, format!("{code} for now"));
+        }
+    }
+
+    #[test]
+    fn other_answers_are_refusals_in_the_servers_words() {
+        for line in ["OOM command not allowed", "NOAUTH Authentication required.", "ERR boo", "NOPERM no"] {
+            let error = reply(line).into_error(Effect::Write);
+            assert!(matches!(&error, Error::Refused { message } if message == line), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn silence_leaves_the_outcome_of_writes_unknown() {
+        let timed_out = || Failure::TimedOut(Duration::from_millis(500));
+        assert!(broken().into_error(Effect::Write).outcome_unknown());
+        assert!(timed_out().into_error(Effect::Write).outcome_unknown());
+        for failure in [
+            broken().into_error(Effect::Read),
+            timed_out().into_error(Effect::Read),
+            Failure::NotConnected("why".to_owned()).into_error(Effect::Write),
+            broken().at(&"localhost:6379").into_error(Effect::Write),
+        ] {
+            assert!(matches!(failure, Error::Unavailable { outcome_unknown: false, .. }), "{failure:?}");
+        }
+    }
+
+    #[test]
+    fn a_lost_or_useless_server_condemns_the_connection() {
+        assert!(broken().condemns_connection());
+        assert!(reply("READONLY You can't write against a read only replica.").condemns_connection());
+        assert!(reply("NOAUTH Authentication required.").condemns_connection());
+        assert!(!reply("OOM command not allowed").condemns_connection());
+        assert!(!reply("LOADING Redis is loading").condemns_connection());
+        assert!(!Failure::TimedOut(Duration::ZERO).condemns_connection());
+    }
+
+    /// SECURITY 21.
+    #[test]
+    fn quoted_arguments_are_cut_off() {
+        let echo = "ERR unknown command 'HELLO', with args beginning with: '3' 'AUTH' 'me' 'hunter2' ";
+        let error = reply(echo).at(&"localhost:6379").into_error(Effect::Read);
+        assert!(matches!(&error, Error::Refused { message } if message == "ERR unknown command 'HELLO'"));
+        assert!(!format!("{error:?}").contains("hunter2"));
+    }
+}

@@ -1,0 +1,73 @@
+//! Where sessions are in Redis: a prefix and the [`SessionKey`]'s storage name.
+
+use std::io::Write as _;
+
+use redis::{RedisWrite, ToRedisArgs};
+
+use crate::error::Error;
+use crate::id::SessionKey;
+
+/// How this store names its keys.
+#[derive(Debug)]
+pub(super) struct Layout {
+    prefix: String,
+}
+
+impl Layout {
+    pub(super) fn new(prefix: String) -> Result<Self, Error> {
+        // The first pair of braces in a key is its Cluster hash tag, and that has to be the lineage.
+        if prefix.contains(['{', '}']) {
+            return Err(Error::Config(format!(
+                "the key prefix {prefix:?} must not contain braces: they would decide which Redis \
+                 Cluster node holds a session; write \"myapp:\" rather than \"{{myapp}}:\""
+            )));
+        }
+        Ok(Self { prefix })
+    }
+
+    pub(super) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    pub(super) fn name<'a>(&'a self, key: &'a SessionKey) -> Name<'a> {
+        Name { prefix: &self.prefix, key }
+    }
+}
+
+/// The name of a key, written straight into a command.
+#[derive(Clone, Copy)]
+pub(super) struct Name<'a> {
+    prefix: &'a str,
+    key: &'a SessionKey,
+}
+
+impl ToRedisArgs for Name<'_> {
+    fn write_redis_args<W: RedisWrite + ?Sized>(&self, out: &mut W) {
+        let mut argument = out.writer_for_next_arg();
+        for part in [self.prefix, self.key.storage_name()] {
+            argument.write_all(part.as_bytes()).expect("commands are written to memory");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::SessionId;
+
+    #[test]
+    fn a_name_is_the_prefix_and_the_storage_name() {
+        let key = SessionId::parse("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA").unwrap().key();
+        let layout = Layout::new("session:".to_owned()).unwrap();
+        let name = layout.name(&key).to_redis_args();
+        assert_eq!(name, [b"session:{AAAA}:5okmGZOnqTYaaZ_vniTC_oSHLOGKdPBJ"]);
+    }
+
+    #[test]
+    fn braces_in_a_prefix_are_refused_with_advice() {
+        for prefix in ["{app}:", "app{", "app}:"] {
+            let error = Layout::new(prefix.to_owned()).unwrap_err().to_string();
+            assert!(error.contains(prefix) && error.contains("myapp:"), "{error}");
+        }
+    }
+}

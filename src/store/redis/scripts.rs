@@ -1,0 +1,102 @@
+//! The Lua scripts: what takes Redis more than one command and must be one atomic step.
+//!
+//! They read and patch the envelope by the offsets that `record.rs` documents; Lua counts from 1.
+//! `redis.pcall` hands an error such as `WRONGTYPE` on as Redis worded it, where `redis.call`
+//! before Redis 7 wraps it in a text of its own.
+
+use std::sync::LazyLock;
+
+use redis::{Cmd, ToRedisArgs};
+
+pub(super) struct Script {
+    code: String,
+    hash: String,
+}
+
+impl Script {
+    fn new(parts: &[&str]) -> Self {
+        let code = parts.concat();
+        let hash = redis::Script::new(&code).get_hash().to_owned();
+        Self { code, hash }
+    }
+
+    /// The short form, for a server that knows the script.
+    pub(super) fn by_hash(&self, keys: &impl ToRedisArgs, arguments: &impl ToRedisArgs) -> Cmd {
+        command("EVALSHA", &self.hash, keys, arguments)
+    }
+
+    /// The form that teaches a server the script, after a `NOSCRIPT`.
+    pub(super) fn by_code(&self, keys: &impl ToRedisArgs, arguments: &impl ToRedisArgs) -> Cmd {
+        command("EVAL", &self.code, keys, arguments)
+    }
+}
+
+fn command(verb: &str, script: &str, keys: &impl ToRedisArgs, arguments: &impl ToRedisArgs) -> Cmd {
+    let key_count = keys.num_of_args();
+    let mut command = Cmd::with_capacity(3 + key_count + arguments.num_of_args(), 256);
+    command.arg(verb).arg(script).arg(key_count).arg(keys).arg(arguments);
+    command
+}
+
+/// Decides whether a write may go on: `ARGV[1]` is the revision that it expects, `ARGV[2]` its
+/// record. Otherwise answers nil for a missing session, OK where it finds its own revision (it was
+/// sent twice; nothing else bears those 64 random bits), and else whatever is there.
+const COMPARE: &str = r"
+local found = redis.pcall('GET', KEYS[1])
+if not found or type(found) == 'table' then return found end
+local revision, previous, own = found:sub(3, 10), found:sub(11, 18), ARGV[2]:sub(3, 10)
+if revision == own or previous == own then return redis.status_reply('OK') end
+if found:byte(1) ~= 0xA1 or revision ~= ARGV[1] then return found end
+";
+
+/// Key; expected revision, record, its time to live.
+pub(super) static UPDATE: LazyLock<Script> =
+    LazyLock::new(|| Script::new(&[COMPARE, "return redis.pcall('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])"]));
+
+/// Old and new key; expected revision, record, its time to live, marker, its time to live.
+///
+/// Answers as an update does, and 0 if the new key is in use.
+pub(super) static ROTATE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(&[
+        COMPARE,
+        r"
+local written = redis.pcall('SET', KEYS[2], ARGV[2], 'PX', ARGV[3], 'NX')
+if not written then return 0 end
+if written.ok then redis.call('SET', KEYS[1], ARGV[4], 'PX', ARGV[5]) end
+return written
+",
+    ])
+});
+
+/// Key; expected revision, end, time to live.
+///
+/// Answers 1 if it moved the end, 0 if the session ends later already, and else the first bytes of
+/// what is there.
+pub(super) static TOUCH: LazyLock<Script> = LazyLock::new(|| {
+    // PEXPIRE goes first: it works at maxmemory, and what follows a script's first write does too.
+    // Lua compares strings by locale, hence numbers; a double holds milliseconds exactly.
+    Script::new(&[r"
+local head = redis.pcall('GETRANGE', KEYS[1], 0, 25)
+if type(head) == 'table' then return head end
+if head:byte(1) ~= 0xA1 or head:sub(3, 10) ~= ARGV[1] then return head end
+if struct.unpack('>I8', head, 19) > struct.unpack('>I8', ARGV[2]) then return 0 end
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+redis.call('SETRANGE', KEYS[1], 18, ARGV[2])
+return 1
+"])
+});
+
+/// Key; prefix. Answers how many keys it deleted.
+pub(super) static DELETE: LazyLock<Script> = LazyLock::new(|| {
+    // A successor's name is not among KEYS; it has the same lineage, so the same Cluster slot. A
+    // chain that bites its tail ends too: what was passed is deleted.
+    Script::new(&[r"
+local key, deleted = KEYS[1], 0
+while key do
+  local head = redis.pcall('GETRANGE', key, 0, 56)
+  deleted = deleted + redis.call('DEL', key)
+  key = type(head) == 'string' and #head == 57 and head:byte(1) == 0xB1 and ARGV[1] .. head:sub(19)
+end
+return deleted
+"])
+});
