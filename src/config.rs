@@ -110,9 +110,10 @@ impl Settings {
             cookie = cookie.secure(secure);
         }
 
-        let keys = text("SESSION_SECRET")?.map(|secrets| KeyRing::parse(&secrets)).transpose().map_err(
-            |error| Error::Config(format!("SESSION_SECRET: {error}")),
-        )?;
+        let keys = text("SESSION_SECRET")?
+            .map(|secrets| KeyRing::parse(&secrets))
+            .transpose()
+            .map_err(|error| Error::Config(format!("SESSION_SECRET: {error}")))?;
         Ok(Self { redis, keys, expiry, prefix: text("SESSION_PREFIX")?, cookie })
     }
 
@@ -223,7 +224,13 @@ mod tests {
 
     #[test]
     fn durations_have_units() {
-        for (text, expected) in [("3600", hours(1)), ("60m", hours(1)), ("24h", hours(24)), ("7d", hours(168)), ("1s", Duration::from_secs(1))] {
+        for (text, expected) in [
+            ("3600", hours(1)),
+            ("60m", hours(1)),
+            ("24h", hours(24)),
+            ("7d", hours(168)),
+            ("1s", Duration::from_secs(1)),
+        ] {
             let settings = read(&[("SESSION_TTL", text)]).unwrap();
             assert_eq!(settings.expiry.idle_timeout(), Some(expected), "{text}");
         }

@@ -150,13 +150,8 @@ mod tests {
 
     #[test]
     fn a_touch_waits_for_its_share_of_the_idle_timeout() {
-        let reading = |standing| Facts {
-            standing,
-            identity: Keep,
-            dirty: false,
-            expiry_set: false,
-            failed: false,
-        };
+        let reading =
+            |standing| Facts { standing, identity: Keep, dirty: false, expiry_set: false, failed: false };
         let end = NOW.saturating_add(IDLE);
         assert_eq!(decide(reading(live(9_999)), NOW, 0.1), Nothing);
         assert_eq!(decide(reading(live(10_000)), NOW, 0.1), Action::Touch(end));

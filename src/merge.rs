@@ -169,7 +169,8 @@ mod tests {
 
     #[test]
     fn a_difference_leaves_unknown_members_alone() {
-        let mut stored = json!({"user": {"name": "ada", "locale": "en"}, "future": [1], "old": 1, "defaulted": 7});
+        let mut stored =
+            json!({"user": {"name": "ada", "locale": "en"}, "future": [1], "old": 1, "defaulted": 7});
         let base = json!({"user": {"name": "ada"}, "old": 1, "added": 0});
         let ours = json!({"user": {"name": "bob"}, "added": 0});
         apply_difference(&base, &ours, &mut stored);
@@ -178,7 +179,8 @@ mod tests {
     }
 
     fn any_value() -> impl Strategy<Value = Value> {
-        let scalar = prop_oneof![Just(json!(null)), any::<bool>().prop_map(Value::from), (0..4).prop_map(Value::from)];
+        let scalar =
+            prop_oneof![Just(json!(null)), any::<bool>().prop_map(Value::from), (0..4).prop_map(Value::from)];
         scalar.prop_recursive(2, 12, 3, |inner| {
             prop_oneof![
                 proptest::collection::vec(inner.clone(), 0..3).prop_map(Value::from),

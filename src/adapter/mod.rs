@@ -10,7 +10,8 @@ mod axum;
 /// Logs why a request failed, and gives the status and the text that the client gets. The text says
 /// nothing about the cause.
 fn answer_to(error: &Error) -> (http::StatusCode, &'static str) {
-    let status = http::StatusCode::from_u16(error.status()).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
+    let status =
+        http::StatusCode::from_u16(error.status()).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
     match error {
         Error::Conflict(_) => tracing::info!(%error, "a session could not be changed"),
         _ => tracing::error!(error = %Chain(error), "a session failed"),

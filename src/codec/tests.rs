@@ -83,7 +83,9 @@ fn bincode_refuses_what_does_not_fit_exactly() {
 #[test]
 fn broken_data_is_an_error_that_does_not_quote_it() {
     for tag in 0..=4 {
-        for bytes in [&b""[..], b"{\"name\":\"hunter2\"}", b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", b"{} trailing"] {
+        for bytes in
+            [&b""[..], b"{\"name\":\"hunter2\"}", b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff", b"{} trailing"]
+        {
             let payload = Payload { codec: tag, bytes: bytes.into() };
             let reason = Codec::decode::<Profile>(&payload).unwrap_err();
             assert!(!reason.contains("hunter2"));

@@ -142,9 +142,8 @@ impl Signer {
     pub(crate) fn new(ring: &KeyRing, cookie_name: &str) -> Self {
         let keys = std::iter::once(&ring.primary).chain(&ring.previous);
         // A cookie's name has no NUL: the parts cannot run into each other.
-        let bound = |key: &Key| {
-            keyed(&key.0).chain_update(COOKIE_DOMAIN).chain_update(cookie_name).chain_update([0])
-        };
+        let bound =
+            |key: &Key| keyed(&key.0).chain_update(COOKIE_DOMAIN).chain_update(cookie_name).chain_update([0]);
         Self { macs: keys.map(bound).collect() }
     }
 
@@ -200,7 +199,10 @@ mod tests {
     #[test]
     fn the_cookie_value_is_frozen() {
         let id = SessionId::parse("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA").unwrap();
-        assert_eq!(signer().sign(&id), "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA.X8QKJAyvccrZPb9jdfw8aFWFEK1RSrU4QQuUM_QbaKc");
+        assert_eq!(
+            signer().sign(&id),
+            "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA.X8QKJAyvccrZPb9jdfw8aFWFEK1RSrU4QQuUM_QbaKc"
+        );
     }
 
     #[test]

@@ -104,7 +104,8 @@ impl<T: SessionData> Clone for SessionManager<T> {
 
 impl<T: SessionData> fmt::Debug for SessionManager<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { store, cookie, signer, expiry, touch_share, codec, max_payload, on_conflict, .. } = &*self.0;
+        let Inner { store, cookie, signer, expiry, touch_share, codec, max_payload, on_conflict, .. } =
+            &*self.0;
         f.debug_struct("SessionManager")
             .field("store", store)
             .field("cookie", cookie)

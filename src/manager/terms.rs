@@ -116,7 +116,8 @@ mod tests {
         assert_eq!(limits(&session, &raised).deadline, Some(after(12)));
 
         let sign_in = NewId::SignIn(Owner::new("ada").unwrap());
-        let signed_in = Terms::after(&session, &Wish { new_id: sign_in, ..Wish::default() }, &policy, after(1));
+        let signed_in =
+            Terms::after(&session, &Wish { new_id: sign_in, ..Wish::default() }, &policy, after(1));
         assert_eq!((signed_in.created_at, signed_in.limits.deadline), (after(1), Some(after(13))));
     }
 
@@ -134,6 +135,9 @@ mod tests {
         // It survives ordinary writes, and a sign-in ends it.
         assert!(Terms::after(&remembered, &Wish::default(), &policy, after(1)).own_expiry);
         let sign_in = NewId::SignIn(Owner::new("ada").unwrap());
-        assert!(!Terms::after(&remembered, &Wish { new_id: sign_in, own_expiry: None }, &policy, after(1)).own_expiry);
+        assert!(
+            !Terms::after(&remembered, &Wish { new_id: sign_in, own_expiry: None }, &policy, after(1))
+                .own_expiry
+        );
     }
 }

@@ -66,7 +66,8 @@ impl Change {
             ConflictPolicy::With(decide) => {
                 let decode = |payload| Codec::decode::<T>(payload).map_err(|_| Conflict::Fields);
                 let their_data = decode(theirs)?;
-                let resolved = decide(&decode(base)?, &decode(after)?, &their_data).ok_or(Conflict::Fields)?;
+                let resolved =
+                    decide(&decode(base)?, &decode(after)?, &their_data).ok_or(Conflict::Fields)?;
                 let (before, after) = (codec.encode(&their_data)?, codec.encode(&resolved)?);
                 Self::Edit { before, after }.apply_to::<T>(codec, theirs)
             }
@@ -152,7 +153,8 @@ mod tests {
 
             let theirs = json!({"name": "bob", "visits": 1, "added_by_a_newer_version": [3]});
             let theirs = codec.encode(&theirs).unwrap();
-            let merged = change.reconcile(codec, &ConflictPolicy::<Account>::Merge, &stored, &theirs).unwrap();
+            let merged =
+                change.reconcile(codec, &ConflictPolicy::<Account>::Merge, &stored, &theirs).unwrap();
             let expected = json!({"name": "bob", "visits": 2, "added_by_a_newer_version": [3]});
             assert_eq!(Codec::describe(&merged), Some(expected));
         }

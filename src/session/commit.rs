@@ -29,7 +29,8 @@ impl<T: SessionData> Shared<T> {
         let now = self.manager.clock.now();
         self.state.read(|state| {
             let facts = self.facts(state, &Change::None, &state.wish, state.wish.identity(), false, now);
-            state.baseline.is_none() && lifecycle::decide(facts, now, self.manager.touch_share) == Action::Nothing
+            state.baseline.is_none()
+                && lifecycle::decide(facts, now, self.manager.touch_share) == Action::Nothing
         })
     }
 

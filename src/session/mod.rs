@@ -264,9 +264,11 @@ impl<T: SessionData> Session<T> {
 
     /// Changes the state, as long as the response is not on its way.
     fn open<R>(&self, change: impl FnOnce(&mut State<T>) -> Result<R, Error>) -> Result<R, Error> {
-        self.0.state.write(|state| {
-            if state.committed { Err(Conflict::Committed.into()) } else { change(state) }
-        })
+        self.0.state.write(
+            |state| {
+                if state.committed { Err(Conflict::Committed.into()) } else { change(state) }
+            },
+        )
     }
 }
 

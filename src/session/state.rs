@@ -77,7 +77,12 @@ impl<T: Default> State<T> {
 
     /// Forgets the session and whatever was to be done to it.
     pub(crate) fn reset(&mut self, standing: Standing) {
-        *self = Self { cookie: self.cookie, committed: self.committed, writes: self.writes + 1, ..Self::new(standing) };
+        *self = Self {
+            cookie: self.cookie,
+            committed: self.committed,
+            writes: self.writes + 1,
+            ..Self::new(standing)
+        };
     }
 }
 

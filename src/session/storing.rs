@@ -88,8 +88,7 @@ impl<T: SessionData> Shared<T> {
             let outcome = match &swap.new_id {
                 None => manager.store.update(&key, expected, &record, ttl).await?,
                 Some(new_id) => {
-                    let rotation =
-                        Rotation { old: &key, expected, new: &new_id.key(), record: &record, ttl };
+                    let rotation = Rotation { old: &key, expected, new: &new_id.key(), record: &record, ttl };
                     manager.store.rotate(rotation).await?
                 }
             };

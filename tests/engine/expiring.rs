@@ -1,0 +1,174 @@
+//! Idle and absolute timeouts, touches, and expiries of a session's own.
+
+use std::time::Duration;
+
+use session_store::{Error, Expiry, KeyRing, SessionCookie};
+
+use crate::world::{ABSOLUTE, Browser, IDLE, SECRET, World};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// SECURITY 8: the store still holds the record (its clock is the real one), the engine refuses it.
+#[tokio::test]
+async fn an_idle_session_ends_even_if_client_and_store_keep_it() {
+    let world = World::new();
+    let visitor = world.visitor(5).await;
+    let key = visitor.key(&world.manager).await;
+    world.clock.advance(IDLE - Duration::from_millis(1));
+    assert_eq!(visitor.sees(&world.manager).await.visits, 5);
+    world.clock.advance(Duration::from_millis(1));
+    assert_eq!(visitor.sees(&world.manager).await.visits, 0);
+    assert!(world.store.record(&key).await.is_some());
+    assert_eq!(world.manager.counts().expired, 1);
+}
+
+#[tokio::test]
+async fn reading_extends_a_session_once_a_tenth_of_its_idle_time_has_passed() {
+    let world = World::new();
+    let mut visitor = world.visitor(5).await;
+    world.clock.advance(IDLE / 10 - SECOND);
+    visitor.visit(&world.manager, |session| session.read(|_| ())).await;
+    assert_eq!(world.store.calls(), ["load"]);
+
+    world.clock.advance(SECOND);
+    world.store.forget_calls();
+    visitor.visit(&world.manager, |session| session.read(|_| ())).await;
+    assert_eq!(world.store.calls(), ["load", "touch"]);
+    world.store.forget_calls();
+    visitor.visit(&world.manager, |session| session.read(|_| ())).await;
+    assert_eq!(world.store.calls(), ["load"]);
+
+    world.clock.advance(IDLE - SECOND);
+    assert_eq!(visitor.sees(&world.manager).await.visits, 5);
+}
+
+/// SECURITY 9.
+#[tokio::test]
+async fn the_absolute_timeout_holds_under_activity_and_across_renewal() {
+    let world = World::new();
+    let mut visitor = world.visitor(5).await;
+    let steps = ABSOLUTE.as_secs() / 500 - 1;
+    for step in 0..steps {
+        world.clock.advance(SECOND * 500);
+        let renew = |session: &session_store::Session<_>| session.renew();
+        if step % 3 == 0 {
+            visitor.visit(&world.manager, renew).await.unwrap();
+        } else {
+            visitor.visit(&world.manager, |session| session.write(|a| a.visits += 1)).await.unwrap();
+        }
+    }
+    assert!(visitor.sees(&world.manager).await.visits > 5);
+    world.clock.advance(SECOND * 500);
+    assert_eq!(visitor.sees(&world.manager).await.visits, 0);
+}
+
+#[tokio::test]
+async fn a_lowered_absolute_policy_ends_existing_sessions() {
+    let world = World::new();
+    let visitor = world.visitor(5).await;
+    let strict = world.instance(|builder| builder.expiry(Expiry::idle(IDLE).absolute(SECOND * 60)));
+    world.clock.advance(SECOND * 60);
+    assert_eq!(visitor.sees(&world.manager).await.visits, 5);
+    assert_eq!(visitor.sees(&strict).await.visits, 0);
+}
+
+#[tokio::test]
+async fn remember_me_travels_with_the_session_and_survives_writes() {
+    let world = World::new();
+    let mut visitor = world.visitor(5).await;
+    let remember = Expiry::idle(Duration::from_secs(1_000_000));
+    visitor
+        .visit(&world.manager, |session| {
+            session.sign_in("ada", |_| ())?;
+            session.set_expiry(remember)
+        })
+        .await
+        .unwrap();
+    world.clock.advance(SECOND * 500_000);
+    visitor.visit(&world.manager, |session| session.write(|a| a.visits += 1)).await.unwrap();
+    world.clock.advance(SECOND * 999_999);
+    assert_eq!(visitor.sees(&world.manager).await.visits, 6);
+
+    visitor.visit(&world.manager, |session| session.sign_in("ada", |_| ())).await.unwrap();
+    world.clock.advance(IDLE);
+    assert_eq!(visitor.sees(&world.manager).await.visits, 0, "a new sign-in is under the policy again");
+}
+
+/// SECURITY 11.
+#[tokio::test]
+async fn an_expiry_of_its_own_cannot_stretch_a_session_that_exists() {
+    let world = World::new();
+    let mut visitor = world.visitor(5).await;
+    let greedy = Expiry::idle(ABSOLUTE * 10).absolute(ABSOLUTE * 10);
+    visitor.visit(&world.manager, |session| session.set_expiry(greedy)).await.unwrap();
+    world.clock.advance(ABSOLUTE - SECOND);
+    assert_eq!(visitor.sees(&world.manager).await.visits, 5);
+    world.clock.advance(SECOND);
+    assert_eq!(visitor.sees(&world.manager).await.visits, 0);
+}
+
+#[tokio::test]
+async fn an_expiry_alone_makes_no_session_and_zero_is_refused() {
+    let world = World::new();
+    let mut visitor = Browser::default();
+    let refused =
+        visitor.visit(&world.manager, |session| session.set_expiry(Expiry::idle(Duration::ZERO))).await;
+    assert!(matches!(refused, Err(Error::Config(_))));
+    visitor.visit(&world.manager, |session| session.set_expiry(Expiry::idle(IDLE))).await.unwrap();
+    assert!(visitor.cookie.is_none() && world.store.calls().is_empty());
+
+    let builder = session_store::SessionManager::<u32>::builder(
+        session_store::MemoryStore::default(),
+        KeyRing::parse(SECRET).unwrap(),
+    );
+    assert!(matches!(builder.expiry(Expiry::idle(Duration::ZERO)).build(), Err(Error::Config(_))));
+}
+
+#[tokio::test]
+async fn a_session_that_runs_out_during_its_request_is_deleted() {
+    let world = World::new();
+    let visitor = world.visitor(5).await;
+    let key = visitor.key(&world.manager).await;
+    let exchange = visitor.begin(&world.manager);
+    exchange.session().await.unwrap().write(|a| a.visits = 6).unwrap();
+    world.clock.advance(ABSOLUTE);
+    let effects = exchange.finish(200).await;
+    assert!(effects.failure.is_none() && effects.set_cookie.is_none());
+    assert_eq!(world.store.record(&key).await, None);
+}
+
+#[tokio::test]
+async fn a_persistent_cookie_is_sent_again_only_when_its_end_moved() {
+    let world = World::with(|builder| builder.cookie(SessionCookie::new().name("id").persistent(true)));
+    let visitor = world.visitor(5).await;
+    let reads = async || {
+        let exchange = visitor.begin(&world.manager);
+        exchange.session().await.unwrap();
+        exchange.finish(200).await
+    };
+    assert!(reads().await.set_cookie.is_none());
+    world.clock.advance(IDLE / 5);
+    let effects = reads().await;
+    assert!(effects.set_cookie.unwrap().ends_with("; Max-Age=1000") && effects.no_store);
+    assert!(reads().await.set_cookie.is_none());
+    // Near the deadline the cookie's life shrinks with the session's.
+    for _ in 0..12 {
+        world.clock.advance(IDLE * 4 / 5);
+        drop(reads().await);
+    }
+    world.clock.advance(IDLE / 10);
+    assert!(reads().await.set_cookie.is_none_or(|cookie| cookie.ends_with("Max-Age=100")));
+}
+
+#[tokio::test]
+async fn a_failed_touch_does_not_alter_the_response() {
+    let world = World::new();
+    let visitor = world.visitor(5).await;
+    world.clock.advance(IDLE / 2);
+    let exchange = visitor.begin(&world.manager);
+    exchange.session().await.unwrap();
+    world.store.go_down(true);
+    let effects = exchange.finish(200).await;
+    assert!(effects.failure.is_none() && effects.set_cookie.is_none());
+    assert_eq!(world.store.calls(), ["load", "touch"]);
+}

@@ -1,0 +1,142 @@
+//! Bad cookies, bad records, bad moments: an anonymous visitor or a typed error, never a loss.
+
+use session_store::{Error, KeyRing};
+
+use crate::world::{Browser, SECRET, World};
+
+/// SECURITY 3, 4 and 27.
+#[tokio::test]
+async fn cookies_that_nobody_signed_are_an_anonymous_visitor() {
+    let world = World::new();
+    let good = world.visitor(1).await.cookie.unwrap();
+    let other_key = world.instance_with(KeyRing::parse(&"x".repeat(32)).unwrap(), |builder| builder);
+    let mut elsewhere = Browser::default();
+    elsewhere.visit(&other_key, |session| session.write(|a| a.visits = 1)).await.unwrap();
+
+    let (value, signature) = (good.strip_prefix("id=").unwrap(), good.split_once('.').unwrap().1);
+    for cookie in [
+        String::new(),
+        "id=".into(),
+        "id".into(),
+        "=".into(),
+        format!("id={}", "a".repeat(10_000)),
+        format!("id={}.{signature}", "A".repeat(32)),
+        format!("id={}", value.split_once('.').unwrap().0),
+        format!("id={value}\0"),
+        format!("id=é{value}"),
+        format!("other={value}"),
+        elsewhere.cookie.unwrap(),
+        vec!["id=forged"; 10].join("; "),
+    ] {
+        let mut browser = Browser { cookie: Some(cookie.clone()) };
+        world.store.forget_calls();
+        assert_eq!(
+            browser.visit(&world.manager, |s| (s.is_new(), s.read(|a| a.visits))).await,
+            (true, 0),
+            "{cookie}"
+        );
+        assert!(world.store.calls().is_empty(), "{cookie}");
+    }
+    assert!(world.manager.counts().forged > 10);
+}
+
+/// SECURITY 3.
+#[tokio::test]
+async fn a_well_signed_id_that_is_not_stored_is_never_adopted() {
+    let world = World::new();
+    let mut visitor = world.visitor(1).await;
+    let before = visitor.clone();
+    visitor.begin(&world.manager).session().await.unwrap().destroy().await.unwrap();
+    visitor.visit(&world.manager, |session| session.write(|a| a.visits = 2)).await.unwrap();
+    assert_ne!(visitor.cookie, before.cookie);
+    assert!(before.begin(&world.manager).session().await.unwrap().is_new());
+    assert_eq!(world.manager.counts().unknown, 2);
+}
+
+/// SECURITY 23.
+#[tokio::test]
+async fn a_cookie_made_from_a_stored_key_is_no_session() {
+    let world = World::new();
+    let visitor = world.visitor(1).await;
+    let key = visitor.key(&world.manager).await;
+    let signature = visitor.cookie.as_ref().unwrap().split_once('.').unwrap().1;
+    let mut thief = Browser { cookie: Some(format!("id={key}.{signature}")) };
+    assert_eq!(thief.visit(&world.manager, |session| session.read(|a| a.visits)).await, 0);
+    assert_eq!(world.manager.counts().forged, 1);
+}
+
+#[tokio::test]
+async fn a_cookie_of_an_old_key_is_sent_again_without_touching_the_store() {
+    let world = World::new();
+    let visitor = world.visitor(4).await;
+    let ring = KeyRing::parse(&format!("{}, {SECRET}", "n".repeat(32))).unwrap();
+    let rotated = world.instance_with(ring, |builder| builder);
+
+    let exchange = visitor.begin(&rotated);
+    assert_eq!(exchange.session().await.unwrap().read(|a| a.visits), 4);
+    let effects = exchange.finish(200).await;
+    let mut refreshed = visitor.clone();
+    refreshed.receive(&effects);
+    assert!(effects.no_store && refreshed.cookie != visitor.cookie);
+    assert_eq!(world.store.calls(), ["load"]);
+
+    let again = refreshed.begin(&rotated);
+    assert_eq!(again.session().await.unwrap().read(|a| a.visits), 4);
+    assert!(again.finish(200).await.set_cookie.is_none());
+}
+
+/// SECURITY 26.
+#[tokio::test]
+async fn a_store_that_fails_never_empties_grants_or_overwrites_a_session() {
+    let world = World::new();
+    let mut visitor = world.visitor(4).await;
+    world.store.go_down(true);
+    let exchange = visitor.begin(&world.manager);
+    assert!(matches!(exchange.session().await, Err(Error::Unavailable { .. })));
+    let effects = exchange.finish(503).await;
+    assert!(effects.set_cookie.is_none() && effects.failure.is_none());
+
+    world.store.go_down(false);
+    let exchange = visitor.begin(&world.manager);
+    exchange.session().await.unwrap().write(|a| a.visits = 5).unwrap();
+    world.store.go_down(true);
+    let effects = exchange.finish(200).await;
+    assert_eq!(effects.failure.as_ref().map(Error::status), Some(503));
+    visitor.receive(&effects);
+    world.store.go_down(false);
+    assert_eq!(visitor.sees(&world.manager).await.visits, 4);
+}
+
+#[tokio::test]
+async fn a_load_that_failed_is_tried_again_at_the_next_use() {
+    let world = World::new();
+    let exchange = world.visitor(4).await.begin(&world.manager);
+    world.store.go_down(true);
+    assert!(exchange.session().await.is_err());
+    world.store.go_down(false);
+    assert_eq!(exchange.session().await.unwrap().read(|a| a.visits), 4);
+}
+
+#[tokio::test]
+async fn data_that_cannot_be_decoded_is_absent_and_stays_where_it_is() {
+    let world = World::new();
+    let mut visitor = world.visitor(4).await;
+    let key = visitor.key(&world.manager).await;
+    world.store.overwrite(&key, |record| record.data.bytes = "{\"visits\":\"many\"}".into()).await;
+    let broken = world.store.record(&key).await;
+
+    visitor.visit(&world.manager, |session| session.write(|a| a.visits = 1)).await.unwrap();
+    assert_ne!(visitor.key(&world.manager).await, key);
+    assert_eq!(world.store.record(&key).await, broken);
+    assert_eq!(world.manager.counts().corrupt, 1);
+}
+
+#[tokio::test]
+async fn logging_out_deletes_even_what_cannot_be_read() {
+    let world = World::new();
+    let visitor = world.visitor(4).await;
+    let key = visitor.key(&world.manager).await;
+    world.store.overwrite(&key, |record| record.data.bytes = "junk".into()).await;
+    visitor.begin(&world.manager).session().await.unwrap().destroy().await.unwrap();
+    assert_eq!(world.store.record(&key).await, None);
+}

@@ -1,0 +1,9 @@
+//! The engine on its own: no framework, a clock that is set, a store that is watched.
+
+mod conflicts;
+mod expiring;
+mod hostile;
+mod round_trips;
+mod signing_in;
+mod storing;
+mod world;

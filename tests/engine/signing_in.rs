@@ -1,0 +1,233 @@
+//! New ids: sign-in, renewal, logout, and what runs beside them.
+
+use session_store::{Conflict, Error};
+
+use crate::world::{Browser, World};
+
+fn conflict(error: Option<Error>) -> Option<Conflict> {
+    match error {
+        Some(Error::Conflict(conflict)) => Some(conflict),
+        _ => None,
+    }
+}
+
+/// SECURITY 5 and 7.
+#[tokio::test]
+async fn signing_in_issues_a_new_id_and_the_old_one_stops_working() {
+    let world = World::new();
+    let mut visitor = world.visitor(3).await;
+    let before = visitor.clone();
+    visitor.visit(&world.manager, |session| session.sign_in("ada", |a| a.name = "Ada".into())).await.unwrap();
+    assert_ne!(visitor.cookie, before.cookie);
+
+    let session = visitor.begin(&world.manager).session().await.unwrap();
+    assert_eq!(session.owner().unwrap().as_str(), "ada");
+    assert_eq!(session.read(|a| (a.name.clone(), a.visits)), ("Ada".to_owned(), 3));
+    let stale = before.begin(&world.manager).session().await.unwrap();
+    assert!(stale.is_new() && stale.owner().is_none());
+    assert_eq!(stale.read(|a| a.visits), 0);
+}
+
+/// SECURITY 6.
+#[tokio::test]
+async fn renewing_keeps_everything_but_the_id() {
+    let world = World::new();
+    let mut visitor = world.visitor(3).await;
+    visitor.visit(&world.manager, |session| session.sign_in("ada", |_| ())).await.unwrap();
+    let old = visitor.clone();
+    let created_at = old.begin(&world.manager).session().await.unwrap().created_at();
+    world.clock.advance(std::time::Duration::from_secs(1));
+    visitor.visit(&world.manager, |session| session.renew()).await.unwrap();
+    assert_ne!(visitor.cookie, old.cookie);
+    let session = visitor.begin(&world.manager).session().await.unwrap();
+    assert_eq!(session.created_at(), created_at);
+    assert_eq!(session.owner().unwrap().as_str(), "ada");
+    assert_eq!(session.read(|a| a.visits), 3);
+}
+
+#[tokio::test]
+async fn renewing_nothing_creates_nothing() {
+    let world = World::new();
+    let mut visitor = Browser::default();
+    visitor.visit(&world.manager, |session| session.renew()).await.unwrap();
+    assert!(visitor.cookie.is_none() && world.store.calls().is_empty());
+}
+
+/// A request that still carries the id from before a sign-in must not push out the new cookie.
+#[tokio::test]
+async fn a_late_request_under_the_old_id_reads_nothing_and_may_not_write() {
+    let world = World::new();
+    let mut visitor = world.visitor(3).await;
+    let before = visitor.clone();
+    visitor.visit(&world.manager, |session| session.sign_in("ada", |_| ())).await.unwrap();
+
+    let exchange = before.begin(&world.manager);
+    let session = exchange.session().await.unwrap();
+    session.write(|a| a.visits = 9).unwrap();
+    assert!(matches!(session.update(|a| a.visits = 9).await, Err(Error::Conflict(Conflict::Moved))));
+    let effects = exchange.finish(200).await;
+    assert_eq!(conflict(effects.failure), Some(Conflict::Moved));
+    assert!(effects.set_cookie.is_none());
+    assert_eq!(visitor.sees(&world.manager).await.visits, 3);
+}
+
+#[tokio::test]
+async fn signing_in_twice_at_once_gives_two_sessions_and_no_error() {
+    let world = World::new();
+    let mut visitor = world.visitor(3).await;
+    let mut other_tab = visitor.clone();
+    let (first, second) = (visitor.begin(&world.manager), other_tab.begin(&world.manager));
+    first.session().await.unwrap().sign_in("ada", |_| ()).unwrap();
+    second.session().await.unwrap().sign_in("ada", |_| ()).unwrap();
+    visitor.receive(&first.finish(200).await);
+    let effects = second.finish(200).await;
+    assert!(effects.failure.is_none());
+    other_tab.receive(&effects);
+    assert_ne!(visitor.cookie, other_tab.cookie);
+    for browser in [visitor, other_tab] {
+        let session = browser.begin(&world.manager).session().await.unwrap();
+        assert_eq!(session.owner().unwrap().as_str(), "ada");
+        // The visitor had no owner, so what it collected goes along.
+        assert_eq!(session.read(|a| a.visits), 3);
+    }
+}
+
+#[tokio::test]
+async fn a_sign_in_whose_session_ended_takes_nothing_from_another_owner() {
+    let world = World::new();
+    let mut bob = world.visitor(3).await;
+    bob.visit(&world.manager, |session| session.sign_in("bob", |a| a.cart.push("bob's".into())))
+        .await
+        .unwrap();
+
+    let exchange = bob.begin(&world.manager);
+    exchange.session().await.unwrap().sign_in("ada", |a| a.name = "Ada".into()).unwrap();
+    bob.begin(&world.manager).session().await.unwrap().destroy().await.unwrap();
+    let effects = exchange.finish(200).await;
+    assert!(effects.failure.is_none());
+    bob.receive(&effects);
+    let account = bob.sees(&world.manager).await;
+    assert_eq!((account.name.as_str(), account.visits, account.cart.len()), ("Ada", 0, 0));
+}
+
+#[tokio::test]
+async fn a_write_after_somebody_else_signed_in_is_refused() {
+    let world = World::new();
+    let visitor = world.visitor(3).await;
+    let key = visitor.key(&world.manager).await;
+    let exchange = visitor.begin(&world.manager);
+    exchange.session().await.unwrap().write(|a| a.visits = 9).unwrap();
+    world
+        .store
+        .overwrite(&key, |record| record.owner = Some(session_store::Owner::new("eve").unwrap()))
+        .await;
+    assert_eq!(conflict(exchange.finish(200).await.failure), Some(Conflict::Owner));
+    assert_eq!(world.manager.counts().conflicts, 1);
+}
+
+/// SECURITY 12.
+#[tokio::test]
+async fn no_request_in_flight_brings_a_session_back_after_logout() {
+    let world = World::new();
+    let visitor = world.visitor(3).await;
+    let late = [visitor.begin(&world.manager), visitor.begin(&world.manager), visitor.begin(&world.manager)];
+    let [writes, updates, renews] = &late;
+    writes.session().await.unwrap().write(|a| a.visits = 9).unwrap();
+    renews.session().await.unwrap().renew().unwrap();
+    let updating = updates.session().await.unwrap();
+    visitor.begin(&world.manager).session().await.unwrap().destroy().await.unwrap();
+
+    assert!(matches!(updating.update(|a| a.visits = 9).await, Err(Error::Conflict(Conflict::Ended))));
+    let failures = [None, None, Some(Conflict::Ended)];
+    for (exchange, failure) in late.into_iter().zip(failures) {
+        let effects = exchange.finish(200).await;
+        assert!(effects.set_cookie.is_none(), "a late response must not touch the cookie");
+        assert_eq!(conflict(effects.failure), failure);
+    }
+    assert!(visitor.begin(&world.manager).session().await.unwrap().is_new());
+    assert!(world.manager.counts().ended_meanwhile >= 2);
+}
+
+#[tokio::test]
+async fn a_logout_under_the_old_id_ends_the_session_at_its_new_one() {
+    let world = World::new();
+    let mut visitor = world.visitor(3).await;
+    let before = visitor.clone();
+    let logout = before.begin(&world.manager);
+    let session = logout.session().await.unwrap();
+    visitor.visit(&world.manager, |session| session.sign_in("ada", |_| ())).await.unwrap();
+    session.destroy().await.unwrap();
+    assert!(visitor.begin(&world.manager).session().await.unwrap().is_new());
+
+    // The same for a logout that begins after the sign-in.
+    let mut visitor = world.visitor(3).await;
+    let before = visitor.clone();
+    visitor.visit(&world.manager, |session| session.sign_in("ada", |_| ())).await.unwrap();
+    before.begin(&world.manager).session().await.unwrap().destroy().await.unwrap();
+    assert!(visitor.begin(&world.manager).session().await.unwrap().is_new());
+}
+
+#[tokio::test]
+async fn destroying_removes_the_cookie_even_if_the_store_fails() {
+    let world = World::new();
+    let visitor = world.visitor(3).await;
+    let exchange = visitor.begin(&world.manager);
+    let session = exchange.session().await.unwrap();
+    world.store.go_down(true);
+    assert!(matches!(session.destroy().await, Err(Error::Unavailable { .. })));
+    let effects = exchange.finish(503).await;
+    assert!(effects.set_cookie.unwrap().contains("Max-Age=0") && effects.no_store);
+    assert_eq!(world.store.calls(), ["load", "delete"]);
+}
+
+#[tokio::test]
+async fn what_is_written_after_destroy_starts_a_new_session() {
+    let world = World::new();
+    let mut visitor = world.visitor(3).await;
+    let before = visitor.clone();
+    let exchange = visitor.begin(&world.manager);
+    let session = exchange.session().await.unwrap();
+    session.destroy().await.unwrap();
+    assert_eq!(session.read(|a| a.visits), 0);
+    session.write(|a| a.name = "new".into()).unwrap();
+    visitor.receive(&exchange.finish(200).await);
+    assert_ne!(visitor.cookie, before.cookie);
+    assert_eq!(visitor.sees(&world.manager).await.name, "new");
+    assert!(before.begin(&world.manager).session().await.unwrap().is_new());
+}
+
+#[tokio::test]
+async fn a_failed_request_saves_no_data_but_still_changes_the_id() {
+    let world = World::new();
+    let mut visitor = world.visitor(3).await;
+    let exchange = visitor.begin(&world.manager);
+    exchange.session().await.unwrap().write(|a| a.visits = 9).unwrap();
+    assert!(exchange.finish(500).await.set_cookie.is_none());
+    assert_eq!(visitor.sees(&world.manager).await.visits, 3);
+
+    let before = visitor.clone();
+    let exchange = visitor.begin(&world.manager);
+    exchange.session().await.unwrap().sign_in("ada", |a| a.visits = 9).unwrap();
+    visitor.receive(&exchange.finish(500).await);
+    assert_ne!(visitor.cookie, before.cookie);
+    let session = visitor.begin(&world.manager).session().await.unwrap();
+    assert_eq!((session.read(|a| a.visits), session.owner()), (3, None));
+
+    let exchange = Browser::default().begin(&world.manager);
+    exchange.session().await.unwrap().sign_in("ada", |a| a.visits = 9).unwrap();
+    assert!(exchange.finish(500).await.set_cookie.is_none());
+}
+
+#[tokio::test]
+async fn saving_early_gives_a_sign_in_its_new_id_early() {
+    let world = World::new();
+    let mut visitor = world.visitor(3).await;
+    let before = visitor.clone();
+    let exchange = visitor.begin(&world.manager);
+    let session = exchange.session().await.unwrap();
+    session.sign_in("ada", |a| a.name = "Ada".into()).unwrap();
+    session.save().await.unwrap();
+    assert!(before.begin(&world.manager).session().await.unwrap().is_new());
+    visitor.receive(&exchange.finish(500).await);
+    assert_eq!(visitor.sees(&world.manager).await.name, "Ada");
+}

@@ -1,0 +1,219 @@
+//! A manager on a watched store under a manual clock, and browsers that come back with cookies.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use session_store::{
+    Created, Effects, Error, Exchange, Expiry, KeyRing, Loaded, ManualClock, MemoryStore, Record, Revision,
+    Rotation, Session, SessionCookie, SessionKey, SessionManager, SessionManagerBuilder, SessionStore,
+    Timestamp, Ttl, Updated,
+};
+
+pub(crate) const IDLE: Duration = Duration::from_secs(1000);
+pub(crate) const ABSOLUTE: Duration = Duration::from_secs(10_000);
+pub(crate) const SECRET: &str = "a secret of thirty-two bytes or more";
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Account {
+    pub(crate) name: String,
+    pub(crate) visits: u32,
+    pub(crate) cart: Vec<String>,
+    pub(crate) balance: f64,
+}
+
+pub(crate) struct World {
+    pub(crate) store: Arc<Spy>,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) manager: SessionManager<Account>,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Self::with(|builder| builder)
+    }
+
+    pub(crate) fn with(
+        settings: impl FnOnce(SessionManagerBuilder<Account>) -> SessionManagerBuilder<Account>,
+    ) -> Self {
+        let store = Arc::new(Spy::default());
+        let clock = Arc::new(ManualClock::default());
+        let manager = manager_on(&store, &clock, KeyRing::parse(SECRET).unwrap(), settings);
+        Self { store, clock, manager }
+    }
+
+    /// Another instance of the service on the same store.
+    pub(crate) fn instance(
+        &self,
+        settings: impl FnOnce(SessionManagerBuilder<Account>) -> SessionManagerBuilder<Account>,
+    ) -> SessionManager<Account> {
+        self.instance_with(KeyRing::parse(SECRET).unwrap(), settings)
+    }
+
+    /// The same, with other keys.
+    pub(crate) fn instance_with(
+        &self,
+        keys: KeyRing,
+        settings: impl FnOnce(SessionManagerBuilder<Account>) -> SessionManagerBuilder<Account>,
+    ) -> SessionManager<Account> {
+        manager_on(&self.store, &self.clock, keys, settings)
+    }
+
+    /// A browser that has a session with these visits.
+    pub(crate) async fn visitor(&self, visits: u32) -> Browser {
+        let mut browser = Browser::default();
+        browser.visit(&self.manager, |session| session.write(|a| a.visits = visits)).await.unwrap();
+        assert!(browser.cookie.is_some());
+        self.store.forget_calls();
+        browser
+    }
+}
+
+fn manager_on(
+    store: &Arc<Spy>,
+    clock: &Arc<ManualClock>,
+    keys: KeyRing,
+    settings: impl FnOnce(SessionManagerBuilder<Account>) -> SessionManagerBuilder<Account>,
+) -> SessionManager<Account> {
+    let builder = SessionManager::builder(Arc::clone(store), keys)
+        .expiry(Expiry::idle(IDLE).absolute(ABSOLUTE))
+        .cookie(SessionCookie::new().name("id"))
+        .clock(Arc::clone(clock));
+    settings(builder).build().unwrap()
+}
+
+/// A client that keeps its cookie.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Browser {
+    pub(crate) cookie: Option<String>,
+}
+
+impl Browser {
+    pub(crate) fn begin(&self, manager: &SessionManager<Account>) -> Exchange<Account> {
+        manager.begin(self.cookie.as_deref())
+    }
+
+    /// A whole request with a handler that doesn't wait for anything.
+    pub(crate) async fn visit<R>(
+        &mut self,
+        manager: &SessionManager<Account>,
+        handler: impl FnOnce(&Session<Account>) -> R,
+    ) -> R {
+        let exchange = self.begin(manager);
+        let answer = handler(&exchange.session().await.unwrap());
+        let effects = exchange.finish(200).await;
+        assert!(effects.failure.is_none(), "{:?}", effects.failure);
+        self.receive(&effects);
+        answer
+    }
+
+    pub(crate) fn receive(&mut self, effects: &Effects) {
+        if let Some(header) = &effects.set_cookie {
+            let pair = header.split(';').next().unwrap();
+            self.cookie = (!header.contains("Max-Age=0")).then(|| pair.to_owned());
+        }
+    }
+
+    pub(crate) async fn sees(&self, manager: &SessionManager<Account>) -> Account {
+        self.begin(manager).session().await.unwrap().read(Account::clone)
+    }
+
+    pub(crate) async fn key(&self, manager: &SessionManager<Account>) -> SessionKey {
+        self.begin(manager).session().await.unwrap().key().expect("a stored session")
+    }
+}
+
+/// A memory store that lists what it was asked for, and can be down.
+#[derive(Debug, Default)]
+pub(crate) struct Spy {
+    pub(crate) inner: MemoryStore,
+    pub(crate) down: AtomicBool,
+    calls: Mutex<Vec<&'static str>>,
+}
+
+impl Spy {
+    pub(crate) fn calls(&self) -> Vec<&'static str> {
+        self.calls.lock().unwrap().clone()
+    }
+
+    pub(crate) fn forget_calls(&self) {
+        self.calls.lock().unwrap().clear();
+    }
+
+    pub(crate) fn go_down(&self, down: bool) {
+        self.down.store(down, Ordering::SeqCst);
+    }
+
+    /// What is stored under `key`.
+    pub(crate) async fn record(&self, key: &SessionKey) -> Option<Record> {
+        match self.inner.load(key).await.unwrap() {
+            Loaded::Found(record) => Some(record),
+            _ => None,
+        }
+    }
+
+    /// Replaces the stored data behind everybody's back.
+    pub(crate) async fn overwrite(&self, key: &SessionKey, change: impl FnOnce(&mut Record)) {
+        let before = self.record(key).await.expect("a stored session");
+        let mut after = before.next();
+        change(&mut after);
+        let outcome = self.inner.update(key, before.revision, &after, Ttl::new(IDLE)).await.unwrap();
+        assert_eq!(outcome, Updated::Updated);
+    }
+
+    fn call(&self, name: &'static str) -> Result<(), Error> {
+        self.calls.lock().unwrap().push(name);
+        if self.down.load(Ordering::SeqCst) {
+            return Err(Error::Unavailable { outcome_unknown: false, reason: "a test".into(), source: None });
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl SessionStore for Spy {
+    async fn load(&self, key: &SessionKey) -> Result<Loaded, Error> {
+        self.call("load")?;
+        self.inner.load(key).await
+    }
+
+    async fn create(&self, key: &SessionKey, record: &Record, ttl: Ttl) -> Result<Created, Error> {
+        self.call("create")?;
+        self.inner.create(key, record, ttl).await
+    }
+
+    async fn update(
+        &self,
+        key: &SessionKey,
+        expected: Revision,
+        record: &Record,
+        ttl: Ttl,
+    ) -> Result<Updated, Error> {
+        self.call("update")?;
+        self.inner.update(key, expected, record, ttl).await
+    }
+
+    async fn touch(
+        &self,
+        key: &SessionKey,
+        expected: Revision,
+        expires_at: Timestamp,
+        ttl: Ttl,
+    ) -> Result<bool, Error> {
+        self.call("touch")?;
+        self.inner.touch(key, expected, expires_at, ttl).await
+    }
+
+    async fn rotate(&self, rotation: Rotation<'_>) -> Result<Updated, Error> {
+        self.call("rotate")?;
+        self.inner.rotate(rotation).await
+    }
+
+    async fn delete(&self, key: &SessionKey) -> Result<bool, Error> {
+        self.call("delete")?;
+        self.inner.delete(key).await
+    }
+}
