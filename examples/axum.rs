@@ -3,10 +3,9 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::extract::{FromRequest, Request};
-use axum::http::StatusCode;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
-use axum::{Form, Json, Router};
+use axum::{Form, Json, Router, http::StatusCode};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use session_store::{Error, Expiry, Owner, Session, SessionLayer, SessionManager};

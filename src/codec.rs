@@ -26,7 +26,7 @@ pub enum Codec {
     /// JSON (RFC 8259), readable in `redis-cli`. The default.
     #[default]
     Json,
-    /// MessagePack with named fields.
+    /// `MessagePack` with named fields.
     ///
     /// Members that this program's type doesn't know survive a save as they do with JSON, except
     /// beside byte strings and maps whose keys are not strings, which JSON has no form for.

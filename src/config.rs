@@ -1,6 +1,7 @@
 //! Settings from the environment.
 
 use std::ffi::OsString;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cookie::SessionCookie;
@@ -9,6 +10,7 @@ use crate::error::Error;
 use crate::expiry::Expiry;
 use crate::manager::{SessionManager, SessionManagerBuilder};
 use crate::session::SessionData;
+use crate::store::SessionStore;
 
 /// Variables of other libraries that name a server in parts. Ignoring them would silently keep
 /// sessions in memory.
@@ -121,53 +123,53 @@ impl Settings {
         let builder = match self.redis {
             Some(url) => {
                 let keys = self.keys.ok_or_else(|| Error::Config(NEED_SECRET.to_owned()))?;
-                in_redis(url, self.prefix, keys).await?
+                SessionManager::builder(in_redis(url, self.prefix).await?, keys)
             }
-            None => in_memory(self.keys)?,
+            None => {
+                let store = in_memory()?;
+                tracing::warn!(
+                    "REDIS_URL is not in use: sessions are kept in memory and end with this process"
+                );
+                let keys = self.keys.unwrap_or_else(|| {
+                    tracing::warn!("SESSION_SECRET is not set: cookies are signed with a random key");
+                    KeyRing::generate()
+                });
+                SessionManager::builder(store, keys)
+            }
         };
         Ok(builder.expiry(self.expiry).cookie(self.cookie))
     }
 }
 
+type Store = Arc<dyn SessionStore>;
+
 #[cfg(feature = "redis")]
-async fn in_redis<T: SessionData>(
-    url: RedisUrl,
-    prefix: Option<String>,
-    keys: KeyRing,
-) -> Result<SessionManagerBuilder<T>, Error> {
+async fn in_redis(url: RedisUrl, prefix: Option<String>) -> Result<Store, Error> {
     let mut store = crate::RedisStore::builder(url.0);
     if let Some(prefix) = prefix {
         store = store.prefix(prefix);
     }
-    Ok(SessionManager::builder(store.connect().await?, keys))
+    Ok(Arc::new(store.connect().await?))
 }
 
 #[cfg(not(feature = "redis"))]
-async fn in_redis<T: SessionData>(
-    url: RedisUrl,
-    _: Option<String>,
-    _: KeyRing,
-) -> Result<SessionManagerBuilder<T>, Error> {
+fn in_redis(url: RedisUrl, _: Option<String>) -> std::future::Ready<Result<Store, Error>> {
     drop(url.0);
-    Err(Error::Config(
+    std::future::ready(Err(Error::Config(
         "REDIS_URL is set, but session-store was built without its feature `redis`: \
          add it in Cargo.toml, or set REDIS_ENABLED=false for memory"
             .to_owned(),
-    ))
+    )))
 }
 
 #[cfg(feature = "memory")]
-fn in_memory<T: SessionData>(keys: Option<KeyRing>) -> Result<SessionManagerBuilder<T>, Error> {
-    tracing::warn!("REDIS_URL is not in use: sessions are kept in memory and end with this process");
-    let keys = keys.unwrap_or_else(|| {
-        tracing::warn!("SESSION_SECRET is not set: cookies are signed with a random key of this process");
-        KeyRing::generate()
-    });
-    Ok(SessionManager::builder(crate::MemoryStore::new(), keys))
+#[expect(clippy::unnecessary_wraps, reason = "without the feature it is an error")]
+fn in_memory() -> Result<Store, Error> {
+    Ok(Arc::new(crate::MemoryStore::new()))
 }
 
 #[cfg(not(feature = "memory"))]
-fn in_memory<T: SessionData>(_: Option<KeyRing>) -> Result<SessionManagerBuilder<T>, Error> {
+fn in_memory() -> Result<Store, Error> {
     Err(Error::Config(
         "REDIS_URL is not in use, and session-store was built without its feature `memory`: \
          set REDIS_URL=redis://host:6379/0, or add the feature in Cargo.toml"

@@ -1,4 +1,11 @@
-//! Web sessions that survive deploys, races and outages.
+// The README is the crate's documentation where its example compiles.
+#![cfg_attr(all(feature = "axum", feature = "memory"), doc = include_str!("../README.md"))]
+#![cfg_attr(
+    not(all(feature = "axum", feature = "memory")),
+    doc = "Web sessions that survive deploys, races and outages."
+)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod clock;
 #[cfg(feature = "conformance")]
 pub mod conformance;

@@ -160,12 +160,12 @@ mod tests {
         assert_eq!(decide(reading(live(99_999)), NOW, 1.0), Nothing);
 
         // Near the deadline there is nothing left to gain (SECURITY 9).
-        let deadline = Some(NOW.saturating_add(Duration::from_secs(5)));
-        let limits = Limits { idle: Some(IDLE), deadline };
-        let standing = Standing::Live { expires_at: deadline.unwrap(), limits };
+        let deadline = NOW.saturating_add(Duration::from_secs(5));
+        let limits = Limits { idle: Some(IDLE), deadline: Some(deadline) };
+        let standing = Standing::Live { expires_at: deadline, limits };
         assert_eq!(decide(reading(standing), NOW, 0.1), Nothing);
         // An absolute timeout alone has nothing to roll.
-        let limits = Limits { idle: None, deadline };
+        let limits = Limits { idle: None, deadline: Some(deadline) };
         let standing = Standing::Live { expires_at: NOW, limits };
         assert_eq!(decide(reading(standing), NOW, 0.0), Nothing);
     }

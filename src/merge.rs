@@ -79,14 +79,18 @@ pub(crate) fn apply_difference(base: &Value, ours: &Value, target: &mut Value) {
     }
 }
 
-/// Merges two changes of `base`, field by field on the top level; `None` if they contradict.
+/// Two changes of the same field that can't both stand.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Contradiction;
+
+/// Merges two changes of `base`, field by field on the top level.
 ///
 /// A field that one side changed takes that side's value. Where both changed it: equal values
 /// stand, scalars take ours, arrays to which both only appended take both tails (theirs first, as
 /// it was stored first), and a removal wins over a change.
-pub(crate) fn three_way(base: &Value, ours: &Value, theirs: &Value) -> Option<Value> {
+pub(crate) fn three_way(base: &Value, ours: &Value, theirs: &Value) -> Result<Value, Contradiction> {
     let (Value::Object(b), Value::Object(o), Value::Object(t)) = (base, ours, theirs) else {
-        return merge_field(Some(base), Some(ours), Some(theirs))?;
+        return merge_field(Some(base), Some(ours), Some(theirs))?.ok_or(Contradiction);
     };
     let mut merged = Map::new();
     let added_by_us = o.keys().filter(|name| !t.contains_key(*name));
@@ -95,33 +99,41 @@ pub(crate) fn three_way(base: &Value, ours: &Value, theirs: &Value) -> Option<Va
             merged.insert(name.clone(), value);
         }
     }
-    Some(Value::Object(merged))
+    Ok(Value::Object(merged))
 }
 
-/// `None` for a contradiction, `Some(None)` for a field that goes away.
-fn merge_field(base: Option<&Value>, ours: Option<&Value>, theirs: Option<&Value>) -> Option<Option<Value>> {
+/// The merged value of a field, `None` where it goes away.
+fn merge_field(
+    base: Option<&Value>,
+    ours: Option<&Value>,
+    theirs: Option<&Value>,
+) -> Result<Option<Value>, Contradiction> {
     if ours == base || ours == theirs {
-        return Some(theirs.cloned());
+        return Ok(theirs.cloned());
     }
     if theirs == base {
-        return Some(ours.cloned());
+        return Ok(ours.cloned());
     }
     match (ours, theirs) {
-        (None, _) | (_, None) => Some(None),
+        (None, _) | (_, None) => Ok(None),
         (Some(Value::Array(ours)), Some(Value::Array(theirs))) => {
             let base = match base {
                 Some(Value::Array(base)) => base.as_slice(),
-                Some(_) => return None,
+                Some(_) => return Err(Contradiction),
                 None => &[],
             };
-            let our_tail = ours.strip_prefix(base)?;
-            theirs.starts_with(base).then(|| Some([theirs, our_tail].concat().into()))
+            match (ours.strip_prefix(base), theirs.starts_with(base)) {
+                (Some(our_tail), true) => Ok(Some([theirs, our_tail].concat().into())),
+                _ => Err(Contradiction),
+            }
         }
-        (Some(ours), Some(theirs)) => {
-            let scalar = |value: &Value| !value.is_array() && !value.is_object();
-            (scalar(ours) && scalar(theirs)).then(|| Some(ours.clone()))
-        }
+        (Some(ours), Some(theirs)) if is_scalar(ours) && is_scalar(theirs) => Ok(Some(ours.clone())),
+        _ => Err(Contradiction),
     }
+}
+
+fn is_scalar(value: &Value) -> bool {
+    !value.is_array() && !value.is_object()
 }
 
 #[cfg(test)]
@@ -135,6 +147,7 @@ mod tests {
         let merge = |base, ours, theirs| {
             three_way(&json!({ "f": base }), &json!({ "f": ours }), &json!({ "f": theirs }))
                 .map(|merged| merged["f"].clone())
+                .ok()
         };
         assert_eq!(merge(json!(1), json!(2), json!(1)), Some(json!(2)), "ours alone");
         assert_eq!(merge(json!(1), json!(1), json!(3)), Some(json!(3)), "theirs alone");
@@ -155,16 +168,16 @@ mod tests {
         let ours = json!({"kept": 1, "mine": 2});
         let theirs = json!({"kept": 1, "gone": 1, "contested": 9, "yours": 3, "mine": 2});
         let merged = three_way(&base, &ours, &theirs);
-        assert_eq!(merged, Some(json!({"kept": 1, "mine": 2, "yours": 3})));
+        assert_eq!(merged, Ok(json!({"kept": 1, "mine": 2, "yours": 3})));
         let new_on_both = three_way(&json!({}), &json!({"a": [1]}), &json!({"a": [2]}));
-        assert_eq!(new_on_both, Some(json!({"a": [2, 1]})));
+        assert_eq!(new_on_both, Ok(json!({"a": [2, 1]})));
     }
 
     #[test]
     fn what_is_no_object_merges_as_one_field() {
-        assert_eq!(three_way(&json!([1]), &json!([1, 2]), &json!([1, 3])), Some(json!([1, 3, 2])));
-        assert_eq!(three_way(&json!([1]), &json!({}), &json!([1, 3])), None);
-        assert_eq!(three_way(&json!(null), &json!({"a": 1}), &json!(null)), Some(json!({"a": 1})));
+        assert_eq!(three_way(&json!([1]), &json!([1, 2]), &json!([1, 3])), Ok(json!([1, 3, 2])));
+        assert_eq!(three_way(&json!([1]), &json!({}), &json!([1, 3])), Err(Contradiction));
+        assert_eq!(three_way(&json!(null), &json!({"a": 1}), &json!(null)), Ok(json!({"a": 1})));
     }
 
     #[test]
@@ -197,13 +210,13 @@ mod tests {
     proptest! {
         #[test]
         fn a_change_on_one_side_alone_is_that_sides(base in any_value(), changed in any_value()) {
-            prop_assert_eq!(three_way(&base, &changed, &base), Some(changed.clone()));
-            prop_assert_eq!(three_way(&base, &base, &changed), Some(changed));
+            prop_assert_eq!(three_way(&base, &changed, &base), Ok(changed.clone()));
+            prop_assert_eq!(three_way(&base, &base, &changed), Ok(changed));
         }
 
         #[test]
         fn equal_changes_stand(base in any_value(), changed in any_value()) {
-            prop_assert_eq!(three_way(&base, &changed, &changed), Some(changed));
+            prop_assert_eq!(three_way(&base, &changed, &changed), Ok(changed));
         }
 
         #[test]
@@ -215,7 +228,7 @@ mod tests {
             theirs["yours"] = yours.clone();
             both["mine"] = mine;
             both["yours"] = yours;
-            prop_assert_eq!(three_way(&base, &ours, &theirs), Some(both));
+            prop_assert_eq!(three_way(&base, &ours, &theirs), Ok(both));
         }
 
         #[test]

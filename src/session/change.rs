@@ -59,9 +59,9 @@ impl Change {
                 let base = stored_form::<T>(base)?;
                 let mut ours = base.clone();
                 apply_difference(&typed::<T>(before)?, &typed::<T>(after)?, &mut ours);
-                three_way(&base, &ours, &stored_form::<T>(theirs)?)
-                    .and_then(|merged| encode_checked::<T>(codec, &merged))
-                    .ok_or_else(|| Conflict::Fields.into())
+                let merged =
+                    three_way(&base, &ours, &stored_form::<T>(theirs)?).map_err(|_| Conflict::Fields)?;
+                encode_checked::<T>(codec, &merged).ok_or_else(|| Conflict::Fields.into())
             }
             ConflictPolicy::With(decide) => {
                 let decode = |payload| Codec::decode::<T>(payload).map_err(|_| Conflict::Fields);

@@ -12,6 +12,16 @@ use crate::lifecycle::{self, Action, Facts, Identity};
 use crate::manager::terms::Terms;
 use crate::record::Record;
 
+/// When something is stored.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Moment {
+    /// The handler asked for it.
+    Now,
+    /// The handler has answered, with a 5xx or not. Only now is it clear whether a touch is due:
+    /// until then, any write would do its work too.
+    Response { failed: bool },
+}
+
 /// What is to be done to the store: decided under the state's lock, carried out without it.
 struct Plan {
     action: Action,
@@ -34,15 +44,9 @@ impl<T: SessionData> Shared<T> {
         })
     }
 
-    /// Stores what is pending. `failed` says that the handler answered with a 5xx.
-    pub(crate) async fn store_pending(&self, failed: bool) -> Result<(), Error> {
-        let _one_at_a_time = self.storing.lock().await;
-        self.store_pending_locked(failed).await
-    }
-
-    /// The same, for a caller that holds the `storing` lock.
-    pub(super) async fn store_pending_locked(&self, failed: bool) -> Result<(), Error> {
-        let plan = self.plan(failed)?;
+    /// Stores what is pending. The caller holds the `storing` lock.
+    pub(super) async fn store_pending(&self, moment: Moment) -> Result<(), Error> {
+        let plan = self.plan(moment)?;
         let outcome = self.carry_out(&plan).await;
         if let Err(error) = &outcome {
             if matches!(error, Error::Conflict(_)) {
@@ -59,7 +63,8 @@ impl<T: SessionData> Shared<T> {
     }
 
     /// Decides what to do, and takes the wishes out of the state.
-    fn plan(&self, failed: bool) -> Result<Plan, Error> {
+    fn plan(&self, moment: Moment) -> Result<Plan, Error> {
+        let failed = matches!(moment, Moment::Response { failed: true });
         let now = self.manager.clock.now();
         self.state.write(|state| {
             let change = if failed { Change::None } else { pending_change(self.manager.codec, state)? };
@@ -67,7 +72,10 @@ impl<T: SessionData> Shared<T> {
             let identity = asked.identity();
             let wish = if failed { Wish::default() } else { asked };
             let facts = self.facts(state, &change, &wish, identity, failed, now);
-            let action = lifecycle::decide(facts, now, self.manager.touch_share);
+            let action = match (lifecycle::decide(facts, now, self.manager.touch_share), moment) {
+                (Action::Touch(_), Moment::Now) => Action::Nothing,
+                (action, _) => action,
+            };
             let (standing, writes) = (state.standing.clone(), state.writes);
             Ok(Plan { action, now, standing, change, wish, writes })
         })
@@ -106,7 +114,8 @@ impl<T: SessionData> Shared<T> {
                 self.write(plan, id, Some(id.rotated()), record).await?;
             }
             (Action::Touch(expires_at), Standing::Live { id, record }) => {
-                if self.touch(id, record, expires_at, plan.now).await {
+                let touched = self.touch(id, record, expires_at, plan.now).await;
+                if touched {
                     let record = Record { expires_at, ..record.clone() };
                     self.settle(plan, id.clone(), record);
                 }
@@ -193,7 +202,7 @@ impl<T: SessionData> Shared<T> {
         let _one_at_a_time = self.storing.lock().await;
         let committed = self.state.read(|state| state.committed);
         if !committed {
-            self.store_pending_locked(false).await?;
+            self.store_pending(Moment::Now).await?;
         }
         let now = manager.clock.now();
         let mut outcome = None;

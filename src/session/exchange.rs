@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::commit::Moment;
 use super::state::{CookieChange, Standing, State, StateCell};
 use super::{Session, SessionData, Shared};
 use crate::codec::Codec;
@@ -96,7 +97,10 @@ impl<T: SessionData> Exchange<T> {
             Ok(())
         } else {
             let task = Arc::clone(&shared);
-            let storing = tokio::spawn(async move { task.store_pending(failed).await });
+            let storing = tokio::spawn(async move {
+                let _one_at_a_time = task.storing.lock().await;
+                task.store_pending(Moment::Response { failed }).await
+            });
             storing.await.unwrap_or_else(|ended| match ended.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
                 Err(_) => Err(Error::Unavailable {

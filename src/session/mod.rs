@@ -15,6 +15,7 @@ use crate::id::SessionKey;
 use crate::manager::Inner;
 use crate::record::{Owner, Record};
 use crate::values::Values;
+use commit::Moment;
 use state::{CookieChange, NewId, Standing, State, StateCell};
 
 mod change;
@@ -120,7 +121,7 @@ impl<T: SessionData> Session<T> {
         if late {
             return Err(Conflict::Committed.into());
         }
-        self.0.store_pending_locked(false).await?;
+        self.0.store_pending(Moment::Now).await?;
         match self.0.state.read(|state| state.standing.clone()) {
             Standing::Ended => Err(Conflict::Ended.into()),
             Standing::Moved { .. } => Err(Conflict::Moved.into()),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use session_store::{Error, Expiry, KeyRing, SessionCookie};
+use session_store::{Error, Expiry, KeyRing, Session, SessionCookie};
 
 use crate::world::{ABSOLUTE, Browser, IDLE, SECRET, World};
 
@@ -42,6 +42,19 @@ async fn reading_extends_a_session_once_a_tenth_of_its_idle_time_has_passed() {
     assert_eq!(visitor.sees(&world.manager).await.visits, 5);
 }
 
+#[tokio::test]
+async fn a_request_that_writes_needs_no_touch_besides() {
+    let world = World::new();
+    let visitor = world.visitor(5).await;
+    world.clock.advance(IDLE / 2);
+    let exchange = visitor.begin(&world.manager);
+    let session = exchange.session().await.unwrap();
+    session.save().await.unwrap();
+    session.update(|a| a.visits += 1).await.unwrap();
+    assert!(exchange.finish(200).await.failure.is_none());
+    assert_eq!(world.store.calls(), ["load", "update"]);
+}
+
 /// SECURITY 9.
 #[tokio::test]
 async fn the_absolute_timeout_holds_under_activity_and_across_renewal() {
@@ -50,9 +63,8 @@ async fn the_absolute_timeout_holds_under_activity_and_across_renewal() {
     let steps = ABSOLUTE.as_secs() / 500 - 1;
     for step in 0..steps {
         world.clock.advance(SECOND * 500);
-        let renew = |session: &session_store::Session<_>| session.renew();
         if step % 3 == 0 {
-            visitor.visit(&world.manager, renew).await.unwrap();
+            visitor.visit(&world.manager, Session::renew).await.unwrap();
         } else {
             visitor.visit(&world.manager, |session| session.write(|a| a.visits += 1)).await.unwrap();
         }

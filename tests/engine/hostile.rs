@@ -26,7 +26,7 @@ async fn cookies_that_nobody_signed_are_an_anonymous_visitor() {
         format!("id=é{value}"),
         format!("other={value}"),
         elsewhere.cookie.unwrap(),
-        vec!["id=forged"; 10].join("; "),
+        ["id=forged"; 10].join("; "),
     ] {
         let mut browser = Browser { cookie: Some(cookie.clone()) };
         world.store.forget_calls();

@@ -1,5 +1,7 @@
 //! How often a request asks the store. These are promises, counted and not timed.
 
+use session_store::Session;
+
 use crate::world::{Browser, World};
 
 #[tokio::test]
@@ -64,7 +66,7 @@ async fn each_kind_of_request_has_its_price() {
     assert_eq!(world.store.calls(), ["load", "update"]);
 
     world.store.forget_calls();
-    visitor.visit(&world.manager, |session| session.renew()).await.unwrap();
+    visitor.visit(&world.manager, Session::renew).await.unwrap();
     assert_eq!(world.store.calls(), ["load", "rotate"]);
 
     world.store.forget_calls();
@@ -109,7 +111,8 @@ async fn at_most_four_cookies_that_verify_are_looked_up() {
     }
 
     world.store.forget_calls();
-    let mut browser = Browser { cookie: Some([&cookies[..3], &[stored.clone()]].concat().join("; ")) };
+    let mut browser =
+        Browser { cookie: Some([&cookies[..3], std::slice::from_ref(&stored)].concat().join("; ")) };
     assert_eq!(browser.visit(&world.manager, |session| session.read(|a| a.visits)).await, 5);
     assert_eq!(world.store.calls(), ["load"; 4]);
 

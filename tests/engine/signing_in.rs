@@ -1,12 +1,12 @@
 //! New ids: sign-in, renewal, logout, and what runs beside them.
 
-use session_store::{Conflict, Error};
+use session_store::{Conflict, Error, Session};
 
 use crate::world::{Browser, World};
 
-fn conflict(error: Option<Error>) -> Option<Conflict> {
+fn conflict(error: Option<&Error>) -> Option<Conflict> {
     match error {
-        Some(Error::Conflict(conflict)) => Some(conflict),
+        Some(Error::Conflict(conflict)) => Some(*conflict),
         _ => None,
     }
 }
@@ -37,7 +37,7 @@ async fn renewing_keeps_everything_but_the_id() {
     let old = visitor.clone();
     let created_at = old.begin(&world.manager).session().await.unwrap().created_at();
     world.clock.advance(std::time::Duration::from_secs(1));
-    visitor.visit(&world.manager, |session| session.renew()).await.unwrap();
+    visitor.visit(&world.manager, Session::renew).await.unwrap();
     assert_ne!(visitor.cookie, old.cookie);
     let session = visitor.begin(&world.manager).session().await.unwrap();
     assert_eq!(session.created_at(), created_at);
@@ -49,7 +49,7 @@ async fn renewing_keeps_everything_but_the_id() {
 async fn renewing_nothing_creates_nothing() {
     let world = World::new();
     let mut visitor = Browser::default();
-    visitor.visit(&world.manager, |session| session.renew()).await.unwrap();
+    visitor.visit(&world.manager, Session::renew).await.unwrap();
     assert!(visitor.cookie.is_none() && world.store.calls().is_empty());
 }
 
@@ -66,7 +66,7 @@ async fn a_late_request_under_the_old_id_reads_nothing_and_may_not_write() {
     session.write(|a| a.visits = 9).unwrap();
     assert!(matches!(session.update(|a| a.visits = 9).await, Err(Error::Conflict(Conflict::Moved))));
     let effects = exchange.finish(200).await;
-    assert_eq!(conflict(effects.failure), Some(Conflict::Moved));
+    assert_eq!(conflict(effects.failure.as_ref()), Some(Conflict::Moved));
     assert!(effects.set_cookie.is_none());
     assert_eq!(visitor.sees(&world.manager).await.visits, 3);
 }
@@ -121,7 +121,7 @@ async fn a_write_after_somebody_else_signed_in_is_refused() {
         .store
         .overwrite(&key, |record| record.owner = Some(session_store::Owner::new("eve").unwrap()))
         .await;
-    assert_eq!(conflict(exchange.finish(200).await.failure), Some(Conflict::Owner));
+    assert_eq!(conflict(exchange.finish(200).await.failure.as_ref()), Some(Conflict::Owner));
     assert_eq!(world.manager.counts().conflicts, 1);
 }
 
@@ -142,7 +142,7 @@ async fn no_request_in_flight_brings_a_session_back_after_logout() {
     for (exchange, failure) in late.into_iter().zip(failures) {
         let effects = exchange.finish(200).await;
         assert!(effects.set_cookie.is_none(), "a late response must not touch the cookie");
-        assert_eq!(conflict(effects.failure), failure);
+        assert_eq!(conflict(effects.failure.as_ref()), failure);
     }
     assert!(visitor.begin(&world.manager).session().await.unwrap().is_new());
     assert!(world.manager.counts().ended_meanwhile >= 2);

@@ -1,0 +1,76 @@
+//! What the package says about itself is true.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+
+use serde_json::Value;
+
+fn metadata() -> Value {
+    let mut cargo = Command::new(env!("CARGO"));
+    let output =
+        cargo.args(["metadata", "--format-version", "1", "--all-features", "--locked"]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn text<'v>(value: &'v Value, name: &str) -> &'v str {
+    value[name].as_str().unwrap_or_else(|| panic!("{name} is no text in {value}"))
+}
+
+/// The packages that a user of the crate compiles: normal and build dependencies, not ours for tests.
+fn compiled_by_users(metadata: &Value) -> BTreeSet<&str> {
+    let nodes = metadata["resolve"]["nodes"].as_array().unwrap();
+    let nodes: BTreeMap<_, _> = nodes.iter().map(|node| (text(node, "id"), node)).collect();
+    let mut found = BTreeSet::new();
+    let mut next = vec![text(&metadata["resolve"], "root")];
+    while let Some(id) = next.pop() {
+        if !found.insert(id) {
+            continue;
+        }
+        for dependency in nodes[id]["deps"].as_array().unwrap() {
+            let kinds = dependency["dep_kinds"].as_array().unwrap();
+            if kinds.iter().any(|kind| kind["kind"] != "dev") {
+                next.push(text(dependency, "pkg"));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn the_rust_version_is_the_true_minimum_of_what_is_compiled() {
+    let metadata = metadata();
+    let compiled = compiled_by_users(&metadata);
+    let minor = |version: &str| version.split('.').nth(1).unwrap().parse::<u32>().unwrap();
+    let packages = metadata["packages"].as_array().unwrap();
+    let needed = packages
+        .iter()
+        .filter(|package| compiled.contains(text(package, "id")) && package["name"] != "session-store")
+        .filter_map(|package| {
+            package["rust_version"].as_str().map(|version| (minor(version), text(package, "name")))
+        })
+        .max();
+    let ours = minor(env!("CARGO_PKG_RUST_VERSION"));
+    assert_eq!(needed.map(|(minor, _)| minor), Some(ours), "{needed:?}");
+}
+
+#[test]
+fn the_version_heads_the_changelog() {
+    let changelog = include_str!("../CHANGELOG.md");
+    let newest = changelog.lines().find(|line| line.starts_with("## ")).unwrap();
+    assert!(newest.starts_with(concat!("## [", env!("CARGO_PKG_VERSION"), "]")), "{newest}");
+}
+
+#[test]
+fn no_crate_is_compiled_in_two_versions() {
+    let metadata = metadata();
+    let compiled = compiled_by_users(&metadata);
+    let mut versions: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for package in metadata["packages"].as_array().unwrap() {
+        if compiled.contains(text(package, "id")) {
+            versions.entry(text(package, "name")).or_default().push(text(package, "version"));
+        }
+    }
+    versions.retain(|_, versions| versions.len() > 1);
+    assert!(versions.is_empty(), "{versions:?}");
+}
