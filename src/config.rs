@@ -123,7 +123,7 @@ impl Settings {
         let builder = match self.redis {
             Some(url) => {
                 let keys = self.keys.ok_or_else(|| Error::Config(NEED_SECRET.to_owned()))?;
-                SessionManager::builder(in_redis(url, self.prefix).await?, keys)
+                SessionManagerBuilder::new(in_redis(url, self.prefix).await?, keys)
             }
             None => {
                 let store = in_memory()?;
@@ -134,7 +134,7 @@ impl Settings {
                     tracing::warn!("SESSION_SECRET is not set: cookies are signed with a random key");
                     KeyRing::generate()
                 });
-                SessionManager::builder(store, keys)
+                SessionManagerBuilder::new(store, keys)
             }
         };
         Ok(builder.expiry(self.expiry).cookie(self.cookie))

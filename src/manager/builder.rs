@@ -33,7 +33,7 @@ pub struct SessionManagerBuilder<T: SessionData> {
 }
 
 impl<T: SessionData> SessionManagerBuilder<T> {
-    pub(super) fn new(store: Arc<dyn SessionStore>, keys: KeyRing) -> Self {
+    pub(crate) fn new(store: Arc<dyn SessionStore>, keys: KeyRing) -> Self {
         Self {
             store,
             keys,
