@@ -8,7 +8,7 @@ use crate::clock::Timestamp;
 use crate::codec::Codec;
 use crate::error::{Conflict, Error};
 use crate::id::SessionId;
-use crate::lifecycle::{self, Action, Facts, Identity};
+use crate::lifecycle::{self, Action, Facts};
 use crate::manager::terms::Terms;
 use crate::record::Record;
 
@@ -38,7 +38,7 @@ impl<T: SessionData> Shared<T> {
     pub(crate) fn is_settled(&self) -> bool {
         let now = self.manager.clock.now();
         self.state.read(|state| {
-            let facts = self.facts(state, &Change::None, &state.wish, state.wish.identity(), false, now);
+            let facts = self.facts(state, false, false, now);
             state.baseline.is_none()
                 && lifecycle::decide(facts, now, self.manager.touch_share) == Action::Nothing
         })
@@ -49,9 +49,7 @@ impl<T: SessionData> Shared<T> {
         let plan = self.plan(moment)?;
         let outcome = self.carry_out(&plan).await;
         if let Err(error) = &outcome {
-            if matches!(error, Error::Conflict(_)) {
-                self.manager.counters.conflicts.add_one();
-            }
+            self.count_conflict(error);
             // Still wished for, unless it is too late or something else was wished meanwhile.
             self.state.write(|state| {
                 if state.wish.is_none() && !state.committed {
@@ -62,34 +60,27 @@ impl<T: SessionData> Shared<T> {
         outcome
     }
 
-    /// Decides what to do, and takes the wishes out of the state.
+    /// Decides what to do, and takes the wishes that it grants out of the state.
     fn plan(&self, moment: Moment) -> Result<Plan, Error> {
         let failed = matches!(moment, Moment::Response { failed: true });
         let now = self.manager.clock.now();
         self.state.write(|state| {
             let change = if failed { Change::None } else { pending_change(self.manager.codec, state)? };
-            let asked = std::mem::take(&mut state.wish);
-            let identity = asked.identity();
-            let wish = if failed { Wish::default() } else { asked };
-            let facts = self.facts(state, &change, &wish, identity, failed, now);
+            let facts = self.facts(state, change.is_some(), failed, now);
             let action = match (lifecycle::decide(facts, now, self.manager.touch_share), moment) {
                 (Action::Touch(_), Moment::Now) => Action::Nothing,
                 (action, _) => action,
             };
+            let grants = action != Action::Nothing && !failed;
+            let wish = if grants { std::mem::take(&mut state.wish) } else { Wish::default() };
             let (standing, writes) = (state.standing.clone(), state.writes);
             Ok(Plan { action, now, standing, change, wish, writes })
         })
     }
 
-    fn facts(
-        &self,
-        state: &State<T>,
-        change: &Change,
-        wish: &Wish,
-        identity: Identity,
-        failed: bool,
-        now: Timestamp,
-    ) -> Facts {
+    fn facts(&self, state: &State<T>, dirty: bool, failed: bool, now: Timestamp) -> Facts {
+        let none = Wish::default();
+        let wish = if failed { &none } else { &state.wish };
         let standing = match &state.standing {
             Standing::New { .. } => lifecycle::Standing::New,
             Standing::Live { record, .. } => lifecycle::Standing::Live {
@@ -99,7 +90,8 @@ impl<T: SessionData> Shared<T> {
             Standing::Moved { .. } => lifecycle::Standing::Moved,
             Standing::Ended => lifecycle::Standing::Ended,
         };
-        Facts { standing, identity, dirty: change.is_some(), expiry_set: wish.own_expiry.is_some(), failed }
+        let (identity, expiry_set) = (state.wish.identity(), wish.own_expiry.is_some());
+        Facts { standing, identity, dirty, expiry_set, failed }
     }
 
     async fn carry_out(&self, plan: &Plan) -> Result<(), Error> {
@@ -225,7 +217,10 @@ impl<T: SessionData> Shared<T> {
                     return Err(Conflict::Committed.into());
                 } else {
                     let data = edit.apply_to_default::<T>(manager.codec)?;
-                    Some(self.create(&Wish::default(), data, now).await?)
+                    let wish = self.state.read(|state| state.wish.clone());
+                    let created = self.create(&wish, data, now).await?;
+                    self.state.write(|state| state.wish = Wish::default());
+                    Some(created)
                 }
             }
             Standing::Live { id, record } => {

@@ -137,6 +137,21 @@ async fn an_expiry_alone_makes_no_session_and_zero_is_refused() {
 }
 
 #[tokio::test]
+async fn an_expiry_that_is_set_first_holds_for_the_session_that_an_update_creates() {
+    let world = World::new();
+    let mut visitor = Browser::default();
+    let exchange = visitor.begin(&world.manager);
+    let session = exchange.session().await.unwrap();
+    session.set_expiry(Expiry::idle(IDLE * 5)).unwrap();
+    session.save().await.unwrap();
+    session.update(|a| a.visits = 5).await.unwrap();
+    visitor.receive(&exchange.finish(200).await);
+    world.clock.advance(IDLE * 4);
+    assert_eq!(visitor.sees(&world.manager).await.visits, 5);
+    assert_eq!(world.store.calls(), ["create", "load"]);
+}
+
+#[tokio::test]
 async fn a_session_that_runs_out_during_its_request_is_deleted() {
     let world = World::new();
     let visitor = world.visitor(5).await;
