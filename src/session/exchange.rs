@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::commit::Moment;
 use super::state::{CookieChange, Standing, State, StateCell};
-use super::{Session, SessionData, Shared};
+use super::{Session, SessionData, Shared, uncut};
 use crate::codec::Codec;
 use crate::cookie::signing::Verified;
 use crate::error::Error;
@@ -97,18 +97,11 @@ impl<T: SessionData> Exchange<T> {
             Ok(())
         } else {
             let task = Arc::clone(&shared);
-            let storing = tokio::spawn(async move {
+            uncut(async move {
                 let _one_at_a_time = task.storing.lock().await;
                 task.store_pending(Moment::Response { failed }).await
-            });
-            storing.await.unwrap_or_else(|ended| match ended.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                Err(_) => Err(Error::Unavailable {
-                    outcome_unknown: true,
-                    reason: "the runtime shut down while a session was being stored".to_owned(),
-                    source: None,
-                }),
             })
+            .await
         };
         let set_cookie = shared.cookie_to_set();
         Effects { no_store: set_cookie.is_some(), set_cookie, vary_cookie: true, failure: stored.err() }

@@ -190,25 +190,14 @@ impl<T: SessionData> Session<T> {
     /// response removes the cookie, even if the store fails.
     ///
     /// What is written afterwards starts a new session.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime: it runs in a task of its own, so that whoever logs out and closes
+    /// the tab has logged out.
     pub async fn destroy(&self) -> Result<(), Error> {
-        let _one_at_a_time = self.0.storing.lock().await;
-        let id = self.0.state.write(|state| {
-            let id = match &state.standing {
-                Standing::Live { id, .. } | Standing::Moved { id } => Some(id.clone()),
-                Standing::New { unusable } => unusable.clone(),
-                Standing::Ended => None,
-            };
-            state.reset(Standing::New { unusable: None });
-            state.cookie = CookieChange::Remove;
-            id
-        });
-        if let Some(id) = id {
-            let key = id.key();
-            self.0.manager.store.delete(&key).await?;
-            self.0.manager.counters.destroyed.add_one();
-            tracing::debug!(%key, "session destroyed");
-        }
-        Ok(())
+        let shared = Arc::clone(&self.0);
+        uncut(async move { shared.destroy().await }).await
     }
 
     /// Gives this session an expiry of its own ("remember me"), which stays with it until the next
@@ -271,6 +260,43 @@ impl<T: SessionData> Session<T> {
             },
         )
     }
+}
+
+impl<T: SessionData> Shared<T> {
+    async fn destroy(&self) -> Result<(), Error> {
+        let _one_at_a_time = self.storing.lock().await;
+        let id = self.state.write(|state| {
+            let id = match &state.standing {
+                Standing::Live { id, .. } | Standing::Moved { id } => Some(id.clone()),
+                Standing::New { unusable } => unusable.clone(),
+                Standing::Ended => None,
+            };
+            state.reset(Standing::New { unusable: None });
+            state.cookie = CookieChange::Remove;
+            id
+        });
+        if let Some(id) = id {
+            let key = id.key();
+            self.manager.store.delete(&key).await?;
+            self.manager.counters.destroyed.add_one();
+            tracing::debug!(%key, "session destroyed");
+        }
+        Ok(())
+    }
+}
+
+/// Runs `work` to its end in a task of its own, so that a client which hangs up can't cut it in half.
+async fn uncut<R: Send + 'static>(
+    work: impl Future<Output = Result<R, Error>> + Send + 'static,
+) -> Result<R, Error> {
+    tokio::spawn(work).await.unwrap_or_else(|ended| match ended.try_into_panic() {
+        Ok(panic) => std::panic::resume_unwind(panic),
+        Err(_) => Err(Error::Unavailable {
+            outcome_unknown: true,
+            reason: "the runtime shut down while a session was being stored".to_owned(),
+            source: None,
+        }),
+    })
 }
 
 impl<T: SessionData> Clone for Session<T> {
