@@ -139,18 +139,15 @@ impl<T: SessionData> Mounted<T> {
 
     /// Begins an exchange, unless an outer layer did; the one to finish is returned.
     fn mount<B>(manager: &SessionManager<T>, request: &mut Request<B>) -> Option<Exchange<T>> {
-        let header = cookie_header(request.headers());
-        let exchange = manager.begin(header.as_deref());
-        drop(header);
-        let extensions = request.extensions_mut();
-        match extensions.get::<Self>() {
+        match request.extensions().get::<Self>() {
             None => {
-                extensions.insert(Self::One(exchange.clone()));
+                let exchange = manager.begin(cookie_header(request.headers()).as_deref());
+                request.extensions_mut().insert(Self::One(exchange.clone()));
                 Some(exchange)
             }
-            Some(Self::One(outer)) if outer.cookie_name() == exchange.cookie_name() => None,
+            Some(Self::One(outer)) if outer.cookie_name() == manager.cookie_name() => None,
             Some(_) => {
-                extensions.insert(Self::Ambiguous);
+                request.extensions_mut().insert(Self::Ambiguous);
                 None
             }
         }

@@ -79,6 +79,11 @@ impl<T: SessionData> SessionManager<T> {
         Exchange::new(Arc::clone(manager), candidates)
     }
 
+    /// The name of the session cookie.
+    pub fn cookie_name(&self) -> &str {
+        self.0.cookie.name()
+    }
+
     /// What this manager's sessions have gone through so far.
     pub fn counts(&self) -> Counts {
         self.0.counters.read()

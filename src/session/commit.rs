@@ -38,7 +38,7 @@ impl<T: SessionData> Shared<T> {
     pub(crate) fn is_settled(&self) -> bool {
         let now = self.manager.clock.now();
         self.state.read(|state| {
-            let facts = self.facts(state, false, false, now);
+            let facts = self.facts(state, &state.wish, false, false, now);
             state.baseline.is_none()
                 && lifecycle::decide(facts, now, self.manager.touch_share) == Action::Nothing
         })
@@ -47,40 +47,30 @@ impl<T: SessionData> Shared<T> {
     /// Stores what is pending. The caller holds the `storing` lock.
     pub(super) async fn store_pending(&self, moment: Moment) -> Result<(), Error> {
         let plan = self.plan(moment)?;
-        let outcome = self.carry_out(&plan).await;
-        if let Err(error) = &outcome {
-            self.count_conflict(error);
-            // Still wished for, unless it is too late or something else was wished meanwhile.
-            self.state.write(|state| {
-                if state.wish.is_none() && !state.committed {
-                    state.wish = plan.wish;
-                }
-            });
-        }
-        outcome
+        self.carry_out(&plan).await.inspect_err(|error| self.count_conflict(error))
     }
 
-    /// Decides what to do, and takes the wishes that it grants out of the state.
     fn plan(&self, moment: Moment) -> Result<Plan, Error> {
         let failed = matches!(moment, Moment::Response { failed: true });
         let now = self.manager.clock.now();
         self.state.write(|state| {
             let change = if failed { Change::None } else { pending_change(self.manager.codec, state)? };
-            let facts = self.facts(state, change.is_some(), failed, now);
+            let too_late = state.committed && matches!(moment, Moment::Now);
+            let asked = if too_late { Wish::default() } else { state.wish.clone() };
+            let facts = self.facts(state, &asked, change.is_some(), failed, now);
             let action = match (lifecycle::decide(facts, now, self.manager.touch_share), moment) {
                 (Action::Touch(_), Moment::Now) => Action::Nothing,
                 (action, _) => action,
             };
-            let grants = action != Action::Nothing && !failed;
-            let wish = if grants { std::mem::take(&mut state.wish) } else { Wish::default() };
+            let wish = if failed { Wish::default() } else { asked };
             let (standing, writes) = (state.standing.clone(), state.writes);
             Ok(Plan { action, now, standing, change, wish, writes })
         })
     }
 
-    fn facts(&self, state: &State<T>, dirty: bool, failed: bool, now: Timestamp) -> Facts {
+    fn facts(&self, state: &State<T>, asked: &Wish, dirty: bool, failed: bool, now: Timestamp) -> Facts {
         let none = Wish::default();
-        let wish = if failed { &none } else { &state.wish };
+        let wish = if failed { &none } else { asked };
         let standing = match &state.standing {
             Standing::New { .. } => lifecycle::Standing::New,
             Standing::Live { record, .. } => lifecycle::Standing::Live {
@@ -90,7 +80,7 @@ impl<T: SessionData> Shared<T> {
             Standing::Moved { .. } => lifecycle::Standing::Moved,
             Standing::Ended => lifecycle::Standing::Ended,
         };
-        let (identity, expiry_set) = (state.wish.identity(), wish.own_expiry.is_some());
+        let (identity, expiry_set) = (asked.identity(), wish.own_expiry.is_some());
         Facts { standing, identity, dirty, expiry_set, failed }
     }
 
@@ -184,6 +174,9 @@ impl<T: SessionData> Shared<T> {
                 Change::None => {}
             }
             state.standing = Standing::Live { id, record };
+            if state.wish == plan.wish {
+                state.wish = Wish::default();
+            }
         });
     }
 
@@ -193,9 +186,6 @@ impl<T: SessionData> Shared<T> {
         let manager = &*self.manager;
         let _one_at_a_time = self.storing.lock().await;
         let committed = self.state.read(|state| state.committed);
-        if !committed {
-            self.store_pending(Moment::Now).await?;
-        }
         let now = manager.clock.now();
         let mut outcome = None;
         let mut run_on = |mut value: T| {

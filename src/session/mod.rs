@@ -109,24 +109,17 @@ impl<T: SessionData> Session<T> {
     /// anything to store. Also works in a task that outlives the response, on a session that the
     /// client has already.
     pub async fn update<R>(&self, change: impl FnMut(&mut T) -> R) -> Result<R, Error> {
+        let pending = |state: &State<T>| state.baseline.is_some() || !state.wish.is_none();
+        if self.0.state.read(|state| !state.committed && pending(state)) {
+            self.save().await?;
+        }
         self.0.update_now(change).await
     }
 
     /// Stores now what was written so far, instead of when the response is ready.
     pub async fn save(&self) -> Result<(), Error> {
-        let _one_at_a_time = self.0.storing.lock().await;
-        let late = self.0.state.read(|state| {
-            state.committed && state.baseline.is_some() && !matches!(state.standing, Standing::Live { .. })
-        });
-        if late {
-            return Err(Conflict::Committed.into());
-        }
-        self.0.store_pending(Moment::Now).await?;
-        match self.0.state.read(|state| state.standing.clone()) {
-            Standing::Ended => Err(Conflict::Ended.into()),
-            Standing::Moved { .. } => Err(Conflict::Moved.into()),
-            _ => Ok(()),
-        }
+        let shared = Arc::clone(&self.0);
+        uncut(async move { shared.save().await }).await
     }
 
     /// Reads the session from the store again, and drops what was written but not stored.
@@ -263,6 +256,22 @@ impl<T: SessionData> Session<T> {
 }
 
 impl<T: SessionData> Shared<T> {
+    async fn save(&self) -> Result<(), Error> {
+        let _one_at_a_time = self.storing.lock().await;
+        let late = self.state.read(|state| {
+            state.committed && state.baseline.is_some() && !matches!(state.standing, Standing::Live { .. })
+        });
+        if late {
+            return Err(Conflict::Committed.into());
+        }
+        self.store_pending(Moment::Now).await?;
+        match self.state.read(|state| state.standing.clone()) {
+            Standing::Ended => Err(Conflict::Ended.into()),
+            Standing::Moved { .. } => Err(Conflict::Moved.into()),
+            _ => Ok(()),
+        }
+    }
+
     async fn destroy(&self) -> Result<(), Error> {
         let _one_at_a_time = self.storing.lock().await;
         let id = self.state.write(|state| {

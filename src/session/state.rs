@@ -39,14 +39,14 @@ pub(crate) enum Standing {
 }
 
 /// What the handler asked for, beyond changing data.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Wish {
     pub(crate) new_id: NewId,
     pub(crate) own_expiry: Option<Expiry>,
 }
 
 /// Whether, and why, the session should get a new id.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) enum NewId {
     #[default]
     Unasked,

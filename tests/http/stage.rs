@@ -1,0 +1,84 @@
+//! What a case plays on: a host, and a backend that nobody else uses.
+
+use crate::support::app::{App, Host};
+#[cfg(feature = "redis")]
+use crate::support::redis::Server;
+
+/// What every application of this script signs its cookies with, unless a case says otherwise.
+pub(crate) const SECRET: &str = "only-for-tests-0123456789abcdefghijklmnop";
+/// A secret that has nothing to do with it.
+pub(crate) const OTHER_SECRET: &str = "another-one-for-tests-0123456789abcdefghi";
+
+/// Where sessions are kept.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Backend {
+    Memory,
+    #[cfg(feature = "redis")]
+    Redis,
+}
+
+pub(crate) struct Stage {
+    pub(crate) host: Host,
+    #[cfg(feature = "redis")]
+    redis: Option<Server>,
+}
+
+impl Stage {
+    pub(crate) async fn set(host: Host, backend: Backend) -> Self {
+        match backend {
+            Backend::Memory => Self {
+                host,
+                #[cfg(feature = "redis")]
+                redis: None,
+            },
+            #[cfg(feature = "redis")]
+            Backend::Redis => Self::with_redis(host, Server::start().await),
+        }
+    }
+
+    #[cfg(feature = "redis")]
+    pub(crate) fn with_redis(host: Host, server: Server) -> Self {
+        Self { host, redis: Some(server) }
+    }
+
+    #[cfg(feature = "redis")]
+    pub(crate) fn redis(&mut self) -> &mut Server {
+        self.redis.as_mut().expect("this case is for Redis")
+    }
+
+    /// The application with its cookie made for plain http: `id`.
+    pub(crate) async fn app(&self) -> App {
+        self.app_with(&[]).await
+    }
+
+    /// The same with further settings, which take precedence.
+    pub(crate) async fn app_with(&self, settings: &[(&str, &str)]) -> App {
+        self.start(&[&[("SESSION_COOKIE_SECURE", "false")], settings].concat()).await
+    }
+
+    /// The application with its default cookie: `__Host-id`.
+    pub(crate) async fn app_with_default_cookie(&self) -> App {
+        self.start(&[]).await
+    }
+
+    /// The application, with all sessions of `app` lost.
+    pub(crate) async fn forget_everything(&self, app: App) -> App {
+        #[cfg(feature = "redis")]
+        if let Some(server) = &self.redis {
+            let () = redis::cmd("FLUSHALL").query_async(&mut server.client().await).await.unwrap();
+            return app;
+        }
+        drop(app);
+        self.app().await
+    }
+
+    async fn start(&self, settings: &[(&str, &str)]) -> App {
+        let mut all = vec![("SESSION_SECRET", SECRET)];
+        #[cfg(feature = "redis")]
+        let url = self.redis.as_ref().map(Server::url);
+        #[cfg(feature = "redis")]
+        all.extend(url.as_deref().map(|url| ("REDIS_URL", url)));
+        all.extend(settings);
+        App::start(self.host, &all).await
+    }
+}

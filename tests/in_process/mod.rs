@@ -1,0 +1,8 @@
+//! A site in the test's own process: its store can be told to fail or to wait, its handlers can be
+//! held, and its log is read.
+
+pub(crate) mod browser;
+pub(crate) mod gate;
+pub(crate) mod log;
+pub(crate) mod site;
+pub(crate) mod store;

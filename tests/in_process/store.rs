@@ -1,0 +1,115 @@
+//! A memory store that notes what it is asked, and fails or waits where it is told to.
+
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use session_store::{
+    Created, Error, Loaded, MemoryStore, Record, Revision, Rotation, SessionKey, SessionStore, Timestamp,
+    Ttl, Updated,
+};
+
+use super::gate::Gate;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Call {
+    Load,
+    Create,
+    Update,
+    Touch,
+    Rotate,
+    Delete,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct StagedStore {
+    sessions: Arc<MemoryStore>,
+    script: Arc<Mutex<Script>>,
+}
+
+#[derive(Debug, Default)]
+struct Script {
+    calls: Vec<Call>,
+    failing: Option<Call>,
+    held: Option<(Call, Gate)>,
+}
+
+impl StagedStore {
+    /// What was called since this was asked last.
+    pub(crate) fn calls(&self) -> Vec<Call> {
+        std::mem::take(&mut self.script.lock().unwrap().calls)
+    }
+
+    /// From now on `call` fails, as it does where the store can't be reached.
+    pub(crate) fn fail(&self, call: Call) {
+        self.script.lock().unwrap().failing = Some(call);
+    }
+
+    /// From now on nothing fails.
+    pub(crate) fn recover(&self) {
+        self.script.lock().unwrap().failing = None;
+    }
+
+    /// The next `call` waits at this gate before it takes effect.
+    pub(crate) fn hold(&self, call: Call) -> Gate {
+        let gate = Gate::closed();
+        self.script.lock().unwrap().held = Some((call, gate.clone()));
+        gate
+    }
+
+    async fn step<R>(&self, call: Call, effect: impl Future<Output = Result<R, Error>>) -> Result<R, Error> {
+        let (fails, gate) = {
+            let mut script = self.script.lock().unwrap();
+            script.calls.push(call);
+            let gate = script.held.take_if(|(held, _)| *held == call).map(|(_, gate)| gate);
+            (script.failing == Some(call), gate)
+        };
+        if fails {
+            let reason = "the store was told to fail at 10.0.0.7".to_owned();
+            return Err(Error::Unavailable { outcome_unknown: false, reason, source: None });
+        }
+        let Some(gate) = gate else { return effect.await };
+        gate.pass().await;
+        let result = effect.await;
+        gate.leave();
+        result
+    }
+}
+
+#[async_trait]
+impl SessionStore for StagedStore {
+    async fn load(&self, key: &SessionKey) -> Result<Loaded, Error> {
+        self.step(Call::Load, self.sessions.load(key)).await
+    }
+
+    async fn create(&self, key: &SessionKey, record: &Record, ttl: Ttl) -> Result<Created, Error> {
+        self.step(Call::Create, self.sessions.create(key, record, ttl)).await
+    }
+
+    async fn update(
+        &self,
+        key: &SessionKey,
+        expected: Revision,
+        record: &Record,
+        ttl: Ttl,
+    ) -> Result<Updated, Error> {
+        self.step(Call::Update, self.sessions.update(key, expected, record, ttl)).await
+    }
+
+    async fn touch(
+        &self,
+        key: &SessionKey,
+        expected: Revision,
+        expires_at: Timestamp,
+        ttl: Ttl,
+    ) -> Result<bool, Error> {
+        self.step(Call::Touch, self.sessions.touch(key, expected, expires_at, ttl)).await
+    }
+
+    async fn rotate(&self, rotation: Rotation<'_>) -> Result<Updated, Error> {
+        self.step(Call::Rotate, self.sessions.rotate(rotation)).await
+    }
+
+    async fn delete(&self, key: &SessionKey) -> Result<bool, Error> {
+        self.step(Call::Delete, self.sessions.delete(key)).await
+    }
+}
