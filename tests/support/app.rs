@@ -1,10 +1,11 @@
 //! The example applications, each run as the process that a user would run.
 
+use std::collections::HashMap;
 use std::env;
 use std::io::{BufRead as _, BufReader, Read};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -33,7 +34,7 @@ impl App {
     ///
     /// # Panics
     ///
-    /// If the example was not built, or ends instead of listening: a test that skipped itself would
+    /// If the example cannot be built, or ends instead of listening: a test that skipped itself would
     /// prove nothing.
     pub async fn start(host: Host, settings: &[(&str, &str)]) -> Self {
         let mut process = Process::spawn(host, settings);
@@ -154,17 +155,35 @@ fn collect(
     })
 }
 
-/// Cargo puts examples beside the directory of the test binaries.
+/// The example, built once by whoever needs it first.
 fn binary(host: Host) -> PathBuf {
+    static BUILT: LazyLock<Mutex<HashMap<&str, PathBuf>>> = LazyLock::new(Mutex::default);
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    built.entry(host.example).or_insert_with(|| build(host)).clone()
+}
+
+/// Builds the example with this test's features, which costs nothing if it is up to date. A
+/// `cargo run` with other features may have left another one in its place.
+fn build(host: Host) -> PathBuf {
     let test = env::current_exe().expect("a running test has a path");
-    let target = test.parent().and_then(|deps| deps.parent()).expect("tests are in target/<profile>/deps");
-    let binary = target.join("examples").join(format!("{}{}", host.example, env::consts::EXE_SUFFIX));
-    assert!(
-        binary.exists(),
-        "there is no {}: a plain `cargo test` builds examples too; with `--test`, run \
-         `cargo build --example {}` with the same features and profile before",
-        binary.display(),
-        host.example,
-    );
-    binary
+    let profile = test.ancestors().nth(2).expect("tests are in target/<profile>/deps");
+    let features = [
+        ("memory", cfg!(feature = "memory")),
+        ("redis", cfg!(feature = "redis")),
+        ("messagepack", cfg!(feature = "messagepack")),
+        ("bincode", cfg!(feature = "bincode")),
+        ("axum", cfg!(feature = "axum")),
+        ("conformance", cfg!(feature = "conformance")),
+    ];
+    let features: Vec<_> = features.iter().filter(|(_, on)| *on).map(|(name, _)| *name).collect();
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--quiet", "--no-default-features", "--example", host.example]);
+    cargo.arg("--features").arg(features.join(","));
+    cargo.arg("--target-dir").arg(profile.parent().expect("a profile is in the target directory"));
+    if !cfg!(debug_assertions) {
+        cargo.arg("--release");
+    }
+    let built = cargo.status().expect("cargo can be started");
+    assert!(built.success(), "the example `{}` cannot be built", host.example);
+    profile.join("examples").join(format!("{}{}", host.example, env::consts::EXE_SUFFIX))
 }
