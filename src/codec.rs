@@ -7,13 +7,17 @@ use serde_json::Value;
 use crate::error::Error;
 use crate::record::Payload;
 
-mod finite;
+mod json_form;
 
 /// How session data is encoded.
 ///
 /// Each record names its codec, so a service may change its codec at any time: what another codec
-/// wrote is still read, and is rewritten at the next change. Floats that are not finite are
-/// refused by all of them, since merging goes through JSON, which would make them `null`.
+/// wrote is still read, and is rewritten at the next change (without the members that this
+/// program's type doesn't know).
+///
+/// Changes are merged through JSON, so all codecs refuse what JSON has no form for: floats that
+/// are not finite, integers of more than 64 bits, maps whose keys are not scalars, and nesting
+/// over 120 levels.
 ///
 /// | | schema changes | size | speed |
 /// |---|---|---|---|
@@ -29,7 +33,7 @@ pub enum Codec {
     /// `MessagePack` with named fields.
     ///
     /// Members that this program's type doesn't know survive a save as they do with JSON, except
-    /// beside byte strings and maps whose keys are not strings, which JSON has no form for.
+    /// beside byte strings and maps whose keys are no strings.
     #[cfg(feature = "messagepack")]
     MessagePack,
     /// bincode 2 in its standard configuration, at most 16 MiB.
@@ -38,7 +42,9 @@ pub enum Codec {
     /// schema evolution: after a field is added, removed or moved, stored sessions do not decode.
     /// The engine then treats them as absent and logs a warning, so everybody is signed out, and a
     /// record that happens to decode as the new type has its values in the wrong fields. Types
-    /// that need a self-describing format, such as [`Values`](crate::Values), don't work at all.
+    /// that need a self-describing format, such as [`Values`](crate::Values), or that leave fields
+    /// out (`skip_serializing_if`), don't work at all. A set without an order (`HashSet`) is taken
+    /// for changed by every merge; a `BTreeSet` is not.
     ///
     /// [RUSTSEC-2025-0141]: https://rustsec.org/advisories/RUSTSEC-2025-0141.html
     #[cfg(feature = "bincode")]
@@ -79,10 +85,10 @@ impl Codec {
     ///
     /// # Errors
     ///
-    /// [`Error::Encode`] if it holds a float that is not finite, or its `Serialize` refuses.
+    /// [`Error::Encode`] if JSON has no form for it, or its `Serialize` refuses.
     pub fn encode<T: Serialize>(self, data: &T) -> Result<Payload, Error> {
         let refused = |error: &dyn std::fmt::Display| Error::Encode { reason: error.to_string() };
-        finite::check(data).map_err(|e| refused(&e))?;
+        json_form::check(data).map_err(|e| refused(&e))?;
         let bytes = match self {
             Self::Json => serde_json::to_vec(data).map_err(|e| refused(&e))?,
             #[cfg(feature = "messagepack")]
@@ -129,7 +135,7 @@ impl Codec {
 
 /// The JSON form of `data`.
 pub(crate) fn to_value<T: Serialize + ?Sized>(data: &T) -> Result<Value, Error> {
-    finite::check(data).map_err(|e| Error::Encode { reason: e.to_string() })?;
+    json_form::check(data).map_err(|e| Error::Encode { reason: e.to_string() })?;
     serde_json::to_value(data).map_err(|e| Error::Encode { reason: e.to_string() })
 }
 

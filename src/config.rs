@@ -35,7 +35,8 @@ impl<T: SessionData> SessionManager<T> {
     ///
     /// A variable that is set to nothing counts as not set.
     ///
-    /// What is set on the builder afterwards takes precedence.
+    /// What is set on the builder afterwards takes precedence, as a whole: a `.cookie(…)` replaces the
+    /// name and the `Secure` that the environment gave, an `.expiry(…)` both timeouts.
     ///
     /// # Errors
     ///
@@ -93,6 +94,14 @@ impl Settings {
                     )));
                 }
             }
+        }
+
+        if redis.is_some() && flag("REDIS_TLS")? == Some(true) {
+            return Err(Error::Config(
+                "REDIS_TLS is true, which this version of session-store cannot do; it does not fall back to \
+                 plaintext: unset it and use a tunnel or a private network"
+                    .to_owned(),
+            ));
         }
 
         let mut expiry = Expiry::default();
@@ -257,6 +266,13 @@ mod tests {
         assert!(read(&[url, ("REDIS_ENABLED", "false")]).unwrap().redis.is_none());
         assert!(fault(&[url, ("REDIS_ENABLED", "no")]).contains("`true` or `false`"));
         assert!(!format!("{:?}", read(&[url]).unwrap()).contains("hunter2"));
+    }
+
+    #[test]
+    fn tls_is_not_silently_plaintext() {
+        let url = ("REDIS_URL", "redis://localhost");
+        assert!(fault(&[url, ("REDIS_TLS", "true")]).contains("plaintext"));
+        assert!(read(&[url, ("REDIS_TLS", "false")]).is_ok());
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 use crate::error::Conflict;
 use crate::expiry::Limits;
+use crate::ttl::MAX_TTL;
 
 /// What a request knows about its session when it ends.
 #[derive(Clone, Copy, Debug)]
@@ -15,8 +16,6 @@ pub(crate) struct Facts {
     pub(crate) dirty: bool,
     /// The session was given an expiry of its own.
     pub(crate) expiry_set: bool,
-    /// The handler answered with a 5xx.
-    pub(crate) failed: bool,
 }
 
 /// Where a session stands in the store, as far as the request knows.
@@ -49,24 +48,15 @@ pub(crate) enum Action {
     Update,
     /// Move the end of the session to this moment.
     Touch(Timestamp),
-    Rotate(Identity),
+    Rotate,
     Delete,
     Refuse(Conflict),
 }
 
 /// Decides at `now`; a touch is due once it would gain `touch_share` of the idle timeout.
 pub(crate) fn decide(facts: Facts, now: Timestamp, touch_share: f64) -> Action {
-    // A failed request stores no data. But where it asked for a new id it gets one: the privilege
-    // that it was about to grant may have been granted elsewhere already.
-    let saves = !facts.failed;
-    let dirty = facts.dirty && saves;
-    let identity = match (facts.identity, facts.standing) {
-        (Identity::SignIn, Standing::Live { .. }) if facts.failed => Identity::Renew,
-        (Identity::SignIn, _) if facts.failed => Identity::Keep,
-        (identity, _) => identity,
-    };
-
-    match facts.standing {
+    let Facts { standing, identity, dirty, expiry_set } = facts;
+    match standing {
         Standing::New if dirty || identity == Identity::SignIn => Action::Create,
         Standing::New => Action::Nothing,
 
@@ -82,8 +72,8 @@ pub(crate) fn decide(facts: Facts, now: Timestamp, touch_share: f64) -> Action {
             if next <= now {
                 Action::Delete
             } else if identity != Identity::Keep {
-                Action::Rotate(identity)
-            } else if dirty || (facts.expiry_set && saves) {
+                Action::Rotate
+            } else if dirty || expiry_set {
                 Action::Update
             } else if touch_is_due(next.saturating_since(expires_at), limits.idle, touch_share) {
                 Action::Touch(next)
@@ -95,7 +85,8 @@ pub(crate) fn decide(facts: Facts, now: Timestamp, touch_share: f64) -> Action {
 }
 
 fn touch_is_due(gain: Duration, idle: Option<Duration>, share: f64) -> bool {
-    idle.is_some_and(|idle| !gain.is_zero() && gain.as_secs_f64() >= share * idle.as_secs_f64())
+    let due = |idle: Duration| gain.as_secs_f64() >= share * idle.min(MAX_TTL).as_secs_f64();
+    !gain.is_zero() && idle.is_some_and(due)
 }
 
 #[cfg(test)]
@@ -116,42 +107,37 @@ mod tests {
     fn the_table() {
         let fresh = live(0);
         let table = [
-            // standing          identity dirty  set    failed  action
-            (Standing::New, Keep, false, false, false, Nothing),
-            (Standing::New, Keep, true, false, false, Create),
-            (Standing::New, Keep, true, false, true, Nothing),
-            (Standing::New, Keep, false, true, false, Nothing),
-            (Standing::New, Renew, false, false, false, Nothing),
-            (Standing::New, SignIn, false, false, false, Create),
-            (Standing::New, SignIn, true, true, true, Nothing),
-            (fresh, Keep, false, false, false, Nothing),
-            (fresh, Keep, true, false, false, Update),
-            (fresh, Keep, false, true, false, Update),
-            (fresh, Keep, true, true, true, Nothing),
-            (fresh, Renew, true, false, false, Rotate(Renew)),
-            (fresh, Renew, true, false, true, Rotate(Renew)),
-            (fresh, SignIn, false, false, false, Rotate(SignIn)),
-            (fresh, SignIn, false, false, true, Rotate(Renew)),
-            (Standing::Moved, Keep, false, false, false, Nothing),
-            (Standing::Moved, Keep, true, false, false, Refuse(Conflict::Moved)),
-            (Standing::Moved, Keep, true, false, true, Nothing),
-            (Standing::Moved, Renew, false, false, false, Refuse(Conflict::Moved)),
-            (Standing::Moved, SignIn, true, false, false, Create),
-            (Standing::Moved, SignIn, true, false, true, Nothing),
-            (Standing::Ended, Keep, true, false, false, Nothing),
-            (Standing::Ended, Renew, false, false, false, Refuse(Conflict::Ended)),
-            (Standing::Ended, SignIn, false, false, false, Create),
+            // standing          identity dirty  expiry action
+            (Standing::New, Keep, false, false, Nothing),
+            (Standing::New, Keep, true, false, Create),
+            (Standing::New, Keep, false, true, Nothing),
+            (Standing::New, Renew, false, false, Nothing),
+            (Standing::New, Renew, true, false, Create),
+            (Standing::New, SignIn, false, false, Create),
+            (fresh, Keep, false, false, Nothing),
+            (fresh, Keep, true, false, Update),
+            (fresh, Keep, false, true, Update),
+            (fresh, Renew, false, false, Rotate),
+            (fresh, Renew, true, true, Rotate),
+            (fresh, SignIn, false, false, Rotate),
+            (Standing::Moved, Keep, false, false, Nothing),
+            (Standing::Moved, Keep, true, false, Refuse(Conflict::Moved)),
+            (Standing::Moved, Keep, false, true, Nothing),
+            (Standing::Moved, Renew, false, false, Refuse(Conflict::Moved)),
+            (Standing::Moved, SignIn, true, false, Create),
+            (Standing::Ended, Keep, true, true, Nothing),
+            (Standing::Ended, Renew, false, false, Refuse(Conflict::Ended)),
+            (Standing::Ended, SignIn, false, false, Create),
         ];
-        for (standing, identity, dirty, expiry_set, failed, action) in table {
-            let facts = Facts { standing, identity, dirty, expiry_set, failed };
+        for (standing, identity, dirty, expiry_set, action) in table {
+            let facts = Facts { standing, identity, dirty, expiry_set };
             assert_eq!(decide(facts, NOW, 0.1), action, "{facts:?}");
         }
     }
 
     #[test]
     fn a_touch_waits_for_its_share_of_the_idle_timeout() {
-        let reading =
-            |standing| Facts { standing, identity: Keep, dirty: false, expiry_set: false, failed: false };
+        let reading = |standing| Facts { standing, identity: Keep, dirty: false, expiry_set: false };
         let end = NOW.saturating_add(IDLE);
         assert_eq!(decide(reading(live(9_999)), NOW, 0.1), Nothing);
         assert_eq!(decide(reading(live(10_000)), NOW, 0.1), Action::Touch(end));
@@ -171,11 +157,20 @@ mod tests {
     }
 
     #[test]
+    fn the_longest_idle_timeout_rolls_too() {
+        let limits = Limits { idle: Some(Duration::MAX), deadline: None };
+        let half_way = Timestamp::from_millis(NOW.as_millis() + MAX_TTL.as_secs() * 500);
+        let standing = Standing::Live { expires_at: half_way, limits };
+        let facts = Facts { standing, identity: Keep, dirty: false, expiry_set: false };
+        assert_eq!(decide(facts, NOW, 0.1), Action::Touch(NOW.saturating_add(MAX_TTL)));
+    }
+
+    #[test]
     fn a_session_past_its_deadline_is_deleted_whatever_was_asked() {
         let limits = Limits { idle: Some(IDLE), deadline: Some(NOW) };
         let standing = Standing::Live { expires_at: NOW, limits };
         for identity in [Keep, Renew] {
-            let facts = Facts { standing, identity, dirty: true, expiry_set: true, failed: false };
+            let facts = Facts { standing, identity, dirty: true, expiry_set: true };
             assert_eq!(decide(facts, NOW, 0.1), Delete);
         }
     }

@@ -55,28 +55,51 @@ impl<T> fmt::Debug for ConflictPolicy<T> {
 
 /// Makes to `target` the changes that lead from `base` to `ours`, and no others.
 ///
-/// `target` is what is stored; it may have members that this program's type doesn't know, at any
-/// depth of objects, and keeps them. An array is one value: it is replaced as a whole.
+/// `target` is what is stored; it may have members that this program's type doesn't know, and keeps
+/// them, also those of a list's elements that stay as they were in their places.
 pub(crate) fn apply_difference(base: &Value, ours: &Value, target: &mut Value) {
     if base == ours {
         return;
     }
-    let (Value::Object(base), Value::Object(ours), Value::Object(target)) = (base, ours, &mut *target) else {
-        *target = ours.clone();
-        return;
-    };
-    for name in base.keys().filter(|name| !ours.contains_key(*name)) {
-        target.remove(name);
-    }
-    for (name, value) in ours {
-        match (base.get(name), target.get_mut(name)) {
-            (Some(before), Some(stored)) => apply_difference(before, value, stored),
-            (Some(before), None) if before == value => {}
-            _ => {
-                target.insert(name.clone(), value.clone());
+    match (base, ours, &mut *target) {
+        (Value::Object(base), Value::Object(ours), Value::Object(target)) => {
+            for name in base.keys().filter(|name| !ours.contains_key(*name)) {
+                target.remove(name);
+            }
+            for (name, value) in ours {
+                match (base.get(name), target.get_mut(name)) {
+                    (Some(before), Some(stored)) => apply_difference(before, value, stored),
+                    (Some(before), None) if before == value => {}
+                    _ => {
+                        target.insert(name.clone(), value.clone());
+                    }
+                }
             }
         }
+        (Value::Array(before), Value::Array(ours), Value::Array(stored)) if all_extend(stored, before) => {
+            let elements = ours.iter().enumerate().map(|(index, value)| match before.get(index) {
+                Some(unchanged) if unchanged == value => stored[index].clone(),
+                _ => value.clone(),
+            });
+            *target = Value::Array(elements.collect());
+        }
+        _ => *target = ours.clone(),
     }
+}
+
+/// Whether `stored` is `known` with perhaps more members in its objects.
+fn extends(stored: &Value, known: &Value) -> bool {
+    match (stored, known) {
+        (Value::Object(stored), Value::Object(known)) => {
+            known.iter().all(|(name, value)| stored.get(name).is_some_and(|stored| extends(stored, value)))
+        }
+        (Value::Array(stored), Value::Array(known)) => all_extend(stored, known),
+        _ => stored == known,
+    }
+}
+
+fn all_extend(stored: &[Value], known: &[Value]) -> bool {
+    stored.len() == known.len() && stored.iter().zip(known).all(|(stored, known)| extends(stored, known))
 }
 
 /// Two changes of the same field that can't both stand.
@@ -189,6 +212,20 @@ mod tests {
         apply_difference(&base, &ours, &mut stored);
         // `added` is unchanged and not stored: a default must not become data.
         assert_eq!(stored, json!({"user": {"name": "bob", "locale": "en"}, "future": [1], "defaulted": 7}));
+    }
+
+    #[test]
+    fn members_of_list_elements_survive_where_the_elements_do() {
+        let base = json!([{"item": "tea"}, {"item": "milk"}]);
+        let ours = json!([{"item": "tea"}, {"item": "oats"}, {"item": "rye"}]);
+        let stored = json!([{"item": "tea", "gift": true}, {"item": "milk", "gift": false}]);
+        let mut target = stored.clone();
+        apply_difference(&base, &ours, &mut target);
+        assert_eq!(target, json!([{"item": "tea", "gift": true}, {"item": "oats"}, {"item": "rye"}]));
+        // A list that is not the one we know has nothing to say about our elements.
+        let mut target = json!([{"item": "milk", "gift": true}, {"item": "tea", "gift": false}]);
+        apply_difference(&base, &ours, &mut target);
+        assert_eq!(target, ours);
     }
 
     fn any_value() -> impl Strategy<Value = Value> {

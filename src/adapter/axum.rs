@@ -10,7 +10,8 @@ use crate::error::Error;
 use crate::session::{Session, SessionData};
 
 /// Finds the session at the first use in a request. Needs a [`SessionLayer`](crate::SessionLayer)
-/// of the same `T` around the route.
+/// of the same `T` around the route. A handler that can do without takes a
+/// `Result<Session<T>, Error>`.
 impl<T: SessionData, S: Send + Sync> FromRequestParts<S> for Session<T> {
     type Rejection = Error;
 

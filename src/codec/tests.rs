@@ -51,6 +51,33 @@ fn numbers_that_json_lacks_are_refused() {
     assert!(Codec::Json.encode(&f32::NAN).is_err());
 }
 
+#[test]
+fn what_json_has_no_form_for_is_refused() {
+    let deep = (0..200).fold(Value::Null, |inner, _| Value::from(vec![inner]));
+    for codec in codecs() {
+        for refused in [
+            codec.encode(&BTreeMap::from([((1, 2), 3)])),
+            codec.encode(&BTreeMap::from([(Some([1]), 3)])),
+            codec.encode(&u128::MAX),
+            codec.encode(&i128::MIN),
+            codec.encode(&deep),
+        ] {
+            assert!(matches!(refused, Err(Error::Encode { .. })), "{codec:?}: {refused:?}");
+        }
+        assert!(codec.encode(&(u128::from(u64::MAX), i128::from(i64::MIN))).is_ok());
+    }
+}
+
+#[test]
+fn what_is_accepted_can_be_read_again_at_any_depth() {
+    let nested = |depth| (0..depth).fold(Value::Null, |inner, _| Value::from(vec![inner]));
+    for codec in codecs().into_iter().filter(|codec| codec.tag() != 3) {
+        let payload = codec.encode(&nested(120)).unwrap();
+        assert_eq!(Codec::decode(&payload), Ok(nested(120)), "{codec:?}");
+        assert!(codec.encode(&nested(121)).is_err());
+    }
+}
+
 /// What a rolling deploy does: one version adds a field, the other doesn't know it.
 #[test]
 fn self_describing_codecs_tolerate_added_and_removed_fields() {

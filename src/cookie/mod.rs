@@ -110,7 +110,8 @@ impl SessionCookie {
         self
     }
 
-    /// Whether the cookie outlives the browser, by a `Max-Age` that follows the session's expiry.
+    /// Whether the cookie outlives the browser, by a `Max-Age` that follows the session's expiry. The
+    /// cookie of a session with an expiry of its own does so in any case.
     #[must_use]
     pub fn persistent(mut self, persistent: bool) -> Self {
         self.persistent = persistent;
@@ -195,12 +196,12 @@ impl CheckedCookie {
             .filter_map(|cookie| cookie.value_raw())
     }
 
-    /// A `Set-Cookie` header that gives the client `value`, for `life` if the cookie is persistent.
-    pub(crate) fn set(&self, value: &str, life: Duration) -> String {
+    /// A `Set-Cookie` header that gives the client `value`, for `max_age` or until its browser ends.
+    pub(crate) fn set(&self, value: &str, max_age: Option<Duration>) -> String {
         let mut cookie = self.with_attributes(value);
-        if self.is_persistent() {
+        if let Some(max_age) = max_age {
             // Rounded up: `Max-Age=0` would remove a cookie whose session still lives.
-            let seconds = i64::try_from(life.as_millis().div_ceil(1000)).unwrap_or(i64::MAX);
+            let seconds = i64::try_from(max_age.as_millis().div_ceil(1000)).unwrap_or(i64::MAX);
             cookie = cookie.max_age(cookie::time::Duration::seconds(seconds));
         }
         cookie.build().to_string()
@@ -263,7 +264,7 @@ mod tests {
     /// SECURITY 16.
     #[test]
     fn the_default_cookie_is_the_safest() {
-        let set = built(SessionCookie::new()).set("value", HOUR);
+        let set = built(SessionCookie::new()).set("value", None);
         assert_eq!(set, "__Host-id=value; HttpOnly; SameSite=Lax; Secure; Path=/");
     }
 
@@ -276,9 +277,9 @@ mod tests {
 
     #[test]
     fn a_persistent_cookie_lives_at_least_as_long_as_its_session() {
-        let cookie = built(SessionCookie::new().persistent(true));
-        assert!(cookie.set("v", Duration::from_millis(1)).ends_with("Max-Age=1"));
-        assert!(cookie.set("v", HOUR).ends_with("Max-Age=3600"));
+        let cookie = built(SessionCookie::new());
+        assert!(cookie.set("v", Some(Duration::from_millis(1))).ends_with("Max-Age=1"));
+        assert!(cookie.set("v", Some(HOUR)).ends_with("Max-Age=3600"));
     }
 
     /// SECURITY 20.
@@ -290,11 +291,10 @@ mod tests {
                 .domain("example.com")
                 .path("/app")
                 .same_site(SameSite::None)
-                .partitioned(true)
-                .persistent(true),
+                .partitioned(true),
         );
         let attributes = "HttpOnly; SameSite=None; Partitioned; Secure; Path=/app; Domain=example.com";
-        assert_eq!(cookie.set("v", HOUR), format!("sid=v; {attributes}; Max-Age=3600"));
+        assert_eq!(cookie.set("v", Some(HOUR)), format!("sid=v; {attributes}; Max-Age=3600"));
         let forget = "Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT";
         assert_eq!(cookie.removal(), format!("sid=; {attributes}; {forget}"));
     }

@@ -60,8 +60,8 @@ impl<T: SessionData> SessionManagerBuilder<T> {
     }
 
     /// How much of the idle timeout must have passed before a request that only reads extends its
-    /// session, from 0 (every request) to 1. Default: 0.1, so a session that is used all the time
-    /// costs one write in a tenth of its idle timeout.
+    /// session, from 0 (every request) to 0.5. Default: 0.1, so a session that is used all the time
+    /// costs one write in a tenth of its idle timeout, and may end that much early after its last use.
     pub fn touch_share(mut self, share: f64) -> Self {
         self.touch_share = share;
         self
@@ -96,11 +96,11 @@ impl<T: SessionData> SessionManagerBuilder<T> {
     /// # Errors
     ///
     /// [`Error::Config`] for cookie attributes that contradict each other, a timeout of zero, and a
-    /// touch share outside 0 to 1.
+    /// touch share outside 0 to 0.5.
     pub fn build(self) -> Result<SessionManager<T>, Error> {
         self.expiry.validate()?;
-        if !(0.0..=1.0).contains(&self.touch_share) {
-            let message = format!("the touch share is {}; give one from 0 to 1", self.touch_share);
+        if !(0.0..=0.5).contains(&self.touch_share) {
+            let message = format!("the touch share is {}; give one from 0 to 0.5", self.touch_share);
             return Err(Error::Config(message));
         }
         let cookie = self.cookie.build()?;

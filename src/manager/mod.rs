@@ -11,7 +11,7 @@ use crate::counters::{Counters, Counts};
 use crate::error::Error;
 use crate::expiry::Expiry;
 use crate::merge::ConflictPolicy;
-use crate::record::Payload;
+use crate::record::{Payload, Record};
 use crate::session::{Exchange, SessionData};
 use crate::store::SessionStore;
 use crate::values::Values;
@@ -91,6 +91,11 @@ impl<T: SessionData> SessionManager<T> {
 }
 
 impl<T> Inner<T> {
+    /// Whether the session's cookie carries a `Max-Age`, and so is sent again when its end moves.
+    pub(crate) fn outlives_browser(&self, record: &Record) -> bool {
+        self.cookie.is_persistent() || record.own_expiry
+    }
+
     /// Refuses data over the limit.
     pub(crate) fn check_size(&self, data: &Payload) -> Result<(), Error> {
         let (size, limit) = (data.bytes.len(), self.max_payload);

@@ -15,28 +15,36 @@ pub(crate) enum Change {
     None,
     /// It led from one encoding of `T` to another.
     Edit { before: Payload, after: Payload },
+    /// It began with nothing: this takes the place of whatever is stored.
+    Whole(Payload),
 }
 
 impl Change {
     /// Whether there is one.
     pub(crate) fn is_some(&self) -> bool {
-        matches!(self, Self::Edit { .. })
+        !matches!(self, Self::None)
+    }
+
+    /// The encoding of the data after the change.
+    pub(crate) fn after(&self) -> Option<&Payload> {
+        match self {
+            Self::None => None,
+            Self::Edit { after, .. } | Self::Whole(after) => Some(after),
+        }
     }
 
     /// The stored data with this change made to it, and whatever `T` doesn't know left in place.
     pub(crate) fn apply_to<T: SessionData>(&self, codec: Codec, stored: &Payload) -> Result<Payload, Error> {
-        let Self::Edit { before, after } = self else {
-            return Ok(stored.clone());
-        };
-        if before == stored {
-            return Ok(after.clone());
+        match self {
+            Self::None => Ok(stored.clone()),
+            Self::Whole(after) => Ok(after.clone()),
+            Self::Edit { before, after } if before == stored => Ok(after.clone()),
+            Self::Edit { before, after } => {
+                let [before, after, mut target] = comparable::<T, 3>([before, after, stored])?;
+                apply_difference(&before, &after, &mut target);
+                encode_checked::<T>(codec, target)
+            }
         }
-        let Some(mut target) = Codec::describe(stored) else {
-            return Ok(after.clone());
-        };
-        apply_difference(&typed::<T>(before)?, &typed::<T>(after)?, &mut target);
-        // Data that has no JSON form can't be patched through it: then the plain encoding stands.
-        Ok(encode_checked::<T>(codec, &target).unwrap_or_else(|| after.clone()))
     }
 
     /// `theirs` with this change of `base` made to it too, as `policy` says.
@@ -48,7 +56,7 @@ impl Change {
         theirs: &Payload,
     ) -> Result<Payload, Error> {
         let Self::Edit { before, after } = self else {
-            return Ok(theirs.clone());
+            return self.apply_to::<T>(codec, theirs);
         };
         if base == theirs {
             return self.apply_to::<T>(codec, theirs);
@@ -56,18 +64,17 @@ impl Change {
         match policy {
             ConflictPolicy::Reject => Err(Conflict::Fields.into()),
             ConflictPolicy::Merge => {
-                let base = stored_form::<T>(base)?;
+                let [before, after, base, theirs] = comparable::<T, 4>([before, after, base, theirs])?;
                 let mut ours = base.clone();
-                apply_difference(&typed::<T>(before)?, &typed::<T>(after)?, &mut ours);
-                let merged =
-                    three_way(&base, &ours, &stored_form::<T>(theirs)?).map_err(|_| Conflict::Fields)?;
-                encode_checked::<T>(codec, &merged).ok_or_else(|| Conflict::Fields.into())
+                apply_difference(&before, &after, &mut ours);
+                encode_checked::<T>(codec, three_way(&base, &ours, &theirs).map_err(|_| Conflict::Fields)?)
             }
-            ConflictPolicy::With(decide) => {
-                let decode = |payload| Codec::decode::<T>(payload).map_err(|_| Conflict::Fields);
-                let their_data = decode(theirs)?;
-                let resolved =
-                    decide(&decode(base)?, &decode(after)?, &their_data).ok_or(Conflict::Fields)?;
+            ConflictPolicy::With(resolve) => {
+                let [base, ours, their_data] = [base, after, theirs].map(Codec::decode::<T>);
+                let ((Ok(base), Ok(ours)), Ok(their_data)) = ((base, ours), their_data) else {
+                    return Err(Conflict::Fields.into());
+                };
+                let resolved = resolve(&base, &ours, &their_data).ok_or(Conflict::Fields)?;
                 let (before, after) = (codec.encode(&their_data)?, codec.encode(&resolved)?);
                 Self::Edit { before, after }.apply_to::<T>(codec, theirs)
             }
@@ -76,38 +83,37 @@ impl Change {
 
     /// The data of a session that starts from nothing with this change made to it.
     pub(crate) fn apply_to_default<T: SessionData>(&self, codec: Codec) -> Result<Payload, Error> {
-        let nothing = codec.encode(&T::default())?;
-        let Self::Edit { before, after } = self else {
-            return Ok(nothing);
-        };
-        if *before == nothing {
-            return Ok(after.clone());
-        }
-        let mut target = typed::<T>(&nothing)?;
-        apply_difference(&typed::<T>(before)?, &typed::<T>(after)?, &mut target);
-        encode_checked::<T>(codec, &target).ok_or_else(|| Conflict::Fields.into())
+        self.apply_to::<T>(codec, &codec.encode(&T::default())?)
     }
 }
 
-/// What this program's type makes of `payload`, as JSON.
+/// `payloads` as JSON in one form. Some types have a form for people and another for programs
+/// (`IpAddr`), and sets may have any order, so what is compared has to come the same way: as it is
+/// encoded, with what `T` doesn't know, or else as `T` sees it.
+fn comparable<T: SessionData, const N: usize>(payloads: [&Payload; N]) -> Result<[Value; N], Error> {
+    let one_codec = payloads.iter().all(|payload| payload.codec == payloads[0].codec);
+    let described: Option<Vec<_>> = payloads.iter().map(|payload| Codec::describe(payload)).collect();
+    let values = match described {
+        Some(values) if one_codec => values,
+        _ => payloads.iter().map(|payload| typed::<T>(payload)).collect::<Result<_, _>>()?,
+    };
+    Ok(values.try_into().expect("as many as were given"))
+}
+
+/// What `T` makes of `payload`, as JSON.
 fn typed<T: SessionData>(payload: &Payload) -> Result<Value, Error> {
-    let data: T = Codec::decode(payload).map_err(|reason| Error::Encode { reason: reason.to_owned() })?;
+    let data: T = Codec::decode(payload).map_err(|_| Conflict::Fields)?;
     codec::to_value(&data)
 }
 
-/// What is stored, as JSON: as it is where the codec allows, else as this program's type sees it.
-fn stored_form<T: SessionData>(payload: &Payload) -> Result<Value, Error> {
-    Codec::describe(payload).map_or_else(|| typed::<T>(payload), Ok)
-}
-
-/// The encoding of `value`, if it decodes as the session's type again.
-fn encode_checked<T: SessionData>(codec: Codec, value: &Value) -> Option<Payload> {
-    let described = codec.encode(value).ok()?;
-    if Codec::describe(&described).is_some() {
-        return Codec::decode::<T>(&described).is_ok().then_some(described);
+/// The encoding of `value`, as long as it is still a `T`.
+fn encode_checked<T: SessionData>(codec: Codec, value: Value) -> Result<Payload, Error> {
+    let described = codec.encode(&value)?;
+    if Codec::describe(&described).is_some() && Codec::decode::<T>(&described).is_ok() {
+        return Ok(described);
     }
-    let data: T = serde_json::from_value(value.clone()).ok()?;
-    codec.encode(&data).ok()
+    let data: T = serde_json::from_value(value).map_err(|_| Conflict::Fields)?;
+    codec.encode(&data)
 }
 
 #[cfg(test)]

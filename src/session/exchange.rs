@@ -36,7 +36,7 @@ use crate::store::Loaded;
 pub struct Exchange<T: SessionData>(Arc<Shared<T>>);
 
 /// What the response has to do for the session.
-#[derive(Debug, Default)]
+#[derive(Default)]
 #[must_use]
 #[non_exhaustive]
 pub struct Effects {
@@ -50,6 +50,18 @@ pub struct Effects {
     /// The session could not be stored: answer with this error's status instead. The other effects
     /// hold all the same.
     pub failure: Option<Error>,
+}
+
+impl fmt::Debug for Effects {
+    // The cookie is a credential.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Effects")
+            .field("sets_cookie", &self.set_cookie.is_some())
+            .field("no_store", &self.no_store)
+            .field("vary_cookie", &self.vary_cookie)
+            .field("failure", &self.failure)
+            .finish()
+    }
 }
 
 impl<T: SessionData> Exchange<T> {
@@ -88,23 +100,34 @@ impl<T: SessionData> Exchange<T> {
     /// can't cut it in half.
     pub async fn finish(self, status: u16) -> Effects {
         let shared = self.0;
+        let failed = status >= 500;
+        shared.state.write(|state| {
+            state.committed = true;
+            if failed {
+                state.fail();
+            }
+        });
         if !shared.loading.initialized() {
             return Effects::default();
         }
-        let failed = status >= 500;
-        shared.state.write(|state| state.committed = true);
         let stored = if shared.is_settled() {
             Ok(())
         } else {
             let task = Arc::clone(&shared);
             uncut(async move {
                 let _one_at_a_time = task.storing.lock().await;
-                task.store_pending(Moment::Response { failed }).await
+                task.store_pending(Moment::Response).await
             })
             .await
         };
+        let failure = stored.err().filter(|error| {
+            if failed {
+                tracing::warn!(%error, "the session of a request that failed could not be renewed");
+            }
+            !failed
+        });
         let set_cookie = shared.cookie_to_set();
-        Effects { no_store: set_cookie.is_some(), set_cookie, vary_cookie: true, failure: stored.err() }
+        Effects { no_store: set_cookie.is_some(), set_cookie, vary_cookie: true, failure }
     }
 }
 
@@ -179,7 +202,8 @@ impl<T: SessionData> Shared<T> {
         self.state.read(|state| match (state.cookie, &state.standing) {
             (CookieChange::Set, Standing::Live { id, record }) => {
                 let life = record.expires_at.saturating_since(manager.clock.now());
-                Some(manager.cookie.set(&manager.signer.sign(id), life))
+                let max_age = manager.outlives_browser(record).then_some(life);
+                Some(manager.cookie.set(&manager.signer.sign(id), max_age))
             }
             (CookieChange::Remove, _) => Some(manager.cookie.removal()),
             _ => None,

@@ -16,6 +16,7 @@ use crate::manager::Inner;
 use crate::record::{Owner, Record};
 use crate::values::Values;
 use commit::Moment;
+use commit::changes_hands;
 use state::{CookieChange, NewId, Standing, State, StateCell};
 
 mod change;
@@ -23,6 +24,7 @@ mod commit;
 mod exchange;
 pub(crate) mod state;
 mod storing;
+mod update;
 
 pub use exchange::{Effects, Exchange};
 
@@ -47,8 +49,8 @@ impl<T: Serialize + DeserializeOwned + Default + Send + Sync + 'static> SessionD
 ///
 /// # Panics
 ///
-/// A closure of `read` or `write` that writes to its own session panics, instead of waiting for
-/// itself for ever.
+/// Whoever uses a session inside a closure of its own `write`, or changes it inside one of `read`,
+/// gets a panic that says so, instead of waiting for ever.
 ///
 /// ```
 /// use serde::{Deserialize, Serialize};
@@ -92,18 +94,12 @@ impl<T: SessionData> Session<T> {
     /// manager's [`ConflictPolicy`](crate::ConflictPolicy) says, and a contradiction answers 409.
     /// For counters, where both changes must count, use [`update`](Self::update).
     pub fn write<R>(&self, change: impl FnOnce(&mut T) -> R) -> Result<R, Error> {
-        let codec = self.0.manager.codec;
-        self.open(|state| {
-            if state.baseline.is_none() {
-                state.baseline = Some(codec.encode(&state.value)?);
-            }
-            state.writes += 1;
-            Ok(change(&mut state.value))
-        })
+        self.open(|state| state.change(self.0.manager.codec, change))
     }
 
     /// Changes the data in the store now, as one atomic step: `change` runs on what is stored, and
-    /// runs again if another request stores something at the same moment. So no count is lost.
+    /// runs again if another request stores something at the same moment. So no count is lost. What
+    /// `change` left is stored whatever it answers, an `Err` included.
     ///
     /// Stores what was written before. A visitor without a session gets one, if `change` leaves
     /// anything to store. Also works in a task that outlives the response, on a session that the
@@ -113,7 +109,7 @@ impl<T: SessionData> Session<T> {
         if self.0.state.read(|state| !state.committed && pending(state)) {
             self.save().await?;
         }
-        self.0.update_now(change).await
+        self.0.update(change).await
     }
 
     /// Stores now what was written so far, instead of when the response is ready.
@@ -125,12 +121,9 @@ impl<T: SessionData> Session<T> {
     /// Reads the session from the store again, and drops what was written but not stored.
     pub async fn reload(&self) -> Result<(), Error> {
         let _one_at_a_time = self.0.storing.lock().await;
-        let (id, committed) = self.0.state.read(|state| {
-            let id = match &state.standing {
-                Standing::Live { id, .. } | Standing::Moved { id } => Some(id.clone()),
-                _ => None,
-            };
-            (id, state.committed)
+        let id = self.0.state.read(|state| match &state.standing {
+            Standing::Live { id, .. } | Standing::Moved { id } => Some(id.clone()),
+            _ => None,
         });
         let Some(id) = id else {
             self.0.state.write(|state| state.reset(state.standing.clone()));
@@ -138,8 +131,8 @@ impl<T: SessionData> Session<T> {
         };
         let found = self.0.load_one(&id).await?;
         self.0.state.write(|state| match found {
-            // Gone after the response: a late task must not take it for a new visitor's.
-            (Standing::New { .. }, _) if committed => state.reset(Standing::Ended),
+            // It was there once: what is written now is not a new visitor's.
+            (Standing::New { .. }, _) => state.reset(Standing::Ended),
             (standing, value) => {
                 state.reset(standing);
                 state.value = value;
@@ -151,18 +144,22 @@ impl<T: SessionData> Session<T> {
     /// Signs `owner` in: changes the data by `change`, and gives the session a new id and a new
     /// beginning when the response is ready. The old id stops working (OWASP ASVS 7.2.4).
     ///
-    /// Data that the visitor had before stays, such as a cart. If the old session was ended
-    /// meanwhile, the sign-in gets a session of its own, without the data of another owner.
+    /// What the visitor collected before stays, such as a cart, unless it was somebody else's: where
+    /// another owner was signed in, `change` begins with `T::default()`. If the old session was ended
+    /// meanwhile, the sign-in gets a session of its own.
     ///
     /// # Errors
     ///
     /// [`Error::Config`] and [`Error::TooLarge`] for a name that [`Owner::new`] refuses.
     pub fn sign_in<R>(&self, owner: impl AsRef<str>, change: impl FnOnce(&mut T) -> R) -> Result<R, Error> {
-        let owner = Owner::new(owner)?;
-        let answer = self.write(change)?;
+        let (owner, codec) = (Owner::new(owner)?, self.0.manager.codec);
         self.open(|state| {
+            let changes_hands = |record| changes_hands(record, Some(&owner));
+            if state.wish.new_owner() != Some(&owner) && state.record().is_some_and(changes_hands) {
+                state.change(codec, |value| *value = T::default())?;
+            }
             state.wish.new_id = NewId::SignIn(owner);
-            Ok(answer)
+            state.change(codec, change)
         })
     }
 
@@ -194,7 +191,8 @@ impl<T: SessionData> Session<T> {
     }
 
     /// Gives this session an expiry of its own ("remember me"), which stays with it until the next
-    /// sign-in. Stored when the response is ready, if there is a session to store.
+    /// sign-in, and which its cookie's `Max-Age` follows. Stored when the response is ready, if there
+    /// is a session to store.
     ///
     /// It can't put off the absolute timeout of a session that exists: only
     /// [`sign_in`](Self::sign_in), in the same request, starts that again.
@@ -280,16 +278,22 @@ impl<T: SessionData> Shared<T> {
                 Standing::New { unusable } => unusable.clone(),
                 Standing::Ended => None,
             };
-            state.reset(Standing::New { unusable: None });
+            // Kept until it is deleted: a second attempt must not succeed by doing nothing.
+            state.reset(Standing::New { unusable: id.clone() });
             state.cookie = CookieChange::Remove;
             id
         });
-        if let Some(id) = id {
+        // A browser may hold cookies of two sessions, for two paths or domains; after the logout it
+        // must not come back with the other one.
+        let others = if self.candidates.len() > 1 { &self.candidates[..] } else { &[] };
+        let others = others.iter().map(|other| &other.id).filter(|other| id.as_ref() != Some(*other));
+        for id in id.iter().chain(others) {
             let key = id.key();
             self.manager.store.delete(&key).await?;
             self.manager.counters.destroyed.add_one();
             tracing::debug!(%key, "session destroyed");
         }
+        self.state.write(|state| state.standing = Standing::New { unusable: None });
         Ok(())
     }
 }

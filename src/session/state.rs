@@ -5,6 +5,9 @@ use std::fmt;
 
 use parking_lot::ReentrantMutex;
 
+use super::SessionData;
+use crate::codec::Codec;
+use crate::error::Error;
 use crate::expiry::Expiry;
 use crate::id::SessionId;
 use crate::lifecycle::Identity;
@@ -86,11 +89,44 @@ impl<T: Default> State<T> {
     }
 }
 
+impl<T: SessionData> State<T> {
+    /// Writes to the value, after taking the baseline that tells later what changed.
+    pub(crate) fn change<R>(&mut self, codec: Codec, change: impl FnOnce(&mut T) -> R) -> Result<R, Error> {
+        if self.baseline.is_none() {
+            self.baseline = Some(codec.encode(&self.value)?);
+        }
+        self.writes += 1;
+        Ok(change(&mut self.value))
+    }
+
+    /// What is left when the handler failed: no data, and no expiry. Where a session was to get a new
+    /// id it does, since the privilege that was about to be granted may have been granted elsewhere.
+    pub(crate) fn fail(&mut self) {
+        let (stored, is_live) = match self.record() {
+            Some(record) => (Codec::decode(&record.data).ok(), true),
+            None => (None, false),
+        };
+        if self.baseline.take().is_some() {
+            self.value = stored.unwrap_or_default();
+        }
+        let renews = is_live && self.wish.new_id != NewId::Unasked;
+        self.wish = Wish { new_id: if renews { NewId::Renew } else { NewId::Unasked }, own_expiry: None };
+    }
+}
+
 impl<T> State<T> {
     pub(crate) fn record(&self) -> Option<&Record> {
         match &self.standing {
             Standing::Live { record, .. } => Some(record),
             _ => None,
+        }
+    }
+
+    /// A wish stands until it is granted, so that a save which fails leaves it standing: data must
+    /// not be stored without the new id that was asked for with it.
+    pub(crate) fn grant(&mut self, wish: &Wish) {
+        if self.wish == *wish {
+            self.wish = Wish::default();
         }
     }
 }
@@ -122,7 +158,7 @@ impl Wish {
 /// which panics with a reason, instead of a deadlock.
 pub(crate) struct StateCell<T>(ReentrantMutex<RefCell<State<T>>>);
 
-const REENTERED: &str = "a session was changed inside a closure of its own `read` or `write`";
+const REENTERED: &str = "a session was used inside a closure of its own `read` or `write`";
 
 impl<T> StateCell<T> {
     pub(crate) fn new(state: State<T>) -> Self {

@@ -94,8 +94,8 @@ impl<T: SessionData> Shared<T> {
             };
             match outcome {
                 Updated::Updated => {
-                    let cookie_moved = swap.new_id.is_some() || manager.cookie.is_persistent();
-                    if cookie_moved {
+                    let outlives = |record| manager.outlives_browser(record).then_some(record.expires_at);
+                    if swap.new_id.is_some() || outlives(&record) != outlives(swap.base) {
                         self.state.write(|state| state.cookie = CookieChange::Set);
                     }
                     let counters = &manager.counters;
@@ -126,7 +126,7 @@ impl<T: SessionData> Shared<T> {
         match self.manager.store.touch(&key, record.revision, expires_at, ttl).await {
             Ok(true) => {
                 self.manager.counters.touched.add_one();
-                if self.manager.cookie.is_persistent() {
+                if self.manager.outlives_browser(record) {
                     self.state.write(|state| state.cookie = CookieChange::Set);
                 }
                 true

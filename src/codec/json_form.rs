@@ -1,11 +1,17 @@
-//! Finds floats that are not finite, which JSON would silently write as `null`.
+//! Finds what JSON has no form for: merging goes through JSON, whatever the codec.
+//!
+//! Floats that are not finite (`serde_json` would silently write `null`), integers of more than 64
+//! bits, maps whose keys are not scalars, and nesting that `serde_json` would not read again.
 
 use serde::ser::{self, Serialize};
 use std::fmt::Display;
 
-/// Walks `data` and refuses the first float that is infinite or not a number.
+/// `serde_json` reads 127 levels; a variant of an enum counts as one here, and takes one there.
+const MAX_DEPTH: u8 = 120;
+
+/// Walks `data` and refuses the first value without a JSON form.
 pub(super) fn check<T: Serialize + ?Sized>(data: &T) -> Result<(), Fault> {
-    data.serialize(Walk)
+    data.serialize(Walk { depth: 0, is_key: false })
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -18,7 +24,39 @@ impl ser::Error for Fault {
     }
 }
 
-struct Walk;
+#[derive(Clone, Copy)]
+struct Walk {
+    depth: u8,
+    is_key: bool,
+}
+
+impl Walk {
+    fn visit<T: Serialize + ?Sized>(self, value: &T) -> Done {
+        value.serialize(self)
+    }
+
+    /// Goes into something that has parts.
+    fn deeper(self) -> Result<Self, Fault> {
+        if self.is_key {
+            return Err(Fault("the key of a map is neither a text nor a number".to_owned()));
+        }
+        if self.depth == MAX_DEPTH {
+            return Err(Fault(format!("it is nested more than {MAX_DEPTH} levels deep")));
+        }
+        Ok(Self { depth: self.depth + 1, ..self })
+    }
+
+    fn integer<N: Display + Copy>(value: N) -> Done
+    where
+        u64: TryFrom<N>,
+        i64: TryFrom<N>,
+    {
+        if u64::try_from(value).is_ok() || i64::try_from(value).is_ok() {
+            return Ok(());
+        }
+        Err(Fault(format!("the number {value} has more than 64 bits")))
+    }
+}
 
 type Done = Result<(), Fault>;
 
@@ -34,7 +72,7 @@ macro_rules! open {
     ($($method:ident($($argument:ty),*) -> $compound:ident;)*) => {$(
         type $compound = Self;
         fn $method(self $(, _: $argument)*) -> Result<Self, Fault> {
-            Ok(self)
+            self.deeper()
         }
     )*};
 }
@@ -45,7 +83,7 @@ macro_rules! walk_elements {
             type Ok = ();
             type Error = Fault;
             fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Done {
-                check(value)
+                self.visit(value)
             }
             fn end(self) -> Done {
                 Ok(())
@@ -60,7 +98,7 @@ macro_rules! walk_fields {
             type Ok = ();
             type Error = Fault;
             fn serialize_field<T: Serialize + ?Sized>(&mut self, _: &'static str, value: &T) -> Done {
-                check(value)
+                self.visit(value)
             }
             fn end(self) -> Done {
                 Ok(())
@@ -81,18 +119,24 @@ impl ser::Serializer for Walk {
         if value.is_finite() { Ok(()) } else { Err(Fault(format!("the number {value} has no JSON form"))) }
     }
 
+    fn serialize_i128(self, value: i128) -> Done {
+        Self::integer(value)
+    }
+
+    fn serialize_u128(self, value: u128) -> Done {
+        Self::integer(value)
+    }
+
     accept! {
         serialize_bool(bool);
         serialize_i8(i8);
         serialize_i16(i16);
         serialize_i32(i32);
         serialize_i64(i64);
-        serialize_i128(i128);
         serialize_u8(u8);
         serialize_u16(u16);
         serialize_u32(u32);
         serialize_u64(u64);
-        serialize_u128(u128);
         serialize_char(char);
         serialize_str(&str);
         serialize_bytes(&[u8]);
@@ -103,11 +147,11 @@ impl ser::Serializer for Walk {
     }
 
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Done {
-        check(value)
+        self.visit(value)
     }
 
     fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, value: &T) -> Done {
-        check(value)
+        self.visit(value)
     }
 
     fn serialize_newtype_variant<T: Serialize + ?Sized>(
@@ -117,7 +161,7 @@ impl ser::Serializer for Walk {
         _: &'static str,
         value: &T,
     ) -> Done {
-        check(value)
+        self.deeper()?.visit(value)
     }
 
     open! {
@@ -149,11 +193,11 @@ impl ser::SerializeMap for Walk {
     type Error = Fault;
 
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Done {
-        check(key)
+        Self { is_key: true, ..*self }.visit(key)
     }
 
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Done {
-        check(value)
+        self.visit(value)
     }
 
     fn end(self) -> Done {

@@ -1,0 +1,104 @@
+//! `update`: a change of the stored data as one atomic step.
+
+use super::change::Change;
+use super::commit::Moment;
+use super::state::{Standing, Wish};
+use super::storing::{Swap, Swapped};
+use super::{SessionData, Shared};
+use crate::codec::Codec;
+use crate::error::{Conflict, Error};
+use crate::id::SessionId;
+use crate::record::Record;
+
+/// A change to be made on top of whatever is stored, as often as it takes.
+struct Update<T, R, F> {
+    codec: Codec,
+    change: F,
+    /// What the last run answered, and the data that it left.
+    outcome: Option<(R, T)>,
+}
+
+impl<T: SessionData, R, F: FnMut(&mut T) -> R> Update<T, R, F> {
+    fn run_on(&mut self, mut value: T) -> Result<Change, Error> {
+        let before = self.codec.encode(&value)?;
+        let answer = (self.change)(&mut value);
+        let after = self.codec.encode(&value)?;
+        self.outcome = Some((answer, value));
+        Ok(if before == after { Change::None } else { Change::Edit { before, after } })
+    }
+}
+
+impl<T: SessionData> Shared<T> {
+    /// Stores what is pending; then runs `change` on the stored data, and again on top of each
+    /// write that came first.
+    pub(super) async fn update<R>(&self, change: impl FnMut(&mut T) -> R) -> Result<R, Error> {
+        let _one_at_a_time = self.storing.lock().await;
+        let committed = self.state.read(|state| state.committed);
+        if !committed {
+            self.store_pending(Moment::Now).await?;
+        }
+        let mut update = Update { codec: self.manager.codec, change, outcome: None };
+        let (standing, writes) = self.state.read(|state| (state.standing.clone(), state.writes));
+        let stored = match standing {
+            Standing::New { .. } => self.create_by(&mut update, committed).await,
+            Standing::Live { id, record } => self.swap_by(&mut update, id, record).await.map(Some),
+            Standing::Moved { .. } => Err(Conflict::Moved.into()),
+            Standing::Ended => Err(Conflict::Ended.into()),
+        }
+        .inspect_err(|error| self.count_conflict(error))?;
+
+        let (answer, value) = update.outcome.expect("the change ran at least once");
+        self.state.write(|state| {
+            if let Some((id, record)) = stored {
+                state.standing = Standing::Live { id, record };
+            }
+            // What another task wrote meanwhile stays pending, on top of what is stored now.
+            if state.writes == writes {
+                state.value = value;
+            }
+        });
+        Ok(answer)
+    }
+
+    async fn create_by<R, F: FnMut(&mut T) -> R>(
+        &self,
+        update: &mut Update<T, R, F>,
+        committed: bool,
+    ) -> Result<Option<(SessionId, Record)>, Error> {
+        match update.run_on(T::default())? {
+            Change::Edit { .. } if committed => Err(Conflict::Committed.into()),
+            Change::Edit { after, .. } => {
+                let wish = self.state.read(|state| state.wish.clone());
+                let created = self.create(&wish, after, self.manager.clock.now()).await?;
+                self.state.write(|state| state.grant(&wish));
+                Ok(Some(created))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    async fn swap_by<R, F: FnMut(&mut T) -> R>(
+        &self,
+        update: &mut Update<T, R, F>,
+        id: SessionId,
+        record: Record,
+    ) -> Result<(SessionId, Record), Error> {
+        let codec = self.manager.codec;
+        let (wish, now) = (Wish::default(), self.manager.clock.now());
+        let swap = Swap { id: &id, new_id: None, base: &record, wish: &wish, now };
+        let swapped = self.swap(swap, |current| {
+            let value =
+                Codec::decode(&current.data).map_err(|reason| Error::Corrupt { key: id.key(), reason })?;
+            let edit = update.run_on(value)?;
+            if edit.is_some() { edit.apply_to::<T>(codec, &current.data).map(Some) } else { Ok(None) }
+        });
+        let (standing, conflict) = match swapped.await? {
+            Swapped::Stored(id, record) => return Ok((id, record)),
+            Swapped::Unchanged(record) => return Ok((id, record)),
+            Swapped::Missing => (Standing::Ended, Conflict::Ended),
+            Swapped::Moved => (Standing::Moved { id }, Conflict::Moved),
+        };
+        self.state.write(|state| state.standing = standing);
+        Err(conflict.into())
+    }
+}
