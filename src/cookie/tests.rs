@@ -1,0 +1,86 @@
+use super::*;
+use proptest::prelude::*;
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn built(cookie: SessionCookie) -> CheckedCookie {
+    cookie.build().expect("no contradiction")
+}
+
+/// SECURITY 16.
+#[test]
+fn the_default_cookie_is_the_safest() {
+    let set = built(SessionCookie::new()).set("value", None);
+    assert_eq!(set, "__Host-id=value; HttpOnly; SameSite=Lax; Secure; Path=/");
+}
+
+#[test]
+fn names_follow_the_attributes() {
+    assert_eq!(built(SessionCookie::new().secure(false)).name(), "id");
+    assert_eq!(built(SessionCookie::new().domain("example.com")).name(), "__Secure-id");
+    assert_eq!(built(SessionCookie::new().path("/app")).name(), "__Secure-id");
+}
+
+#[test]
+fn a_persistent_cookie_lives_at_least_as_long_as_its_session() {
+    let cookie = built(SessionCookie::new());
+    assert!(cookie.set("v", Some(Duration::from_millis(1))).ends_with("Max-Age=1"));
+    assert!(cookie.set("v", Some(HOUR)).ends_with("Max-Age=3600"));
+}
+
+/// SECURITY 20.
+#[test]
+fn removal_repeats_every_attribute() {
+    let cookie = built(
+        SessionCookie::new()
+            .name("sid")
+            .domain("example.com")
+            .path("/app")
+            .same_site(SameSite::None)
+            .partitioned(true),
+    );
+    let attributes = "HttpOnly; SameSite=None; Partitioned; Secure; Path=/app; Domain=example.com";
+    assert_eq!(cookie.set("v", Some(HOUR)), format!("sid=v; {attributes}; Max-Age=3600"));
+    let forget = "Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT";
+    assert_eq!(cookie.removal(), format!("sid=; {attributes}; {forget}"));
+}
+
+/// SECURITY 17 and 18.
+#[test]
+fn contradictions_are_refused() {
+    let plain = || SessionCookie::new().secure(false);
+    for (contradiction, word) in [
+        (plain().same_site(SameSite::None), "Secure"),
+        (plain().partitioned(true), "Secure"),
+        (plain().name("__Host-id"), "Secure"),
+        (plain().name("__SECURE-id"), "Secure"),
+        (SessionCookie::new().name("__Host-id").domain("example.com"), "Domain"),
+        (SessionCookie::new().name("__host-id").path("/app"), "Path"),
+        (SessionCookie::new().name(""), "name"),
+        (SessionCookie::new().name("a b"), "name"),
+        (SessionCookie::new().name("a=b"), "name"),
+        (SessionCookie::new().name("n".repeat(4096)), "longer"),
+        (SessionCookie::new().path("app"), "path"),
+        (SessionCookie::new().path("/; Secure"), "path"),
+        (SessionCookie::new().domain("a; b"), "domain"),
+    ] {
+        let message = contradiction.build().unwrap_err().to_string();
+        assert!(message.contains(word), "{message}");
+    }
+}
+
+#[test]
+fn every_cookie_of_the_name_is_read_whatever_stands_beside_it() {
+    let cookie = built(SessionCookie::new().name("id"));
+    let header = "a=b; id=one; junk; =; ID=no; id=two;id=three; xid=no; id";
+    assert_eq!(cookie.values(header).collect::<Vec<_>>(), ["one", "two", "three"]);
+    assert_eq!(cookie.values("").count(), 0);
+}
+
+proptest! {
+    /// SECURITY 27.
+    #[test]
+    fn hostile_headers_never_panic(header in ".*") {
+        built(SessionCookie::new().name("id")).values(&header).for_each(drop);
+    }
+}

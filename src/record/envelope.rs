@@ -1,0 +1,225 @@
+//! The bytes that hold a record, or the marker of a rotation.
+//!
+//! The envelope has fixed-width fields at fixed offsets, all big-endian, so that a Redis script
+//! can compare revisions and move `expires_at` without decoding the rest:
+//!
+//! ```text
+//!  0  format      0xA1: a session           0xB1: a marker, the session moved to another id
+//!  1  flags       1: expiry of its own      0
+//!  2  revision    8 bytes                   8 bytes
+//! 10  previous    8 bytes, 0 for none       8 bytes
+//! 18  expires_at  milliseconds              the successor's storage name
+//! 26  created_at  milliseconds
+//! 34  idle timeout, milliseconds, 0 for none
+//! 42  deadline    milliseconds, 0 for none
+//! 50  length of the owner, 2 bytes; the owner; codec, 1 byte; data
+//! ```
+//!
+//! No format byte starts a UTF-8 text, so foreign values are told apart by their first byte.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::{Owner, Payload, Record, Revision};
+use crate::clock::{Timestamp, millis_rounded_up};
+use crate::error::Error;
+use crate::id::SessionKey;
+use crate::ttl::Ttl;
+
+pub(crate) const RECORD_FORMAT: u8 = 0xA1;
+pub(crate) const MOVED_FORMAT: u8 = 0xB1;
+/// Where an owner begins: the fixed part's length.
+const FIXED_LENGTH: usize = 52;
+const OWN_EXPIRY: u8 = 1;
+
+impl Record {
+    /// The envelope: 53 bytes, the owner and the data.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let owner = self.owner.as_ref().map_or("", Owner::as_str);
+        let owner_length = u16::try_from(owner.len()).expect("bounded by Owner::MAX_LENGTH");
+        let mut out = Vec::with_capacity(FIXED_LENGTH + owner.len() + 1 + self.data.bytes.len());
+        out.push(RECORD_FORMAT);
+        out.push(if self.own_expiry { OWN_EXPIRY } else { 0 });
+        out.extend(self.revision.0);
+        out.extend(self.previous_revision.map_or([0; 8], Revision::to_bytes));
+        out.extend(self.expires_at.as_millis().to_be_bytes());
+        out.extend(self.created_at.as_millis().to_be_bytes());
+        out.extend(self.idle_timeout.map_or(0, millis_rounded_up).to_be_bytes());
+        out.extend(self.absolute_deadline.map_or(0, Timestamp::as_millis).to_be_bytes());
+        out.extend(owner_length.to_be_bytes());
+        out.extend(owner.as_bytes());
+        out.push(self.data.codec);
+        out.extend(&self.data.bytes);
+        out
+    }
+
+    fn from_body(mut body: Reader) -> Result<Self, Fault> {
+        let flags = body.byte()?;
+        if flags & !OWN_EXPIRY != 0 {
+            return Err(Fault::Newer);
+        }
+        let revision = Revision::from_bytes(body.array()?).ok_or(Fault::Broken("no revision"))?;
+        let previous_revision = Revision::from_bytes(body.array()?);
+        let expires_at = Timestamp::from_millis(body.u64()?);
+        let created_at = Timestamp::from_millis(body.u64()?);
+        let idle = body.u64()?;
+        let deadline = body.u64()?;
+        let owner_length = usize::from(u16::from_be_bytes(body.array()?));
+        if owner_length > Owner::MAX_LENGTH {
+            return Err(Fault::Broken("its owner is too long"));
+        }
+        let owner = body.take(owner_length)?;
+        let owner = std::str::from_utf8(&owner).map_err(|_| Fault::Broken("its owner is no text"))?;
+        Ok(Self {
+            created_at,
+            expires_at,
+            idle_timeout: (idle != 0).then(|| Duration::from_millis(idle)),
+            absolute_deadline: (deadline != 0).then(|| Timestamp::from_millis(deadline)),
+            own_expiry: flags & OWN_EXPIRY != 0,
+            owner: (!owner.is_empty()).then(|| Owner(owner.into())),
+            revision,
+            previous_revision,
+            data: Payload { codec: body.byte()?, bytes: body.0 },
+        })
+    }
+}
+
+/// What rotation leaves at the old id, for up to a minute: where the session went.
+///
+/// Only a deletion follows it. Following it on a load would hand the new session to whoever knows
+/// the old id (session fixation).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Moved {
+    /// The session's new key.
+    pub successor: SessionKey,
+    /// The revision that the rotation wrote.
+    pub revision: Revision,
+    /// The revision that it replaced.
+    pub previous_revision: Revision,
+}
+
+impl Moved {
+    /// The longest that a marker is kept.
+    pub const MAX_LIFE: Duration = Duration::from_secs(60);
+
+    /// The marker that a rotation from the version `replaced` to `record` at `successor` leaves.
+    pub fn new(successor: SessionKey, record: &Record, replaced: Revision) -> Self {
+        Self { successor, revision: record.revision, previous_revision: replaced }
+    }
+
+    /// How long the marker of a session with this time to live stays.
+    pub fn ttl(record: Ttl) -> Ttl {
+        record.min(Ttl::new(Self::MAX_LIFE))
+    }
+
+    fn bears(&self, revision: Revision) -> bool {
+        self.revision == revision || self.previous_revision == revision
+    }
+
+    /// The marker's envelope, 57 bytes.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let name = self.successor.storage_name();
+        [&[MOVED_FORMAT, 0], &self.revision.0[..], &self.previous_revision.0, name.as_bytes()].concat()
+    }
+
+    fn from_body(mut body: Reader) -> Result<Self, Fault> {
+        if body.byte()? != 0 {
+            return Err(Fault::Newer);
+        }
+        let revision = Revision::from_bytes(body.array()?).ok_or(Fault::Broken("no revision"))?;
+        let previous = Revision::from_bytes(body.array()?).ok_or(Fault::Broken("no revision"))?;
+        let successor = std::str::from_utf8(&body.0).ok().and_then(SessionKey::from_storage_name);
+        let successor = successor.ok_or(Fault::Broken("its marker leads nowhere"))?;
+        Ok(Self { successor, revision, previous_revision: previous })
+    }
+}
+
+/// What a store that keeps bytes finds under a key.
+///
+/// ```
+/// use session_store::{Envelope, Payload, Record, SessionId, Timestamp};
+///
+/// let key = SessionId::generate().key();
+/// let data = Payload { codec: 1, bytes: "{}".into() };
+/// let record = Record::new(Timestamp::from_millis(1), Timestamp::from_millis(2), data);
+/// let stored = Envelope::from_bytes(&key, record.to_bytes().into())?;
+/// assert_eq!(stored, Envelope::Record(record));
+/// # Ok::<(), session_store::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Envelope {
+    /// A session.
+    Record(Record),
+    /// The session went to another id.
+    Moved(Moved),
+}
+
+impl Envelope {
+    /// Whether the write of `revision` was made here, as the last one or the one before it: then a
+    /// write of that revision is one that was sent twice.
+    pub fn bears(&self, revision: Revision) -> bool {
+        match self {
+            Self::Record(record) => record.bears(revision),
+            Self::Moved(marker) => marker.bears(revision),
+        }
+    }
+
+    /// Reads what is stored under `key`, without copying the data.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Corrupt`] for bytes that no version of this crate wrote, [`Error::NewerFormat`]
+    /// for those of a version that this one doesn't know.
+    pub fn from_bytes(key: &SessionKey, bytes: Bytes) -> Result<Self, Error> {
+        let format = bytes.first().copied().unwrap_or(0);
+        let body = Reader(bytes);
+        let parsed = match format {
+            RECORD_FORMAT => body.skip_format().and_then(Record::from_body).map(Self::Record),
+            MOVED_FORMAT => body.skip_format().and_then(Moved::from_body).map(Self::Moved),
+            0xA2..=0xAF | 0xB2..=0xBF => Err(Fault::Newer),
+            _ => Err(Fault::Broken("it is not a session")),
+        };
+        parsed.map_err(|fault| match fault {
+            Fault::Newer => Error::NewerFormat { key: *key, format },
+            Fault::Broken(reason) => Error::Corrupt { key: *key, reason },
+        })
+    }
+}
+
+enum Fault {
+    Newer,
+    Broken(&'static str),
+}
+
+struct Reader(Bytes);
+
+impl Reader {
+    fn skip_format(mut self) -> Result<Self, Fault> {
+        self.byte().map(|_| self)
+    }
+
+    fn take(&mut self, length: usize) -> Result<Bytes, Fault> {
+        if self.0.len() < length {
+            return Err(Fault::Broken("it is cut short"));
+        }
+        Ok(self.0.split_to(length))
+    }
+
+    fn byte(&mut self) -> Result<u8, Fault> {
+        self.take(1).map(|b| b[0])
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], Fault> {
+        self.take(N).map(|b| b[..].try_into().expect("as long as asked"))
+    }
+
+    fn u64(&mut self) -> Result<u64, Fault> {
+        self.array().map(u64::from_be_bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests;
