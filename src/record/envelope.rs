@@ -19,7 +19,7 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 
 use super::{Owner, Payload, Record, Revision};
 use crate::clock::{Timestamp, millis_rounded_up};
@@ -32,6 +32,7 @@ pub(crate) const MOVED_FORMAT: u8 = 0xB1;
 /// Where an owner begins: the fixed part's length.
 const FIXED_LENGTH: usize = 52;
 const OWN_EXPIRY: u8 = 1;
+const CUT_SHORT: &str = "it is cut short";
 
 impl Record {
     /// The envelope: 53 bytes, the owner and the data.
@@ -203,17 +204,19 @@ impl Reader {
 
     fn take(&mut self, length: usize) -> Result<Bytes, Fault> {
         if self.0.len() < length {
-            return Err(Fault::Broken("it is cut short"));
+            return Err(Fault::Broken(CUT_SHORT));
         }
         Ok(self.0.split_to(length))
     }
 
     fn byte(&mut self) -> Result<u8, Fault> {
-        self.take(1).map(|b| b[0])
+        self.array().map(|[byte]| byte)
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], Fault> {
-        self.take(N).map(|b| b[..].try_into().expect("as long as asked"))
+        let array = *self.0.first_chunk().ok_or(Fault::Broken(CUT_SHORT))?;
+        self.0.advance(N);
+        Ok(array)
     }
 
     fn u64(&mut self) -> Result<u64, Fault> {
