@@ -116,7 +116,7 @@ impl Stage {
     async fn print_sizes(&self) {
         println!("\n| stored | value | MEMORY USAGE |");
         println!("|---|--:|--:|");
-        let name = "session:{AAAA}:5okmGZOnqTYaaZ_vniTC_oSHLOGKdPBJ";
+        let name = "session:{AAAA}:5okmGZOnqTYaaZ_vniTC_oSHLOGK";
         for (what, codec) in [("JSON", Codec::Json), ("MessagePack", Codec::MessagePack)] {
             floor::empty(&self.raw).await;
             let payload = codec.encode(&Shopper::ada()).expect("it has this form").bytes;

@@ -15,7 +15,9 @@ pub(crate) const ID_LENGTH: usize = 32;
 const LINEAGE_LENGTH: usize = 4;
 /// `{lineage}:hash`, braces included.
 const NAME_LENGTH: usize = LINEAGE_LENGTH + 3 + DIGEST_LENGTH;
-const DIGEST_LENGTH: usize = 32;
+const DIGEST_LENGTH: usize = 28;
+/// As many bits of the hash as an id has fresh ones: more would only take memory.
+const DIGEST_BYTES: usize = 21;
 const KEY_DOMAIN: &[u8] = b"session-store key v1:";
 
 /// The secret that a session's cookie carries: 24 random bytes as 32 characters of base64url.
@@ -51,8 +53,7 @@ impl SessionId {
     /// `None`. So nothing malformed ever reaches a store.
     pub fn parse(text: &str) -> Option<Self> {
         let bytes: [u8; ID_LENGTH] = text.as_bytes().try_into().ok()?;
-        let well_formed = |b: &u8| b.is_ascii_alphanumeric() || *b == b'-' || *b == b'_';
-        bytes.iter().all(well_formed).then_some(Self(bytes))
+        bytes.iter().copied().all(is_base64url).then_some(Self(bytes))
     }
 
     /// The id's text. It is a bearer credential: whoever reads it *is* the visitor.
@@ -82,8 +83,8 @@ impl SessionId {
         name[LINEAGE_LENGTH + 1] = b'}';
         name[LINEAGE_LENGTH + 2] = b':';
         URL_SAFE_NO_PAD
-            .encode_slice(&hash[..24], &mut name[NAME_LENGTH - DIGEST_LENGTH..])
-            .expect("24 bytes are 32 characters");
+            .encode_slice(&hash[..DIGEST_BYTES], &mut name[NAME_LENGTH - DIGEST_LENGTH..])
+            .expect("21 bytes are 28 characters");
         SessionKey { name }
     }
 
@@ -94,13 +95,17 @@ impl SessionId {
     }
 }
 
+fn is_base64url(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'
+}
+
 impl fmt::Debug for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SessionId(..)")
     }
 }
 
-/// What a store knows a session by: its lineage and 192 bits of a SHA-256 of the id.
+/// What a store knows a session by: its lineage and 168 bits of a SHA-256 of the id.
 ///
 /// A dump of a store, `MONITOR` or `KEYS` shows keys, and no cookie can be made from a key. So
 /// `Debug` and `Display`, which print the digest, are safe to log and to show to people.
@@ -134,10 +139,8 @@ impl SessionKey {
         let name: [u8; NAME_LENGTH] = name.as_bytes().try_into().ok()?;
         let key = Self { name };
         let framed = name[0] == b'{' && name[5] == b'}' && name[6] == b':';
-        // The digest has the same alphabet and length as an id.
-        let digest_fits = SessionId::parse(std::str::from_utf8(&name[7..]).ok()?).is_some();
-        let lineage_fits = name[1..5].iter().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(b));
-        (framed && digest_fits && lineage_fits).then_some(key)
+        let well_formed = name[1..5].iter().chain(&name[7..]).copied().all(is_base64url);
+        (framed && well_formed).then_some(key)
     }
 
     fn digest(&self) -> &str {
@@ -216,16 +219,18 @@ mod tests {
         for shown in [format!("{id:?}"), format!("{key:?}"), key.to_string()] {
             assert!(!shown.contains(&id.as_str()[4..]), "{shown}");
         }
-        // A key's digest looks like an id; as an id it leads elsewhere.
-        let disguised = SessionId::parse(key.digest()).expect("same alphabet and length");
+        // Nothing that a store sees has the shape of an id.
+        assert_eq!(SessionId::parse(key.digest()), None);
+        // As an id, the digest with a lineage before it leads elsewhere.
+        let disguised = SessionId::parse(&format!("AAAA{}", key.digest())).expect("the shape of an id");
         assert_ne!(disguised.key(), key);
     }
 
     #[test]
     fn storage_names_are_frozen_and_read_back() {
-        // printf session-store\ key\ v1:AAAA... | openssl dgst -sha256 -binary | head -c 24 | basenc --base64url
+        // printf session-store\ key\ v1:AAAA... | openssl dgst -sha256 -binary | head -c 21 | basenc --base64url
         let id = SessionId::parse("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA").unwrap();
-        assert_eq!(id.key().storage_name(), "{AAAA}:5okmGZOnqTYaaZ_vniTC_oSHLOGKdPBJ");
+        assert_eq!(id.key().storage_name(), "{AAAA}:5okmGZOnqTYaaZ_vniTC_oSHLOGK");
         let key = SessionId::generate().key();
         assert_eq!(SessionKey::from_storage_name(key.storage_name()), Some(key));
         assert_eq!(SessionKey::from_storage_name("{AAAA}:short"), None);

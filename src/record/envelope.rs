@@ -119,7 +119,7 @@ impl Moved {
         self.revision == revision || self.previous_revision == revision
     }
 
-    /// The marker's envelope, 57 bytes.
+    /// The marker's envelope, 53 bytes.
     pub fn to_bytes(&self) -> Vec<u8> {
         let name = self.successor.storage_name();
         [&[MOVED_FORMAT, 0], &self.revision.0[..], &self.previous_revision.0, name.as_bytes()].concat()

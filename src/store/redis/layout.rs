@@ -60,7 +60,7 @@ mod tests {
         let key = SessionId::parse("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA").unwrap().key();
         let layout = Layout::new("session:".to_owned()).unwrap();
         let name = layout.name(&key).to_redis_args();
-        assert_eq!(name, [b"session:{AAAA}:5okmGZOnqTYaaZ_vniTC_oSHLOGKdPBJ"]);
+        assert_eq!(name, [b"session:{AAAA}:5okmGZOnqTYaaZ_vniTC_oSHLOGK"]);
     }
 
     #[test]

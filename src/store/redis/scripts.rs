@@ -93,9 +93,9 @@ pub(super) static DELETE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(&[r"
 local key, deleted = KEYS[1], 0
 while key do
-  local head = redis.pcall('GETRANGE', key, 0, 56)
+  local head = redis.pcall('GETRANGE', key, 0, 52)
   deleted = deleted + redis.call('DEL', key)
-  key = type(head) == 'string' and #head == 57 and head:byte(1) == 0xB1 and ARGV[1] .. head:sub(19)
+  key = type(head) == 'string' and #head == 53 and head:byte(1) == 0xB1 and ARGV[1] .. head:sub(19)
 end
 return deleted
 "])
