@@ -65,7 +65,10 @@ impl<T: SessionData> Shared<T> {
         update: &mut Update<T, R, F>,
         committed: bool,
     ) -> Result<Option<(SessionId, Record)>, Error> {
-        match update.run_on(T::default())? {
+        // A copy of what the handler sees, not another `T::default()`: that may draw a token, and the
+        // first one may be in the page already.
+        let seen = self.state.read(|state| update.codec.encode(&state.value))?;
+        match update.run_on(Codec::decode(&seen).unwrap_or_default())? {
             Change::Edit { .. } if committed => Err(Conflict::Committed.into()),
             Change::Edit { after, .. } => {
                 let wish = self.state.read(|state| state.wish.clone());

@@ -1,17 +1,20 @@
 //! Requests of one session that run at the same time.
 
+use std::collections::{BTreeMap, HashSet};
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use session_store::{Conflict, ConflictPolicy, Error, SessionManager};
+use serde::{Deserialize, Serialize};
+use session_store::{Conflict, ConflictPolicy, Error, SessionData, SessionManager};
 
-use crate::world::{Account, Browser, World};
+use crate::world::{Account, Browser, World, codecs, codecs_that_evolve};
 
 /// Two requests that loaded the same version and each changed it.
-async fn race(
-    manager: &SessionManager<Account>,
+async fn race<T: SessionData>(
+    manager: &SessionManager<T>,
     visitor: &Browser,
-    first: impl FnOnce(&mut Account),
-    second: impl FnOnce(&mut Account),
+    first: impl FnOnce(&mut T),
+    second: impl FnOnce(&mut T),
 ) -> Option<Error> {
     let (one, two) = (visitor.begin(manager), visitor.begin(manager));
     one.session().await.unwrap().write(first).unwrap();
@@ -49,6 +52,55 @@ async fn appends_to_one_list_are_both_kept() {
     assert_eq!(visitor.sees(&world.manager).await.cart, ["tea", "milk"]);
 }
 
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Device {
+    address: Option<IpAddr>,
+    visits_by_hour: BTreeMap<u32, u32>,
+    visits: u32,
+    logins: u32,
+}
+
+/// An address has a form for people and another for programs, and JSON's keys are texts.
+#[tokio::test]
+async fn fields_merge_whatever_form_their_neighbours_take_in_a_codec() {
+    let address = Some(IpAddr::from(Ipv4Addr::LOCALHOST));
+    for codec in codecs() {
+        let world = World::new();
+        let devices = world.version::<Device>(codec);
+        let mut visitor = Browser::default();
+        visitor.visit(&devices, |session| session.write(|d| d.visits = 1)).await.unwrap();
+        let failure = race(&devices, &visitor, |d| d.visits = 5, |d| d.address = address).await;
+        assert!(failure.is_none(), "{codec:?}");
+
+        let hours = BTreeMap::from([(9, 4)]);
+        visitor.visit(&devices, |session| session.write(|d| d.visits_by_hour = hours.clone())).await.unwrap();
+        let failure = race(&devices, &visitor, |d| d.visits = 6, |d| d.logins = 2).await;
+        assert!(failure.is_none(), "{codec:?}");
+        let expected = Device { address, visits_by_hour: hours, visits: 6, logins: 2 };
+        assert_eq!(visitor.sees(&devices).await, expected, "{codec:?}");
+    }
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Reader {
+    pages: HashSet<u32>,
+    visits: u32,
+}
+
+#[tokio::test]
+async fn a_set_and_a_field_beside_it_merge_though_a_set_has_no_order() {
+    for codec in codecs_that_evolve() {
+        let world = World::new();
+        let readers = world.version::<Reader>(codec);
+        let mut visitor = Browser::default();
+        visitor.visit(&readers, |session| session.write(|r| r.pages.extend(0..20))).await.unwrap();
+        let failure = race(&readers, &visitor, |r| r.pages.extend([20]), |r| r.visits = 5).await;
+        assert!(failure.is_none(), "{codec:?}");
+        let expected = Reader { pages: (0..=20).collect(), visits: 5 };
+        assert_eq!(visitor.sees(&readers).await, expected, "{codec:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_contradiction_is_refused_and_nothing_is_overwritten() {
     let world = World::new();
@@ -58,6 +110,19 @@ async fn a_contradiction_is_refused_and_nothing_is_overwritten() {
     assert!(matches!(failure, Some(Error::Conflict(Conflict::Fields))));
     assert!(visitor.sees(&world.manager).await.cart.is_empty());
     assert_eq!(world.manager.counts().conflicts, 1);
+}
+
+#[tokio::test]
+async fn a_write_over_what_another_build_stored_with_a_codec_of_its_own_is_refused() {
+    let world = World::new();
+    let visitor = world.visitor(1).await;
+    let key = visitor.key(&world.manager).await;
+    let exchange = visitor.begin(&world.manager);
+    exchange.session().await.unwrap().write(|a| a.visits = 9).unwrap();
+    world.store.overwrite(&key, |record| record.data.codec = 9).await;
+    let theirs = world.store.record(&key).await;
+    assert_eq!(exchange.finish(200).await.failure.map(|error| error.status()), Some(409));
+    assert_eq!(world.store.record(&key).await, theirs);
 }
 
 #[tokio::test]
@@ -186,7 +251,18 @@ async fn after_the_response_a_session_may_be_updated_but_not_created_or_renewed(
 }
 
 #[tokio::test]
-#[should_panic(expected = "inside a closure of its own")]
+async fn a_session_asked_for_after_the_response_refuses_writes() {
+    let world = World::new();
+    let exchange = world.visitor(1).await.begin(&world.manager);
+    let late = exchange.clone();
+    assert!(exchange.finish(200).await.failure.is_none());
+    let session = late.session().await.unwrap();
+    assert_eq!(session.read(|a| a.visits), 1);
+    assert!(matches!(session.write(|a| a.visits = 9), Err(Error::Conflict(Conflict::Committed))));
+}
+
+#[tokio::test]
+#[should_panic(expected = "used inside a closure of its own")]
 async fn a_handle_used_inside_its_own_closure_panics_instead_of_waiting_for_ever() {
     let world = World::new();
     let session = Browser::default().begin(&world.manager).session().await.unwrap();

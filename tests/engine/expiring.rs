@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use session_store::{Error, Expiry, KeyRing, Session, SessionCookie};
+use session_store::{Error, Expiry, KeyRing, MemoryStore, Session, SessionCookie, SessionManager};
 
 use crate::world::{ABSOLUTE, Browser, IDLE, SECRET, World};
 
@@ -129,11 +129,21 @@ async fn an_expiry_alone_makes_no_session_and_zero_is_refused() {
     visitor.visit(&world.manager, |session| session.set_expiry(Expiry::idle(IDLE))).await.unwrap();
     assert!(visitor.cookie.is_none() && world.store.calls().is_empty());
 
-    let builder = session_store::SessionManager::<u32>::builder(
-        session_store::MemoryStore::default(),
-        KeyRing::parse(SECRET).unwrap(),
-    );
+    let builder = SessionManager::<u32>::builder(MemoryStore::default(), KeyRing::parse(SECRET).unwrap());
     assert!(matches!(builder.expiry(Expiry::idle(Duration::ZERO)).build(), Err(Error::Config(_))));
+}
+
+/// Above a half, a session in steady use could run out between two touches.
+#[tokio::test]
+async fn a_touch_share_outside_its_bounds_is_refused() {
+    let build = |share| {
+        let keys = KeyRing::parse(SECRET).unwrap();
+        SessionManager::<u32>::builder(MemoryStore::default(), keys).touch_share(share).build()
+    };
+    for share in [0.51, 1.0, -0.1, f64::NAN, f64::INFINITY] {
+        assert!(matches!(build(share), Err(Error::Config(_))), "{share}");
+    }
+    assert!(build(0.0).is_ok() && build(0.5).is_ok());
 }
 
 #[tokio::test]
@@ -185,6 +195,39 @@ async fn a_persistent_cookie_is_sent_again_only_when_its_end_moved() {
     }
     world.clock.advance(IDLE / 10);
     assert!(reads().await.set_cookie.is_none_or(|cookie| cookie.ends_with("Max-Age=100")));
+}
+
+#[tokio::test]
+async fn a_persistent_cookie_whose_end_never_moves_is_sent_once() {
+    let world = World::with(|builder| {
+        builder
+            .expiry(Expiry::absolute_only(ABSOLUTE))
+            .cookie(SessionCookie::new().name("id").persistent(true))
+    });
+    let visitor = world.visitor(5).await;
+    for visits in 6..9 {
+        world.clock.advance(SECOND);
+        let exchange = visitor.begin(&world.manager);
+        exchange.session().await.unwrap().write(|a| a.visits = visits).unwrap();
+        assert!(exchange.finish(200).await.set_cookie.is_none());
+        assert_eq!(visitor.sees(&world.manager).await.visits, visits);
+    }
+}
+
+#[tokio::test]
+async fn remember_me_makes_the_cookie_outlive_the_browser_until_the_next_sign_in() {
+    let world = World::new();
+    let mut visitor = world.visitor(5).await;
+    let exchange = visitor.begin(&world.manager);
+    exchange.session().await.unwrap().set_expiry(Expiry::idle(IDLE * 5)).unwrap();
+    let effects = exchange.finish(200).await;
+    visitor.receive(&effects);
+    assert!(effects.set_cookie.unwrap().ends_with("; Max-Age=5000"));
+
+    let exchange = visitor.begin(&world.manager);
+    exchange.session().await.unwrap().sign_in("ada", |_| ()).unwrap();
+    let cookie = exchange.finish(200).await.set_cookie.unwrap();
+    assert!(!cookie.contains("Max-Age"), "{cookie}");
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Bad cookies, bad records, bad moments: an anonymous visitor or a typed error, never a loss.
 
-use session_store::{Error, KeyRing};
+use session_store::{Conflict, Error, KeyRing};
 
 use crate::world::{Browser, SECRET, World};
 
@@ -63,6 +63,49 @@ async fn a_cookie_made_from_a_stored_key_is_no_session() {
     let mut thief = Browser { cookie: Some(format!("id={key}.{signature}")) };
     assert_eq!(thief.visit(&world.manager, |session| session.read(|a| a.visits)).await, 0);
     assert_eq!(world.manager.counts().forged, 1);
+}
+
+/// SECURITY 21.
+#[tokio::test]
+async fn the_effects_of_a_response_print_no_cookie() {
+    let world = World::new();
+    let exchange = Browser::default().begin(&world.manager);
+    exchange.session().await.unwrap().write(|a| a.visits = 1).unwrap();
+    let effects = exchange.finish(200).await;
+    let cookie = effects.set_cookie.clone().unwrap();
+    let (id, signature) =
+        cookie.strip_prefix("id=").unwrap().split(';').next().unwrap().split_once('.').unwrap();
+    let printed = format!("{effects:?}");
+    assert!(!printed.contains(id) && !printed.contains(signature), "{printed}");
+}
+
+#[tokio::test]
+async fn a_cookie_from_before_a_sign_in_does_not_hide_the_one_after_it() {
+    let world = World::new();
+    let mut visitor = world.visitor(3).await;
+    let before = visitor.clone();
+    visitor.visit(&world.manager, |session| session.sign_in("ada", |_| ())).await.unwrap();
+    for order in [[&before, &visitor], [&visitor, &before]] {
+        let mut both = Browser::with_cookies_of(&order);
+        both.visit(&world.manager, |session| session.write(|a| a.visits += 1)).await.unwrap();
+    }
+    assert_eq!(visitor.sees(&world.manager).await.visits, 5);
+}
+
+#[tokio::test]
+async fn a_cookie_that_is_not_stored_does_not_hide_that_another_moved() {
+    let world = World::new();
+    let (mut visitor, gone) = (world.visitor(3).await, world.visitor(4).await);
+    gone.begin(&world.manager).session().await.unwrap().destroy().await.unwrap();
+    let before = visitor.clone();
+    visitor.visit(&world.manager, |session| session.sign_in("ada", |_| ())).await.unwrap();
+    for order in [[&before, &gone], [&gone, &before]] {
+        let exchange = Browser::with_cookies_of(&order).begin(&world.manager);
+        exchange.session().await.unwrap().write(|a| a.visits = 9).unwrap();
+        let effects = exchange.finish(200).await;
+        assert!(matches!(effects.failure, Some(Error::Conflict(Conflict::Moved))));
+        assert!(effects.set_cookie.is_none());
+    }
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! The engine on its own: no framework, a clock that is set, a store that is watched.
 
+mod beside;
 mod conflicts;
 mod expiring;
 mod hostile;

@@ -2,7 +2,7 @@
 
 use session_store::{Conflict, Error, Session};
 
-use crate::world::{Browser, World};
+use crate::world::{Account, Browser, World};
 
 fn conflict(error: Option<&Error>) -> Option<Conflict> {
     match error {
@@ -90,6 +90,30 @@ async fn signing_in_twice_at_once_gives_two_sessions_and_no_error() {
         // The visitor had no owner, so what it collected goes along.
         assert_eq!(session.read(|a| a.visits), 3);
     }
+}
+
+#[tokio::test]
+async fn signing_in_somebody_else_begins_with_nothing_and_the_same_owner_with_everything() {
+    let world = World::new();
+    let mut visitor = world.visitor(3).await;
+    for cart in [vec!["tea"], vec!["tea", "tea"]] {
+        visitor
+            .visit(&world.manager, |session| session.sign_in("bob", |a| a.cart.push("tea".into())))
+            .await
+            .unwrap();
+        let account = visitor.sees(&world.manager).await;
+        assert_eq!((account.visits, account.cart), (3, cart.into_iter().map(str::to_owned).collect()));
+    }
+
+    visitor
+        .visit(&world.manager, |session| {
+            session.write(|a| a.balance = 1.0)?;
+            session.sign_in("ada", |a| a.name = "Ada".into())
+        })
+        .await
+        .unwrap();
+    let expected = Account { name: "Ada".into(), ..Account::default() };
+    assert_eq!(visitor.sees(&world.manager).await, expected);
 }
 
 #[tokio::test]
@@ -181,6 +205,48 @@ async fn destroying_removes_the_cookie_even_if_the_store_fails() {
 }
 
 #[tokio::test]
+async fn destroying_again_after_a_failure_deletes() {
+    let world = World::new();
+    let visitor = world.visitor(3).await;
+    let session = visitor.begin(&world.manager).session().await.unwrap();
+    world.store.go_down(true);
+    assert!(session.destroy().await.is_err());
+    world.store.go_down(false);
+    session.destroy().await.unwrap();
+    assert!(visitor.begin(&world.manager).session().await.unwrap().is_new());
+    assert_eq!(world.store.calls(), ["load", "delete", "delete", "load"]);
+}
+
+/// A browser holds two where one was set for a parent domain or a longer path (SECURITY 12).
+#[tokio::test]
+async fn a_logout_ends_the_sessions_of_all_cookies_that_came() {
+    let world = World::new();
+    let (one, two) = (world.visitor(1).await, world.visitor(2).await);
+    let exchange = Browser::with_cookies_of(&[&one, &two]).begin(&world.manager);
+    exchange.session().await.unwrap().destroy().await.unwrap();
+    assert!(exchange.finish(200).await.set_cookie.unwrap().contains("Max-Age=0"));
+    for browser in [one, two] {
+        assert!(browser.begin(&world.manager).session().await.unwrap().is_new());
+    }
+}
+
+/// SECURITY 12.
+#[tokio::test]
+async fn reloading_a_session_that_ended_makes_no_new_one_of_what_is_written_then() {
+    let world = World::new();
+    let visitor = world.visitor(3).await;
+    let exchange = visitor.begin(&world.manager);
+    let session = exchange.session().await.unwrap();
+    visitor.begin(&world.manager).session().await.unwrap().destroy().await.unwrap();
+    session.reload().await.unwrap();
+    assert_eq!(session.read(|a| a.visits), 0);
+    session.write(|a| a.visits = 9).unwrap();
+    world.store.forget_calls();
+    assert!(exchange.finish(200).await.set_cookie.is_none());
+    assert!(world.store.calls().is_empty());
+}
+
+#[tokio::test]
 async fn what_is_written_after_destroy_starts_a_new_session() {
     let world = World::new();
     let mut visitor = world.visitor(3).await;
@@ -216,6 +282,20 @@ async fn a_failed_request_saves_no_data_but_still_changes_the_id() {
     let exchange = Browser::default().begin(&world.manager);
     exchange.session().await.unwrap().sign_in("ada", |a| a.visits = 9).unwrap();
     assert!(exchange.finish(500).await.set_cookie.is_none());
+}
+
+#[tokio::test]
+async fn a_failed_request_keeps_its_own_answer_where_the_renewal_fails_too() {
+    let world = World::new();
+    let visitor = world.visitor(3).await;
+    let (down, ended) = (visitor.begin(&world.manager), visitor.begin(&world.manager));
+    down.session().await.unwrap().renew().unwrap();
+    ended.session().await.unwrap().renew().unwrap();
+    world.store.go_down(true);
+    assert!(down.finish(500).await.failure.is_none());
+    world.store.go_down(false);
+    visitor.begin(&world.manager).session().await.unwrap().destroy().await.unwrap();
+    assert!(ended.finish(500).await.failure.is_none());
 }
 
 #[tokio::test]

@@ -1,21 +1,12 @@
 //! What is stored of a session's data, and what is refused.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde::{Deserialize, Serialize};
-use session_store::{Codec, Error, KeyRing, SessionCookie, SessionData, SessionManager, Values};
+use serde_json::Value;
+use session_store::{Codec, Error, Values};
 
-use crate::world::{Account, Browser, SECRET, World};
-
-/// Another version of the service, whose session has another type.
-fn version<T: SessionData>(world: &World, codec: Codec) -> SessionManager<T> {
-    SessionManager::builder(Arc::clone(&world.store), KeyRing::parse(SECRET).unwrap())
-        .cookie(SessionCookie::new().name("id"))
-        .clock(Arc::clone(&world.clock))
-        .codec(codec)
-        .build()
-        .unwrap()
-}
+use crate::world::{Account, Browser, World, codecs_that_evolve};
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Newer {
@@ -25,21 +16,13 @@ struct Newer {
     locale: String,
 }
 
-fn codecs_that_evolve() -> Vec<Codec> {
-    vec![
-        Codec::Json,
-        #[cfg(feature = "messagepack")]
-        Codec::MessagePack,
-    ]
-}
-
 /// A rolling deploy: the newer version added a field and knows nothing of others, and the older
 /// one must neither lose the new field nor its own.
 #[tokio::test]
 async fn two_versions_of_a_service_keep_each_others_fields() {
     for codec in codecs_that_evolve() {
         let world = World::with(|builder| builder.codec(codec));
-        let newer = version::<Newer>(&world, codec);
+        let newer = world.version::<Newer>(codec);
         let mut visitor = Browser::default();
         visitor
             .visit(&world.manager, |session| session.write(|a| (a.visits, a.cart) = (1, vec!["tea".into()])))
@@ -57,13 +40,75 @@ async fn two_versions_of_a_service_keep_each_others_fields() {
     }
 }
 
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Basket {
+    items: Vec<Item>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Item {
+    name: String,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct NewerBasket {
+    items: Vec<NewerItem>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct NewerItem {
+    name: String,
+    #[serde(default)]
+    gift: bool,
+}
+
+fn item(name: &str) -> Item {
+    Item { name: name.into() }
+}
+
+fn gift(name: &str) -> NewerItem {
+    NewerItem { name: name.into(), gift: true }
+}
+
+#[tokio::test]
+async fn an_append_keeps_what_a_newer_version_stored_with_the_other_items() {
+    for codec in codecs_that_evolve() {
+        let world = World::new();
+        let (older, newer) = (world.version::<Basket>(codec), world.version::<NewerBasket>(codec));
+        let mut visitor = Browser::default();
+        visitor.visit(&newer, |session| session.write(|b| b.items.push(gift("tea")))).await.unwrap();
+        visitor.visit(&older, |session| session.write(|b| b.items.push(item("milk")))).await.unwrap();
+        let session = visitor.begin(&older).session().await.unwrap();
+        session.update(|b| b.items.push(item("rye"))).await.unwrap();
+        let plain = |name: &str| NewerItem { name: name.into(), gift: false };
+        assert_eq!(visitor.sees(&newer).await.items, [gift("tea"), plain("milk"), plain("rye")], "{codec:?}");
+    }
+}
+
+#[tokio::test]
+async fn appends_of_two_versions_at_once_are_both_kept() {
+    for codec in codecs_that_evolve() {
+        let world = World::new();
+        let (older, newer) = (world.version::<Basket>(codec), world.version::<NewerBasket>(codec));
+        let mut visitor = Browser::default();
+        visitor.visit(&newer, |session| session.write(|b| b.items.push(gift("tea")))).await.unwrap();
+
+        let late = visitor.begin(&older);
+        late.session().await.unwrap().write(|b| b.items.push(item("rye"))).unwrap();
+        visitor.visit(&newer, |session| session.write(|b| b.items.push(gift("milk")))).await.unwrap();
+        assert!(late.finish(200).await.failure.is_none());
+        let rye = NewerItem { name: "rye".into(), gift: false };
+        assert_eq!(visitor.sees(&newer).await.items, [gift("tea"), gift("milk"), rye], "{codec:?}");
+    }
+}
+
 #[cfg(feature = "bincode")]
 #[tokio::test]
 async fn a_schema_change_with_bincode_ends_as_absent() {
     let world = World::with(|builder| builder.codec(Codec::Bincode));
     let visitor = world.visitor(4).await;
     assert_eq!(visitor.sees(&world.manager).await.visits, 4);
-    let newer = version::<Newer>(&world, Codec::Bincode);
+    let newer = world.version::<Newer>(Codec::Bincode);
     let exchange = newer.begin(visitor.cookie.as_deref());
     assert!(exchange.session().await.unwrap().is_new());
     assert!(exchange.finish(200).await.failure.is_none());
@@ -126,9 +171,26 @@ async fn numbers_that_json_would_lose_are_refused() {
 }
 
 #[tokio::test]
+async fn what_is_nested_too_deep_to_be_read_again_is_refused() {
+    for codec in codecs_that_evolve() {
+        let world = World::new();
+        let trees = world.version::<Value>(codec);
+        let exchange = Browser::default().begin(&trees);
+        let session = exchange.session().await.unwrap();
+        session
+            .write(|tree| *tree = (0..200).fold(Value::Null, |inner, _| Value::from(vec![inner])))
+            .unwrap();
+        let refused = session.save().await;
+        assert!(matches!(refused, Err(Error::Encode { .. })), "{codec:?}");
+        assert!(exchange.finish(200).await.set_cookie.is_none());
+        assert!(world.store.calls().is_empty());
+    }
+}
+
+#[tokio::test]
 async fn a_bag_of_values_is_a_session_too() {
     let world = World::new();
-    let bag = version::<Values>(&world, Codec::Json);
+    let bag = world.version::<Values>(Codec::Json);
     let exchange = bag.begin(None);
     let session = exchange.session().await.unwrap();
     session.write(|values| values.insert("visits", 1)).unwrap().unwrap();
@@ -154,4 +216,58 @@ async fn saving_early_stores_early() {
     let effects = exchange.finish(200).await;
     assert!(effects.set_cookie.is_some());
     assert_eq!(world.store.calls(), ["create", "update"]);
+}
+
+/// Whose empty value is never the same twice, as one with a CSRF token.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Form {
+    token: u32,
+    visits: u32,
+}
+
+impl Default for Form {
+    fn default() -> Self {
+        static DRAWN: AtomicU32 = AtomicU32::new(0);
+        Self { token: DRAWN.fetch_add(1, Ordering::Relaxed), visits: 0 }
+    }
+}
+
+#[tokio::test]
+async fn what_the_empty_value_drew_is_stored_as_the_handler_saw_it() {
+    let world = World::new();
+    let forms = world.version::<Form>(Codec::Json);
+    let mut visitor = Browser::default();
+    let shown = visitor
+        .visit(&forms, |session| {
+            session.write(|form| form.visits = 1).unwrap();
+            session.read(Form::clone)
+        })
+        .await;
+    assert_eq!(visitor.sees(&forms).await, shown);
+}
+
+#[tokio::test]
+async fn an_update_stores_what_the_empty_value_drew_as_the_handler_saw_it() {
+    let world = World::new();
+    let forms = world.version::<Form>(Codec::Json);
+    let mut visitor = Browser::default();
+    let exchange = visitor.begin(&forms);
+    let session = exchange.session().await.unwrap();
+    let token = session.read(|form| form.token);
+    session.update(|form| form.visits = 1).await.unwrap();
+    visitor.receive(&exchange.finish(200).await);
+    assert_eq!(visitor.sees(&forms).await, Form { token, visits: 1 });
+}
+
+#[tokio::test]
+async fn what_a_failed_request_dropped_is_not_stored_by_a_late_save() {
+    let world = World::new();
+    let visitor = world.visitor(1).await;
+    let exchange = visitor.begin(&world.manager);
+    let session = exchange.session().await.unwrap();
+    session.write(|a| a.visits = 9).unwrap();
+    assert!(exchange.finish(500).await.failure.is_none());
+    session.save().await.unwrap();
+    assert_eq!(visitor.sees(&world.manager).await.visits, 1);
+    assert_eq!(world.store.calls(), ["load", "load"]);
 }

@@ -7,10 +7,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use session_store::{
-    Created, Effects, Error, Exchange, Expiry, KeyRing, Loaded, ManualClock, MemoryStore, Record, Revision,
-    Rotation, Session, SessionCookie, SessionKey, SessionManager, SessionManagerBuilder, SessionStore,
-    Timestamp, Ttl, Updated,
+    Codec, Created, Effects, Error, Exchange, Expiry, KeyRing, Loaded, ManualClock, MemoryStore, Record,
+    Revision, Rotation, Session, SessionCookie, SessionData, SessionKey, SessionManager,
+    SessionManagerBuilder, SessionStore, Timestamp, Ttl, Updated,
 };
+use tokio::sync::watch;
 
 pub(crate) const IDLE: Duration = Duration::from_secs(1000);
 pub(crate) const ABSOLUTE: Duration = Duration::from_secs(10_000);
@@ -23,6 +24,23 @@ pub(crate) struct Account {
     pub(crate) visits: u32,
     pub(crate) cart: Vec<String>,
     pub(crate) balance: f64,
+}
+
+/// Those that tell the fields of a record apart, and so let them come and go.
+pub(crate) fn codecs_that_evolve() -> Vec<Codec> {
+    vec![
+        Codec::Json,
+        #[cfg(feature = "messagepack")]
+        Codec::MessagePack,
+    ]
+}
+
+pub(crate) fn codecs() -> Vec<Codec> {
+    let by_place = vec![
+        #[cfg(feature = "bincode")]
+        Codec::Bincode,
+    ];
+    [codecs_that_evolve(), by_place].concat()
 }
 
 pub(crate) struct World {
@@ -62,6 +80,11 @@ impl World {
         manager_on(&self.store, &self.clock, keys, settings)
     }
 
+    /// Another version of the service, whose session has another type.
+    pub(crate) fn version<T: SessionData>(&self, codec: Codec) -> SessionManager<T> {
+        manager_on(&self.store, &self.clock, KeyRing::parse(SECRET).unwrap(), |builder| builder.codec(codec))
+    }
+
     /// A browser that has a session with these visits.
     pub(crate) async fn visitor(&self, visits: u32) -> Browser {
         let mut browser = Browser::default();
@@ -72,12 +95,12 @@ impl World {
     }
 }
 
-fn manager_on(
+fn manager_on<T: SessionData>(
     store: &Arc<Spy>,
     clock: &Arc<ManualClock>,
     keys: KeyRing,
-    settings: impl FnOnce(SessionManagerBuilder<Account>) -> SessionManagerBuilder<Account>,
-) -> SessionManager<Account> {
+    settings: impl FnOnce(SessionManagerBuilder<T>) -> SessionManagerBuilder<T>,
+) -> SessionManager<T> {
     let builder = SessionManager::builder(Arc::clone(store), keys)
         .expiry(Expiry::idle(IDLE).absolute(ABSOLUTE))
         .cookie(SessionCookie::new().name("id"))
@@ -92,15 +115,21 @@ pub(crate) struct Browser {
 }
 
 impl Browser {
-    pub(crate) fn begin(&self, manager: &SessionManager<Account>) -> Exchange<Account> {
+    /// One that holds the cookies of all of these, in this order.
+    pub(crate) fn with_cookies_of(browsers: &[&Self]) -> Self {
+        let cookies: Vec<_> = browsers.iter().map(|browser| browser.cookie.as_deref().unwrap()).collect();
+        Self { cookie: Some(cookies.join("; ")) }
+    }
+
+    pub(crate) fn begin<T: SessionData>(&self, manager: &SessionManager<T>) -> Exchange<T> {
         manager.begin(self.cookie.as_deref())
     }
 
     /// A whole request with a handler that doesn't wait for anything.
-    pub(crate) async fn visit<R>(
+    pub(crate) async fn visit<T: SessionData, R>(
         &mut self,
-        manager: &SessionManager<Account>,
-        handler: impl FnOnce(&Session<Account>) -> R,
+        manager: &SessionManager<T>,
+        handler: impl FnOnce(&Session<T>) -> R,
     ) -> R {
         let exchange = self.begin(manager);
         let answer = handler(&exchange.session().await.unwrap());
@@ -117,21 +146,22 @@ impl Browser {
         }
     }
 
-    pub(crate) async fn sees(&self, manager: &SessionManager<Account>) -> Account {
-        self.begin(manager).session().await.unwrap().read(Account::clone)
+    pub(crate) async fn sees<T: SessionData + Clone>(&self, manager: &SessionManager<T>) -> T {
+        self.begin(manager).session().await.unwrap().read(T::clone)
     }
 
-    pub(crate) async fn key(&self, manager: &SessionManager<Account>) -> SessionKey {
+    pub(crate) async fn key<T: SessionData>(&self, manager: &SessionManager<T>) -> SessionKey {
         self.begin(manager).session().await.unwrap().key().expect("a stored session")
     }
 }
 
-/// A memory store that lists what it was asked for, and can be down.
+/// A memory store that lists what it was asked for, can be down, and can keep its callers waiting.
 #[derive(Debug, Default)]
 pub(crate) struct Spy {
     pub(crate) inner: MemoryStore,
     pub(crate) down: AtomicBool,
     calls: Mutex<Vec<&'static str>>,
+    held: watch::Sender<&'static str>,
 }
 
 impl Spy {
@@ -145,6 +175,23 @@ impl Spy {
 
     pub(crate) fn go_down(&self, down: bool) {
         self.down.store(down, Ordering::SeqCst);
+    }
+
+    /// Keeps calls of this name waiting until `let_go`, and lists calls from now on.
+    pub(crate) fn hold(&self, name: &'static str) {
+        self.forget_calls();
+        self.held.send_replace(name);
+    }
+
+    pub(crate) fn let_go(&self) {
+        self.held.send_replace("");
+    }
+
+    /// Waits for a call of this name.
+    pub(crate) async fn called(&self, name: &'static str) {
+        while !self.calls().contains(&name) {
+            tokio::task::yield_now().await;
+        }
     }
 
     /// What is stored under `key`.
@@ -164,8 +211,9 @@ impl Spy {
         assert_eq!(outcome, Updated::Updated);
     }
 
-    fn call(&self, name: &'static str) -> Result<(), Error> {
+    async fn call(&self, name: &'static str) -> Result<(), Error> {
         self.calls.lock().unwrap().push(name);
+        self.held.subscribe().wait_for(|held| *held != name).await.expect("the sender is here");
         if self.down.load(Ordering::SeqCst) {
             return Err(Error::Unavailable { outcome_unknown: false, reason: "a test".into(), source: None });
         }
@@ -176,12 +224,12 @@ impl Spy {
 #[async_trait]
 impl SessionStore for Spy {
     async fn load(&self, key: &SessionKey) -> Result<Loaded, Error> {
-        self.call("load")?;
+        self.call("load").await?;
         self.inner.load(key).await
     }
 
     async fn create(&self, key: &SessionKey, record: &Record, ttl: Ttl) -> Result<Created, Error> {
-        self.call("create")?;
+        self.call("create").await?;
         self.inner.create(key, record, ttl).await
     }
 
@@ -192,7 +240,7 @@ impl SessionStore for Spy {
         record: &Record,
         ttl: Ttl,
     ) -> Result<Updated, Error> {
-        self.call("update")?;
+        self.call("update").await?;
         self.inner.update(key, expected, record, ttl).await
     }
 
@@ -203,17 +251,17 @@ impl SessionStore for Spy {
         expires_at: Timestamp,
         ttl: Ttl,
     ) -> Result<bool, Error> {
-        self.call("touch")?;
+        self.call("touch").await?;
         self.inner.touch(key, expected, expires_at, ttl).await
     }
 
     async fn rotate(&self, rotation: Rotation<'_>) -> Result<Updated, Error> {
-        self.call("rotate")?;
+        self.call("rotate").await?;
         self.inner.rotate(rotation).await
     }
 
     async fn delete(&self, key: &SessionKey) -> Result<bool, Error> {
-        self.call("delete")?;
+        self.call("delete").await?;
         self.inner.delete(key).await
     }
 }

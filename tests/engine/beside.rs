@@ -1,0 +1,169 @@
+//! Operations of one request beside each other, and what becomes of them when nobody waits.
+
+use session_store::{Effects, Error, Exchange, Expiry};
+
+use crate::world::{Account, Browser, IDLE, World, codecs};
+
+/// Runs `operation`, and `meanwhile` while its `call` to the store is on its way.
+async fn beside<R>(
+    world: &World,
+    call: &'static str,
+    operation: impl Future<Output = R>,
+    meanwhile: impl FnOnce(),
+) -> R {
+    world.store.hold(call);
+    let (answer, ()) = tokio::join!(biased; operation, async {
+        world.store.called(call).await;
+        meanwhile();
+        world.store.let_go();
+    });
+    answer
+}
+
+/// Answers the request while a `call` of it to the store is on its way.
+async fn finish_during(world: &World, call: &'static str, exchange: Exchange<Account>) -> Effects {
+    world.store.called(call).await;
+    exchange.finish(200).await
+}
+
+/// Drops `operation` while its `call` to the store is on its way.
+async fn cut_short(world: &World, call: &'static str, operation: impl Future<Output = Result<(), Error>>) {
+    world.store.hold(call);
+    tokio::select! {
+        biased;
+        done = operation => panic!("done before the store was: {done:?}"),
+        () = world.store.called(call) => {}
+    }
+    world.store.let_go();
+}
+
+/// SECURITY 5: a client that hangs up must not leave the sign-in under the old id.
+#[tokio::test]
+async fn a_save_that_is_dropped_still_gives_a_sign_in_its_new_id() {
+    let world = World::new();
+    let mut visitor = world.visitor(1).await;
+    let before = visitor.clone();
+    let exchange = visitor.begin(&world.manager);
+    let session = exchange.session().await.unwrap();
+    session.sign_in("ada", |a| a.name = "Ada".into()).unwrap();
+    cut_short(&world, "rotate", session.save()).await;
+
+    visitor.receive(&exchange.finish(200).await);
+    assert_ne!(visitor.cookie, before.cookie);
+    assert_eq!(visitor.sees(&world.manager).await.name, "Ada");
+    assert_eq!(before.sees(&world.manager).await, Account::default());
+}
+
+/// SECURITY 12.
+#[tokio::test]
+async fn a_destroy_that_is_dropped_still_deletes() {
+    let world = World::new();
+    let visitor = world.visitor(1).await;
+    let session = visitor.begin(&world.manager).session().await.unwrap();
+    cut_short(&world, "delete", session.destroy()).await;
+    session.destroy().await.unwrap();
+    assert!(visitor.begin(&world.manager).session().await.unwrap().is_new());
+}
+
+/// SECURITY 5.
+#[tokio::test]
+async fn a_save_that_fails_keeps_its_sign_in_whatever_is_asked_meanwhile() {
+    let world = World::new();
+    let mut visitor = world.visitor(1).await;
+    let before = visitor.clone();
+    let exchange = visitor.begin(&world.manager);
+    let session = exchange.session().await.unwrap();
+    session.sign_in("ada", |a| a.name = "Ada".into()).unwrap();
+    let saved = beside(&world, "rotate", session.save(), || {
+        session.set_expiry(Expiry::idle(IDLE * 2)).unwrap();
+        world.store.go_down(true);
+    });
+    assert!(saved.await.is_err());
+    world.store.go_down(false);
+
+    visitor.receive(&exchange.finish(200).await);
+    let session = visitor.begin(&world.manager).session().await.unwrap();
+    assert_eq!(session.owner().unwrap().as_str(), "ada");
+    assert_eq!(before.sees(&world.manager).await, Account::default());
+    world.clock.advance(IDLE);
+    assert_eq!(visitor.sees(&world.manager).await.name, "Ada");
+}
+
+#[tokio::test]
+async fn a_response_waits_for_the_session_that_an_update_is_creating() {
+    let world = World::new();
+    let mut visitor = Browser::default();
+    let exchange = visitor.begin(&world.manager);
+    let session = exchange.session().await.unwrap();
+    let answering = finish_during(&world, "create", exchange);
+    let both = async { tokio::join!(biased; session.update(|a| a.visits += 1), answering) };
+    let (updated, effects) = beside(&world, "create", both, || ()).await;
+    updated.unwrap();
+    visitor.receive(&effects);
+    assert_eq!(visitor.sees(&world.manager).await.visits, 1);
+}
+
+#[tokio::test]
+async fn a_response_waits_for_the_id_that_a_save_is_changing() {
+    let world = World::new();
+    let mut visitor = world.visitor(1).await;
+    let before = visitor.clone();
+    let exchange = visitor.begin(&world.manager);
+    let session = exchange.session().await.unwrap();
+    session.renew().unwrap();
+    let answering = finish_during(&world, "rotate", exchange);
+    let both = async { tokio::join!(biased; session.save(), answering) };
+    let (saved, effects) = beside(&world, "rotate", both, || ()).await;
+    saved.unwrap();
+    visitor.receive(&effects);
+    assert_ne!(visitor.cookie, before.cookie);
+    assert_eq!(visitor.sees(&world.manager).await.visits, 1);
+}
+
+#[tokio::test]
+async fn a_write_during_an_update_is_stored_too() {
+    for codec in codecs() {
+        let world = World::with(|builder| builder.codec(codec));
+        let visitor = world.visitor(1).await;
+        let exchange = visitor.begin(&world.manager);
+        let session = exchange.session().await.unwrap();
+        let write = || session.write(|a| a.name = "Ada".into()).unwrap();
+        beside(&world, "update", session.update(|a| a.visits += 10), write).await.unwrap();
+        assert!(exchange.finish(200).await.failure.is_none());
+        let account = visitor.sees(&world.manager).await;
+        assert_eq!((account.name.as_str(), account.visits), ("Ada", 11), "{codec:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_write_while_updates_wait_for_their_turn_is_stored_too() {
+    let world = World::new();
+    let visitor = world.visitor(1).await;
+    let exchange = visitor.begin(&world.manager);
+    let session = exchange.session().await.unwrap();
+    let both =
+        async { tokio::join!(session.update(|a| a.visits += 10), session.update(|a| a.visits += 100)) };
+    let write = || session.write(|a| a.name = "Ada".into()).unwrap();
+    let (first, second) = beside(&world, "update", both, write).await;
+    first.and(second).unwrap();
+    assert!(exchange.finish(200).await.failure.is_none());
+    let account = visitor.sees(&world.manager).await;
+    assert_eq!((account.name.as_str(), account.visits), ("Ada", 111));
+}
+
+#[tokio::test]
+async fn a_write_during_a_merge_undoes_nothing_that_the_other_request_stored() {
+    for codec in codecs() {
+        let world = World::with(|builder| builder.codec(codec));
+        let mut visitor = world.visitor(1).await;
+        let exchange = visitor.begin(&world.manager);
+        let session = exchange.session().await.unwrap();
+        session.write(|a| a.name = "Ada".into()).unwrap();
+        visitor.visit(&world.manager, |session| session.write(|a| a.visits = 7)).await.unwrap();
+        let write = || session.write(|a| a.balance = 2.0).unwrap();
+        beside(&world, "update", session.save(), write).await.unwrap();
+        assert!(exchange.finish(200).await.failure.is_none());
+        let expected = Account { name: "Ada".into(), visits: 7, balance: 2.0, cart: vec![] };
+        assert_eq!(visitor.sees(&world.manager).await, expected, "{codec:?}");
+    }
+}
