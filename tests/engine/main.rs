@@ -1,5 +1,7 @@
 //! The engine on its own: no framework, a clock that is set, a store that is watched.
 
+#![cfg(all(feature = "memory", feature = "json"))]
+
 mod beside;
 mod conflicts;
 mod expiring;
