@@ -22,7 +22,7 @@ const DAY: u64 = 24 * HOUR;
 /// use session_store::Expiry;
 /// use std::time::Duration;
 ///
-/// let minutes = |n| Duration::from_secs(n * 60);
+/// let minutes = |n: u64| Duration::from_secs(n * 60);
 /// let bank = Expiry::idle(minutes(15)).absolute(minutes(12 * 60));
 /// assert_eq!(bank, Expiry::NIST_AAL3);
 /// ```

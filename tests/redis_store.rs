@@ -235,15 +235,17 @@ async fn a_server_that_forgot_the_scripts_is_taught_again() {
 async fn foreign_values_are_left_as_they_are() {
     let server = Server::start().await;
     let (store, mut client) = (store(&server).await, server.client().await);
-    let (record, sound) = (record("{}"), record("{}").to_bytes());
-    // Even where it bears the revision that a write expects.
-    let newer_format = [&[0xA2], &record.to_bytes()[1..]].concat();
+    let record = record("{}");
+    // These bear the revision that the writes expect.
+    let sound = record.to_bytes();
+    let newer_format = [&[0xA2], &sound[1..]].concat();
     let newer_flags = [&[0xA1, 0x80], &sound[2..]].concat();
     let values = [
         ("LPUSH", b"a list".to_vec(), "Corrupt"),
         ("SET", b"{\"cookie\":{}}".to_vec(), "Corrupt"),
         ("SET", vec![], "Corrupt"),
         ("SET", sound[..20].to_vec(), "Corrupt"),
+        ("SET", sound[..40].to_vec(), "Corrupt"),
         ("SET", newer_format, "NewerFormat"),
         ("SET", newer_flags, "NewerFormat"),
     ];
@@ -406,7 +408,7 @@ async fn a_closed_connection_is_replaced_before_it_is_needed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_server_that_became_a_replica_is_unavailable_until_it_is_promoted() {
+async fn a_server_that_became_a_replica_serves_reads_until_it_is_promoted() {
     let server = Server::start().await;
     let (store, mut client) = (store(&server).await, server.client().await);
     let (at, record) = stored(&store).await;
@@ -414,7 +416,11 @@ async fn a_server_that_became_a_replica_is_unavailable_until_it_is_promoted() {
     let error = update(&store, &at, &record).await.unwrap_err();
     assert!(error.to_string().contains("READONLY"), "{error}");
     assert!(!error.outcome_unknown());
-    assert!(!unavailable(store.create(&key(), &record, ttl()).await));
+    // It can't be written, but it can be read, also while another connection is being made.
+    for _ in 0..20 {
+        assert!(!unavailable(store.create(&key(), &record, ttl()).await));
+        assert_eq!(store.load(&at).await.unwrap(), Loaded::Found(record.clone()));
+    }
 
     let () = ask(&mut client, "REPLICAOF NO ONE").await;
     connected(&store).await;
@@ -462,6 +468,9 @@ async fn the_documented_permissions_suffice() {
     let Loaded::Found(record) = store.load(&old).await.unwrap() else { panic!("it was updated") };
     assert_eq!(rotate(&store, &old, &key(), &record).await.unwrap(), Updated::Updated);
     assert!(store.delete(&old).await.unwrap());
+
+    let () = ask(&mut client, "ACL SETUSER app +select").await;
+    RedisStore::connect(format!("{url}/2")).await.unwrap();
 
     let elsewhere = RedisStore::builder(&url).prefix("other:").connect().await.unwrap();
     let message = refused(elsewhere.load(&old).await);
@@ -523,8 +532,10 @@ async fn settings_that_cannot_work_are_refused_without_connecting() {
         "http://me:hunter2@localhost",
         "redis://me:hunter2@localhost:port",
         "redis://me:hunter2@localhost/db",
-        "redis://me:hunter2@localhost?protocol=4",
+        "redis://me:hunter2@localhost?protocol=2",
         "redis://me:12?hunter2@localhost",
+        "redis://me:12#hunter2@localhost",
+        "redis://hunter2#me:@localhost",
         "redis://me:hunter2@localhost?db=3",
         "redis://me:hunter2@0.0.0.0",
     ] {

@@ -8,6 +8,10 @@ command -v redis-server >/dev/null || missing+=(redis-server)
 command -v node >/dev/null || missing+=(nodejs)
 command -v openssl >/dev/null || missing+=(openssl)
 if ((${#missing[@]})); then
+    if ! command -v apt-get >/dev/null; then
+        echo "the tests need ${missing[*]}: install them with this system's package manager" >&2
+        exit 1
+    fi
     echo "installing ${missing[*]}"
     as_root=()
     ((EUID == 0)) || as_root=(sudo)

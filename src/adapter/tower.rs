@@ -30,7 +30,7 @@ use crate::values::Values;
 ///     Ok(session.read(|visits| format!("Visit {visits}")))
 /// }
 ///
-/// let manager = SessionManager::builder(MemoryStore::new(), KeyRing::generate()).build()?;
+/// let manager = SessionManager::<u32>::builder(MemoryStore::new(), KeyRing::generate()).build()?;
 /// let app: Router = Router::new().route("/", get(count)).layer(SessionLayer::new(manager));
 /// # Ok::<(), Error>(())
 /// ```

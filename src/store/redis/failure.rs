@@ -34,11 +34,16 @@ impl Failure {
         self.code() == Some("WRONGTYPE")
     }
 
+    /// Whether the server is a replica (by now).
+    pub(super) fn is_read_only(&self) -> bool {
+        self.code() == Some("READONLY")
+    }
+
     /// Whether the connection is broken, or leads to a server that is of no use (any more).
     pub(super) fn condemns_connection(&self) -> bool {
         let broken = |error: &RedisError| matches!(error.kind(), ErrorKind::Io | ErrorKind::Parse);
         matches!(self, Self::Redis(error) if broken(error))
-            || matches!(self.code(), Some("READONLY" | "NOAUTH" | "WRONGPASS"))
+            || matches!(self.code(), Some("NOAUTH" | "WRONGPASS"))
     }
 
     /// The failure to connect to `address`, which an operator wants to read unless the server
@@ -148,7 +153,6 @@ mod tests {
     #[test]
     fn a_lost_or_useless_server_condemns_the_connection() {
         assert!(broken().condemns_connection());
-        assert!(reply("READONLY You can't write against a read only replica.").condemns_connection());
         assert!(reply("NOAUTH Authentication required.").condemns_connection());
         assert!(!reply("OOM command not allowed").condemns_connection());
         assert!(!reply("LOADING Redis is loading").condemns_connection());

@@ -27,12 +27,13 @@ use crate::ttl::Ttl;
 /// A session is one string under `session:{lineage}:digest`, with a time to live. Loading it is one
 /// `GET`, creating it one `SET` with `NX`, and everything else one Lua script (`EVALSHA`), which
 /// Redis runs as one atomic step. Redis 6 or newer; a user with an ACL needs
-/// `+get +set +getrange +setrange +pexpire +del +eval +evalsha` on the prefix's keys.
+/// `+get +set +getrange +setrange +pexpire +del +eval +evalsha` on the prefix's keys, and `+select`
+/// for a database other than 0.
 ///
 /// All operations share one connection. When it breaks or stops answering, a background task makes
 /// another, and operations fail at once in the meantime: the task tries again after 50 ms, then
-/// ever less often, down to every 2 seconds. Both run on the tokio runtime that the store is used
-/// on.
+/// ever less often, down to every 2 seconds. Only writes are refused by a server that became a
+/// replica. Both run on the tokio runtime that the store is used on, so that must keep running.
 ///
 /// # Errors
 ///

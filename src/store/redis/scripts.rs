@@ -40,13 +40,14 @@ fn command(verb: &str, script: &str, keys: &impl ToRedisArgs, arguments: &impl T
 
 /// Decides whether a write may go on: `ARGV[1]` is the revision that it expects, `ARGV[2]` its
 /// record. Otherwise answers nil for a missing session, OK where it finds its own revision (it was
-/// sent twice; nothing else bears those 64 random bits), and else whatever is there.
+/// sent twice; nothing else bears those 64 random bits), and else whatever is there: also a record
+/// that is cut short (of its 53 fixed bytes) or has flags that this version doesn't know.
 const COMPARE: &str = r"
 local found = redis.pcall('GET', KEYS[1])
 if not found or type(found) == 'table' then return found end
 local revision, previous, own = found:sub(3, 10), found:sub(11, 18), ARGV[2]:sub(3, 10)
 if revision == own or previous == own then return redis.status_reply('OK') end
-if found:byte(1) ~= 0xA1 or revision ~= ARGV[1] then return found end
+if #found < 53 or found:byte(1) ~= 0xA1 or found:byte(2) > 1 or revision ~= ARGV[1] then return found end
 ";
 
 /// Key; expected revision, record, its time to live.
@@ -76,9 +77,9 @@ pub(super) static TOUCH: LazyLock<Script> = LazyLock::new(|| {
     // PEXPIRE goes first: it works at maxmemory, and what follows a script's first write does too.
     // Lua compares strings by locale, hence numbers; a double holds milliseconds exactly.
     Script::new(&[r"
-local head = redis.pcall('GETRANGE', KEYS[1], 0, 25)
+local head = redis.pcall('GETRANGE', KEYS[1], 0, 52)
 if type(head) == 'table' then return head end
-if head:byte(1) ~= 0xA1 or head:sub(3, 10) ~= ARGV[1] then return head end
+if #head < 53 or head:byte(1) ~= 0xA1 or head:byte(2) > 1 or head:sub(3, 10) ~= ARGV[1] then return head end
 if struct.unpack('>I8', head, 19) > struct.unpack('>I8', ARGV[2]) then return 0 end
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 redis.call('SETRANGE', KEYS[1], 18, ARGV[2])

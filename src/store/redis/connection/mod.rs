@@ -65,7 +65,13 @@ struct Link {
     generation: u64,
     since: Instant,
     timeouts: AtomicU32,
+    /// How long the attempt that made it had waited, from which the next one's delay grows.
+    waited: Duration,
+    /// Whether news of its end has come; see [`Shared::publish`].
+    lost: Arc<AtomicBool>,
 }
+
+const CLOSED: &str = "the server closed the connection";
 
 impl Supervisor {
     /// Connects, or fails within `timeout`, which bounds every operation too.
@@ -77,8 +83,8 @@ impl Supervisor {
             reconnecting: AtomicBool::new(false),
             generations: AtomicU64::new(0),
         });
-        let link = shared.open().await?;
-        shared.state.store(Arc::new(State::Up(link)));
+        let link = shared.open(Duration::ZERO).await?;
+        shared.publish(link);
         tracing::info!("connected to Redis at {}", shared.connector);
         Ok(Self(shared))
     }
@@ -118,12 +124,14 @@ impl fmt::Debug for Supervisor {
 }
 
 impl Shared {
-    async fn open(self: &Arc<Self>) -> Result<Link, Failure> {
+    async fn open(self: &Arc<Self>, waited: Duration) -> Result<Link, Failure> {
         let generation = self.generations.fetch_add(1, Ordering::Relaxed);
-        let shared = Arc::downgrade(self);
+        let (shared, lost) = (Arc::downgrade(self), Arc::new(AtomicBool::new(false)));
+        let is_lost = Arc::clone(&lost);
         let on_loss = Box::new(move || {
+            is_lost.swap(true, Ordering::AcqRel);
             if let Some(shared) = shared.upgrade() {
-                shared.lose(generation, &"the server closed the connection");
+                shared.lose(generation, &CLOSED);
             }
         });
         let connection = match timeout(self.timeout, self.connector.connect(on_loss)).await {
@@ -131,7 +139,17 @@ impl Shared {
             Err(_) => Err(Failure::TimedOut(self.timeout)),
         };
         let connection = connection.map_err(|failure| failure.at(&self.connector))?;
-        Ok(Link { connection, generation, since: Instant::now(), timeouts: AtomicU32::new(0) })
+        Ok(Link { connection, generation, since: Instant::now(), timeouts: AtomicU32::new(0), waited, lost })
+    }
+
+    /// Makes `link` the present one. News of its end may have come before: of these two, whoever is
+    /// second sees the first.
+    fn publish(self: &Arc<Self>, link: Link) {
+        let (generation, lost) = (link.generation, Arc::clone(&link.lost));
+        self.state.store(Arc::new(State::Up(link)));
+        if lost.swap(true, Ordering::AcqRel) {
+            self.lose(generation, &CLOSED);
+        }
     }
 
     fn judge(self: &Arc<Self>, link: &Link, result: &Result<Value, Failure>) {
@@ -141,9 +159,19 @@ impl Shared {
                     self.lose(link.generation, failure);
                 }
             }
+            // It still serves reads; whether another server took its place, a new connection tells.
+            Err(failure) if failure.is_read_only() => {
+                if self.is_present(link.generation) {
+                    self.reconnect(link.next_delay());
+                }
+            }
             Err(failure) if failure.condemns_connection() => self.lose(link.generation, failure),
             _ => link.timeouts.store(0, Ordering::Relaxed),
         }
+    }
+
+    fn is_present(&self, generation: u64) -> bool {
+        matches!(&**self.state.load(), State::Up(link) if link.generation == generation)
     }
 
     /// Gives up the connection of this generation, if it is still the present one.
@@ -156,9 +184,7 @@ impl Shared {
         let down = Arc::new(State::Down { reason: reason.to_string() });
         if Arc::ptr_eq(&self.state.compare_and_swap(&state, down), &state) {
             tracing::warn!("lost the connection to Redis at {}: {reason}", self.connector);
-            // A server that accepts connections and is of no use is not to be stormed.
-            let short_lived = link.since.elapsed() < LONGEST_DELAY;
-            self.reconnect(if short_lived { FIRST_DELAY } else { Duration::ZERO });
+            self.reconnect(link.next_delay());
         }
     }
 
@@ -172,15 +198,20 @@ impl Shared {
             loop {
                 sleep(jittered(delay)).await;
                 let Some(shared) = task.0.upgrade() else { return };
-                match shared.open().await {
+                match shared.open(delay).await {
                     Ok(link) => {
-                        shared.state.store(Arc::new(State::Up(link)));
+                        shared.publish(link);
                         tracing::info!("reconnected to Redis at {}", shared.connector);
+                        drop(task);
+                        // A loss until now found this task at work, and started none.
+                        if matches!(**shared.state.load(), State::Down { .. }) {
+                            shared.reconnect(longer(delay));
+                        }
                         return;
                     }
                     Err(failure) => shared.stay_down(failure),
                 }
-                delay = (delay * 2).clamp(FIRST_DELAY, LONGEST_DELAY);
+                delay = longer(delay);
             }
         });
     }
@@ -190,8 +221,8 @@ impl Shared {
             Failure::NotConnected(reason) => reason,
             answered => answered.to_string(),
         };
-        let known = matches!(&**self.state.load(), State::Down { reason: old } if *old == reason);
-        if !known {
+        let news = matches!(&**self.state.load(), State::Down { reason: old } if *old != reason);
+        if news {
             tracing::warn!("cannot reconnect to Redis yet: {reason}");
             self.state.store(Arc::new(State::Down { reason }));
         }
@@ -205,9 +236,20 @@ struct Reconnecting(Weak<Shared>);
 impl Drop for Reconnecting {
     fn drop(&mut self) {
         if let Some(shared) = self.0.upgrade() {
-            shared.reconnecting.store(false, Ordering::Release);
+            shared.reconnecting.swap(false, Ordering::AcqRel);
         }
     }
+}
+
+impl Link {
+    /// A server that accepts connections and is of no use is not to be stormed.
+    fn next_delay(&self) -> Duration {
+        if self.since.elapsed() < 2 * LONGEST_DELAY { longer(self.waited) } else { Duration::ZERO }
+    }
+}
+
+fn longer(delay: Duration) -> Duration {
+    (delay * 2).clamp(FIRST_DELAY, LONGEST_DELAY)
 }
 
 /// Somewhere in the second half of `delay`: instances that lost the same server come back one by one.

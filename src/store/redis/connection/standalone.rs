@@ -33,13 +33,17 @@ impl Standalone {
         if matches!(url.scheme(), "rediss" | "valkeys") {
             return Err(no_tls(&format!("{}://", url.scheme())));
         }
+        if url.fragment().is_some() {
+            return Err(unusable("a `#` in a password is written %23"));
+        }
         // redis-rs ignores parameters that it does not know: `?tls=true` would mean plaintext.
         let is_tcp = matches!(url.scheme(), "redis" | "valkey");
-        let known: &[&str] = if is_tcp { &["protocol"] } else { &["db", "user", "pass", "protocol"] };
+        let known: &[&str] = if is_tcp { &[] } else { &["db", "user", "pass"] };
         for (name, value) in url.query_pairs() {
             match &*name {
                 "tls" | "ssl" if value == "false" => {}
                 "tls" | "ssl" => return Err(no_tls(&name)),
+                "protocol" if matches!(&*value, "3" | "resp3") => {}
                 name if known.contains(&name) => {}
                 // The URL's parser takes a `?` in a password for the end of the host.
                 _ if is_tcp && url.query().is_some_and(|query| query.contains('@')) => {

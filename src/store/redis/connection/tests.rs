@@ -4,22 +4,24 @@ use std::thread;
 
 use super::*;
 
-/// A server that greets whoever connects, and is silent from then on.
-fn greeter() -> SocketAddr {
+/// A server that greets whoever connects, and then does as `then` says with the stream.
+fn greeter<S: Send + 'static>(then: fn(TcpStream) -> S) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    let greet = |mut stream: TcpStream| {
+    let greet = move |mut stream: TcpStream| {
         let _ = stream.read(&mut [0; 1024]);
         // To HELLO, and to CLIENT SETINFO twice.
-        stream.write_all(b"%0\r\n+OK\r\n+OK\r\n").unwrap();
-        stream
+        let _ = stream.write_all(b"%0\r\n+OK\r\n+OK\r\n");
+        then(stream)
     };
     thread::spawn(move || listener.incoming().map(|stream| greet(stream.unwrap())).collect::<Vec<_>>());
     address
 }
 
+/// Of a server that greets and is silent from then on.
 async fn supervisor(timeout: Duration) -> Supervisor {
-    let server = Standalone::new(&format!("redis://{}", greeter())).unwrap();
+    let silent = greeter(|stream| stream);
+    let server = Standalone::new(&format!("redis://{silent}")).unwrap();
     Supervisor::connect(server, timeout).await.unwrap()
 }
 
@@ -83,7 +85,48 @@ async fn a_loss_makes_one_attempt_at_a_time() {
     while generation(&supervisor).is_none() {
         sleep(Duration::from_millis(1)).await;
     }
-    assert_eq!(generation(&supervisor), Some(1));
+    // Rivals would have had their turn.
+    sleep(2 * FIRST_DELAY).await;
+    assert_eq!(supervisor.0.generations.load(Ordering::Relaxed), 2, "the first connection and one more");
+}
+
+/// News of a connection's end may overtake the connection itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_ends_at_once_is_not_taken_for_a_live_one() {
+    let closing = greeter(drop);
+    for _ in 0..20 {
+        let server = Standalone::new(&format!("redis://{closing}")).unwrap();
+        let Ok(supervisor) = Supervisor::connect(server, Duration::from_secs(10)).await else { continue };
+        let attempts = || supervisor.0.generations.load(Ordering::Relaxed);
+        // Nobody asks for anything, and it goes on trying all the same.
+        let goes_on = async {
+            while attempts() < 3 {
+                sleep(Duration::from_millis(1)).await;
+            }
+        };
+        assert!(timeout(Duration::from_secs(10), goes_on).await.is_ok(), "{supervisor:?}");
+    }
+}
+
+/// A server that accepts connections and is of no use is tried ever less often.
+#[tokio::test]
+async fn delays_grow_over_connections_that_end_soon() {
+    let supervisor = supervisor(Duration::from_secs(10)).await;
+    let delays = async |count: usize| {
+        let mut delays = Vec::new();
+        for _ in 0..count {
+            let State::Up(link) = &**supervisor.0.state.load() else { unreachable!("it was connected") };
+            delays.push(link.next_delay());
+            supervisor.run(breakage).await.unwrap_err();
+            while generation(&supervisor).is_none() {
+                sleep(Duration::from_millis(1)).await;
+            }
+        }
+        delays
+    };
+    let millis = |delays: Vec<Duration>| delays.iter().map(Duration::as_millis).collect::<Vec<_>>();
+    assert_eq!(millis(delays(4).await), [50, 100, 200, 400]);
+    assert_eq!(longer(Duration::from_millis(1600)), LONGEST_DELAY);
 }
 
 #[test]
