@@ -107,6 +107,7 @@ impl<T: SessionData> Session<T> {
     pub async fn update<R>(&self, change: impl FnMut(&mut T) -> R) -> Result<R, Error> {
         let pending = |state: &State<T>| state.baseline.is_some() || !state.wish.is_none();
         if self.0.state.read(|state| !state.committed && pending(state)) {
+            // In a task of its own, since it may change the id.
             self.save().await?;
         }
         self.0.update(change).await

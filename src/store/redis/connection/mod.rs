@@ -103,10 +103,12 @@ impl Supervisor {
                 return Err(Failure::NotConnected(reason.clone()));
             }
         };
+        let mut patience = Patience { shared: &self.0, link, since: Instant::now(), lost: true };
         let result = match timeout(self.0.timeout, operation(link.connection.clone())).await {
             Ok(result) => result.map_err(Failure::Redis),
             Err(_) => Err(Failure::TimedOut(self.0.timeout)),
         };
+        patience.lost = false;
         self.0.judge(link, &result);
         result
     }
@@ -154,11 +156,7 @@ impl Shared {
 
     fn judge(self: &Arc<Self>, link: &Link, result: &Result<Value, Failure>) {
         match result {
-            Err(failure @ Failure::TimedOut(_)) => {
-                if link.timeouts.fetch_add(1, Ordering::Relaxed) + 1 >= TIMEOUTS_IN_A_ROW {
-                    self.lose(link.generation, failure);
-                }
-            }
+            Err(failure @ Failure::TimedOut(_)) => self.count_timeout(link, failure),
             // It still serves reads; whether another server took its place, a new connection tells.
             Err(failure) if failure.is_read_only() => {
                 if self.is_present(link.generation) {
@@ -167,6 +165,12 @@ impl Shared {
             }
             Err(failure) if failure.condemns_connection() => self.lose(link.generation, failure),
             _ => link.timeouts.store(0, Ordering::Relaxed),
+        }
+    }
+
+    fn count_timeout(self: &Arc<Self>, link: &Link, failure: &Failure) {
+        if link.timeouts.fetch_add(1, Ordering::Relaxed) + 1 >= TIMEOUTS_IN_A_ROW {
+            self.lose(link.generation, failure);
         }
     }
 
@@ -237,6 +241,24 @@ impl Drop for Reconnecting {
     fn drop(&mut self) {
         if let Some(shared) = self.0.upgrade() {
             shared.reconnecting.swap(false, Ordering::AcqRel);
+        }
+    }
+}
+
+/// Held while an operation runs. A caller with a shorter timeout of its own drops the operation, and
+/// a frozen server would never be noticed; so what was dropped late counts as a timeout too.
+struct Patience<'a> {
+    shared: &'a Arc<Shared>,
+    link: &'a Link,
+    since: Instant,
+    lost: bool,
+}
+
+impl Drop for Patience<'_> {
+    fn drop(&mut self) {
+        let waited = self.since.elapsed();
+        if self.lost && waited >= self.shared.timeout / 2 {
+            self.shared.count_timeout(self.link, &Failure::TimedOut(waited));
         }
     }
 }

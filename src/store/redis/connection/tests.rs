@@ -77,6 +77,23 @@ async fn only_timeouts_in_a_row_give_a_connection_up() {
 }
 
 #[tokio::test]
+async fn operations_that_callers_give_up_count_if_they_waited_long() {
+    let supervisor = supervisor(Duration::from_secs(1)).await;
+    let given_up_after = async |millis| {
+        let patience = Duration::from_millis(millis);
+        assert!(timeout(patience, supervisor.run(silence)).await.is_err());
+    };
+    for _ in 0..2 * TIMEOUTS_IN_A_ROW {
+        given_up_after(1).await;
+    }
+    for _ in 0..TIMEOUTS_IN_A_ROW {
+        assert_eq!(generation(&supervisor), Some(0));
+        given_up_after(600).await;
+    }
+    assert_eq!(generation(&supervisor), None);
+}
+
+#[tokio::test]
 async fn a_loss_makes_one_attempt_at_a_time() {
     let supervisor = supervisor(Duration::from_secs(10)).await;
     for _ in 0..100 {
