@@ -103,12 +103,12 @@ impl Supervisor {
                 return Err(Failure::NotConnected(reason.clone()));
             }
         };
-        let mut patience = Patience { shared: &self.0, link, since: Instant::now(), lost: true };
+        let mut patience = Patience { shared: &self.0, link, since: Instant::now(), waiting: true };
         let result = match timeout(self.0.timeout, operation(link.connection.clone())).await {
             Ok(result) => result.map_err(Failure::Redis),
             Err(_) => Err(Failure::TimedOut(self.0.timeout)),
         };
-        patience.lost = false;
+        patience.waiting = false;
         self.0.judge(link, &result);
         result
     }
@@ -251,13 +251,13 @@ struct Patience<'a> {
     shared: &'a Arc<Shared>,
     link: &'a Link,
     since: Instant,
-    lost: bool,
+    waiting: bool,
 }
 
 impl Drop for Patience<'_> {
     fn drop(&mut self) {
         let waited = self.since.elapsed();
-        if self.lost && waited >= self.shared.timeout / 2 {
+        if self.waiting && waited >= self.shared.timeout / 2 {
             self.shared.count_timeout(self.link, &Failure::TimedOut(waited));
         }
     }
