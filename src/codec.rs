@@ -24,6 +24,14 @@ mod json_form;
 /// | `Json` | fields may come (`#[serde(default)]`) and go | largest | good |
 /// | `MessagePack` | the same | about a fifth smaller | better |
 /// | `Bincode` | none: every change of the type ends all sessions | smallest | best |
+///
+/// ```
+/// use session_store::Codec;
+///
+/// assert_eq!(&Codec::Json.encode(&["tea"])?.bytes[..], b"[\"tea\"]");
+/// assert!(Codec::Json.encode(&f64::NAN).is_err());
+/// # Ok::<(), session_store::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Codec {

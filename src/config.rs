@@ -38,6 +38,16 @@ impl<T: SessionData> SessionManager<T> {
     /// What is set on the builder afterwards takes precedence, as a whole: a `.cookie(…)` replaces the
     /// name and the `Secure` that the environment gave, an `.expiry(…)` both timeouts.
     ///
+    /// ```no_run
+    /// use session_store::{Codec, SessionManager};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), session_store::Error> {
+    /// let manager = SessionManager::<u32>::from_env().await?.codec(Codec::Json).build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`Error::Config`] names the variable that is wrong, what is wrong with it and a right

@@ -92,6 +92,24 @@ pub enum Error {
 
 /// Why a change was not stored. Nothing was overwritten; loading the session again and repeating
 /// the change is right in most cases.
+///
+/// ```
+/// # #[cfg(feature = "json")] {
+/// use session_store::{Conflict, Error, Session};
+///
+/// async fn save_twice(session: Session) -> Result<(), Error> {
+///     session.write(|values| values.insert("theme", "dark"))??;
+///     match session.save().await {
+///         Err(Error::Conflict(Conflict::Fields)) => {
+///             session.reload().await?;
+///             session.write(|values| values.insert("theme", "dark"))??;
+///             session.save().await
+///         }
+///         outcome => outcome,
+///     }
+/// }
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Conflict {

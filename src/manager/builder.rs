@@ -18,6 +18,15 @@ const DEFAULT_MAX_PAYLOAD: usize = 1 << 20;
 const DEFAULT_TOUCH_SHARE: f64 = 0.1;
 
 /// Builds a [`SessionManager`].
+///
+/// ```
+/// use session_store::{Error, KeyRing, MemoryStore, SameSite, SessionCookie, SessionManager};
+///
+/// let builder = SessionManager::<u32>::builder(MemoryStore::new(), KeyRing::generate());
+/// let manager = builder.cookie(SessionCookie::new().same_site(SameSite::Strict)).max_payload(4096).build()?;
+/// assert_eq!(manager.cookie_name(), "__Host-id");
+/// # Ok::<(), Error>(())
+/// ```
 #[derive(Debug)]
 #[must_use]
 pub struct SessionManagerBuilder<T: SessionData> {

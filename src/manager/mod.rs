@@ -85,6 +85,15 @@ impl<T: SessionData> SessionManager<T> {
     }
 
     /// What this manager's sessions have gone through so far.
+    ///
+    /// ```
+    /// use session_store::{KeyRing, MemoryStore, SessionManager};
+    ///
+    /// let manager = SessionManager::<u32>::builder(MemoryStore::new(), KeyRing::generate()).build()?;
+    /// manager.begin(Some("__Host-id=made-up"));
+    /// assert_eq!(manager.counts().forged, 1);
+    /// # Ok::<(), session_store::Error>(())
+    /// ```
     pub fn counts(&self) -> Counts {
         self.0.counters.read()
     }

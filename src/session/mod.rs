@@ -104,6 +104,13 @@ impl<T: SessionData> Session<T> {
     /// Stores what was written before. A visitor without a session gets one, if `change` leaves
     /// anything to store. Also works in a task that outlives the response, on a session that the
     /// client has already.
+    ///
+    /// ```
+    /// # use session_store::{Error, Session};
+    /// async fn count(session: Session<u64>) -> Result<u64, Error> {
+    ///     session.update(|visits| { *visits += 1; *visits }).await
+    /// }
+    /// ```
     pub async fn update<R>(&self, change: impl FnMut(&mut T) -> R) -> Result<R, Error> {
         let pending = |state: &State<T>| state.baseline.is_some() || !state.wish.is_none();
         if self.0.state.read(|state| !state.committed && pending(state)) {
@@ -148,6 +155,18 @@ impl<T: SessionData> Session<T> {
     /// What the visitor collected before stays, such as a cart, unless it was somebody else's: where
     /// another owner was signed in, `change` begins with `T::default()`. If the old session was ended
     /// meanwhile, the sign-in gets a session of its own.
+    ///
+    /// ```
+    /// # use session_store::{Error, Expiry, Session};
+    /// # use std::time::Duration;
+    /// async fn signed_in(session: Session, user: &str, remember_me: bool) -> Result<(), Error> {
+    ///     session.sign_in(user, |values| values.insert("theme", "dark"))??;
+    ///     if remember_me {
+    ///         session.set_expiry(Expiry::idle(Duration::from_secs(30 * 24 * 3600)))?;
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
     ///
     /// # Errors
     ///
