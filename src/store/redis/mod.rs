@@ -26,7 +26,7 @@ use crate::ttl::Ttl;
 ///
 /// A session is one string under `session:{lineage}:digest`, with a time to live. Loading it is one
 /// `GET`, creating it one `SET` with `NX`, and everything else one Lua script (`EVALSHA`), which
-/// Redis runs as one atomic step. Redis 6 or newer; a user with an ACL needs
+/// Redis runs as one atomic step. Redis 6 or newer (tested with 7.0); a user with an ACL needs
 /// `+get +set +getrange +setrange +pexpire +del +eval +evalsha` on the prefix's keys, and `+select`
 /// for a database other than 0.
 ///
