@@ -190,6 +190,20 @@ mod tests {
         assert_eq!(Codec::decode(&merged), Ok(account("bob", 2)));
     }
 
+    /// JSON has an address as a text, `MessagePack` as bytes.
+    #[cfg(feature = "messagepack")]
+    #[test]
+    fn data_of_another_codec_can_be_changed() {
+        use std::net::{IpAddr, Ipv4Addr};
+        let (home, away) = (IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv4Addr::BROADCAST));
+        for (ours, stored) in [(Codec::Json, Codec::MessagePack), (Codec::MessagePack, Codec::Json)] {
+            let encode = |address: IpAddr| ours.encode(&Some(address)).unwrap();
+            let change = Change::Edit { before: encode(home), after: encode(away) };
+            let changed = change.apply_to::<Option<IpAddr>>(ours, &stored.encode(&Some(home)).unwrap());
+            assert_eq!(Codec::decode(&changed.unwrap()), Ok(Some(away)), "{stored:?} to {ours:?}");
+        }
+    }
+
     #[test]
     fn policies_decide() {
         let encode = |data: &Account| Codec::Json.encode(data).unwrap();

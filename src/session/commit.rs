@@ -61,6 +61,7 @@ impl<T: SessionData> Shared<T> {
             let wish = if too_late { Wish::default() } else { state.wish.clone() };
             let action = match self.decide(state, &wish, change.is_some(), now) {
                 Action::Touch(_) if moment == Moment::Now => Action::Nothing,
+                Action::Create if too_late => return Err(Conflict::Committed.into()),
                 action => action,
             };
             let begins = match &state.standing {

@@ -112,8 +112,7 @@ impl<T: SessionData> Session<T> {
     /// }
     /// ```
     pub async fn update<R>(&self, change: impl FnMut(&mut T) -> R) -> Result<R, Error> {
-        let pending = |state: &State<T>| state.baseline.is_some() || !state.wish.is_none();
-        if self.0.state.read(|state| !state.committed && pending(state)) {
+        if self.0.state.read(|state| state.baseline.is_some() || !state.wish.is_none()) {
             // In a task of its own, since it may change the id.
             self.save().await?;
         }
@@ -276,12 +275,6 @@ impl<T: SessionData> Session<T> {
 impl<T: SessionData> Shared<T> {
     async fn save(&self) -> Result<(), Error> {
         let _one_at_a_time = self.storing.lock().await;
-        let late = self.state.read(|state| {
-            state.committed && state.baseline.is_some() && !matches!(state.standing, Standing::Live { .. })
-        });
-        if late {
-            return Err(Conflict::Committed.into());
-        }
         self.store_pending(Moment::Now).await?;
         match self.state.read(|state| state.standing.clone()) {
             Standing::Ended => Err(Conflict::Ended.into()),

@@ -102,15 +102,15 @@ impl<T: SessionData> State<T> {
     /// What is left when the handler failed: no data, and no expiry. Where a session was to get a new
     /// id it does, since the privilege that was about to be granted may have been granted elsewhere.
     pub(crate) fn fail(&mut self) {
-        let (stored, is_live) = match self.record() {
-            Some(record) => (Codec::decode(&record.data).ok(), true),
-            None => (None, false),
-        };
         if self.baseline.take().is_some() {
+            let stored = self.record().and_then(|record| Codec::decode(&record.data).ok());
             self.value = stored.unwrap_or_default();
         }
-        let renews = is_live && self.wish.new_id != NewId::Unasked;
-        self.wish = Wish { new_id: if renews { NewId::Renew } else { NewId::Unasked }, own_expiry: None };
+        let new_id = match self.wish.new_id {
+            NewId::Unasked => NewId::Unasked,
+            NewId::Renew | NewId::SignIn(_) => NewId::Renew,
+        };
+        self.wish = Wish { new_id, own_expiry: None };
     }
 }
 

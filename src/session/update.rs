@@ -33,14 +33,11 @@ impl<T: SessionData> Shared<T> {
     /// write that came first.
     pub(super) async fn update<R>(&self, change: impl FnMut(&mut T) -> R) -> Result<R, Error> {
         let _one_at_a_time = self.storing.lock().await;
-        let committed = self.state.read(|state| state.committed);
-        if !committed {
-            self.store_pending(Moment::Now).await?;
-        }
+        self.store_pending(Moment::Now).await?;
         let mut update = Update { codec: self.manager.codec, change, outcome: None };
         let (standing, writes) = self.state.read(|state| (state.standing.clone(), state.writes));
         let stored = match standing {
-            Standing::New { .. } => self.create_by(&mut update, committed).await,
+            Standing::New { .. } => self.create_by(&mut update).await,
             Standing::Live { id, record } => self.swap_by(&mut update, id, record).await.map(Some),
             Standing::Moved { .. } => Err(Conflict::Moved.into()),
             Standing::Ended => Err(Conflict::Ended.into()),
@@ -63,12 +60,11 @@ impl<T: SessionData> Shared<T> {
     async fn create_by<R, F: FnMut(&mut T) -> R>(
         &self,
         update: &mut Update<T, R, F>,
-        committed: bool,
     ) -> Result<Option<(SessionId, Record)>, Error> {
         // A copy of what the handler sees, not another `T::default()`: that may draw a token, and the
         // first one may be in the page already.
-        let seen = self.state.read(|state| update.codec.encode(&state.value))?;
-        match update.run_on(Codec::decode(&seen).unwrap_or_default())? {
+        let (committed, seen) = self.state.read(|state| (state.committed, update.codec.encode(&state.value)));
+        match update.run_on(Codec::decode(&seen?).unwrap_or_default())? {
             Change::Edit { .. } if committed => Err(Conflict::Committed.into()),
             Change::Edit { after, .. } => {
                 let wish = self.state.read(|state| state.wish.clone());

@@ -54,6 +54,34 @@ async fn a_save_that_is_dropped_still_gives_a_sign_in_its_new_id() {
     assert_eq!(before.sees(&world.manager).await, Account::default());
 }
 
+/// The new id of a renewal that took effect must not be lost with the update that it came before.
+#[tokio::test]
+async fn an_update_that_is_dropped_still_gives_a_renewal_its_new_id() {
+    let world = World::new();
+    let mut visitor = world.visitor(1).await;
+    let exchange = visitor.begin(&world.manager);
+    let session = exchange.session().await.unwrap();
+    session.renew().unwrap();
+    cut_short(&world, "rotate", session.update(|a| a.visits += 1)).await;
+    visitor.receive(&exchange.finish(200).await);
+    assert_eq!(world.store.calls(), ["rotate"]);
+    assert_eq!(visitor.sees(&world.manager).await.visits, 1);
+}
+
+#[tokio::test]
+async fn what_is_asked_during_a_save_is_not_taken_for_granted() {
+    let world = World::new();
+    let mut visitor = world.visitor(1).await;
+    let before = visitor.clone();
+    let exchange = visitor.begin(&world.manager);
+    let session = exchange.session().await.unwrap();
+    session.write(|a| a.visits = 2).unwrap();
+    beside(&world, "update", session.save(), || session.renew().unwrap()).await.unwrap();
+    visitor.receive(&exchange.finish(200).await);
+    assert_ne!(visitor.cookie, before.cookie);
+    assert_eq!(visitor.sees(&world.manager).await.visits, 2);
+}
+
 /// SECURITY 12.
 #[tokio::test]
 async fn a_destroy_that_is_dropped_still_deletes() {

@@ -205,6 +205,34 @@ async fn destroying_removes_the_cookie_even_if_the_store_fails() {
 }
 
 #[tokio::test]
+async fn signing_in_twice_in_one_request_keeps_what_both_wrote() {
+    let world = World::new();
+    let mut visitor = world.visitor(3).await;
+    visitor.visit(&world.manager, |session| session.sign_in("bob", |a| a.visits = 9)).await.unwrap();
+    let twice = |session: &Session<_>| {
+        session.sign_in("ada", |a: &mut crate::world::Account| a.name = "Ada".into())?;
+        session.sign_in("ada", |a| a.cart.push("tea".into()))
+    };
+    visitor.visit(&world.manager, twice).await.unwrap();
+    let account = visitor.sees(&world.manager).await;
+    assert_eq!((account.name.as_str(), account.cart.len(), account.visits), ("Ada", 1, 0));
+}
+
+#[tokio::test]
+async fn a_renewal_that_failed_is_not_made_up_for_after_the_response() {
+    let world = World::new();
+    let visitor = world.visitor(3).await;
+    let exchange = visitor.begin(&world.manager);
+    let session = exchange.session().await.unwrap();
+    session.renew().unwrap();
+    world.store.go_down(true);
+    assert!(exchange.finish(200).await.failure.is_some());
+    world.store.go_down(false);
+    session.save().await.unwrap();
+    assert_eq!(visitor.sees(&world.manager).await.visits, 3, "under the only id that the client has");
+}
+
+#[tokio::test]
 async fn destroying_again_after_a_failure_deletes() {
     let world = World::new();
     let visitor = world.visitor(3).await;

@@ -102,6 +102,17 @@ async fn appends_of_two_versions_at_once_are_both_kept() {
     }
 }
 
+/// SECURITY 7: nothing of one owner's session reaches the next owner's, known to this version or not.
+#[tokio::test]
+async fn fields_of_a_newer_version_do_not_change_hands() {
+    let world = World::new();
+    let newer = world.version::<Newer>(Codec::Json);
+    let mut visitor = Browser::default();
+    visitor.visit(&newer, |session| session.sign_in("bob", |n| n.locale = "de".into())).await.unwrap();
+    visitor.visit(&world.manager, |session| session.sign_in("ada", |a| a.visits = 1)).await.unwrap();
+    assert_eq!(visitor.sees(&newer).await, Newer { visits: 1, ..Newer::default() });
+}
+
 #[cfg(feature = "bincode")]
 #[tokio::test]
 async fn a_schema_change_with_bincode_ends_as_absent() {
