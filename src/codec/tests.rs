@@ -93,6 +93,15 @@ fn self_describing_codecs_tolerate_added_and_removed_fields() {
     }
 }
 
+#[test]
+fn what_follows_the_data_makes_it_unreadable() {
+    for codec in codecs() {
+        let payload = codec.encode(&profile()).unwrap();
+        let bytes = [&payload.bytes[..], &[1]].concat().into();
+        assert!(Codec::decode::<Profile>(&Payload { bytes, ..payload }).is_err(), "{codec:?}");
+    }
+}
+
 #[cfg(feature = "bincode")]
 #[test]
 fn bincode_refuses_what_does_not_fit_exactly() {

@@ -194,13 +194,17 @@ mod tests {
     #[cfg(feature = "messagepack")]
     #[test]
     fn data_of_another_codec_can_be_changed() {
+        use std::collections::BTreeMap;
         use std::net::{IpAddr, Ipv4Addr};
         let (home, away) = (IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv4Addr::BROADCAST));
+        let devices =
+            |first: IpAddr| BTreeMap::from([("first".to_owned(), first), ("second".to_owned(), home)]);
         for (ours, stored) in [(Codec::Json, Codec::MessagePack), (Codec::MessagePack, Codec::Json)] {
-            let encode = |address: IpAddr| ours.encode(&Some(address)).unwrap();
+            let encode = |first| ours.encode(&devices(first)).unwrap();
             let change = Change::Edit { before: encode(home), after: encode(away) };
-            let changed = change.apply_to::<Option<IpAddr>>(ours, &stored.encode(&Some(home)).unwrap());
-            assert_eq!(Codec::decode(&changed.unwrap()), Ok(Some(away)), "{stored:?} to {ours:?}");
+            let stored = stored.encode(&devices(home)).unwrap();
+            let changed = change.apply_to::<BTreeMap<String, IpAddr>>(ours, &stored).unwrap();
+            assert_eq!(Codec::decode(&changed), Ok(devices(away)), "to {ours:?}");
         }
     }
 

@@ -219,7 +219,7 @@ async fn signing_in_twice_in_one_request_keeps_what_both_wrote() {
 }
 
 #[tokio::test]
-async fn a_renewal_that_failed_is_not_made_up_for_after_the_response() {
+async fn no_id_that_the_response_failed_to_bring_is_made_after_it() {
     let world = World::new();
     let visitor = world.visitor(3).await;
     let exchange = visitor.begin(&world.manager);
@@ -230,6 +230,16 @@ async fn a_renewal_that_failed_is_not_made_up_for_after_the_response() {
     world.store.go_down(false);
     session.save().await.unwrap();
     assert_eq!(visitor.sees(&world.manager).await.visits, 3, "under the only id that the client has");
+
+    let exchange = Browser::default().begin(&world.manager);
+    let session = exchange.session().await.unwrap();
+    session.write(|a| a.visits = 1).unwrap();
+    world.store.go_down(true);
+    assert!(exchange.finish(200).await.failure.is_some());
+    world.store.go_down(false);
+    world.store.forget_calls();
+    assert!(matches!(session.save().await, Err(Error::Conflict(Conflict::Committed))));
+    assert!(world.store.calls().is_empty());
 }
 
 #[tokio::test]
