@@ -176,7 +176,7 @@ impl<T: SessionData> Shared<T> {
                     }
                     state.baseline = None;
                 } else {
-                    state.baseline = Some(after.clone());
+                    state.rebase(self.manager.codec, after.clone(), &record.data);
                 }
             }
             state.standing = Standing::Live { id, record };

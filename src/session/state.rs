@@ -6,11 +6,13 @@ use std::fmt;
 use parking_lot::ReentrantMutex;
 
 use super::SessionData;
+use super::change::Change;
 use crate::codec::Codec;
 use crate::error::Error;
 use crate::expiry::Expiry;
 use crate::id::SessionId;
 use crate::lifecycle::Identity;
+use crate::merge::ConflictPolicy;
 use crate::record::{Owner, Payload, Record};
 
 /// A request's view of one session.
@@ -97,6 +99,24 @@ impl<T: SessionData> State<T> {
         }
         self.writes += 1;
         Ok(change(&mut self.value))
+    }
+
+    /// Puts what was written since `known`, while something was being stored, on top of what is stored
+    /// now. Where the two contradict, the write stands: it is the same request's later word.
+    pub(crate) fn rebase(&mut self, codec: Codec, known: Payload, stored: &Payload) {
+        let merged = codec.encode(&self.value).and_then(|after| {
+            let written = Change::Edit { before: known.clone(), after };
+            written.reconcile::<T>(codec, &ConflictPolicy::Merge, &known, stored)
+        });
+        let decoded = merged.ok().and_then(|merged| Codec::decode::<T>(&merged).ok());
+        let seen = Codec::decode::<T>(stored).ok().and_then(|stored| codec.encode(&stored).ok());
+        self.baseline = match (decoded, seen) {
+            (Some(value), Some(seen)) => {
+                self.value = value;
+                Some(seen)
+            }
+            _ => Some(known),
+        };
     }
 
     /// What is left when the handler failed: no data, and no expiry. Where a session was to get a new

@@ -35,9 +35,18 @@ impl<T: SessionData> Shared<T> {
         let _one_at_a_time = self.storing.lock().await;
         self.store_pending(Moment::Now).await?;
         let mut update = Update { codec: self.manager.codec, change, outcome: None };
-        let (standing, writes) = self.state.read(|state| (state.standing.clone(), state.writes));
+        let (standing, writes, committed, seen) = self.state.read(|state| {
+            // A copy of what the handler sees, not another `T::default()`: that may draw a token, and
+            // the first one may be in the page already.
+            let is_new = matches!(state.standing, Standing::New { .. });
+            let seen = is_new.then(|| update.codec.encode(&state.value));
+            (state.standing.clone(), state.writes, state.committed, seen)
+        });
         let stored = match standing {
-            Standing::New { .. } => self.create_by(&mut update).await,
+            Standing::New { .. } => {
+                let seen = seen.transpose()?.and_then(|seen| Codec::decode(&seen).ok());
+                self.create_by(&mut update, seen.unwrap_or_default(), committed).await
+            }
             Standing::Live { id, record } => self.swap_by(&mut update, id, record).await.map(Some),
             Standing::Moved { .. } => Err(Conflict::Moved.into()),
             Standing::Ended => Err(Conflict::Ended.into()),
@@ -46,12 +55,16 @@ impl<T: SessionData> Shared<T> {
 
         let (answer, value) = update.outcome.expect("the change ran at least once");
         self.state.write(|state| {
-            if let Some((id, record)) = stored {
-                state.standing = Standing::Live { id, record };
-            }
-            // What another task wrote meanwhile stays pending, on top of what is stored now.
             if state.writes == writes {
                 state.value = value;
+            } else if let Some((_, record)) = &stored
+                && let Some(known) = state.baseline.take()
+            {
+                // What another task wrote meanwhile stays pending.
+                state.rebase(update.codec, known, &record.data);
+            }
+            if let Some((id, record)) = stored {
+                state.standing = Standing::Live { id, record };
             }
         });
         Ok(answer)
@@ -60,11 +73,10 @@ impl<T: SessionData> Shared<T> {
     async fn create_by<R, F: FnMut(&mut T) -> R>(
         &self,
         update: &mut Update<T, R, F>,
+        value: T,
+        committed: bool,
     ) -> Result<Option<(SessionId, Record)>, Error> {
-        // A copy of what the handler sees, not another `T::default()`: that may draw a token, and the
-        // first one may be in the page already.
-        let (committed, seen) = self.state.read(|state| (state.committed, update.codec.encode(&state.value)));
-        match update.run_on(Codec::decode(&seen?).unwrap_or_default())? {
+        match update.run_on(value)? {
             Change::Edit { .. } if committed => Err(Conflict::Committed.into()),
             Change::Edit { after, .. } => {
                 let wish = self.state.read(|state| state.wish.clone());

@@ -163,6 +163,46 @@ async fn a_write_during_an_update_is_stored_too() {
     }
 }
 
+/// What the write began from is not what is stored any more: it must not be laid over the other.
+#[tokio::test]
+async fn appends_by_a_write_during_an_update_or_a_merge_are_kept_beside_the_others() {
+    for codec in codecs() {
+        let world = World::with(|builder| builder.codec(codec));
+        let mut visitor = world.visitor(1).await;
+        let append = |item: &'static str| move |a: &mut Account| a.cart.push(item.into());
+
+        let exchange = visitor.begin(&world.manager);
+        let session = exchange.session().await.unwrap();
+        let write = || session.write(append("milk")).unwrap();
+        beside(&world, "update", session.update(append("tea")), write).await.unwrap();
+        assert_eq!(session.read(|a| a.cart.clone()), ["tea", "milk"], "{codec:?}");
+        assert!(exchange.finish(200).await.failure.is_none());
+        assert_eq!(visitor.sees(&world.manager).await.cart, ["tea", "milk"], "{codec:?}");
+
+        let exchange = visitor.begin(&world.manager);
+        let session = exchange.session().await.unwrap();
+        session.write(|a| a.visits = 2).unwrap();
+        visitor.visit(&world.manager, |session| session.write(append("rye"))).await.unwrap();
+        let write = || session.write(append("oats")).unwrap();
+        beside(&world, "update", session.save(), write).await.unwrap();
+        assert!(exchange.finish(200).await.failure.is_none());
+        let account = visitor.sees(&world.manager).await;
+        assert_eq!(account.cart, ["tea", "milk", "rye", "oats"], "{codec:?}");
+        assert_eq!(account.visits, 2);
+    }
+}
+
+#[tokio::test]
+async fn a_write_during_an_update_that_stores_nothing_stays_pending() {
+    let world = World::new();
+    let mut visitor = Browser::default();
+    let exchange = visitor.begin(&world.manager);
+    let session = exchange.session().await.unwrap();
+    session.update(|_| session.write(|a| a.visits = 1).unwrap()).await.unwrap();
+    visitor.receive(&exchange.finish(200).await);
+    assert_eq!(visitor.sees(&world.manager).await.visits, 1);
+}
+
 #[tokio::test]
 async fn a_write_while_updates_wait_for_their_turn_is_stored_too() {
     let world = World::new();
