@@ -1,12 +1,12 @@
 //! The writes of one session to its store: each a create, a compare-and-swap or a touch.
 
+use super::state::{CookieChange, Wish};
 use super::{SessionData, Shared};
 use crate::clock::Timestamp;
 use crate::error::{Conflict, Error};
 use crate::id::SessionId;
 use crate::manager::terms::Terms;
 use crate::record::{Payload, Record};
-use crate::session::state::{CookieChange, Wish};
 use crate::store::{Created, Rotation, Updated};
 use crate::ttl::Ttl;
 
