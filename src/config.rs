@@ -1,9 +1,20 @@
 //! Settings from the environment.
 
-use std::ffi::OsString;
-use std::sync::Arc;
-use std::time::Duration;
+mod environment;
+#[cfg(feature = "redis")]
+mod redis;
+#[cfg(not(feature = "redis"))]
+#[path = "config/no_redis.rs"]
+mod redis;
+mod servers;
+#[cfg(test)]
+mod tests;
 
+use std::sync::Arc;
+
+use self::environment::Environment;
+use self::redis::Target;
+use self::servers::Servers;
 use crate::cookie::SessionCookie;
 use crate::cookie::signing::KeyRing;
 use crate::error::Error;
@@ -12,22 +23,36 @@ use crate::manager::{SessionManager, SessionManagerBuilder};
 use crate::session::SessionData;
 use crate::store::SessionStore;
 
-/// Variables of other libraries that name a server in parts. Ignoring them would silently keep
-/// sessions in memory.
-const NOT_READ: [&str; 4] = ["REDIS_HOST", "REDIS_CLUSTER_NODES", "REDIS_SENTINELS", "REDIS_SENTINEL_MASTER"];
 const NEED_SECRET: &str = "SESSION_SECRET is not set: sessions in Redis outlive this process, so the keys of \
                            their cookies must too; make one with `openssl rand -base64 48`";
 
 impl<T: SessionData> SessionManager<T> {
     /// A builder with the store, the keys, the cookie and the expiry that the environment names:
-    /// Redis if `REDIS_URL` is set, else memory, with a warning that sessions end with the process.
+    /// Redis if a variable names a server, else memory, with a warning that sessions end with the process.
     ///
     /// | variable | meaning | default | example |
     /// |---|---|---|---|
-    /// | `REDIS_URL` | the Redis server that keeps the sessions | memory | `redis://localhost:6379/0` |
-    /// | `REDIS_ENABLED` | `false`: memory, whatever `REDIS_URL` says | `true` | `false` |
+    /// | `REDIS_URL` | the Redis servers that keep the sessions, see [below](#the-url); or `memory:` | no Redis: memory | `rediss://default:secret@redis.example.com:6380/0` |
+    /// | `REDIS_CLUSTER_NODES` | instead of a URL: some nodes of a Redis Cluster | | `10.0.0.1:6379,10.0.0.2:6379` |
+    /// | `REDIS_SENTINELS` | instead of a URL: the sentinels that know the server | | `10.0.0.1:26379,10.0.0.2:26379` |
+    /// | `REDIS_SENTINEL_MASTER` | what these sentinels call the master | `mymaster` | `sessions` |
+    /// | `REDIS_SENTINEL_USERNAME` | the user at the sentinels | their default user | `watcher` |
+    /// | `REDIS_SENTINEL_PASSWORD` | the password at the sentinels | none | `correct horse` |
+    /// | `REDIS_HOST` | instead of a URL: the one server's host | | `redis.example.com` |
+    /// | `REDIS_PORT` | its port; `tcp://…`, which Kubernetes sets for a service named redis, counts as not set | `6379` | `6380` |
+    /// | `REDIS_USERNAME` | the user of Redis' access control list | the default user | `sessions` |
+    /// | `REDIS_PASSWORD` | the password at the servers | none | `correct horse` |
+    /// | `REDIS_PASSWORD_FILE` | a file that holds the password, read again at each attempt to connect | | `/run/secrets/redis` |
+    /// | `REDIS_DB` | the database | `0` | `2` |
+    /// | `REDIS_TLS` | `true`: TLS | as the URL's scheme says; else `false` | `true` |
+    /// | `REDIS_TLS_CACERT` | PEM file of the authorities to trust instead of the system's | | `/etc/redis/ca.pem` |
+    /// | `REDIS_TLS_CERT` | PEM file of the client's own certificate | none | `/etc/redis/cert.pem` |
+    /// | `REDIS_TLS_KEY` | PEM file of its key | | `/etc/redis/key.pem` |
+    /// | `REDIS_TLS_INSECURE` | `true`: accept any certificate, and so whoever stands in between | `false` | `true` |
+    /// | `REDIS_ENABLED` | `false`: memory, whatever else is said; `true`: an error unless a server is named | Redis if a server is named | `false` |
+    /// | `SESSION_FALLBACK` | memory while Redis is away: `never`, `at-start` or `while-down` | `never` | `while-down` |
     /// | `SESSION_SECRET` | comma-separated secrets of at least 32 bytes: the first signs, all verify | needed with Redis; random in memory | what `openssl rand -base64 48` prints |
-    /// | `SESSION_TTL` | how long a session lives without use | `24h` | `30m`, `7d`, `3600` (seconds) |
+    /// | `SESSION_TTL` | how long a session lives without use: `30m`, `24h`, `7d`, or in seconds | `24h` | `30m` |
     /// | `SESSION_ABSOLUTE_TTL` | how long it lives at most after its sign-in | `30d`, or `SESSION_TTL` if that is longer | `12h` |
     /// | `SESSION_PREFIX` | what this application's keys in Redis begin with | `session:` | `shop:` |
     /// | `SESSION_COOKIE_NAME` | the cookie's name | `__Host-id`, or `id` where not secure | `sid` |
@@ -35,8 +60,18 @@ impl<T: SessionData> SessionManager<T> {
     ///
     /// A variable that is set to nothing counts as not set.
     ///
-    /// What is set on the builder afterwards takes precedence, as a whole: a `.cookie(…)` replaces the
-    /// name and the `Secure` that the environment gave, an `.expiry(…)` both timeouts.
+    /// # What takes precedence
+    ///
+    /// - `REDIS_ENABLED=false` or `REDIS_URL=memory:`: memory, and the other variables about Redis are not read.
+    /// - The servers are named by the first of `REDIS_URL`, `REDIS_CLUSTER_NODES`, `REDIS_SENTINELS` and
+    ///   `REDIS_HOST` that is set. A warning names those that are ignored for it.
+    /// - User, password, database and TLS are the URL's where it speaks of them; the variables fill in what it
+    ///   leaves out. So `REDIS_URL=redis://host` and a `REDIS_PASSWORD` of its own go together. A warning names
+    ///   the variables that say something else than the URL.
+    /// - Refused, because either of the two could be a mistake: `rediss://` with `REDIS_TLS=false` and the like,
+    ///   `REDIS_PASSWORD` with `REDIS_PASSWORD_FILE`, and any of these variables while none names a server.
+    /// - What is set on the builder afterwards wins, as a whole: a `.cookie(…)` replaces the name and the `Secure`
+    ///   that the environment gave, an `.expiry(…)` both timeouts.
     ///
     /// ```no_run
     /// use session_store::{Codec, SessionManager};
@@ -48,107 +83,97 @@ impl<T: SessionData> SessionManager<T> {
     /// # }
     /// ```
     ///
+    /// # The URL
+    ///
+    #[doc = include_str!("store/redis/url.md")]
+    ///
     /// # Errors
     ///
     /// [`Error::Config`] names the variable that is wrong, what is wrong with it and a right
     /// example, never a secret; and whatever connecting to Redis answers.
     pub async fn from_env() -> Result<SessionManagerBuilder<T>, Error> {
-        let settings = Settings::read(|name| std::env::var_os(name))?;
-        settings.builder().await
+        let lookup = |name: &str| std::env::var_os(name);
+        Settings::read(&Environment::new(&lookup))?.builder().await
     }
 }
 
 /// What the environment says.
 #[derive(Debug)]
 struct Settings {
-    redis: Option<RedisUrl>,
+    /// `None` is memory.
+    redis: Option<Target>,
+    fallback: Fallback,
     keys: Option<KeyRing>,
     expiry: Expiry,
     prefix: Option<String>,
     cookie: SessionCookie,
+    /// What is set, but has no effect.
+    warnings: Vec<String>,
 }
 
-/// A URL that may hold a password, so `Debug` doesn't show it.
-struct RedisUrl(String);
-
-impl std::fmt::Debug for RedisUrl {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("RedisUrl(..)")
-    }
+/// What happens while Redis is away.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Fallback {
+    #[default]
+    Never,
+    AtStart,
+    WhileDown,
 }
 
 impl Settings {
-    fn read(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Self, Error> {
-        let text = |name: &str| match lookup(name).map(OsString::into_string) {
-            Some(Ok(text)) if text.is_empty() => Ok(None),
-            Some(Ok(text)) => Ok(Some(text)),
-            Some(Err(_)) => Err(Error::Config(format!("{name} is not text (UTF-8)"))),
-            None => Ok(None),
-        };
-        let flag = |name: &str| match text(name)?.as_deref() {
-            None => Ok(None),
-            Some("true" | "1") => Ok(Some(true)),
-            Some("false" | "0") => Ok(Some(false)),
-            Some(other) => Err(Error::Config(format!("{name} is {other:?}: give `true` or `false`"))),
-        };
-        let duration = |name: &str| text(name)?.map(|text| parse_duration(name, &text)).transpose();
-
-        let redis_enabled = flag("REDIS_ENABLED")?.unwrap_or(true);
-        let redis = text("REDIS_URL")?.filter(|_| redis_enabled).map(RedisUrl);
-        if redis.is_none() && redis_enabled {
-            for name in NOT_READ {
-                if text(name)?.is_some() {
-                    return Err(Error::Config(format!(
-                        "{name} is set, but the server is read from REDIS_URL: \
-                         set REDIS_URL=redis://host:6379/0, or REDIS_ENABLED=false for memory"
-                    )));
-                }
+    fn read(environment: &Environment<'_>) -> Result<Self, Error> {
+        let mut warnings = Vec::new();
+        let servers = Servers::read(environment)?;
+        let redis = servers.map(|servers| redis::target(environment, servers, &mut warnings)).transpose()?;
+        let fallback = match environment.text("SESSION_FALLBACK")?.as_deref() {
+            None => Fallback::default(),
+            Some("never") => Fallback::Never,
+            Some("at-start") => Fallback::AtStart,
+            Some("while-down") => Fallback::WhileDown,
+            Some(other) => {
+                let fault = "give `never`, `at-start` or `while-down`";
+                return Err(environment::wrong("SESSION_FALLBACK", other, fault));
             }
-        }
-
-        if redis.is_some() && flag("REDIS_TLS")? == Some(true) {
-            return Err(Error::Config(
-                "REDIS_TLS is true, which this version of session-store cannot do; it does not fall back to \
-                 plaintext: unset it and use a tunnel or a private network"
-                    .to_owned(),
-            ));
-        }
+        };
 
         let mut expiry = Expiry::default();
-        if let Some(idle) = duration("SESSION_TTL")? {
+        if let Some(idle) = environment.duration("SESSION_TTL")? {
             let absolute = expiry.absolute_timeout().unwrap_or_default().max(idle);
             expiry = Expiry::idle(idle).absolute(absolute);
         }
-        if let Some(absolute) = duration("SESSION_ABSOLUTE_TTL")? {
+        if let Some(absolute) = environment.duration("SESSION_ABSOLUTE_TTL")? {
             expiry = expiry.absolute(absolute);
         }
 
         let mut cookie = SessionCookie::new();
-        if let Some(name) = text("SESSION_COOKIE_NAME")? {
+        if let Some(name) = environment.text("SESSION_COOKIE_NAME")? {
             cookie = cookie.name(name);
         }
-        if let Some(secure) = flag("SESSION_COOKIE_SECURE")? {
+        if let Some(secure) = environment.flag("SESSION_COOKIE_SECURE")? {
             cookie = cookie.secure(secure);
         }
 
-        let keys = text("SESSION_SECRET")?
+        let keys = environment
+            .text("SESSION_SECRET")?
             .map(|secrets| KeyRing::parse(&secrets))
             .transpose()
             .map_err(|error| Error::Config(format!("SESSION_SECRET: {error}")))?;
-        Ok(Self { redis, keys, expiry, prefix: text("SESSION_PREFIX")?, cookie })
+        let prefix = environment.text("SESSION_PREFIX")?;
+        Ok(Self { redis, fallback, keys, expiry, prefix, cookie, warnings })
     }
 
     async fn builder<T: SessionData>(self) -> Result<SessionManagerBuilder<T>, Error> {
+        for warning in self.warnings {
+            tracing::warn!("{warning}");
+        }
         let builder = match self.redis {
-            Some(url) => {
+            Some(target) => {
                 let keys = self.keys.ok_or_else(|| Error::Config(NEED_SECRET.to_owned()))?;
-                SessionManagerBuilder::new(in_redis(url, self.prefix).await?, keys)
+                SessionManagerBuilder::new(redis::store(target, self.prefix, self.fallback).await?, keys)
             }
             None => {
                 let store = in_memory()?;
-                tracing::warn!(
-                    "REDIS_URL is not in use: sessions are kept in memory and end with this process"
-                );
+                tracing::warn!("no Redis is in use: sessions are kept in memory and end with this process");
                 let keys = self.keys.unwrap_or_else(|| {
                     tracing::warn!("SESSION_SECRET is not set: cookies are signed with a random key");
                     KeyRing::generate()
@@ -162,25 +187,6 @@ impl Settings {
 
 type Store = Arc<dyn SessionStore>;
 
-#[cfg(feature = "redis")]
-async fn in_redis(url: RedisUrl, prefix: Option<String>) -> Result<Store, Error> {
-    let mut store = crate::RedisStore::builder(url.0);
-    if let Some(prefix) = prefix {
-        store = store.prefix(prefix);
-    }
-    Ok(Arc::new(store.connect().await?))
-}
-
-#[cfg(not(feature = "redis"))]
-fn in_redis(url: RedisUrl, _: Option<String>) -> std::future::Ready<Result<Store, Error>> {
-    drop(url.0);
-    std::future::ready(Err(Error::Config(
-        "REDIS_URL is set, but session-store was built without its feature `redis`: \
-         add it in Cargo.toml, or set REDIS_ENABLED=false for memory"
-            .to_owned(),
-    )))
-}
-
 #[cfg(feature = "memory")]
 #[expect(clippy::unnecessary_wraps, reason = "without the feature it is an error")]
 fn in_memory() -> Result<Store, Error> {
@@ -190,129 +196,8 @@ fn in_memory() -> Result<Store, Error> {
 #[cfg(not(feature = "memory"))]
 fn in_memory() -> Result<Store, Error> {
     Err(Error::Config(
-        "REDIS_URL is not in use, and session-store was built without its feature `memory`: \
-         set REDIS_URL=redis://host:6379/0, or add the feature in Cargo.toml"
+        "no Redis is in use, and session-store was built without its feature `memory`: set \
+         REDIS_URL=redis://host:6379/0, or add the feature in Cargo.toml"
             .to_owned(),
     ))
-}
-
-/// A positive whole number of seconds, or of what its unit says.
-fn parse_duration(name: &str, text: &str) -> Result<Duration, Error> {
-    let (number, unit) = match text.bytes().last() {
-        Some(b's') => (&text[..text.len() - 1], 1),
-        Some(b'm') => (&text[..text.len() - 1], 60),
-        Some(b'h') => (&text[..text.len() - 1], 60 * 60),
-        Some(b'd') => (&text[..text.len() - 1], 24 * 60 * 60),
-        _ => (text, 1),
-    };
-    let seconds = number.parse().ok().and_then(|number: u64| number.checked_mul(unit));
-    match seconds {
-        Some(seconds) if seconds > 0 => Ok(Duration::from_secs(seconds)),
-        _ => Err(Error::Config(format!(
-            "{name} is {text:?}: give a positive duration such as `30m`, `24h`, `7d`, or seconds"
-        ))),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::collections::HashMap;
-
-    const SECRET: &str = "0123456789abcdef0123456789abcdef";
-
-    fn read(vars: &[(&str, &str)]) -> Result<Settings, Error> {
-        let vars: HashMap<_, _> = vars.iter().copied().collect();
-        Settings::read(|name| vars.get(name).map(OsString::from))
-    }
-
-    fn fault(vars: &[(&str, &str)]) -> String {
-        read(vars).unwrap_err().to_string()
-    }
-
-    const fn hours(n: u64) -> Duration {
-        Duration::from_secs(n * 3600)
-    }
-
-    #[test]
-    fn nothing_set_means_the_documented_defaults() {
-        for vars in [&[][..], &[("REDIS_URL", ""), ("SESSION_SECRET", ""), ("SESSION_TTL", "")]] {
-            let settings = read(vars).unwrap();
-            assert!(settings.redis.is_none() && settings.keys.is_none());
-            assert_eq!(settings.expiry, Expiry::idle(hours(24)).absolute(hours(30 * 24)));
-        }
-    }
-
-    #[test]
-    fn durations_have_units() {
-        for (text, expected) in [
-            ("3600", hours(1)),
-            ("60m", hours(1)),
-            ("24h", hours(24)),
-            ("7d", hours(168)),
-            ("1s", Duration::from_secs(1)),
-        ] {
-            let settings = read(&[("SESSION_TTL", text)]).unwrap();
-            assert_eq!(settings.expiry.idle_timeout(), Some(expected), "{text}");
-        }
-        for text in ["0", "-1", "-1h", "h", "1.5h", "1w", "99999999999999999999", "18446744073709551615d"] {
-            let message = fault(&[("SESSION_TTL", text)]);
-            assert!(message.contains("SESSION_TTL") && message.contains("`24h`"), "{message}");
-        }
-    }
-
-    #[test]
-    fn a_long_idle_timeout_lifts_the_default_absolute_one_only() {
-        let long = read(&[("SESSION_TTL", "90d")]).unwrap();
-        assert_eq!(long.expiry.absolute_timeout(), Some(hours(90 * 24)));
-        let both = read(&[("SESSION_TTL", "90d"), ("SESSION_ABSOLUTE_TTL", "12h")]).unwrap();
-        assert_eq!(both.expiry.absolute_timeout(), Some(hours(12)));
-    }
-
-    #[test]
-    fn redis_can_be_switched_off() {
-        let url = ("REDIS_URL", "redis://:hunter2@localhost");
-        assert!(read(&[url]).unwrap().redis.is_some());
-        assert!(read(&[url, ("REDIS_ENABLED", "false")]).unwrap().redis.is_none());
-        assert!(fault(&[url, ("REDIS_ENABLED", "no")]).contains("`true` or `false`"));
-        assert!(!format!("{:?}", read(&[url]).unwrap()).contains("hunter2"));
-    }
-
-    #[test]
-    fn tls_is_not_silently_plaintext() {
-        let url = ("REDIS_URL", "redis://localhost");
-        assert!(fault(&[url, ("REDIS_TLS", "true")]).contains("plaintext"));
-        assert!(read(&[url, ("REDIS_TLS", "false")]).is_ok());
-    }
-
-    #[test]
-    fn a_server_named_in_parts_is_not_silently_replaced_by_memory() {
-        assert!(fault(&[("REDIS_HOST", "db")]).contains("REDIS_URL=redis://"));
-        assert!(read(&[("REDIS_HOST", "db"), ("REDIS_ENABLED", "false")]).is_ok());
-        assert!(read(&[("REDIS_HOST", "db"), ("REDIS_URL", "redis://db")]).is_ok());
-    }
-
-    #[test]
-    fn a_bad_secret_gets_advice_and_stays_secret() {
-        let message = fault(&[("SESSION_SECRET", "hunter2")]);
-        assert!(message.contains("SESSION_SECRET") && message.contains("openssl rand"), "{message}");
-        assert!(!message.contains("hunter2"), "{message}");
-        let two = format!("{SECRET},{SECRET}");
-        assert!(read(&[("SESSION_SECRET", &two)]).unwrap().keys.is_some());
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn what_is_not_text_is_said_to_be_so() {
-        use std::os::unix::ffi::OsStringExt as _;
-        let error = Settings::read(|_| Some(OsString::from_vec(vec![0xff]))).unwrap_err();
-        assert!(error.to_string().contains("not text"), "{error}");
-    }
-
-    #[tokio::test]
-    async fn redis_without_a_secret_is_refused_before_connecting() {
-        let settings = read(&[("REDIS_URL", "redis://127.0.0.1:1")]).unwrap();
-        let message = settings.builder::<u32>().await.unwrap_err().to_string();
-        assert!(message.contains("openssl rand"), "{message}");
-    }
 }

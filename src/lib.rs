@@ -47,7 +47,9 @@ pub use record::{Envelope, Moved, Owner, Payload, Record, Revision};
 #[cfg(feature = "memory")]
 pub use store::memory::MemoryStore;
 #[cfg(feature = "redis")]
-pub use store::redis::{RedisStore, RedisStoreBuilder};
+pub use store::redis::target::Credentials;
+#[cfg(feature = "redis")]
+pub use store::redis::{Health, RedisStore, RedisStoreBuilder, Topology};
 pub use store::{Created, Loaded, Rotation, SessionStore, Updated};
 pub use ttl::{MAX_TTL, Ttl};
 

@@ -61,6 +61,10 @@ fn the_version_heads_the_changelog() {
     assert!(newest.starts_with(concat!("## [", env!("CARGO_PKG_VERSION"), "]")), "{newest}");
 }
 
+/// What ring, the provider of TLS, still has an old version of. The other provider, aws-lc-rs, has none
+/// and takes minutes to compile.
+const OLD_IN_RING: [&str; 2] = ["getrandom", "windows-sys"];
+
 #[test]
 fn no_crate_is_compiled_in_two_versions() {
     let metadata = metadata();
@@ -71,6 +75,6 @@ fn no_crate_is_compiled_in_two_versions() {
             versions.entry(text(package, "name")).or_default().push(text(package, "version"));
         }
     }
-    versions.retain(|_, versions| versions.len() > 1);
+    versions.retain(|name, versions| versions.len() > 1 + usize::from(OLD_IN_RING.contains(name)));
     assert!(versions.is_empty(), "{versions:?}");
 }

@@ -12,7 +12,7 @@ pub mod operation;
 pub mod shopper;
 
 // The tests' launcher. The package has neither tests nor benchmarks, so nothing is missing from it.
-#[path = "../../tests/support/redis.rs"]
+#[path = "../../tests/support/redis/mod.rs"]
 pub mod redis;
 
 /// How many tasks work at the same time.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use redis::{ErrorKind, RedisError};
 
+use super::target::Host;
 use crate::error::Error;
 
 /// What Redis answers while it cannot serve. It passes, and the operation had no effect.
@@ -17,8 +18,21 @@ pub(super) enum Failure {
     NotConnected(String),
     /// No answer within this time.
     TimedOut(Duration),
+    /// The write is on the master, and too few replicas confirmed it in time.
+    NotReplicated { confirmed: i64, wanted: u32 },
     /// The connection broke, or the server answered with an error.
     Redis(RedisError),
+}
+
+/// Where a node of a cluster sends an operation that it did not carry out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Redirection {
+    /// The slot has another master.
+    Moved(Host),
+    /// The slot is on its way, and the keys of this operation with it.
+    Ask(Host),
+    /// Some of the operation's keys have moved already, and others have not.
+    TryAgain,
 }
 
 /// What a failed operation may have done.
@@ -34,9 +48,41 @@ impl Failure {
         self.code() == Some("WRONGTYPE")
     }
 
+    /// Whether the server does not know a script by its hash.
+    pub(super) fn is_unknown_script(&self) -> bool {
+        self.code() == Some("NOSCRIPT")
+    }
+
     /// Whether the server is a replica (by now).
     pub(super) fn is_read_only(&self) -> bool {
         self.code() == Some("READONLY")
+    }
+
+    /// `from` is the node that answered.
+    pub(super) fn redirection(&self, from: &Host) -> Option<Redirection> {
+        let Self::Redis(error) = self else { return None };
+        match error.code()? {
+            "TRYAGAIN" => Some(Redirection::TryAgain),
+            // Of a script, which finds out by itself that a key has moved.
+            "ERR" if error.detail()?.contains("access a non local key") => Some(Redirection::TryAgain),
+            code @ ("MOVED" | "ASK") => {
+                let (name, port) = error.redirect_node()?.0.rsplit_once(':')?;
+                // A node that does not know its own name means the one that it was asked under.
+                let name = if matches!(name, "" | "?") { &from.name } else { name };
+                let host = Host { name: name.to_owned(), port: port.parse().ok()? };
+                Some(if code == "ASK" { Redirection::Ask(host) } else { Redirection::Moved(host) })
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether another node of the cluster may have taken over from the one that failed so.
+    pub(super) fn doubts_the_node(&self) -> bool {
+        match self {
+            Self::NotConnected(_) | Self::TimedOut(_) => true,
+            Self::NotReplicated { .. } => false,
+            Self::Redis(_) => self.condemns_connection() || self.code() == Some("CLUSTERDOWN"),
+        }
     }
 
     /// Whether the connection is broken, or leads to a server that is of no use (any more).
@@ -51,6 +97,7 @@ impl Failure {
     pub(super) fn at(self, address: &dyn fmt::Display) -> Self {
         match self {
             answer if answer.was_answered() => answer,
+            Self::NotConnected(reason) => Self::NotConnected(format!("{address}: {reason}")),
             silence => Self::NotConnected(format!("{address}: {silence}")),
         }
     }
@@ -72,7 +119,7 @@ impl Failure {
         }
     }
 
-    fn was_answered(&self) -> bool {
+    pub(super) fn was_answered(&self) -> bool {
         let outdated = |error: &RedisError| error.kind() == ErrorKind::RESP3NotSupported;
         self.code().is_some() || matches!(self, Self::Redis(error) if outdated(error))
     }
@@ -85,12 +132,30 @@ impl Failure {
     }
 }
 
+impl From<RedisError> for Failure {
+    fn from(error: RedisError) -> Self {
+        Self::Redis(error)
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotConnected(reason) => write!(f, "not connected to Redis ({reason})"),
             Self::TimedOut(limit) => write!(f, "Redis did not answer within {limit:?}"),
+            Self::NotReplicated { confirmed, wanted } => {
+                write!(
+                    f,
+                    "the master has the write, but {confirmed} of {wanted} replicas confirmed it in time"
+                )
+            }
             Self::Redis(error) => match (error.code(), error.detail()) {
+                (Some(code @ ("MOVED" | "ASK")), _) => {
+                    write!(
+                        f,
+                        "{code}: the server is a node of a Redis Cluster; its URL is redis-cluster://host:port"
+                    )
+                }
                 (Some(code), Some(words)) => {
                     // An unknown command is quoted with its arguments: HELLO's are the password,
                     // SET's the session.
@@ -166,5 +231,33 @@ mod tests {
         let error = reply(echo).at(&"localhost:6379").into_error(Effect::Read);
         assert!(matches!(&error, Error::Refused { message } if message == "ERR unknown command 'HELLO'"));
         assert!(!format!("{error:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn nodes_of_a_cluster_send_elsewhere() {
+        let from = Host { name: "10.0.0.1".to_owned(), port: 7000 };
+        let host = |name: &str, port| Host { name: name.to_owned(), port };
+        for (line, expected) in [
+            ("MOVED 3999 10.0.0.2:7001", Some(Redirection::Moved(host("10.0.0.2", 7001)))),
+            ("ASK 3999 10.0.0.2:7001", Some(Redirection::Ask(host("10.0.0.2", 7001)))),
+            ("MOVED 3999 node.example:7001", Some(Redirection::Moved(host("node.example", 7001)))),
+            ("MOVED 3999 fd00::2:7001", Some(Redirection::Moved(host("fd00::2", 7001)))),
+            ("MOVED 3999 :7001", Some(Redirection::Moved(host("10.0.0.1", 7001)))),
+            ("MOVED 3999 ?:7001", Some(Redirection::Moved(host("10.0.0.1", 7001)))),
+            ("MOVED 3999", None),
+            ("MOVED 3999 10.0.0.2:x", None),
+            ("TRYAGAIN Multiple keys request during rehashing of slot", Some(Redirection::TryAgain)),
+            (
+                "ERR Script attempted to access a non local key in a cluster node script: x, on @user_script:1.",
+                Some(Redirection::TryAgain),
+            ),
+            ("ERR unknown command", None),
+            ("CLUSTERDOWN The cluster is down", None),
+        ] {
+            assert_eq!(reply(line).redirection(&from), expected, "{line}");
+        }
+        assert!(reply("CLUSTERDOWN x").doubts_the_node() && broken().doubts_the_node());
+        assert!(!reply("LOADING x").doubts_the_node() && !reply("OOM x").doubts_the_node());
+        assert!(reply("MOVED 1 a:1").to_string().contains("redis-cluster://"));
     }
 }

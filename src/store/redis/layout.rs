@@ -34,11 +34,31 @@ impl Layout {
     }
 }
 
+/// One of the parts that Redis Cluster divides the keys into.
+pub(super) type Slot = u16;
+pub(super) const SLOTS: Slot = 16384;
+
 /// The name of a key, written straight into a command.
 #[derive(Clone, Copy)]
 pub(super) struct Name<'a> {
     prefix: &'a str,
     key: &'a SessionKey,
+}
+
+impl Name<'_> {
+    /// Of the hash tag alone, which is the lineage, as
+    /// [the specification](https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#hash-tags)
+    /// has it.
+    pub(super) fn slot(&self) -> Slot {
+        let tag = self.key.storage_name().split(['{', '}']).nth(1).unwrap_or_default();
+        crc16(tag.as_bytes()) % SLOTS
+    }
+}
+
+/// CRC-16/XMODEM.
+fn crc16(bytes: &[u8]) -> u16 {
+    let shift = |crc: u16| if crc & 0x8000 == 0 { crc << 1 } else { crc << 1 ^ 0x1021 };
+    bytes.iter().fold(0, |crc, byte| (0..8).fold(crc ^ u16::from(*byte) << 8, |crc, _| shift(crc)))
 }
 
 impl ToRedisArgs for Name<'_> {
@@ -61,6 +81,15 @@ mod tests {
         let layout = Layout::new("session:".to_owned()).unwrap();
         let name = layout.name(&key).to_redis_args();
         assert_eq!(name, [b"session:{AAAA}:5okmGZOnqTYaaZ_vniTC_oSHLOGK"]);
+    }
+
+    /// The check value of the catalogue of CRCs, and what a server says to `CLUSTER KEYSLOT`.
+    #[test]
+    fn the_slot_is_that_of_the_lineage() {
+        assert_eq!(crc16(b"123456789"), 0x31c3);
+        let key = SessionId::parse("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA").unwrap().key();
+        let layout = Layout::new("session:".to_owned()).unwrap();
+        assert_eq!(layout.name(&key).slot(), 5293);
     }
 
     #[test]

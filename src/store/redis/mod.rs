@@ -1,17 +1,19 @@
 //! `RedisStore`: the operations of [`SessionStore`], written once for every topology.
 
+mod builder;
 mod connection;
 mod failure;
 mod layout;
 mod scripts;
+pub(crate) mod target;
+pub(crate) mod url;
 
-use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use redis::{Cmd, ErrorKind, RedisResult, ServerErrorKind, ToRedisArgs, Value};
+use redis::{Cmd, ErrorKind, ToRedisArgs, Value};
 
-use self::connection::{Connection, Standalone, Supervisor};
+use self::connection::{Connection, Connections, Way};
 use self::failure::{Effect, Failure};
 use self::layout::Layout;
 use self::scripts::Script;
@@ -22,18 +24,32 @@ use crate::id::SessionKey;
 use crate::record::{Envelope, MOVED_FORMAT, Moved, RECORD_FORMAT, Record, Revision};
 use crate::ttl::Ttl;
 
+pub use self::builder::RedisStoreBuilder;
+pub use self::connection::{Health, Topology};
+
 /// Keeps sessions in Redis: they outlive the process, and all instances of a service share them.
 ///
 /// A session is one string under `session:{lineage}:digest`, with a time to live. Loading it is one
 /// `GET`, creating it one `SET` with `NX`, and everything else one Lua script (`EVALSHA`), which
-/// Redis runs as one atomic step. Redis 6 or newer (tested with 7.0); a user with an ACL needs
-/// `+get +set +getrange +setrange +pexpire +del +eval +evalsha` on the prefix's keys, and `+select`
-/// for a database other than 0.
+/// Redis runs as one atomic step. Redis 6 or newer (tested with 7.0): one server, a master that
+/// sentinels watch, or a Redis Cluster; [`builder`](Self::builder) lists how a URL names them.
 ///
-/// All operations share one connection. When it breaks or stops answering, a background task makes
-/// another, and operations fail at once in the meantime: the task tries again after 50 ms, then
-/// ever less often, down to every 2 seconds. Only writes are refused by a server that became a
-/// replica. Both run on the tokio runtime that the store is used on, so that must keep running.
+/// # Connections
+///
+/// All operations share one connection to a server. When it breaks, or three operations in a row get
+/// no answer, a background task makes another, and operations fail at once in the meantime: the task
+/// tries again after 50 ms, then ever less often, down to every 0.8 seconds. Only writes are refused
+/// by a server that became a replica. A new master is noticed as soon as a sentinel or a node of the
+/// cluster tells; a cluster's other masters are not affected. All of that runs on the tokio runtime
+/// that the store is used on, so that must keep running. [`health`](Self::health) tells how it is.
+///
+/// # Permissions
+///
+/// A user with an ACL needs `+get +set +getrange +setrange +pexpire +del +eval +evalsha` on the
+/// prefix's keys; `+select` for a database other than 0; `+cluster|slots +cluster|info +asking` in a
+/// cluster; `+role` behind sentinels, and there `+subscribe +sentinel|master
+/// +sentinel|get-master-addr-by-name` with all channels; `+wait` to
+/// [wait for replicas](RedisStoreBuilder::wait_for_replicas).
 ///
 /// # Errors
 ///
@@ -54,29 +70,7 @@ use crate::ttl::Ttl;
 #[derive(Debug)]
 pub struct RedisStore {
     layout: Layout,
-    connection: Supervisor,
-}
-
-/// Settings of a [`RedisStore`]; made by [`RedisStore::builder`].
-///
-/// ```no_run
-/// use session_store::RedisStore;
-/// use std::time::Duration;
-///
-/// # async fn example() -> Result<(), session_store::Error> {
-/// let store = RedisStore::builder("redis://127.0.0.1:6379/2")
-///     .prefix("myapp:")
-///     .timeout(Duration::from_millis(250))
-///     .connect()
-///     .await?;
-/// # Ok(())
-/// # }
-/// ```
-#[must_use]
-pub struct RedisStoreBuilder {
-    url: String,
-    prefix: String,
-    timeout: Duration,
+    connections: Connections,
 }
 
 impl RedisStore {
@@ -85,23 +79,20 @@ impl RedisStore {
     /// How long an operation may take unless told otherwise.
     pub const DEFAULT_TIMEOUT: Duration = Duration::from_millis(500);
 
-    /// Connects to the server that `url` names, `redis://[[user]:password@]host[:port][/database]`
-    /// or `unix:///path/to/socket`, with default settings.
+    /// Connects to the servers that `url` names, with default settings; its forms are listed at
+    /// [`builder`](Self::builder).
     ///
     /// # Errors
     ///
     /// Those of [`RedisStoreBuilder::connect`].
-    pub async fn connect(url: impl Into<String>) -> Result<Self, Error> {
+    pub async fn connect(url: impl AsRef<str>) -> Result<Self, Error> {
         Self::builder(url).connect().await
     }
 
-    /// Settings for the server that `url` names; see [`connect`](Self::connect).
-    pub fn builder(url: impl Into<String>) -> RedisStoreBuilder {
-        RedisStoreBuilder {
-            url: url.into(),
-            prefix: Self::DEFAULT_PREFIX.to_owned(),
-            timeout: Self::DEFAULT_TIMEOUT,
-        }
+    /// How the store is connected, as far as is known without asking a server: for health checks
+    /// and dashboards.
+    pub fn health(&self) -> Health {
+        self.connections.health()
     }
 
     fn get(&self, key: &SessionKey) -> Cmd {
@@ -114,65 +105,22 @@ impl RedisStore {
     async fn eval(
         &self,
         key: &SessionKey,
+        way: Way,
         script: &Script,
         keys: impl ToRedisArgs + Send + Sync,
         arguments: impl ToRedisArgs + Send + Sync,
     ) -> Result<Value, Error> {
-        let operation = async |mut connection: Connection| {
-            let reply = send(&mut connection, &script.by_hash(&keys, &arguments)).await;
-            let unknown = ErrorKind::Server(ServerErrorKind::NoScript);
-            if reply.as_ref().is_err_and(|error| error.kind() == unknown) {
-                return send(&mut connection, &script.by_code(&keys, &arguments)).await;
+        let operation = async |mut connection: Connection| match connection
+            .send(&script.by_hash(&keys, &arguments))
+            .await
+        {
+            Err(failure) if failure.is_unknown_script() => {
+                connection.send(&script.by_code(&keys, &arguments)).await
             }
-            reply
+            reply => reply,
         };
-        self.connection.run(operation).await.map_err(|failure| into_error(key, failure, Effect::Write))
-    }
-}
-
-impl RedisStoreBuilder {
-    /// What the names of the keys begin with, `session:` by default. Braces are refused when
-    /// connecting: they are a Redis Cluster hash tag.
-    ///
-    /// Services that share a Redis database need different prefixes.
-    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
-        self.prefix = prefix.into();
-        self
-    }
-
-    /// How long an operation may take, connecting included; 500 ms by default, zero is refused when
-    /// connecting. A write that takes longer fails with its outcome unknown.
-    pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
-        self
-    }
-
-    /// Connects.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Config`] for settings that cannot work, a URL that asks for TLS among them.
-    /// [`Error::Unavailable`] if the server can't be reached or does not answer within the timeout,
-    /// [`Error::Refused`] if it does not let us in.
-    pub async fn connect(self) -> Result<RedisStore, Error> {
-        let layout = Layout::new(self.prefix)?;
-        if self.timeout.is_zero() {
-            return Err(Error::Config("the timeout of a Redis store must be longer than zero".to_owned()));
-        }
-        let server = Standalone::new(&self.url)?;
-        let connected = Supervisor::connect(server, self.timeout).await;
-        let connection = connected.map_err(|failure| failure.into_error(Effect::Read))?;
-        Ok(RedisStore { layout, connection })
-    }
-}
-
-impl fmt::Debug for RedisStoreBuilder {
-    // The URL may hold a password.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RedisStoreBuilder")
-            .field("prefix", &self.prefix)
-            .field("timeout", &self.timeout)
-            .finish_non_exhaustive()
+        let reply = self.connections.run(self.layout.name(key).slot(), way, operation).await;
+        reply.map_err(|failure| into_error(key, failure, Effect::Write))
     }
 }
 
@@ -180,8 +128,8 @@ impl fmt::Debug for RedisStoreBuilder {
 impl SessionStore for RedisStore {
     async fn load(&self, key: &SessionKey) -> Result<Loaded, Error> {
         let get = self.get(key);
-        let operation = async |mut connection: Connection| send(&mut connection, &get).await;
-        let reply = self.connection.run(operation).await;
+        let operation = async |mut connection: Connection| connection.send(&get).await;
+        let reply = self.connections.run(self.layout.name(key).slot(), Way::Shared, operation).await;
         match reply.map_err(|failure| into_error(key, failure, Effect::Read))? {
             Value::Nil => Ok(Loaded::Absent),
             Value::BulkString(bytes) => Ok(match Envelope::from_bytes(key, bytes.into())? {
@@ -197,11 +145,12 @@ impl SessionStore for RedisStore {
         let mut set = Cmd::with_capacity(6, 96 + bytes.len());
         set.arg("SET").arg(self.layout.name(key)).arg(bytes).arg("NX").arg("PX").arg(ttl.as_millis());
         let get = self.get(key);
-        let operation = async |mut connection: Connection| match send(&mut connection, &set).await? {
-            Value::Nil => send(&mut connection, &get).await,
+        let way = if record.owner.is_some() { Way::Durable } else { Way::Shared };
+        let operation = async |mut connection: Connection| match connection.send(&set).await? {
+            Value::Nil => connection.send(&get).await,
             reply => Ok(reply),
         };
-        let reply = match self.connection.run(operation).await {
+        let reply = match self.connections.run(self.layout.name(key).slot(), way, operation).await {
             Err(failure) if failure.is_wrong_type() => return Ok(Created::Taken),
             reply => reply.map_err(|failure| failure.into_error(Effect::Write))?,
         };
@@ -224,7 +173,8 @@ impl SessionStore for RedisStore {
         ttl: Ttl,
     ) -> Result<Updated, Error> {
         let arguments = (&expected.to_bytes(), record.to_bytes(), ttl.as_millis());
-        let reply = self.eval(key, &scripts::UPDATE, (self.layout.name(key),), arguments).await?;
+        let reply =
+            self.eval(key, Way::Shared, &scripts::UPDATE, (self.layout.name(key),), arguments).await?;
         updated(key, reply)
     }
 
@@ -237,7 +187,7 @@ impl SessionStore for RedisStore {
     ) -> Result<bool, Error> {
         let end = expires_at.as_millis().to_be_bytes();
         let arguments = (&expected.to_bytes(), &end, ttl.as_millis());
-        match self.eval(key, &scripts::TOUCH, (self.layout.name(key),), arguments).await? {
+        match self.eval(key, Way::Shared, &scripts::TOUCH, (self.layout.name(key),), arguments).await? {
             Value::Int(touched) => Ok(touched == 1),
             Value::BulkString(head) => match head.first() {
                 None | Some(&RECORD_FORMAT | &MOVED_FORMAT) => Ok(false),
@@ -253,7 +203,7 @@ impl SessionStore for RedisStore {
         let marker = Moved::new(*new, record, expected).to_bytes();
         let arguments =
             (&expected.to_bytes(), record.to_bytes(), ttl.as_millis(), marker, Moved::ttl(ttl).as_millis());
-        match self.eval(old, &scripts::ROTATE, keys, arguments).await? {
+        match self.eval(old, Way::Durable, &scripts::ROTATE, keys, arguments).await? {
             Value::Int(_) => {
                 Err(Error::Refused { message: "the new key of a rotation is in use".to_owned() })
             }
@@ -262,15 +212,14 @@ impl SessionStore for RedisStore {
     }
 
     async fn delete(&self, key: &SessionKey) -> Result<bool, Error> {
-        match self.eval(key, &scripts::DELETE, (self.layout.name(key),), (self.layout.prefix(),)).await? {
+        match self
+            .eval(key, Way::Durable, &scripts::DELETE, (self.layout.name(key),), (self.layout.prefix(),))
+            .await?
+        {
             Value::Int(deleted) => Ok(deleted > 0),
             _ => Err(unexpected(Effect::Write)),
         }
     }
-}
-
-async fn send(connection: &mut Connection, command: &Cmd) -> RedisResult<Value> {
-    connection.send_packed_command(command).await?.extract_error()
 }
 
 /// The answer of [`scripts::UPDATE`]: OK, nil, or what is there instead.

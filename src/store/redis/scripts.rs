@@ -89,15 +89,17 @@ return 1
 
 /// Key; prefix. Answers how many keys it deleted.
 pub(super) static DELETE: LazyLock<Script> = LazyLock::new(|| {
-    // A successor's name is not among KEYS; it has the same lineage, so the same Cluster slot. A
-    // chain that bites its tail ends too: what was passed is deleted.
+    // A successor's name is not among KEYS; it has the same lineage, so the same Cluster slot. While
+    // that migrates, it may be on another node than its marker: then nothing is deleted, for without
+    // the marker nobody would find it again.
     Script::new(&[r"
-local key, deleted = KEYS[1], 0
-while key do
+local key, chain, passed = KEYS[1], {}, {}
+while key and not passed[key] do
   local head = redis.pcall('GETRANGE', key, 0, 52)
-  deleted = deleted + redis.call('DEL', key)
+  if type(head) == 'table' and head.err:find('non local', 1, true) then return head end
+  chain[#chain + 1], passed[key] = key, true
   key = type(head) == 'string' and #head == 53 and head:byte(1) == 0xB1 and ARGV[1] .. head:sub(19)
 end
-return deleted
+return redis.call('DEL', unpack(chain))
 "])
 });

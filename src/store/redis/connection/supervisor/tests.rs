@@ -2,7 +2,10 @@ use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 
+use super::super::dialer::{Address, Dialer};
+use super::super::standalone::Standalone;
 use super::*;
+use crate::store::redis::target::{Host, Login};
 
 /// A server that greets whoever connects, and then does as `then` says with the stream.
 fn greeter<S: Send + 'static>(then: fn(TcpStream) -> S) -> SocketAddr {
@@ -21,8 +24,16 @@ fn greeter<S: Send + 'static>(then: fn(TcpStream) -> S) -> SocketAddr {
 /// Of a server that greets and is silent from then on.
 async fn supervisor(timeout: Duration) -> Supervisor {
     let silent = greeter(|stream| stream);
-    let server = Standalone::new(&format!("redis://{silent}")).unwrap();
-    Supervisor::connect(server, timeout).await.unwrap()
+    let supervisor = supervisor_of(silent, timeout);
+    supervisor.connect().await.unwrap();
+    supervisor
+}
+
+fn supervisor_of(server: SocketAddr, timeout: Duration) -> Supervisor {
+    let host = Host { name: server.ip().to_string(), port: server.port() };
+    let dialer = Dialer::new(Login::default(), 0, None).unwrap();
+    let connector = Standalone::new(Address::Host(host), dialer);
+    Supervisor::new(Arc::new(connector), timeout, Arc::default())
 }
 
 fn generation(supervisor: &Supervisor) -> Option<u64> {
@@ -32,16 +43,16 @@ fn generation(supervisor: &Supervisor) -> Option<u64> {
     }
 }
 
-async fn answer(_: Connection) -> RedisResult<Value> {
+async fn answer(_: Connection) -> Result<Value, Failure> {
     Ok(Value::Nil)
 }
 
-async fn silence(_: Connection) -> RedisResult<Value> {
+async fn silence(_: Connection) -> Result<Value, Failure> {
     std::future::pending().await
 }
 
-async fn breakage(_: Connection) -> RedisResult<Value> {
-    Err(io::Error::from(io::ErrorKind::BrokenPipe).into())
+async fn breakage(_: Connection) -> Result<Value, Failure> {
+    Err(Failure::Redis(io::Error::from(io::ErrorKind::BrokenPipe).into()))
 }
 
 #[tokio::test]
@@ -112,8 +123,10 @@ async fn a_loss_makes_one_attempt_at_a_time() {
 async fn a_connection_that_ends_at_once_is_not_taken_for_a_live_one() {
     let closing = greeter(drop);
     for _ in 0..20 {
-        let server = Standalone::new(&format!("redis://{closing}")).unwrap();
-        let Ok(supervisor) = Supervisor::connect(server, Duration::from_secs(10)).await else { continue };
+        let supervisor = supervisor_of(closing, Duration::from_secs(10));
+        if supervisor.connect().await.is_err() {
+            continue;
+        }
         let attempts = || supervisor.0.generations.load(Ordering::Relaxed);
         // Nobody asks for anything, and it goes on trying all the same.
         let goes_on = async {
@@ -143,7 +156,7 @@ async fn delays_grow_over_connections_that_end_soon() {
     };
     let millis = |delays: Vec<Duration>| delays.iter().map(Duration::as_millis).collect::<Vec<_>>();
     assert_eq!(millis(delays(4).await), [50, 100, 200, 400]);
-    assert_eq!(longer(Duration::from_millis(1600)), LONGEST_DELAY);
+    assert_eq!(longer(LONGEST_DELAY), LONGEST_DELAY);
 }
 
 #[test]

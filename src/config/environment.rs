@@ -1,0 +1,74 @@
+//! Reads variables, and says what is wrong with them.
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use crate::error::Error;
+
+/// Where variables are looked up.
+pub(super) struct Environment<'a> {
+    lookup: &'a dyn Fn(&str) -> Option<OsString>,
+}
+
+impl<'a> Environment<'a> {
+    pub(super) fn new(lookup: &'a dyn Fn(&str) -> Option<OsString>) -> Self {
+        Self { lookup }
+    }
+
+    /// A variable's value; one that is set to nothing counts as not set.
+    pub(super) fn text(&self, name: &str) -> Result<Option<String>, Error> {
+        match (self.lookup)(name).map(OsString::into_string) {
+            None => Ok(None),
+            Some(Ok(text)) if text.is_empty() => Ok(None),
+            // For a service named redis, Kubernetes gives every container that comes after it a
+            // REDIS_PORT=tcp://10.0.0.11:6379. That is nobody's setting.
+            Some(Ok(text)) if name == "REDIS_PORT" && text.starts_with("tcp://") => Ok(None),
+            Some(Ok(text)) => Ok(Some(text)),
+            Some(Err(_)) => Err(Error::Config(format!("{name} is not text (UTF-8)"))),
+        }
+    }
+
+    pub(super) fn is_set(&self, name: &str) -> Result<bool, Error> {
+        Ok(self.text(name)?.is_some())
+    }
+
+    pub(super) fn flag(&self, name: &str) -> Result<Option<bool>, Error> {
+        let Some(text) = self.text(name)? else { return Ok(None) };
+        match &*text.to_ascii_lowercase() {
+            "true" | "1" => Ok(Some(true)),
+            "false" | "0" => Ok(Some(false)),
+            _ => Err(wrong(name, &text, "give `true` or `false`")),
+        }
+    }
+
+    /// A positive whole number of seconds, or of what its unit says.
+    pub(super) fn duration(&self, name: &str) -> Result<Option<Duration>, Error> {
+        let Some(text) = self.text(name)? else { return Ok(None) };
+        let (number, unit) = match text.bytes().last() {
+            Some(b's') => (&text[..text.len() - 1], 1),
+            Some(b'm') => (&text[..text.len() - 1], 60),
+            Some(b'h') => (&text[..text.len() - 1], 60 * 60),
+            Some(b'd') => (&text[..text.len() - 1], 24 * 60 * 60),
+            _ => (&*text, 1),
+        };
+        let seconds = number.parse().ok().and_then(|number: u64| number.checked_mul(unit));
+        match seconds {
+            Some(seconds) if seconds > 0 => Ok(Some(Duration::from_secs(seconds))),
+            _ => {
+                let advice = "give a positive duration such as `30m`, `24h`, `7d`, or seconds";
+                Err(wrong(name, &text, advice))
+            }
+        }
+    }
+}
+
+/// Shows the value if it is something like a number or a word. Anything else may be a secret that
+/// somebody put into the wrong variable.
+pub(super) fn wrong(name: &str, value: &str, advice: &str) -> Error {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b" .-+_".contains(&byte);
+    Error::Config(if value.len() <= 20 && value.bytes().all(is_plain) {
+        format!("{name} is {value:?}: {advice}")
+    } else {
+        format!("{name} cannot be used: {advice}")
+    })
+}

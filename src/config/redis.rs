@@ -1,0 +1,244 @@
+//! The variables about Redis, put together to a [`Target`].
+
+#[cfg(test)]
+mod tests;
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::environment::{Environment, wrong};
+use super::servers::Servers;
+use super::{Fallback, Store};
+use crate::error::Error;
+use crate::store::redis::RedisStoreBuilder;
+pub(super) use crate::store::redis::target::Target;
+use crate::store::redis::target::{Host, Servers as Topology};
+use crate::store::redis::url::{self, Draft, Password, REDIS_PORT, SENTINEL_PORT, Setting};
+
+const DEFAULT_MASTER: &str = "mymaster";
+/// Variables of other libraries whose meaning is one of ours: without a word, `REDIS_SSL=true` would
+/// be plaintext.
+const OTHER_NAMES: [(&str, &str); 4] = [
+    ("REDIS_SSL", "REDIS_TLS"),
+    ("REDIS_USER", "REDIS_USERNAME"),
+    ("REDIS_PASS", "REDIS_PASSWORD"),
+    ("REDIS_DATABASE", "REDIS_DB"),
+];
+
+/// Whom to connect to, and a warning for what is set without effect.
+pub(super) fn target(
+    environment: &Environment<'_>,
+    servers: Servers,
+    warnings: &mut Vec<String>,
+) -> Result<Target, Error> {
+    let mut draft = named(environment, servers)?;
+    warn_of_ignored(environment, servers, &draft.servers, warnings)?;
+    fill_in(environment, servers, &mut draft, warnings)?;
+    draft.into_target().map_err(|why| contradiction(servers, &why))
+}
+
+/// Any two of the URL and the variables beside it may be the ones that do not go together.
+fn contradiction(servers: Servers, why: &str) -> Error {
+    let holder = if servers == Servers::Url { "REDIS_URL and the variables beside it: " } else { "" };
+    Error::Config(format!("{holder}{why}"))
+}
+
+/// The servers, and whatever else a URL says.
+fn named(environment: &Environment<'_>, servers: Servers) -> Result<Draft, Error> {
+    let name = servers.variable();
+    let list = |text: &str, port| {
+        url::hosts(text, port).map_err(|why| {
+            Error::Config(format!(
+                "{name} cannot be used: {why}; it looks like host:{port},host:{port}, and credentials go into \
+                 variables of their own"
+            ))
+        })
+    };
+    let text = environment.text(name)?.unwrap_or_default();
+    let topology = match servers {
+        Servers::Url => return Draft::from_url(&text).map_err(|fault| fault.of(name)),
+        Servers::Cluster => Topology::Cluster(list(&text, REDIS_PORT)?),
+        Servers::Sentinels => {
+            let sentinels = list(&text, SENTINEL_PORT)?;
+            let master = environment.text("REDIS_SENTINEL_MASTER")?;
+            Topology::Sentinel { sentinels, master: master.unwrap_or_else(|| DEFAULT_MASTER.to_owned()) }
+        }
+        Servers::Host => Topology::One(one_host(environment, &text)?),
+    };
+    Ok(Draft::new(topology))
+}
+
+fn one_host(environment: &Environment<'_>, text: &str) -> Result<Host, Error> {
+    let unusable = |why: &str| {
+        Error::Config(format!("REDIS_HOST cannot be used: {why}; it looks like redis.example.com"))
+    };
+    let bracketed = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
+    let address = bracketed.filter(|address| address.parse::<Ipv6Addr>().is_ok()).unwrap_or(text);
+    if address.parse::<IpAddr>().is_err() {
+        if text.contains("://") || text.starts_with('/') {
+            return Err(unusable("a URL goes into REDIS_URL, and a socket, too, as unix:///path/to/socket"));
+        }
+        if text.contains(',') {
+            return Err(unusable("several hosts go into REDIS_CLUSTER_NODES or REDIS_SENTINELS"));
+        }
+        if text.contains('@') {
+            return Err(unusable("credentials go into REDIS_USERNAME and REDIS_PASSWORD"));
+        }
+        if text.contains(':') {
+            return Err(unusable("a port goes into REDIS_PORT"));
+        }
+    }
+    let name = url::host_name(address).map_err(|why| unusable(&why))?;
+    let port = match environment.text("REDIS_PORT")? {
+        None => REDIS_PORT,
+        Some(text) => url::port(&text)
+            .ok_or_else(|| wrong("REDIS_PORT", &text, "give a port from 1 to 65535, such as `6379`"))?,
+    };
+    Ok(Host { name, port })
+}
+
+/// Those that name servers, too, but are of lower precedence, and those of another topology.
+fn warn_of_ignored(
+    environment: &Environment<'_>,
+    servers: Servers,
+    topology: &Topology,
+    warnings: &mut Vec<String>,
+) -> Result<(), Error> {
+    const RANKED: [&str; 5] =
+        ["REDIS_CLUSTER_NODES", "REDIS_SENTINELS", "REDIS_SENTINEL_MASTER", "REDIS_HOST", "REDIS_PORT"];
+    const OF_SENTINELS: [&str; 2] = ["REDIS_SENTINEL_USERNAME", "REDIS_SENTINEL_PASSWORD"];
+    let below = match servers {
+        Servers::Url => &RANKED[..],
+        Servers::Cluster => &RANKED[1..],
+        Servers::Sentinels => &RANKED[3..],
+        Servers::Host => &[],
+    };
+    let elsewhere =
+        if matches!(topology, Topology::Sentinel { .. }) { &OF_SENTINELS[..0] } else { &OF_SENTINELS };
+    for name in below.iter().chain(elsewhere) {
+        if environment.is_set(name)? {
+            warnings.push(format!("{name} has no effect: {} names the servers", servers.variable()));
+        }
+    }
+    for (other, ours) in OTHER_NAMES {
+        if environment.is_set(other)? && !environment.is_set(ours)? {
+            warnings.push(format!("{other} is not read: its name here is {ours}"));
+        }
+    }
+    Ok(())
+}
+
+/// What the URL leaves out.
+fn fill_in(
+    environment: &Environment<'_>,
+    servers: Servers,
+    draft: &mut Draft,
+    warnings: &mut Vec<String>,
+) -> Result<(), Error> {
+    let sentinels = matches!(draft.servers, Topology::Sentinel { .. });
+    if let Some(password) = password(environment, draft)? {
+        fill(&mut draft.password, password.0, password.1, warnings);
+    }
+    if let Some(password) = secret(environment, "REDIS_SENTINEL_PASSWORD")?.filter(|_| sentinels) {
+        fill(&mut draft.sentinel_password, Password::Text(password), "REDIS_SENTINEL_PASSWORD", warnings);
+    }
+    if let Some(name) = environment.text("REDIS_SENTINEL_USERNAME")?.filter(|_| sentinels) {
+        fill(&mut draft.sentinel_username, name, "REDIS_SENTINEL_USERNAME", warnings);
+    }
+    if let Some(name) = environment.text("REDIS_USERNAME")? {
+        fill(&mut draft.username, name, "REDIS_USERNAME", warnings);
+    }
+    if let Some(text) = environment.text("REDIS_DB")? {
+        let number = url::database(&text)
+            .ok_or_else(|| wrong("REDIS_DB", &text, "give the number of a database, such as `0`"))?;
+        fill(&mut draft.database, number, "REDIS_DB", warnings);
+    }
+    for (setting, name) in [
+        (&mut draft.authorities, "REDIS_TLS_CACERT"),
+        (&mut draft.certificate, "REDIS_TLS_CERT"),
+        (&mut draft.key, "REDIS_TLS_KEY"),
+    ] {
+        if let Some(path) = environment.text(name)? {
+            fill(setting, PathBuf::from(path), name, warnings);
+        }
+    }
+    // Whichever is meant, the other would be less safe than somebody thinks.
+    for (setting, name) in [(&mut draft.tls, "REDIS_TLS"), (&mut draft.insecure, "REDIS_TLS_INSECURE")] {
+        if let Some(flag) = environment.flag(name)? {
+            setting.say(flag, name).map_err(|why| contradiction(servers, &why))?;
+        }
+    }
+    Ok(())
+}
+
+fn fill<T: PartialEq>(setting: &mut Setting<T>, value: T, name: &'static str, warnings: &mut Vec<String>) {
+    if let Some(by) = setting.fill(value, name) {
+        warnings.push(format!("{name} has no effect: REDIS_URL says otherwise, by {by}"));
+    }
+}
+
+/// The password, and the variable that it is from.
+fn password(environment: &Environment<'_>, draft: &Draft) -> Result<Option<(Password, &'static str)>, Error> {
+    let text = secret(environment, "REDIS_PASSWORD")?.map(|text| (Password::Text(text), "REDIS_PASSWORD"));
+    let password = match (text, environment.text("REDIS_PASSWORD_FILE")?) {
+        (Some(_), Some(_)) => {
+            return Err(Error::Config(
+                "REDIS_PASSWORD and REDIS_PASSWORD_FILE are both set: leave one of them out".to_owned(),
+            ));
+        }
+        (None, Some(path)) => {
+            // A wrong path should not have to wait for somebody to read the log of attempts to connect.
+            url::read_password(Path::new(&path))
+                .map_err(|why| Error::Config(format!("REDIS_PASSWORD_FILE cannot be used: {why}")))?;
+            Some((Password::File(PathBuf::from(path)), "REDIS_PASSWORD_FILE"))
+        }
+        (text, None) => text,
+    };
+    if let Some((password, name)) = &password
+        && draft.password.by() == Some(url::WITHOUT_COLON)
+        && draft.password.clone().fill(password.clone(), name).is_some()
+    {
+        return Err(Error::Config(format!(
+            "REDIS_URL and {name} say different passwords: {} has no colon, so it is a password; a user is \
+             written redis://user:@host",
+            url::WITHOUT_COLON
+        )));
+    }
+    Ok(password)
+}
+
+/// A password in a variable. One that ends with a line break was made by `echo`, and would be refused by
+/// Redis with nothing to see.
+fn secret(environment: &Environment<'_>, name: &str) -> Result<Option<String>, Error> {
+    let text = environment.text(name)?;
+    if text.as_ref().is_some_and(|text| text.contains(['\r', '\n'])) {
+        return Err(Error::Config(format!(
+            "{name} has a line break in it: write the secret with `printf %s` rather than `echo`"
+        )));
+    }
+    Ok(text)
+}
+
+/// The store that the variables ask for.
+pub(super) async fn store(
+    target: Target,
+    prefix: Option<String>,
+    fallback: Fallback,
+) -> Result<Store, Error> {
+    let mut redis = RedisStoreBuilder::from_target(target);
+    if let Some(prefix) = prefix {
+        redis = redis.prefix(prefix);
+    }
+    with_fallback(redis, fallback).await
+}
+
+// SEAM: `RedisStoreBuilder::connect_lazily` and `FallbackStore::new(primary, policy)` go here.
+async fn with_fallback(redis: RedisStoreBuilder, fallback: Fallback) -> Result<Store, Error> {
+    match fallback {
+        Fallback::Never => Ok(Arc::new(redis.connect().await?)),
+        Fallback::AtStart | Fallback::WhileDown => Err(Error::Config(
+            "SESSION_FALLBACK asks for memory while Redis is away, which is not connected yet".to_owned(),
+        )),
+    }
+}

@@ -1,0 +1,361 @@
+//! The nodes of a Redis Cluster, each supervised by itself.
+//!
+//! Not the client library's `ClusterConnection`: that never gives up a node that froze, so each of
+//! the node's requests waits for its whole timeout, also when a replica has long taken over; and
+//! while it makes its map anew, the requests to all nodes wait. A session has one slot, so what a
+//! store needs of a cluster is little: the map, redirections, and a supervisor for each node.
+//!
+//! <https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/>
+
+mod map;
+
+use std::fmt;
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use redis::Value;
+use tokio::sync::Mutex;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+use self::map::{Map, Member, Range};
+use super::dialer::{Address, Dialer};
+use super::health::{Health, Journal, Topology};
+use super::node::Node;
+use super::poll;
+use super::standalone::Standalone;
+use super::supervisor::jittered;
+use super::{Connection, Failure, Settings, Way};
+use crate::random;
+use crate::store::redis::failure::Redirection;
+use crate::store::redis::layout::Slot;
+use crate::store::redis::target::Host;
+
+/// So many nodes are asked for the map: one that was cut off from the others is outvoted.
+const ASKED: usize = 3;
+/// The map is asked for again after this long, and then ever less often, while a node is missing.
+const FIRST_DELAY: Duration = Duration::from_millis(50);
+const LONGEST_DELAY: Duration = Duration::from_millis(250);
+/// A command that needs two keys waits for both to arrive during a migration.
+const TRY_AGAIN_AFTER: Duration = Duration::from_millis(10);
+/// Nodes that send a command round in circles.
+const MOST_MOVES: u32 = 5;
+
+pub(super) struct Cluster(Arc<Shared>);
+
+struct Shared {
+    seeds: Vec<Host>,
+    dialer: Dialer,
+    settings: Settings,
+    journal: Arc<Journal>,
+    map: ArcSwap<Map>,
+    /// Whoever adds members to the map holds it.
+    joining: Mutex<()>,
+    refreshing: AtomicBool,
+}
+
+impl Cluster {
+    pub(super) fn new(seeds: Vec<Host>, dialer: Dialer, settings: Settings) -> Self {
+        Self(Arc::new_cyclic(|shared: &Weak<Shared>| {
+            let listener = Weak::clone(shared);
+            let refresh = move || {
+                if let Some(shared) = listener.upgrade() {
+                    shared.refresh();
+                }
+            };
+            Shared {
+                seeds,
+                dialer,
+                settings,
+                journal: Arc::new(Journal::with_listener(refresh)),
+                map: ArcSwap::from_pointee(Map::empty()),
+                joining: Mutex::new(()),
+                refreshing: AtomicBool::new(false),
+            }
+        }))
+    }
+
+    /// Connects to all masters, or fails if there is none to connect to.
+    pub(super) async fn connect(&self) -> Result<(), Failure> {
+        let limit = self.0.settings.timeout;
+        let ranges = match timeout(limit, self.0.ask_seeds()).await {
+            Ok(answer) => answer,
+            Err(_) => Err(Failure::TimedOut(limit)),
+        };
+        self.0.adopt(ranges.map_err(|failure| failure.at(&self.0))?).await;
+        if !self.0.map.load().status().connected {
+            self.0.refresh();
+        }
+        Ok(())
+    }
+
+    /// Connects in the background.
+    pub(super) fn start(&self) {
+        self.0.refresh();
+    }
+
+    pub(super) async fn run<F>(
+        &self,
+        slot: Slot,
+        way: Way,
+        operation: impl Fn(Connection) -> F,
+    ) -> Result<Value, Failure>
+    where
+        F: Future<Output = Result<Value, Failure>>,
+    {
+        let deadline = Instant::now() + self.0.settings.limit(way);
+        let owner = self.0.owner(slot)?;
+        let result = owner.node.run(way, &operation).await;
+        match self.0.redirection(&result, &owner.host) {
+            None => result,
+            Some(redirection) => self.0.follow(redirection, slot, way, operation, deadline).await,
+        }
+    }
+
+    pub(super) fn health(&self) -> Health {
+        self.0.journal.health(Topology::Cluster, self.0.map.load().status())
+    }
+}
+
+impl Shared {
+    fn owner(self: &Arc<Self>, slot: Slot) -> Result<Arc<Member>, Failure> {
+        let owner = self.map.load().owner(slot).cloned();
+        owner.ok_or_else(|| {
+            self.refresh();
+            Failure::NotConnected(format!("no node of the cluster serves slot {slot}"))
+        })
+    }
+
+    /// Where to go after this result, if anywhere. What casts doubt on the map has it made anew.
+    fn redirection(self: &Arc<Self>, result: &Result<Value, Failure>, from: &Host) -> Option<Redirection> {
+        let failure = result.as_ref().err()?;
+        let redirection = failure.redirection(from);
+        if matches!(redirection, Some(Redirection::Moved(_))) || failure.doubts_the_node() {
+            self.refresh();
+        }
+        redirection
+    }
+
+    async fn follow<F>(
+        self: &Arc<Self>,
+        mut redirection: Redirection,
+        slot: Slot,
+        way: Way,
+        operation: impl Fn(Connection) -> F,
+        deadline: Instant,
+    ) -> Result<Value, Failure>
+    where
+        F: Future<Output = Result<Value, Failure>>,
+    {
+        let mut moves = 0;
+        loop {
+            let asking = matches!(redirection, Redirection::Ask(_));
+            let member = match redirection {
+                Redirection::Moved(host) => {
+                    moves += 1;
+                    self.admit(host, Some(slot), deadline).await?
+                }
+                Redirection::Ask(host) => self.admit(host, None, deadline).await?,
+                Redirection::TryAgain => {
+                    sleep(TRY_AGAIN_AFTER).await;
+                    self.owner(slot)?
+                }
+            };
+            let attempt = member.node.run(way, |connection| operation(Connection { asking, ..connection }));
+            let Ok(result) = timeout_at(deadline, attempt).await else {
+                return Err(Failure::TimedOut(self.settings.limit(way)));
+            };
+            redirection = match self.redirection(&result, &member.host) {
+                None => return result,
+                Some(_) if moves >= MOST_MOVES => {
+                    let words = format!("the nodes of the cluster do not agree on who serves slot {slot}");
+                    return Err(Failure::NotConnected(words));
+                }
+                Some(_) if Instant::now() + TRY_AGAIN_AFTER >= deadline => return result,
+                Some(next) => next,
+            };
+        }
+    }
+
+    /// The node of this address, which may be new; from now on the owner of `slot`, if there is one.
+    async fn admit(
+        self: &Arc<Self>,
+        host: Host,
+        slot: Option<Slot>,
+        deadline: Instant,
+    ) -> Result<Arc<Member>, Failure> {
+        if let Some(member) = self.known(&host, slot) {
+            return Ok(member);
+        }
+        let joined = timeout_at(deadline, async {
+            let _alone = self.joining.lock().await;
+            if let Some(member) = self.known(&host, slot) {
+                return member;
+            }
+            let member = self.join(host.clone()).await;
+            self.map.rcu(|map| map.with(&member, slot));
+            member
+        });
+        joined.await.map_err(|_| Failure::NotConnected(format!("{host} did not let us in yet")))
+    }
+
+    fn known(&self, host: &Host, slot: Option<Slot>) -> Option<Arc<Member>> {
+        let map = self.map.load();
+        let member = Arc::clone(map.member(host)?);
+        if let Some(slot) = slot
+            && map.owner(slot).is_none_or(|owner| owner.host != *host)
+        {
+            self.map.rcu(|map| map.with(&member, Some(slot)));
+        }
+        Some(member)
+    }
+
+    /// A new member: connected, or else connecting.
+    async fn join(&self, host: Host) -> Arc<Member> {
+        let connector = Standalone::new(Address::Host(host.clone()), self.dialer.clone());
+        let node = Node::new(&(Arc::new(connector) as _), &self.settings, &self.journal);
+        if let Err(failure) = node.connect().await {
+            self.journal.failed(failure.to_string());
+            tracing::warn!("cannot connect to a node of the Redis Cluster yet: {failure}");
+            node.start();
+        }
+        Arc::new(Member { host, node })
+    }
+
+    /// Makes `ranges` the map, connected to its new masters first.
+    async fn adopt(self: &Arc<Self>, ranges: Vec<Range>) {
+        if self.map.load().agrees_with(&ranges) {
+            return;
+        }
+        let _alone = self.joining.lock().await;
+        let present = self.map.load_full();
+        // A node without slots is kept as long as it's connected: it may be about to get some.
+        let mut members: Vec<_> = present
+            .members()
+            .iter()
+            .filter(|member| {
+                member.node.status().connected || ranges.iter().any(|range| range.master == member.host)
+            })
+            .cloned()
+            .collect();
+        let mut hosts: Vec<_> = ranges.iter().map(|range| &range.master).collect();
+        hosts.retain(|host| present.member(host).is_none());
+        hosts.sort_by_key(|host| (&host.name, host.port));
+        hosts.dedup();
+        if !hosts.is_empty() && !present.members().is_empty() {
+            self.journal.reconnected();
+        }
+        let mut joining = JoinSet::new();
+        for host in hosts {
+            let (shared, host) = (Arc::clone(self), host.clone());
+            joining.spawn(async move { shared.join(host).await });
+        }
+        while let Some(joined) = joining.join_next().await {
+            members.extend(joined.ok());
+        }
+        self.map.store(Arc::new(Map::new(&ranges, members)));
+        tracing::info!("the slots of the Redis Cluster have new masters");
+    }
+
+    /// Sees to it that a task makes the map anew, until each slot has a master that is connected.
+    fn refresh(self: &Arc<Self>) {
+        if self.refreshing.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let task = Refreshing(Arc::downgrade(self));
+        tokio::spawn(async move {
+            let mut delay = FIRST_DELAY;
+            loop {
+                let Some(shared) = task.0.upgrade() else { return };
+                match shared.ask().await {
+                    Ok(ranges) => shared.adopt(ranges).await,
+                    Err(failure) => shared.journal.failed(failure.at(&shared).to_string()),
+                }
+                let whole = shared.map.load().status().connected;
+                drop(shared);
+                // At the end, too: a migration redirects many operations at once.
+                sleep(jittered(delay)).await;
+                if whole {
+                    return;
+                }
+                delay = (delay * 2).min(LONGEST_DELAY);
+            }
+        });
+    }
+
+    /// Asks nodes that are connected, or else the seeds.
+    async fn ask(&self) -> Result<Vec<Range>, Failure> {
+        let map = self.map.load_full();
+        let connected: Vec<_> =
+            map.members().iter().filter(|member| member.node.status().connected).collect();
+        let [start] = random::bytes();
+        let chosen = connected.iter().cycle().skip(start.into()).take(ASKED.min(connected.len()));
+        let questions = chosen.map(|member| {
+            let member = Arc::clone(member);
+            async move { Ok(map::vote(member.node.run(Way::Shared, describe).await?, &member.host)?) }
+        });
+        match poll::latest(questions).await {
+            Ok(vote) => Ok(vote.opinion),
+            Err(_) => timeout(self.settings.timeout, self.ask_seeds())
+                .await
+                .unwrap_or(Err(Failure::TimedOut(self.settings.timeout))),
+        }
+    }
+
+    async fn ask_seeds(&self) -> Result<Vec<Range>, Failure> {
+        let questions = self.seeds.iter().map(|seed| {
+            let (dialer, seed) = (self.dialer.clone(), seed.clone());
+            async move {
+                let link = dialer.dial_briefly(&Address::Host(seed.clone())).await?;
+                Ok(map::vote(describe(Connection::new(link)).await?, &seed)?)
+            }
+        });
+        Ok(poll::latest(questions).await?.opinion)
+    }
+}
+
+/// Asks a node for its map and how recent that is.
+async fn describe(mut connection: Connection) -> Result<Value, Failure> {
+    let mut answers = Vec::new();
+    for question in ["SLOTS", "INFO"] {
+        answers.push(connection.send(redis::cmd("CLUSTER").arg(question)).await?);
+    }
+    Ok(Value::Array(answers))
+}
+
+/// Held by the task that makes the map anew. A runtime that shuts down drops the task, and this
+/// with it, so that a caller on another runtime can start over.
+struct Refreshing(Weak<Shared>);
+
+impl Drop for Refreshing {
+    fn drop(&mut self) {
+        if let Some(shared) = self.0.upgrade() {
+            shared.refreshing.store(false, Ordering::Release);
+        }
+    }
+}
+
+impl fmt::Display for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the Redis Cluster of")?;
+        let mut separator = ' ';
+        for seed in &self.seeds {
+            write!(f, "{separator}{seed}")?;
+            separator = ',';
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cluster")
+            .field("address", &format_args!("{}", self.0))
+            .field("timeout", &self.0.settings.timeout)
+            .field("connected", &self.0.map.load().status().connected)
+            .finish()
+    }
+}

@@ -1,0 +1,197 @@
+//! One attempt to connect to one address, with TLS and credentials.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use redis::aio::{AsyncPushSender, MultiplexedConnection};
+use redis::io::tcp::TcpSettings;
+use redis::io::tcp::socket2::TcpKeepalive;
+use redis::{
+    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo as _,
+    ProtocolVersion, RedisConnectionInfo, RedisError, RedisResult,
+};
+
+use crate::error::Error;
+use crate::store::redis::target::{Host, Login, Tls};
+
+/// An idle connection is probed after this long, so that one whose peer is gone is noticed before
+/// a request needs it.
+const KEEPALIVE: Duration = Duration::from_secs(15);
+/// How long the kernel waits for the peer to acknowledge what was sent, where it can be told.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const USER_TIMEOUT: Duration = Duration::from_secs(5);
+
+#[derive(Clone, Debug)]
+pub(super) struct Dialer {
+    login: Login,
+    database: u32,
+    tls: Option<Tls>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Address {
+    Host(Host),
+    Socket(PathBuf),
+}
+
+impl Dialer {
+    /// # Errors
+    ///
+    /// [`Error::Config`] for TLS that this build can't do, and for certificates and keys that can't
+    /// be read.
+    pub(super) fn new(login: Login, database: u32, tls: Option<Tls>) -> Result<Self, Error> {
+        if let Some(tls) = &tls {
+            secure::check(tls)?;
+        }
+        Ok(Self { login, database, tls })
+    }
+
+    /// Whoever calls bounds the time: the client's own timeouts are off.
+    ///
+    /// News that the server closes the connection goes to `pushes`, as whatever else it sends
+    /// unasked.
+    pub(super) async fn dial(
+        &self,
+        address: &Address,
+        pushes: impl AsyncPushSender,
+    ) -> RedisResult<MultiplexedConnection> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(None)
+            .set_response_timeout(None)
+            .set_push_sender(pushes);
+        self.client(address)?.get_multiplexed_async_connection_with_config(&config).await
+    }
+
+    /// The same for a few questions, where it doesn't matter how the connection ends.
+    pub(super) async fn dial_briefly(&self, address: &Address) -> RedisResult<MultiplexedConnection> {
+        self.dial(address, |_| Ok::<(), ()>(())).await
+    }
+
+    fn client(&self, address: &Address) -> RedisResult<Client> {
+        let plain = match address {
+            Address::Host(host) => ConnectionAddr::Tcp(host.name.clone(), host.port),
+            Address::Socket(path) => ConnectionAddr::Unix(path.clone()),
+        };
+        let info = plain
+            .into_connection_info()?
+            .set_tcp_settings(tcp_settings())
+            .set_redis_settings(self.greeting()?);
+        match (&self.tls, address) {
+            (Some(tls), Address::Host(host)) => secure::client(info, host, tls),
+            _ => Client::open(info),
+        }
+    }
+
+    /// What the connection begins with.
+    fn greeting(&self) -> RedisResult<RedisConnectionInfo> {
+        let credentials = self.login.now().map_err(|error| {
+            RedisError::from((ErrorKind::InvalidClientConfig, "no credentials for Redis", error.to_string()))
+        })?;
+        let mut greeting = RedisConnectionInfo::default()
+            .set_protocol(ProtocolVersion::RESP3)
+            .set_db(i64::from(self.database));
+        if let Some(username) = credentials.username {
+            greeting = greeting.set_username(username);
+        }
+        if let Some(password) = credentials.password {
+            greeting = greeting.set_password(password);
+        }
+        Ok(greeting)
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Host(host) => host.fmt(f),
+            Self::Socket(path) => path.display().fmt(f),
+        }
+    }
+}
+
+fn tcp_settings() -> TcpSettings {
+    let settings = TcpSettings::default()
+        .set_nodelay(true)
+        .set_keepalive(TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE));
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    let settings = settings.set_user_timeout(USER_TIMEOUT);
+    settings
+}
+
+#[cfg(feature = "tls")]
+mod secure {
+    use std::fs;
+
+    use redis::{ClientTlsConfig, TlsCertificates};
+    use rustls::crypto::{CryptoProvider, ring};
+
+    use super::{
+        Client, ConnectionAddr, ConnectionInfo, Error, ErrorKind, Host, RedisError, RedisResult, Tls,
+    };
+    use crate::store::redis::target::{ClientCertificate, Pem};
+
+    /// Tries out on nobody what each attempt to connect will do.
+    pub(super) fn check(tls: &Tls) -> Result<(), Error> {
+        // Without one, or with two to choose from, rustls panics. Who wants another installs it
+        // before, in `main`.
+        if CryptoProvider::get_default().is_none() {
+            let _ = ring::default_provider().install_default();
+        }
+        let nobody = Host { name: "localhost".to_owned(), port: 0 };
+        let info = redis::IntoConnectionInfo::into_connection_info("redis://localhost");
+        match info.and_then(|info| client(info, &nobody, tls)) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(Error::Config(format!("TLS with Redis: {error}"))),
+        }
+    }
+
+    pub(super) fn client(info: ConnectionInfo, host: &Host, tls: &Tls) -> RedisResult<Client> {
+        let client_tls = tls.client.as_ref().map(|ClientCertificate { certificate, key }| {
+            Ok::<_, RedisError>(ClientTlsConfig { client_cert: read(certificate)?, client_key: read(key)? })
+        });
+        let root_cert = tls.authorities.as_ref().map(|authorities| {
+            let pem = read(authorities)?;
+            // Of a text without one, redis-rs makes a list of nobody to trust.
+            if pem.windows(BEGIN.len()).any(|part| part == BEGIN) { Ok(pem) } else { Err(no_certificate()) }
+        });
+        let certificates =
+            TlsCertificates { client_tls: client_tls.transpose()?, root_cert: root_cert.transpose()? };
+        let Host { name, port } = host.clone();
+        let address = ConnectionAddr::TcpTls { host: name, port, insecure: tls.insecure, tls_params: None };
+        Client::build_with_tls(info.set_addr(address), certificates)
+    }
+
+    const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
+
+    fn no_certificate() -> RedisError {
+        (ErrorKind::InvalidClientConfig, "the authorities to trust hold no PEM certificate").into()
+    }
+
+    fn read(pem: &Pem) -> RedisResult<Vec<u8>> {
+        match pem {
+            Pem::Text(text) => Ok(text.clone()),
+            Pem::File(path) => fs::read(path).map_err(|error| {
+                let what = format!("{}: {error}", path.display());
+                RedisError::from((ErrorKind::InvalidClientConfig, "cannot read a PEM file", what))
+            }),
+        }
+    }
+}
+
+#[cfg(not(feature = "tls"))]
+mod secure {
+    use super::{Client, ConnectionInfo, Error, Host, RedisResult, Tls};
+
+    pub(super) fn check(_: &Tls) -> Result<(), Error> {
+        Err(Error::Config(
+            "TLS with Redis needs the feature `tls` of session-store: add it in Cargo.toml; there is no falling \
+             back to plaintext"
+                .to_owned(),
+        ))
+    }
+
+    pub(super) fn client(_: ConnectionInfo, _: &Host, _: &Tls) -> RedisResult<Client> {
+        unreachable!("a Dialer without TLS has none")
+    }
+}
