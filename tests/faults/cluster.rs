@@ -1,0 +1,241 @@
+//! Three masters with a replica each.
+
+use super::*;
+use crate::support::redis::{Certificates, Cluster};
+
+async fn connect(redis: &Cluster) -> RedisStore {
+    RedisStore::connect(redis.url()).await.expect("the masters answer")
+}
+
+/// The slots of other masters stay served while one is away.
+const PARTIAL: &[&str] = &["--cluster-require-full-coverage", "no"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_that_is_down_at_the_start() {
+    let redis = Cluster::start_behind_proxies().await;
+    redis.proxies().iter().for_each(|proxy| proxy.cut());
+    let error = RedisStore::connect(redis.url()).await.unwrap_err();
+    assert!(reason(&error).contains("the Redis Cluster of 127.0.0.2:"), "{error}");
+    let store = RedisStore::builder(redis.url()).connect_lazily().unwrap();
+    sleep(CALM).await;
+    assert!(!store.health().connected);
+    redis.proxies().iter().for_each(|proxy| proxy.heal());
+    let recovery = healthy(&store).await;
+    println!("| cluster: down at start | {} | |", recovery.as_millis());
+    assert!(recovery < PATIENCE, "{recovery:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_master_that_is_down_at_the_start() {
+    let mut redis = Cluster::start().await;
+    redis.nodes_mut()[1].kill();
+    let store = connect(&redis).await;
+    redis.wait_for_promotion(1).await;
+    let recovery = healthy(&store).await;
+    println!("| cluster: master down at start | {} | |", recovery.as_millis());
+    assert!(recovery < PATIENCE, "{recovery:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_master_that_is_killed_and_restarted() {
+    let mut redis = Cluster::start().await;
+    let store = connect(&redis).await;
+    let account = endure("cluster: SIGKILL, promotion, restart", store, async |_| {
+        redis.nodes_mut()[1].kill();
+        redis.wait_for_promotion(1).await;
+        let over = Instant::now();
+        sleep(4 * CALM).await;
+        redis.nodes_mut()[1].restart().await;
+        over
+    });
+    assert!(account.await.errors["not connected"] > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_master_that_freezes_for_a_while() {
+    let redis = Cluster::start().await;
+    let store = connect(&redis).await;
+    endure("cluster: SIGSTOP 5 s, SIGCONT", store, async |_| {
+        redis.nodes()[1].freeze();
+        sleep(Duration::from_secs(5)).await;
+        redis.nodes()[1].thaw();
+        Instant::now()
+    })
+    .await
+    .nothing_lost();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_master_that_freezes_for_good() {
+    let redis = Cluster::start().await;
+    let store = connect(&redis).await;
+    endure("cluster: SIGSTOP for good, promotion", store, async |store| {
+        redis.nodes()[1].freeze();
+        redis.wait_for_promotion(1).await;
+        let over = Instant::now();
+        wait_until("the store is connected", async || store.health().connected).await;
+        over
+    })
+    .await
+    .nothing_lost();
+}
+
+/// Nobody can take over; the sessions of the other two masters don't notice.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_master_without_a_replica_that_freezes_for_a_while() {
+    let redis = Cluster::start_with(PARTIAL).await;
+    redis.nodes()[redis.replica_of(1)].freeze();
+    let store = connect(&redis).await;
+    let account = endure("cluster: SIGSTOP 5 s, no replica", store, async |_| {
+        redis.nodes()[1].freeze();
+        sleep(Duration::from_secs(5)).await;
+        redis.nodes()[1].thaw();
+        redis.nodes()[redis.replica_of(1)].thaw();
+        Instant::now()
+    });
+    let account = account.await.nothing_lost();
+    let failed: usize = account.errors.values().sum();
+    assert!(failed < account.operations / 2, "a third of the sessions is concerned: {account}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_to_a_master_that_is_silently_cut() {
+    let redis = Cluster::start_behind_proxies().await;
+    let store = connect(&redis).await;
+    endure("cluster: link to a master cut 3 s", store, async |store| {
+        redis.proxies()[1].cut();
+        sleep(Duration::from_secs(3)).await;
+        assert!(!store.health().connected);
+        redis.proxies()[1].heal();
+        Instant::now()
+    })
+    .await
+    .nothing_lost();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_are_closed_by_client_kill() {
+    let redis = Cluster::start().await;
+    let store = connect(&redis).await;
+    endure("cluster: CLIENT KILL on all nodes", store, async |_| {
+        for _ in 0..3 {
+            for node in redis.nodes() {
+                node.ask::<u32>("CLIENT KILL TYPE normal").await.unwrap();
+            }
+            sleep(CALM).await;
+        }
+        Instant::now()
+    })
+    .await
+    .nothing_lost();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_master_without_memory() {
+    let redis = Cluster::start().await;
+    let store = connect(&redis).await;
+    let account = endure("cluster: maxmemory, noeviction", store, async |_| {
+        redis.nodes()[1].ask::<String>("CONFIG SET maxmemory 1").await.unwrap();
+        sleep(2 * CALM).await;
+        redis.nodes()[1].ask::<String>("CONFIG SET maxmemory 0").await.unwrap();
+        Instant::now()
+    });
+    assert_eq!(account.await.nothing_lost().errors.keys().collect::<Vec<_>>(), [&"refused"]);
+}
+
+/// In a cluster, a master that becomes a replica answers `MOVED` rather than `READONLY`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_switch_that_an_operator_asks_for() {
+    let redis = Cluster::start().await;
+    let store = connect(&redis).await;
+    endure("cluster: CLUSTER FAILOVER", store, async |_| {
+        redis.nodes()[redis.replica_of(1)].ask::<String>("CLUSTER FAILOVER").await.unwrap();
+        redis.wait_for_promotion(1).await;
+        Instant::now()
+    })
+    .await
+    .nothing_lost();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_master_that_is_loading() {
+    let redis = Cluster::start_with(&["--enable-debug-command", "yes"]).await;
+    let store = connect(&redis).await;
+    let account = endure("cluster: LOADING", store, async |_| {
+        for setting in ["key-load-delay 5000", "loading-process-events-interval-bytes 1024"] {
+            redis.nodes()[1].ask::<String>(&format!("CONFIG SET {setting}")).await.unwrap();
+        }
+        redis.nodes()[1].ask::<String>("DEBUG RELOAD").await.unwrap();
+        Instant::now()
+    });
+    assert!(account.await.nothing_lost().errors["passing"] > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_that_is_changed() {
+    let redis = Cluster::start_with(&["--requirepass", "first"]).await;
+    let password = Arc::new(std::sync::Mutex::new("first"));
+    let known = Arc::clone(&password);
+    let store = RedisStore::builder(redis.url())
+        .credentials_from(move || Ok(session_store::Credentials::password(*known.lock().unwrap())))
+        .connect()
+        .await
+        .unwrap();
+    let account = endure("cluster: password changed", store, async |store| {
+        for node in redis.nodes() {
+            node.ask::<String>("ACL SETUSER default >second").await.unwrap();
+        }
+        *password.lock().unwrap() = "second";
+        for node in redis.nodes() {
+            node.ask::<u32>("CLIENT KILL TYPE normal").await.unwrap();
+        }
+        wait_until("the store is connected", async || store.health().reconnects > 2).await;
+        Instant::now()
+    });
+    account.await.nothing_lost();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slots_that_migrate() {
+    let redis = Cluster::start().await;
+    let store = connect(&redis).await;
+    let account = endure("cluster: 100 slots migrate", store, async |_| {
+        for slot in 0..100 {
+            redis.migrate_slot(slot * 50, 1 + usize::from(slot % 2)).await;
+        }
+        Instant::now()
+    });
+    let account = account.await.nothing_lost();
+    assert!(account.errors.is_empty(), "{account}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scripts_that_are_flushed() {
+    let redis = Cluster::start().await;
+    let store = connect(&redis).await;
+    let account = endure("cluster: SCRIPT FLUSH", store, async |_| {
+        for _ in 0..20 {
+            for node in &redis.nodes()[..3] {
+                node.ask::<String>("SCRIPT FLUSH").await.unwrap();
+            }
+            sleep(CALM / 50).await;
+        }
+        Instant::now()
+    });
+    assert!(account.await.nothing_lost().errors.is_empty());
+}
+
+#[cfg(feature = "tls")]
+#[tokio::test(flavor = "multi_thread")]
+async fn certificates_that_are_wrong() {
+    let (ours, strange) = (Certificates::generate(), Certificates::generate());
+    let redis = Cluster::start_tls(&ours, &["--requirepass", "secret"]).await;
+    let trusting = |certificates: &Certificates| {
+        RedisStore::builder(redis.url())
+            .tls_authorities(certificates.authority.certificate.bytes())
+            .credentials(session_store::Credentials::password("secret"))
+    };
+    let error = trusting(&strange).connect().await.unwrap_err();
+    assert!(reason(&error).contains("certificate"), "{error}");
+    healthy(&trusting(&ours).connect().await.unwrap()).await;
+}

@@ -1,0 +1,208 @@
+//! One server.
+
+use super::*;
+use crate::support::redis::{Certificates, Proxy, Server};
+
+async fn connect(server: &Server) -> RedisStore {
+    RedisStore::connect(server.url()).await.expect("the server answers")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_down_at_the_start() {
+    let mut server = Server::start().await;
+    server.kill();
+    let error = RedisStore::connect(server.url()).await.unwrap_err();
+    assert!(reason(&error).contains(&server.port().to_string()), "{error}");
+
+    let store = RedisStore::builder(server.url()).connect_lazily().unwrap();
+    assert!(!store.health().connected);
+    sleep(CALM).await;
+    let error = store.load(&session_store::SessionId::generate().key()).await.unwrap_err();
+    assert!(reason(&error).contains("not connected"), "{error}");
+    assert!(store.health().last_error.is_some_and(|error| error.contains(&server.port().to_string())));
+    server.restart().await;
+    let recovery = healthy(&store).await;
+    println!("| standalone: down at start | {} | |", recovery.as_millis());
+    assert_eq!(store.health().reconnects, 0, "it is the first connection");
+    assert!(recovery < PATIENCE, "{recovery:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_killed_and_restarted() {
+    let mut server = Server::start_with(&["--appendonly", "yes", "--appendfsync", "always"]).await;
+    let store = connect(&server).await;
+    let account = endure("standalone: SIGKILL and restart", store, async |store| {
+        server.kill();
+        sleep(4 * CALM).await;
+        assert!(!store.health().connected);
+        server.restart().await;
+        Instant::now()
+    });
+    assert!(account.await.nothing_lost().errors["not connected"] > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_freezes_for_a_while() {
+    let server = Server::start().await;
+    let store = connect(&server).await;
+    let account = endure("standalone: SIGSTOP 5 s, SIGCONT", store, async |store| {
+        server.freeze();
+        sleep(Duration::from_secs(5)).await;
+        assert!(!store.health().connected);
+        server.thaw();
+        Instant::now()
+    });
+    let account = account.await.nothing_lost();
+    // Once it counts as frozen, nobody waits for it.
+    let waited =
+        account.errors.iter().filter(|(error, _)| **error != "not connected").map(|(_, count)| count);
+    assert!(waited.sum::<usize>() < 100, "{account}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_that_is_silently_cut() {
+    let server = Server::start().await;
+    let proxy = Proxy::to(server.address()).await;
+    let store = RedisStore::connect(proxy.url()).await.unwrap();
+    endure("standalone: link cut 3 s", store, async |store| {
+        proxy.cut();
+        sleep(Duration::from_secs(3)).await;
+        assert!(!store.health().connected);
+        proxy.heal();
+        Instant::now()
+    })
+    .await
+    .nothing_lost();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_is_closed_by_client_kill() {
+    let server = Server::start().await;
+    let store = connect(&server).await;
+    endure("standalone: CLIENT KILL", store, async |_| {
+        for _ in 0..5 {
+            server.ask::<u32>("CLIENT KILL TYPE normal").await.unwrap();
+            sleep(CALM).await;
+        }
+        Instant::now()
+    })
+    .await
+    .nothing_lost();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_without_memory() {
+    let server = Server::start().await;
+    let store = connect(&server).await;
+    let account = endure("standalone: maxmemory, noeviction", store, async |store| {
+        server.ask::<String>("CONFIG SET maxmemory 1").await.unwrap();
+        sleep(2 * CALM).await;
+        assert!(store.health().connected, "the connection is as good as ever");
+        server.ask::<String>("CONFIG SET maxmemory 0").await.unwrap();
+        Instant::now()
+    });
+    assert_eq!(account.await.nothing_lost().errors.keys().collect::<Vec<_>>(), [&"refused"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_read_only_for_a_while() {
+    let (server, master) = (Server::start().await, Server::start().await);
+    let store = connect(&server).await;
+    let account = endure("standalone: READONLY", store, async |_| {
+        // A master that it can't reach leaves it its data.
+        let unreachable = format!("REPLICAOF 127.0.0.1 {}", master.port());
+        drop(master);
+        server.ask::<String>(&unreachable).await.unwrap();
+        sleep(2 * CALM).await;
+        server.ask::<String>("REPLICAOF NO ONE").await.unwrap();
+        Instant::now()
+    });
+    assert_eq!(account.await.nothing_lost().errors.keys().collect::<Vec<_>>(), [&"passing"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_loading() {
+    let server = Server::start_with(&["--enable-debug-command", "yes"]).await;
+    let store = connect(&server).await;
+    let account = endure("standalone: LOADING", store, async |_| {
+        for setting in ["key-load-delay 10000", "loading-process-events-interval-bytes 1024"] {
+            server.ask::<String>(&format!("CONFIG SET {setting}")).await.unwrap();
+        }
+        server.ask::<String>("DEBUG RELOAD").await.unwrap();
+        Instant::now()
+    });
+    assert!(account.await.nothing_lost().errors["passing"] > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_that_is_changed() {
+    let server = Server::start_with(&["--requirepass", "first"]).await;
+    let password = Arc::new(std::sync::Mutex::new("first"));
+    let known = Arc::clone(&password);
+    let store = RedisStore::builder(format!("redis://{}", server.address()))
+        .credentials_from(move || Ok(session_store::Credentials::password(*known.lock().unwrap())))
+        .connect()
+        .await
+        .unwrap();
+    let account = endure("standalone: password changed", store, async |store| {
+        server.ask::<String>("CONFIG SET requirepass second").await.unwrap();
+        let mut client = redis::Client::open(format!("redis://:second@{}", server.address())).unwrap();
+        let _: u32 = redis::cmd("CLIENT").arg(&["KILL", "TYPE", "normal"]).query(&mut client).unwrap();
+        sleep(2 * CALM).await;
+        let health = store.health();
+        assert!(!health.connected && health.last_error.unwrap().contains("WRONGPASS"));
+        *password.lock().unwrap() = "second";
+        Instant::now()
+    });
+    assert!(account.await.nothing_lost().errors["not connected"] > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scripts_that_are_flushed() {
+    let server = Server::start().await;
+    let store = connect(&server).await;
+    let account = endure("standalone: SCRIPT FLUSH", store, async |_| {
+        for _ in 0..100 {
+            server.ask::<String>("SCRIPT FLUSH").await.unwrap();
+            sleep(CALM / 50).await;
+        }
+        Instant::now()
+    });
+    assert!(account.await.nothing_lost().errors.is_empty());
+}
+
+#[cfg(feature = "tls")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_is_wrong_for_a_while() {
+    let (ours, strange) = (Certificates::generate(), Certificates::generate());
+    let server = Server::start_tls(&ours, &[]).await;
+    let trusting = |certificates: &Certificates| {
+        RedisStore::builder(server.url()).tls_authorities(certificates.authority.certificate.bytes())
+    };
+    let error = trusting(&strange).connect().await.unwrap_err();
+    assert!(reason(&error).contains("certificate"), "{error}");
+
+    let store = trusting(&ours).connect().await.unwrap();
+    let replace = async |with: &Certificates| {
+        let (certificate, key) = (with.server.certificate.path().display(), with.server.key.path().display());
+        let command = format!("CONFIG SET tls-cert-file {certificate} tls-key-file {key}");
+        server.ask::<String>(&command).await.unwrap();
+    };
+    endure("standalone: TLS certificate wrong", store, async |store| {
+        let mut present = server.client().await;
+        replace(&strange).await;
+        let mut kill = redis::cmd("CLIENT");
+        let _: u32 =
+            kill.arg(&["KILL", "TYPE", "normal", "SKIPME", "yes"]).query_async(&mut present).await.unwrap();
+        sleep(2 * CALM).await;
+        let health = store.health();
+        assert!(!health.connected && health.last_error.unwrap().contains("certificate"));
+        let mut back = redis::cmd("CONFIG");
+        back.arg("SET").arg("tls-cert-file").arg(ours.server.certificate.path().to_str().unwrap());
+        back.arg("tls-key-file").arg(ours.server.key.path().to_str().unwrap());
+        let _: String = back.query_async(&mut present).await.unwrap();
+        Instant::now()
+    })
+    .await
+    .nothing_lost();
+}
