@@ -29,7 +29,7 @@ async fn main() -> Result<(), Error> {
     // What a framework's adapter does with a request: here that of a sign-in form …
     let request = manager.begin(None);
     let ada = Owner::new("ada")?;
-    request.session().await?.sign_in(&ada, |name| *name = "Ada".to_owned())?;
+    request.session().await?.sign_in(&ada, |name| name.push_str("Ada"))?;
     let effects = request.finish(200).await;
     let Some(set_cookie) = effects.set_cookie else {
         println!("not signed in: {:?}", effects.failure);

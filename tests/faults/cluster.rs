@@ -1,7 +1,7 @@
 //! Three masters with a replica each.
 
 use super::*;
-use crate::support::redis::{Certificates, Cluster};
+use crate::support::redis::{Certificates, Cluster, Proxy};
 
 async fn connect(redis: &Cluster) -> RedisStore {
     RedisStore::connect(redis.url()).await.expect("the masters answer")
@@ -13,13 +13,13 @@ const PARTIAL: &[&str] = &["--cluster-require-full-coverage", "no"];
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_that_is_down_at_the_start() {
     let redis = Cluster::start_behind_proxies().await;
-    redis.proxies().iter().for_each(|proxy| proxy.cut());
+    redis.proxies().iter().for_each(Proxy::cut);
     let error = RedisStore::connect(redis.url()).await.unwrap_err();
     assert!(reason(&error).contains("the Redis Cluster of 127.0.0.2:"), "{error}");
     let store = RedisStore::builder(redis.url()).connect_lazily().unwrap();
     sleep(CALM).await;
     assert!(!store.health().connected);
-    redis.proxies().iter().for_each(|proxy| proxy.heal());
+    redis.proxies().iter().for_each(Proxy::heal);
     let recovery = healthy(&store).await;
     println!("| cluster: down at start | {} | |", recovery.as_millis());
     assert!(recovery < PATIENCE, "{recovery:?}");
@@ -225,7 +225,6 @@ async fn scripts_that_are_flushed() {
     assert!(account.await.nothing_lost().errors.is_empty());
 }
 
-#[cfg(feature = "tls")]
 #[tokio::test(flavor = "multi_thread")]
 async fn certificates_that_are_wrong() {
     let (ours, strange) = (Certificates::generate(), Certificates::generate());

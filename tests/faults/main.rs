@@ -3,7 +3,7 @@
 //!
 //! `cargo test --all-features --test faults -- --nocapture` prints a row for each fault. Times are
 //! printed; what is asserted of them is far above what they are, since machines are busy.
-#![cfg(feature = "redis")]
+#![cfg(feature = "tls")]
 
 #[path = "../support/mod.rs"]
 mod support;

@@ -171,7 +171,6 @@ async fn scripts_that_are_flushed() {
     assert!(account.await.nothing_lost().errors.is_empty());
 }
 
-#[cfg(feature = "tls")]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_that_is_wrong_for_a_while() {
     let (ours, strange) = (Certificates::generate(), Certificates::generate());

@@ -62,6 +62,7 @@ impl RedisStoreBuilder {
     }
 
     /// For whoever names the servers otherwise than by one URL.
+    #[cfg(feature = "json")]
     pub(crate) fn from_target(target: Target) -> Self {
         Self::new(Ok(target))
     }

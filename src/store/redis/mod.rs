@@ -5,7 +5,12 @@ mod connection;
 mod failure;
 mod layout;
 mod scripts;
+#[cfg_attr(not(feature = "tls"), allow(dead_code, reason = "what TLS needs is read and refused"))]
 pub(crate) mod target;
+#[cfg_attr(
+    not(feature = "json"),
+    allow(dead_code, unused_imports, reason = "the environment is read by the engine")
+)]
 pub(crate) mod url;
 
 use std::time::Duration;
