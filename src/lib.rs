@@ -45,6 +45,8 @@ pub use error::{Conflict, Error};
 pub use id::{SessionId, SessionKey};
 pub use record::{Envelope, Moved, Owner, Payload, Record, Revision};
 #[cfg(feature = "memory")]
+pub use store::fallback::{FallbackPolicy, FallbackStatus, FallbackStore};
+#[cfg(feature = "memory")]
 pub use store::memory::MemoryStore;
 #[cfg(feature = "redis")]
 pub use store::redis::target::Credentials;

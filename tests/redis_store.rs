@@ -563,12 +563,6 @@ async fn settings_that_cannot_work_are_refused_without_connecting() {
 }
 
 #[test]
-fn a_store_that_connects_later_needs_a_runtime() {
-    let message = config(RedisStore::builder("redis://127.0.0.1:1").connect_lazily());
-    assert!(message.contains("runtime"), "{message}");
-}
-
-#[test]
 fn a_store_survives_the_runtimes_that_it_is_used_on() {
     let runtime = || tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let end = |runtime: tokio::runtime::Runtime| runtime.shutdown_timeout(Duration::from_secs(5));

@@ -11,10 +11,12 @@ use super::environment::{Environment, wrong};
 use super::servers::Servers;
 use super::{Fallback, Store};
 use crate::error::Error;
-use crate::store::redis::RedisStoreBuilder;
+#[cfg(feature = "memory")]
+use crate::store::fallback::{FallbackPolicy, FallbackStore};
 pub(super) use crate::store::redis::target::Target;
 use crate::store::redis::target::{Host, Servers as Topology};
 use crate::store::redis::url::{self, Draft, Password, REDIS_PORT, SENTINEL_PORT, Setting};
+use crate::store::redis::{RedisStore, RedisStoreBuilder};
 
 const DEFAULT_MASTER: &str = "mymaster";
 /// Variables of other libraries whose meaning is one of ours: without a word, `REDIS_SSL=true` would
@@ -233,12 +235,30 @@ pub(super) async fn store(
     with_fallback(redis, fallback).await
 }
 
-// SEAM: `RedisStoreBuilder::connect_lazily` and `FallbackStore::new(primary, policy)` go here.
 async fn with_fallback(redis: RedisStoreBuilder, fallback: Fallback) -> Result<Store, Error> {
-    match fallback {
-        Fallback::Never => Ok(Arc::new(redis.connect().await?)),
-        Fallback::AtStart | Fallback::WhileDown => Err(Error::Config(
-            "SESSION_FALLBACK asks for memory while Redis is away, which is not connected yet".to_owned(),
-        )),
-    }
+    Ok(match fallback {
+        Fallback::Never => Arc::new(redis.connect().await?),
+        Fallback::AtStart | Fallback::WhileDown => {
+            beside_memory(redis.connect_eventually().await?, fallback)?
+        }
+    })
+}
+
+#[cfg(feature = "memory")]
+#[expect(clippy::unnecessary_wraps, reason = "without the feature it is an error")]
+fn beside_memory(redis: RedisStore, fallback: Fallback) -> Result<Store, Error> {
+    let policy = match fallback {
+        Fallback::Never => FallbackPolicy::Never,
+        Fallback::AtStart => FallbackPolicy::AtStart,
+        Fallback::WhileDown => FallbackPolicy::WhileDown,
+    };
+    Ok(Arc::new(FallbackStore::new(redis, policy)))
+}
+
+#[cfg(not(feature = "memory"))]
+fn beside_memory(_: RedisStore, _: Fallback) -> Result<Store, Error> {
+    Err(Error::Config(
+        "SESSION_FALLBACK is set, but session-store was built without its feature `memory`: add it in Cargo.toml"
+            .to_owned(),
+    ))
 }

@@ -68,6 +68,8 @@ pub struct MemoryStore {
 struct Entry {
     held: Envelope,
     ttl: Ttl,
+    /// When the time to live is over, for whoever takes the session elsewhere.
+    ends: Instant,
 }
 
 impl MemoryStore {
@@ -113,7 +115,7 @@ impl MemoryStore {
         // The given bytes may be a small part of a large buffer, all of which would stay in memory.
         let bytes = Bytes::copy_from_slice(&record.data.bytes);
         let data = Payload { bytes, ..record.data };
-        Ok(Entry { held: Envelope::Record(Record { data, ..record.clone() }), ttl })
+        Ok(Entry::new(Envelope::Record(Record { data, ..record.clone() }), ttl))
     }
 
     /// One atomic step: what it finds under `key`, what it makes of it, and what it answers.
@@ -142,7 +144,8 @@ impl MemoryStore {
         })
     }
 
-    fn remove(&self, key: &SessionKey) -> Option<Envelope> {
+    /// Takes away what is under `key`. It does not follow a marker.
+    pub(crate) fn remove(&self, key: &SessionKey) -> Option<Envelope> {
         self.step(key, |found| (Op::Remove, found))
     }
 }
@@ -171,7 +174,7 @@ impl SessionStore for MemoryStore {
     }
 
     async fn create(&self, key: &SessionKey, record: &Record, ttl: Ttl) -> Result<Created, Error> {
-        Ok(self.insert(key, record.revision, self.admit(record, ttl)?))
+        self.put(key, record, ttl)
     }
 
     async fn update(
@@ -196,7 +199,7 @@ impl SessionStore for MemoryStore {
                 if record.revision == expected && record.expires_at <= expires_at =>
             {
                 let held = Envelope::Record(Record { expires_at, ..record });
-                (Op::Put(Entry { held, ttl }), true)
+                (Op::Put(Entry::new(held, ttl)), true)
             }
             _ => (Op::Nop, false),
         }))
@@ -219,7 +222,7 @@ impl SessionStore for MemoryStore {
         if self.insert(new, own, entry) == Created::Taken {
             return Err(Error::Refused { message: "the new key of a rotation is in use".to_owned() });
         }
-        let answer = self.swap(old, expected, own, Entry { held: marker, ttl: Moved::ttl(ttl) });
+        let answer = self.swap(old, expected, own, Entry::new(marker, Moved::ttl(ttl)));
         if answer != Updated::Updated {
             self.remove(new);
         }
@@ -248,6 +251,10 @@ fn judge(found: Option<Envelope>, expected: Revision, own: Revision) -> ControlF
 }
 
 impl Entry {
+    fn new(held: Envelope, ttl: Ttl) -> Self {
+        Self { held, ttl, ends: Instant::now() + ttl.as_duration() }
+    }
+
     fn weight(&self) -> usize {
         match &self.held {
             Envelope::Record(record) => weight(record),
@@ -286,5 +293,6 @@ fn sweep(cache: &Cache<SessionKey, Entry>, interval: Duration, dropped: &mpsc::R
     }
 }
 
+mod standby;
 #[cfg(test)]
 mod tests;

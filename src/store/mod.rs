@@ -12,6 +12,8 @@ use crate::record::{Record, Revision};
 use crate::ttl::Ttl;
 
 #[cfg(feature = "memory")]
+pub(crate) mod fallback;
+#[cfg(feature = "memory")]
 pub(crate) mod memory;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;

@@ -16,7 +16,7 @@ async fn a_cluster_that_is_down_at_the_start() {
     redis.proxies().iter().for_each(Proxy::cut);
     let error = RedisStore::connect(redis.url()).await.unwrap_err();
     assert!(reason(&error).contains("the Redis Cluster of 127.0.0.2:"), "{error}");
-    let store = RedisStore::builder(redis.url()).connect_lazily().unwrap();
+    let store = RedisStore::builder(redis.url()).connect_eventually().await.unwrap();
     sleep(CALM).await;
     assert!(!store.health().connected);
     redis.proxies().iter().for_each(Proxy::heal);

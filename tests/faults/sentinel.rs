@@ -24,7 +24,7 @@ async fn a_master_that_is_down_at_the_start() {
     redis.servers_mut()[0].kill();
     let error = RedisStore::connect(redis.url()).await.unwrap_err();
     assert!(reason(&error).contains("mymaster"), "{error}");
-    let store = RedisStore::builder(redis.url()).connect_lazily().unwrap();
+    let store = RedisStore::builder(redis.url()).connect_eventually().await.unwrap();
     redis.wait_for_new_master(0).await;
     let recovery = healthy(&store).await;
     println!("| sentinel: master down at start | {} | |", recovery.as_millis());

@@ -14,7 +14,7 @@ async fn a_server_that_is_down_at_the_start() {
     let error = RedisStore::connect(server.url()).await.unwrap_err();
     assert!(reason(&error).contains(&server.port().to_string()), "{error}");
 
-    let store = RedisStore::builder(server.url()).connect_lazily().unwrap();
+    let store = RedisStore::builder(server.url()).connect_eventually().await.unwrap();
     assert!(!store.health().connected);
     sleep(CALM).await;
     let error = store.load(&session_store::SessionId::generate().key()).await.unwrap_err();

@@ -12,6 +12,8 @@ pub(crate) mod instances;
 pub(crate) mod memory;
 #[cfg(feature = "redis")]
 pub(crate) mod outages;
+#[cfg(feature = "redis")]
+pub(crate) mod production;
 pub(crate) mod races;
 #[cfg(feature = "redis")]
 pub(crate) mod secrets;
@@ -114,6 +116,12 @@ macro_rules! script_for_redis {
                 a_frozen_redis_is_answered_in_time_and_forgotten_when_it_thaws,
                 without_redis_at_the_start_the_application_ends_without_naming_the_password,
                 with_a_wrong_password_the_application_ends_without_naming_it,
+            }
+            production {
+                the_shop_is_open_on_a_cluster,
+                the_shop_is_open_behind_sentinels,
+                with_a_fallback_the_shop_opens_before_redis_and_keeps_its_sessions,
+                with_a_fallback_an_outage_signs_nobody_out_and_nobody_back_in,
             }
             secrets {
                 without_a_secret_the_application_ends_with_advice,

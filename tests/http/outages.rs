@@ -56,8 +56,7 @@ pub(crate) async fn without_redis_anonymous_visitors_can_still_read(mut stage: S
 
 /// SECURITY 26.
 pub(crate) async fn when_redis_comes_back_with_its_data_nobody_was_signed_out(stage: Stage) {
-    let durable = Server::start_with(&["--appendonly", "yes", "--appendfsync", "always"]).await;
-    let mut stage = Stage::with_redis(stage.host, durable);
+    let mut stage = stage.durable().await;
     let app = stage.app().await;
     let mut visitor = Visitor::returning(&app).await;
     visitor.sign_in("ada").await.expect_status(200);
@@ -101,7 +100,7 @@ pub(crate) async fn a_frozen_redis_is_answered_in_time_and_forgotten_when_it_tha
 }
 
 /// `GET /me`, as soon as it is answered by something else than a 503.
-async fn once_it_answers(visitor: &mut Visitor) -> Me {
+pub(crate) async fn once_it_answers(visitor: &mut Visitor) -> Me {
     let deadline = Instant::now() + BACK_WITHIN;
     loop {
         let answer = visitor.get("/me").await.expect_no_cookie();

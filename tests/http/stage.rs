@@ -32,13 +32,15 @@ impl Stage {
                 redis: None,
             },
             #[cfg(feature = "redis")]
-            Backend::Redis => Self::with_redis(host, Server::start().await),
+            Backend::Redis => Self { host, redis: Some(Server::start().await) },
         }
     }
 
+    /// The same with a Redis that keeps its data when it is killed.
     #[cfg(feature = "redis")]
-    pub(crate) fn with_redis(host: Host, server: Server) -> Self {
-        Self { host, redis: Some(server) }
+    pub(crate) async fn durable(self) -> Self {
+        let server = Server::start_with(&["--appendonly", "yes", "--appendfsync", "always"]).await;
+        Self { redis: Some(server), ..self }
     }
 
     #[cfg(feature = "redis")]

@@ -174,20 +174,22 @@ impl RedisStoreBuilder {
         Ok(store)
     }
 
-    /// Connects in the background: until then, operations fail with [`Error::Unavailable`]. For a
-    /// service that shall start while Redis is down.
+    /// Connects, or goes on trying in the background if no server can be reached: operations fail with
+    /// [`Error::Unavailable`] until one can. For a service that shall start while Redis is down.
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] for settings that cannot work, and if this is not called on a tokio runtime.
-    pub fn connect_lazily(self) -> Result<RedisStore, Error> {
+    /// As [`connect`](Self::connect), but for [`Error::Unavailable`].
+    pub async fn connect_eventually(self) -> Result<RedisStore, Error> {
         let store = self.build()?;
-        if tokio::runtime::Handle::try_current().is_err() {
-            return Err(Error::Config(
-                "a Redis store is made on a tokio runtime: call it from an async function".to_owned(),
-            ));
+        match store.connections.connect().await.map_err(|failure| failure.into_error(Effect::Read)) {
+            Ok(()) => {}
+            Err(error @ Error::Unavailable { .. }) => {
+                tracing::warn!("starting without Redis: {error}");
+                store.connections.start();
+            }
+            Err(error) => return Err(error),
         }
-        store.connections.start();
         Ok(store)
     }
 

@@ -1,0 +1,203 @@
+//! `FallbackStore`: new sessions go to memory while the primary store is away.
+
+mod breaker;
+mod ledger;
+mod moving;
+mod recovery;
+mod routing;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use self::breaker::Breaker;
+use self::ledger::Ledger;
+use super::SessionStore;
+use super::memory::MemoryStore;
+
+/// Keeps a service going while its primary store, usually [`RedisStore`](crate::RedisStore), is away:
+/// new sessions go to memory meanwhile, if the policy says so, and move to the primary when it is back.
+///
+/// Nobody is signed out by an outage, and nobody who was logged out comes back by one. What users see:
+///
+/// | | `Never` | `AtStart` | `WhileDown` |
+/// |---|---|---|---|
+/// | **primary down when the service starts** | | | |
+/// | new visitor | 503 | session in memory | session in memory |
+/// | visitor with a session of before | 503, stays signed in | 503, stays signed in | 503, stays signed in |
+/// | **primary down later** | | | |
+/// | new visitor | 503 | 503 | session in memory |
+/// | visitor with a session in the primary | 503, stays signed in | 503, stays signed in | 503, stays signed in |
+/// | visitor with a session in memory | – | as always | as always |
+/// | logout of a session in the primary | 503; gone after recovery, unusable until then | the same | the same |
+/// | logout of a session in memory | – | as always | as always |
+/// | **primary back** | | | |
+/// | visitor with a session in the primary | as before the outage | as before the outage | as before the outage |
+/// | visitor with a session in memory | – | keeps it; it moves | keeps it; it moves |
+///
+/// "503" is [`Error::Unavailable`](crate::Error::Unavailable), and stands for requests that use their
+/// session. A visitor who has a cookie is never taken for a new one: that would be signing them out.
+///
+/// # How it works
+///
+/// - A session is served by the store that it was born in, until it has moved. Where memory does not
+///   hold it, the primary's answer is the answer, and its error the error.
+/// - Three operations in a row that find the primary unavailable, or one
+///   [`create`](SessionStore::create) that it certainly did not get, send new sessions to memory.
+///   One warning says so, and one that they go to the primary again.
+/// - A background task asks the primary after 50 ms, then ever less often, down to once a second. When
+///   it answers, the task makes the deletions that are owed, and moves the sessions of memory while
+///   they are in use. No session of the primary is overwritten. It runs on the tokio runtime that the
+///   store is used on, which needs its timer enabled.
+/// - A deletion that the primary could not be asked for is an error, and is owed (up to 100,000 of
+///   them): it is repeated while the process lives, and the session is unavailable until it succeeds.
+///   So it is under every policy, and also for a session of memory that is half-way to the primary.
+/// - While all is well, an operation costs what it costs in the primary.
+///
+/// # Limits
+///
+/// - Memory is this process's. Several instances need sticky routing: another instance answers 503 to
+///   a visitor whose session is in the memory of this one. Sessions that were born in an outage, and
+///   deletions that are owed, end with the process.
+/// - A full memory forgets the sessions that were not used for the longest time. What it no longer
+///   holds, because it was logged out, has expired or was forgotten, is 503 while the primary is away.
+/// - A write that timed out may reach a frozen primary late. Deletions are repeated for a minute after
+///   it answers again to make up for that; later than that a session may come back.
+///
+/// # Errors
+///
+/// Those of the primary, and [`Error::TooLarge`](crate::Error::TooLarge) for a session that is larger
+/// than all of the memory.
+///
+/// ```
+/// use session_store::{FallbackPolicy, FallbackStore, MemoryStore, SessionId, SessionStore};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), session_store::Error> {
+/// # let redis = MemoryStore::new();
+/// let store = FallbackStore::new(redis, FallbackPolicy::WhileDown);
+/// store.load(&SessionId::generate().key()).await?;
+/// assert!(!store.status().open);
+/// # Ok(())
+/// # }
+/// ```
+pub struct FallbackStore(Arc<Shared>);
+
+/// When new sessions may go to memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FallbackPolicy {
+    /// Not at all: while the primary is away, so is every session.
+    #[default]
+    Never,
+    /// Until the primary has answered for the first time, so that a service can start before it.
+    AtStart,
+    /// Whenever the primary is away.
+    WhileDown,
+}
+
+/// How a [`FallbackStore`] is doing.
+///
+/// ```
+/// use session_store::{FallbackPolicy, FallbackStore, MemoryStore};
+///
+/// let status = FallbackStore::new(MemoryStore::new(), FallbackPolicy::AtStart).status();
+/// assert_eq!((status.open, status.in_memory, status.owed_deletions), (false, 0, 0));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FallbackStatus {
+    /// Whether new sessions go to memory at present.
+    pub open: bool,
+    /// Since when they do.
+    pub since: Option<SystemTime>,
+    /// Sessions that memory holds at present.
+    pub in_memory: u64,
+    /// Deletions that the primary has not made yet.
+    pub owed_deletions: u64,
+    /// Sessions moved from memory to the primary so far.
+    pub moved: u64,
+    /// Sessions dropped so far because the primary held another one, or a newer version, when they
+    /// were to be moved.
+    pub dropped: u64,
+    /// Deletions not remembered so far, because too many were owed.
+    pub forgotten_deletions: u64,
+}
+
+struct Shared {
+    primary: Box<dyn SessionStore>,
+    memory: MemoryStore,
+    breaker: Breaker,
+    /// Whether anything is, or may be, out of the ordinary: memory holds something, something is to be
+    /// remembered, or new sessions go to memory. All that an operation looks at while all is well. It
+    /// is set and cleared under the ledger's lock.
+    engaged: AtomicBool,
+    ledger: Mutex<Ledger>,
+    recovering: AtomicBool,
+    /// Held while a session is being moved, and by who deletes one that may be it.
+    turn: tokio::sync::Mutex<()>,
+}
+
+impl FallbackStore {
+    /// `primary`, and a memory of [`MemoryStore::DEFAULT_CAPACITY`] for new sessions while it is away.
+    pub fn new(primary: impl SessionStore, policy: FallbackPolicy) -> Self {
+        Self::with_memory(primary, policy, MemoryStore::new())
+    }
+
+    /// The same with a memory of another size.
+    pub fn with_memory(primary: impl SessionStore, policy: FallbackPolicy, memory: MemoryStore) -> Self {
+        Self(Arc::new(Shared {
+            primary: Box::new(primary),
+            memory,
+            breaker: Breaker::new(policy),
+            engaged: AtomicBool::new(false),
+            ledger: Mutex::default(),
+            recovering: AtomicBool::new(false),
+            turn: tokio::sync::Mutex::new(()),
+        }))
+    }
+
+    /// How the store is doing. Counts the sessions in memory one by one.
+    pub fn status(&self) -> FallbackStatus {
+        let in_memory = self.0.memory.sessions().len() as u64;
+        let ledger = self.0.ledger();
+        FallbackStatus {
+            open: ledger.open.is_some(),
+            since: ledger.open.map(|opened| opened.time),
+            in_memory,
+            owed_deletions: ledger.owed() as u64,
+            moved: ledger.moved,
+            dropped: ledger.dropped,
+            forgotten_deletions: ledger.forgotten,
+        }
+    }
+}
+
+impl fmt::Debug for FallbackStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FallbackStore")
+            .field("primary", &self.0.primary)
+            .field("policy", &self.0.breaker.policy())
+            .field("engaged", &self.0.is_engaged())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    fn is_engaged(&self) -> bool {
+        self.engaged.load(Ordering::Acquire)
+    }
+
+    fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The ledger, to write something into it that operations have to know of.
+    fn engage(&self) -> MutexGuard<'_, Ledger> {
+        let ledger = self.ledger();
+        self.engaged.store(true, Ordering::Release);
+        ledger
+    }
+}

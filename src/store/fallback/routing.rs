@@ -1,0 +1,235 @@
+//! Where each operation goes: by the place that its session was born in, and for a new one by the
+//! state of the primary.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+use tokio::time::Instant;
+
+use super::ledger::Opened;
+use super::{FallbackStore, Shared};
+use crate::clock::Timestamp;
+use crate::error::Error;
+use crate::id::SessionKey;
+use crate::record::{Envelope, Record, Revision};
+use crate::store::{Created, Loaded, Rotation, SessionStore, Updated};
+use crate::ttl::Ttl;
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl SessionStore for FallbackStore {
+    async fn load(&self, key: &SessionKey) -> Result<Loaded, Error> {
+        let shared = &self.0;
+        match shared.held(key)? {
+            Some(Envelope::Record(record)) => Ok(Loaded::Found(record)),
+            Some(Envelope::Moved(_)) => Ok(Loaded::Moved),
+            None => shared.observe(shared.primary.load(key).await),
+        }
+    }
+
+    async fn create(&self, key: &SessionKey, record: &Record, ttl: Ttl) -> Result<Created, Error> {
+        let shared = &self.0;
+        if let Some(held) = shared.held(key)? {
+            return Ok(if held.bears(record.revision) { Created::Created } else { Created::Taken });
+        }
+        if shared.new_sessions_go_to_memory() {
+            return shared.create_in_memory(key, record, ttl);
+        }
+        match shared.observe(shared.primary.create(key, record, ttl).await) {
+            Err(error @ Error::Unavailable { outcome_unknown: false, .. })
+                if shared.breaker.allows_memory() =>
+            {
+                shared.open(&error);
+                shared.create_in_memory(key, record, ttl)
+            }
+            answer => answer,
+        }
+    }
+
+    async fn update(
+        &self,
+        key: &SessionKey,
+        expected: Revision,
+        record: &Record,
+        ttl: Ttl,
+    ) -> Result<Updated, Error> {
+        let shared = &self.0;
+        if shared.held(key)?.is_some() {
+            let updated = shared.memory.update(key, expected, record, ttl).await?;
+            if updated != Updated::Missing {
+                return Ok(updated);
+            }
+            // It was moved or deleted just now.
+            shared.refuse_owed(key)?;
+        }
+        shared.observe(shared.primary.update(key, expected, record, ttl).await)
+    }
+
+    async fn touch(
+        &self,
+        key: &SessionKey,
+        expected: Revision,
+        expires_at: Timestamp,
+        ttl: Ttl,
+    ) -> Result<bool, Error> {
+        let shared = &self.0;
+        if shared.held(key)?.is_some() {
+            // Of a session that was moved just now it says `false`, which is true enough of a touch.
+            return shared.memory.touch(key, expected, expires_at, ttl).await;
+        }
+        shared.observe(shared.primary.touch(key, expected, expires_at, ttl).await)
+    }
+
+    async fn rotate(&self, rotation: Rotation<'_>) -> Result<Updated, Error> {
+        let shared = &self.0;
+        if shared.held(rotation.old)?.is_some() {
+            let rotated = shared.memory.rotate(rotation).await?;
+            if rotated == Updated::Updated {
+                // It was about to be moved: under the old key it must not remain.
+                shared.ledger().owe_if_in_doubt(rotation.old);
+            }
+            if rotated != Updated::Missing {
+                return Ok(rotated);
+            }
+            shared.refuse_owed(rotation.old)?;
+        }
+        shared.observe(shared.primary.rotate(rotation).await)
+    }
+
+    async fn delete(&self, key: &SessionKey) -> Result<bool, Error> {
+        if self.0.is_engaged() {
+            self.0.delete_everywhere(key).await
+        } else {
+            self.0.delete_in_primary(key).await
+        }
+    }
+}
+
+impl Shared {
+    /// What memory holds under `key`; an error for a key that must not be used any more.
+    fn held(self: &Arc<Self>, key: &SessionKey) -> Result<Option<Envelope>, Error> {
+        if !self.is_engaged() {
+            return Ok(None);
+        }
+        // The task may have gone down with the runtime that it was on.
+        self.start_recovery();
+        let held = self.memory.held(key);
+        if held.is_none() {
+            self.refuse_owed(key)?;
+        }
+        Ok(held)
+    }
+
+    fn refuse_owed(&self, key: &SessionKey) -> Result<(), Error> {
+        if !self.ledger().owes(key) {
+            return Ok(());
+        }
+        let reason = "the session was ended, and its deletion is still owed".to_owned();
+        Err(Error::Unavailable { outcome_unknown: false, reason, source: None })
+    }
+
+    /// Takes note of what the primary answered.
+    pub(super) fn observe<A>(self: &Arc<Self>, result: Result<A, Error>) -> Result<A, Error> {
+        if self.breaker.is_tripped_by(&result)
+            && let Err(error) = &result
+        {
+            self.open(error);
+        }
+        result
+    }
+
+    fn new_sessions_go_to_memory(&self) -> bool {
+        self.is_engaged() && self.breaker.allows_memory() && self.ledger().open.is_some()
+    }
+
+    /// Sends new sessions to memory from now on.
+    fn open(self: &Arc<Self>, reason: &Error) {
+        let opens = {
+            let mut ledger = self.engage();
+            let opens = ledger.open.is_none();
+            ledger.open.get_or_insert_with(|| Opened { at: Instant::now(), time: SystemTime::now() });
+            opens
+        };
+        if opens {
+            tracing::warn!(
+                "new sessions are kept in memory from now on, and visitors whose sessions are not there \
+                 are answered 503: {reason}"
+            );
+        }
+        self.start_recovery();
+    }
+
+    /// Sends new sessions to the primary again.
+    pub(super) fn close(&self) {
+        let opened = self.ledger().open.take();
+        if let Some(opened) = opened {
+            let lasted = opened.at.elapsed();
+            tracing::warn!(
+                "the session store answers again: new sessions go there, after {lasted:.1?} in memory"
+            );
+        }
+    }
+
+    fn create_in_memory(
+        self: &Arc<Self>,
+        key: &SessionKey,
+        record: &Record,
+        ttl: Ttl,
+    ) -> Result<Created, Error> {
+        // Under the ledger's lock: else the task might find memory empty and end in between.
+        let created = {
+            let _ledger = self.engage();
+            self.memory.put(key, record, ttl)
+        };
+        self.start_recovery();
+        created
+    }
+
+    pub(super) async fn delete_in_primary(self: &Arc<Self>, key: &SessionKey) -> Result<bool, Error> {
+        let sent = Instant::now();
+        let deleted = self.observe(self.primary.delete(key).await);
+        match &deleted {
+            Ok(_) if self.is_engaged() => self.ledger().deleted(key, sent),
+            Ok(_) => {}
+            Err(_) => {
+                self.engage().owe(key);
+                self.start_recovery();
+            }
+        }
+        deleted
+    }
+
+    /// Deletes what memory holds of a session, and what the primary holds or may hold of it.
+    async fn delete_everywhere(self: &Arc<Self>, key: &SessionKey) -> Result<bool, Error> {
+        self.start_recovery();
+        let mut was_there = false;
+        let mut in_doubt = Vec::new();
+        let mut next = Some(*key);
+        let mut elsewhere = None;
+        while let Some(key) = next.take() {
+            // First it goes, then follows the question whether it was about to be moved: whoever moves
+            // it asks in the other order.
+            let removed = self.memory.remove(&key);
+            let is_in_doubt = self.ledger().owe_if_in_doubt(&key);
+            in_doubt.extend(is_in_doubt.then_some(key));
+            was_there |= removed.is_some();
+            match removed {
+                Some(Envelope::Moved(marker)) => next = Some(marker.successor),
+                Some(Envelope::Record(_)) => {}
+                None => elsewhere = (!is_in_doubt).then_some(key),
+            }
+        }
+        let mut outcome = Ok(was_there);
+        for key in in_doubt {
+            let _turn = self.turn.lock().await;
+            let deleted = self.delete_in_primary(&key).await;
+            outcome = outcome.and_then(|was_there| Ok(deleted? || was_there));
+        }
+        if let Some(key) = elsewhere {
+            let deleted = self.delete_in_primary(&key).await;
+            outcome = outcome.and_then(|was_there| Ok(deleted? || was_there));
+        }
+        outcome
+    }
+}

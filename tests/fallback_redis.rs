@@ -1,0 +1,125 @@
+//! `FallbackStore` above a Redis that is killed, restarted, stopped and continued.
+
+#![cfg(all(feature = "memory", feature = "redis"))]
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use session_store::{
+    Clock as _, Created, Error, FallbackPolicy, FallbackStore, Loaded, Payload, Record, RedisStore,
+    SessionId, SessionKey, SessionStore as _, SystemClock, Ttl, Updated,
+};
+use support::redis::Server;
+use tokio::time::sleep;
+
+const HOUR: Duration = Duration::from_secs(3600);
+const TIMEOUT: Duration = Duration::from_millis(200);
+/// No caller waits for longer than its own operation's timeout, and some time for a busy machine.
+const WAIT: Duration = Duration::from_millis(300);
+
+async fn store(server: &Server) -> FallbackStore {
+    let redis = RedisStore::builder(server.url()).timeout(TIMEOUT).connect().await.unwrap();
+    FallbackStore::new(redis, FallbackPolicy::WhileDown)
+}
+
+async fn create(store: &FallbackStore) -> Result<(SessionKey, Record), Error> {
+    let (key, now) = (SessionId::generate().key(), SystemClock.now());
+    let record = Record::new(now, now.saturating_add(HOUR), Payload { codec: 1, bytes: "{}".into() });
+    assert_eq!(store.create(&key, &record, Ttl::new(HOUR)).await?, Created::Created);
+    Ok((key, record))
+}
+
+/// Creates sessions until one goes to memory; none may take longer than the timeout.
+async fn create_in_memory(store: &FallbackStore) -> (SessionKey, Record) {
+    for _ in 0..10 {
+        let started = Instant::now();
+        let created = create(store).await;
+        assert!(started.elapsed() < WAIT, "{:?}", started.elapsed());
+        match created {
+            Ok(session) if store.status().open => return session,
+            Ok(_) => panic!("Redis is away"),
+            Err(error) => assert!(error.outcome_unknown(), "{error}"),
+        }
+    }
+    panic!("no session after ten attempts")
+}
+
+async fn edit(store: &FallbackStore, key: &SessionKey, record: &Record) -> Record {
+    let edited = record.next();
+    let updated = store.update(key, record.revision, &edited, Ttl::new(HOUR)).await;
+    assert_eq!(updated.unwrap(), Updated::Updated);
+    edited
+}
+
+async fn found(store: &FallbackStore, key: &SessionKey) -> Option<Record> {
+    match store.load(key).await.unwrap() {
+        Loaded::Found(record) => Some(record),
+        _ => None,
+    }
+}
+
+/// Waits until the store has settled, and says for how long.
+async fn settled(store: &FallbackStore) -> Duration {
+    let started = Instant::now();
+    loop {
+        let status = store.status();
+        if !status.open && status.in_memory == 0 && status.owed_deletions == 0 {
+            return started.elapsed();
+        }
+        assert!(started.elapsed() < Duration::from_secs(70), "{status:?}");
+        sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_redis_that_is_killed_and_restarted() {
+    let mut server = Server::start_with(&["--appendonly", "yes", "--appendfsync", "always"]).await;
+    let store = store(&server).await;
+    let (before, record) = create(&store).await.unwrap();
+    let (logged_out, _) = create(&store).await.unwrap();
+
+    server.kill();
+    let (during, born) = create_in_memory(&store).await;
+    let born = edit(&store, &during, &born).await;
+    assert_eq!(found(&store, &during).await.as_ref(), Some(&born));
+    for _ in 0..5 {
+        let started = Instant::now();
+        assert_eq!(store.load(&before).await.unwrap_err().status(), 503);
+        assert_eq!(store.delete(&logged_out).await.unwrap_err().status(), 503);
+        assert!(started.elapsed() < WAIT, "{:?}", started.elapsed());
+    }
+
+    server.restart().await;
+    let settled = settled(&store).await;
+    assert!(settled < Duration::from_secs(5), "{settled:?}");
+    assert_eq!(found(&store, &before).await, Some(record), "nobody is signed out");
+    assert_eq!(found(&store, &logged_out).await, None, "nobody comes back");
+    assert_eq!(found(&store, &during).await.as_ref(), Some(&born));
+    let mut client = server.client().await;
+    let name = format!("session:{}", during.storage_name());
+    let ttl: i64 = redis::cmd("PTTL").arg(name).query_async(&mut client).await.unwrap();
+    assert!((3_500_000..3_600_000).contains(&ttl), "{ttl} ms");
+    assert_eq!((store.status().moved, store.status().dropped), (1, 0));
+}
+
+#[tokio::test]
+async fn a_redis_that_is_stopped_and_continued() {
+    let server = Server::start().await;
+    let store = store(&server).await;
+    let (before, record) = create(&store).await.unwrap();
+
+    server.freeze();
+    let (during, born) = create_in_memory(&store).await;
+    let started = Instant::now();
+    assert_eq!(store.load(&before).await.unwrap_err().status(), 503);
+    assert!(started.elapsed() < WAIT, "{:?}", started.elapsed());
+    let born = edit(&store, &during, &born).await;
+    sleep(Duration::from_secs(1)).await;
+
+    server.thaw();
+    let settled = settled(&store).await;
+    assert!(settled < Duration::from_secs(5), "{settled:?}");
+    assert_eq!(found(&store, &before).await, Some(record));
+    assert_eq!(found(&store, &during).await, Some(born));
+}
