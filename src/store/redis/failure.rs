@@ -20,6 +20,8 @@ pub(super) enum Failure {
     TimedOut(Duration),
     /// The write is on the master, and too few replicas confirmed it in time.
     NotReplicated { confirmed: i64, wanted: u32 },
+    /// The write is on a master, and for this reason it is not known what replicas have of it.
+    Unconfirmed(String),
     /// The connection broke, or the server answered with an error.
     Redis(RedisError),
 }
@@ -80,7 +82,7 @@ impl Failure {
     pub(super) fn doubts_the_node(&self) -> bool {
         match self {
             Self::NotConnected(_) | Self::TimedOut(_) => true,
-            Self::NotReplicated { .. } => false,
+            Self::NotReplicated { .. } | Self::Unconfirmed(_) => false,
             Self::Redis(_) => self.condemns_connection() || self.code() == Some("CLUSTERDOWN"),
         }
     }
@@ -148,6 +150,9 @@ impl fmt::Display for Failure {
                     f,
                     "the master has the write, but {confirmed} of {wanted} replicas confirmed it in time"
                 )
+            }
+            Self::Unconfirmed(reason) => {
+                write!(f, "the master has the write, but no replica was asked to confirm it ({reason})")
             }
             Self::Redis(error) => match (error.code(), error.detail()) {
                 (Some(code @ ("MOVED" | "ASK")), _) => {

@@ -37,10 +37,12 @@ pub(super) struct Durable {
     last_round: Mutex<Round>,
 }
 
-/// One `WAIT`, and how many replicas confirmed what was written before it.
+/// One `WAIT`, and how many replicas confirmed what was written before it on the same connection:
+/// of others' writes a server answers for none.
 #[derive(Clone, Copy, Debug)]
 struct Round {
     number: u64,
+    generation: u64,
     confirmed: i64,
 }
 
@@ -58,7 +60,7 @@ impl Durable {
             journal,
             writing: RwLock::new(()),
             rounds_begun: AtomicU64::new(0),
-            last_round: Mutex::new(Round { number: 0, confirmed: 0 }),
+            last_round: Mutex::new(Round { number: 0, generation: 0, confirmed: 0 }),
         }
     }
 
@@ -67,14 +69,19 @@ impl Durable {
         F: Future<Output = Result<Value, Failure>>,
     {
         let all = async {
+            let mut generation = 0;
             let (reply, begun) = {
                 let _writing = self.writing.read().await;
+                let operation = |connection: Connection| {
+                    generation = connection.generation;
+                    operation(connection)
+                };
                 let reply = self.link.run(operation).await?;
                 (reply, self.rounds_begun.load(Ordering::Acquire))
             };
             // Anything else is what is stored instead.
             if matches!(reply, Value::Okay | Value::Int(_)) {
-                self.confirm(begun).await?;
+                self.confirm(begun, generation).await.inspect_err(|_| self.journal.unreplicated())?;
             }
             Ok(reply)
         };
@@ -85,19 +92,22 @@ impl Durable {
         self.link.status()
     }
 
-    /// Waits for a round that began after so many others.
-    async fn confirm(&self, begun: u64) -> Result<(), Failure> {
+    /// Waits for a round that began after so many others, on the connection of this generation.
+    async fn confirm(&self, begun: u64, generation: u64) -> Result<(), Failure> {
         let mut last = self.last_round.lock().await;
         if last.number <= begun {
-            *last = self.wait().await?;
+            *last = self.wait().await.map_err(|failure| Failure::Unconfirmed(failure.to_string()))?;
+        }
+        if last.generation != generation {
+            return Err(Failure::Unconfirmed("its connection is gone".to_owned()));
         }
         let Round { confirmed, .. } = *last;
         let wanted = self.replication.replicas;
         if confirmed >= i64::from(wanted) {
-            return Ok(());
+            Ok(())
+        } else {
+            Err(Failure::NotReplicated { confirmed, wanted })
         }
-        self.journal.unreplicated();
-        Err(Failure::NotReplicated { confirmed, wanted })
     }
 
     /// <https://redis.io/docs/latest/commands/wait/>
@@ -106,9 +116,17 @@ impl Durable {
         let number = self.rounds_begun.fetch_add(1, Ordering::AcqRel) + 1;
         let mut wait = redis::cmd("WAIT");
         wait.arg(self.replication.replicas).arg(millis_rounded_up(self.replication.within));
-        match self.link.run(async |mut connection: Connection| connection.send(&wait).await).await? {
-            Value::Int(confirmed) => Ok(Round { number, confirmed }),
-            _ => Ok(Round { number, confirmed: 0 }),
+        let mut generation = 0;
+        let operation = |mut connection: Connection| {
+            generation = connection.generation;
+            async move { connection.send(&wait).await }
+        };
+        match self.link.run(operation).await? {
+            Value::Int(confirmed) => Ok(Round { number, generation, confirmed }),
+            _ => Ok(Round { number, generation, confirmed: 0 }),
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

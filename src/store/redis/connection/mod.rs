@@ -149,13 +149,15 @@ pub(super) struct Connection {
     link: MultiplexedConnection,
     /// Whether the server has the slot on trial only, as the target of a migration.
     asking: bool,
+    /// Tells it from the one that takes its place.
+    generation: u64,
     /// What lasts as long as the connection.
     _watch: Option<Arc<dyn Send + Sync>>,
 }
 
 impl Connection {
     fn new(link: MultiplexedConnection) -> Self {
-        Self { link, asking: false, _watch: None }
+        Self { link, asking: false, generation: 0, _watch: None }
     }
 
     pub(super) async fn send(&mut self, command: &Cmd) -> Result<Value, Failure> {

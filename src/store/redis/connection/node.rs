@@ -15,7 +15,7 @@ use super::{Connection, Failure, Replication, Settings, Way};
 pub(super) struct Node {
     shared: Box<[Supervisor]>,
     next: AtomicUsize,
-    durable: Option<Durable>,
+    durable: Option<Box<Durable>>,
 }
 
 impl Node {
@@ -23,7 +23,7 @@ impl Node {
         let supervisor = |timeout| Supervisor::new(Arc::clone(connector), timeout, Arc::clone(journal));
         let durable = |replication: Replication| {
             let link = supervisor(settings.timeout + replication.within);
-            Durable::new(link, replication, settings.limit(Way::Durable), Arc::clone(journal))
+            Box::new(Durable::new(link, replication, settings.limit(Way::Durable), Arc::clone(journal)))
         };
         Self {
             shared: (0..settings.connections).map(|_| supervisor(settings.timeout)).collect(),
@@ -59,7 +59,7 @@ impl Node {
 
     pub(super) fn status(&self) -> Status {
         let shared = Status::of_any(self.shared.iter().map(Supervisor::status));
-        Status::of_all([shared].into_iter().chain(self.durable.as_ref().map(Durable::status)))
+        Status::of_all([shared].into_iter().chain(self.durable.as_ref().map(|durable| durable.status())))
     }
 
     fn all(&self) -> impl Iterator<Item = &Supervisor> {

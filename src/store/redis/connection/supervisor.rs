@@ -156,7 +156,7 @@ impl Shared {
         };
         let connection = connection.map_err(|failure| failure.at(&self.connector))?;
         Ok(Link {
-            connection,
+            connection: Connection { generation, ..connection },
             generation,
             since: SystemClock.now(),
             opened: Instant::now(),
