@@ -95,7 +95,7 @@ impl Connections {
             }
             Servers::Sentinel { sentinels, master } => {
                 let to_sentinels = Dialer::new(target.sentinel_login, 0, target.tls)?;
-                let sentinel = Sentinel::new(sentinels, master, to_sentinels, dialer);
+                let sentinel = Sentinel::new(sentinels, master, to_sentinels, dialer, settings.timeout);
                 one(Arc::new(sentinel), Topology::Sentinel)
             }
             Servers::Cluster(seeds) => Kind::Cluster(Cluster::new(seeds, dialer, settings.clone())),

@@ -9,7 +9,8 @@ use tokio::time::{Instant, timeout_at};
 use super::Failure;
 
 /// How long the others have after the first answer: a server that froze must not hold up those that
-/// didn't, and one that was cut off must not win by being quick.
+/// didn't, and one that was cut off must not win by being quick. At most a quarter of the whole time:
+/// the rest is for what one does with the answer.
 const GRACE: Duration = Duration::from_millis(50);
 
 /// What a server believes, and how recent it is: epochs count failovers.
@@ -19,8 +20,11 @@ pub(super) struct Vote<T> {
     pub(super) opinion: T,
 }
 
-/// The latest of the opinions. Whoever calls bounds the time.
-pub(super) async fn latest<T, F>(questions: impl IntoIterator<Item = F>) -> Result<Vote<T>, Failure>
+/// The latest of the opinions. Whoever calls bounds the time, by `limit`.
+pub(super) async fn latest<T, F>(
+    limit: Duration,
+    questions: impl IntoIterator<Item = F>,
+) -> Result<Vote<T>, Failure>
 where
     F: Future<Output = Result<Vote<T>, Failure>> + Send + 'static,
     T: Send + 'static,
@@ -36,7 +40,7 @@ where
         };
         match answer {
             Some(Ok(Ok(vote))) => {
-                deadline.get_or_insert_with(|| Instant::now() + GRACE);
+                deadline.get_or_insert_with(|| Instant::now() + GRACE.min(limit / 4));
                 if best.as_ref().is_none_or(|best| best.epoch < vote.epoch) {
                     best = Some(vote);
                 }
@@ -54,9 +58,11 @@ mod tests {
     use std::future::{pending, ready};
     use std::pin::Pin;
 
-    use tokio::time::sleep;
+    use tokio::time::{sleep, timeout};
 
     use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(1);
 
     type Question = Pin<Box<dyn Future<Output = Result<Vote<&'static str>, Failure>> + Send>>;
 
@@ -70,7 +76,7 @@ mod tests {
     }
 
     async fn opinion(questions: Vec<Question>) -> &'static str {
-        latest(questions).await.unwrap().opinion
+        latest(LIMIT, questions).await.unwrap().opinion
     }
 
     #[tokio::test]
@@ -87,13 +93,20 @@ mod tests {
         assert_eq!(opinion(vec![Box::pin(pending()), vote(1, "it"), fails("-ERR no\r\n")]).await, "it");
     }
 
+    /// Else nobody with a short timeout could connect while a server is frozen.
+    #[tokio::test]
+    async fn one_that_is_silent_leaves_time_for_the_rest() {
+        let questions = vec![Box::pin(pending()), vote(1, "it")];
+        assert!(timeout(GRACE / 2, latest(GRACE / 2, questions)).await.is_ok());
+    }
+
     #[tokio::test]
     async fn what_a_server_said_is_the_reason() {
         let broken = || -> Question { Box::pin(ready(Err(Failure::NotConnected("gone".to_owned())))) };
         for questions in [vec![broken(), fails("-NOAUTH no\r\n")], vec![fails("-NOAUTH no\r\n"), broken()]] {
-            assert!(latest(questions).await.unwrap_err().to_string().contains("NOAUTH"));
+            assert!(latest(LIMIT, questions).await.unwrap_err().to_string().contains("NOAUTH"));
         }
-        assert!(latest(vec![broken()]).await.unwrap_err().to_string().contains("gone"));
-        assert!(latest(Vec::<Question>::new()).await.is_err());
+        assert!(latest(LIMIT, vec![broken()]).await.unwrap_err().to_string().contains("gone"));
+        assert!(latest(LIMIT, Vec::<Question>::new()).await.is_err());
     }
 }

@@ -37,6 +37,7 @@ pub(super) struct Sentinel {
     master: Arc<str>,
     to_sentinels: Dialer,
     to_servers: Dialer,
+    timeout: Duration,
 }
 
 #[async_trait]
@@ -74,8 +75,9 @@ impl Sentinel {
         master: String,
         to_sentinels: Dialer,
         to_servers: Dialer,
+        timeout: Duration,
     ) -> Self {
-        Self { sentinels: sentinels.into(), master: master.into(), to_sentinels, to_servers }
+        Self { sentinels: sentinels.into(), master: master.into(), to_sentinels, to_servers, timeout }
     }
 
     /// Connects to a server that is a master itself, not only in the sentinels' opinion.
@@ -102,7 +104,7 @@ impl Sentinel {
                 this.opinion(&mut link).await
             }
         });
-        poll::latest(questions).await
+        poll::latest(self.timeout, questions).await
     }
 
     async fn opinion(&self, link: &mut MultiplexedConnection) -> Result<Vote<Host>, Failure> {

@@ -297,7 +297,7 @@ impl Shared {
             let member = Arc::clone(member);
             async move { Ok(map::vote(member.node.run(Way::Shared, describe).await?, &member.host)?) }
         });
-        match poll::latest(questions).await {
+        match poll::latest(self.settings.timeout, questions).await {
             Ok(vote) => Ok(vote.opinion),
             Err(_) => timeout(self.settings.timeout, self.ask_seeds())
                 .await
@@ -313,7 +313,7 @@ impl Shared {
                 Ok(map::vote(describe(Connection::new(link)).await?, &seed)?)
             }
         });
-        Ok(poll::latest(questions).await?.opinion)
+        Ok(poll::latest(self.settings.timeout, questions).await?.opinion)
     }
 }
 
