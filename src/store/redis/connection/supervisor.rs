@@ -9,6 +9,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use redis::Value;
+use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::health::{Journal, Status};
@@ -225,11 +226,13 @@ impl Shared {
 
     /// Sees to it that a task is reconnecting; its first attempt follows after `delay`.
     fn reconnect(self: &Arc<Self>, mut delay: Duration) {
+        // An operation that is dropped outside of a runtime may bring the news; a later one sees to it.
+        let Ok(runtime) = Handle::try_current() else { return };
         if self.reconnecting.swap(true, Ordering::AcqRel) {
             return;
         }
         let task = Reconnecting(Arc::downgrade(self));
-        tokio::spawn(async move {
+        runtime.spawn(async move {
             loop {
                 sleep(jittered(delay)).await;
                 let Some(shared) = task.0.upgrade() else { return };

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use redis::Value;
+use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
@@ -262,11 +263,13 @@ impl Shared {
 
     /// Sees to it that a task makes the map anew, until each slot has a master that is connected.
     fn refresh(self: &Arc<Self>) {
+        // A future that is dropped outside of a runtime may bring the news.
+        let Ok(runtime) = Handle::try_current() else { return };
         if self.refreshing.swap(true, Ordering::AcqRel) {
             return;
         }
         let task = Refreshing(Arc::downgrade(self));
-        tokio::spawn(async move {
+        runtime.spawn(async move {
             let mut delay = FIRST_DELAY;
             loop {
                 let Some(shared) = task.0.upgrade() else { return };

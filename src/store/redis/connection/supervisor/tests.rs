@@ -104,6 +104,24 @@ async fn operations_that_callers_give_up_count_if_they_waited_long() {
     assert_eq!(generation(&supervisor), None);
 }
 
+#[test]
+fn operations_may_be_dropped_where_there_is_no_runtime() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let supervisor = runtime.block_on(supervisor(Duration::from_millis(200)));
+    for _ in 0..TIMEOUTS_IN_A_ROW {
+        let mut operation = Box::pin(supervisor.run(silence));
+        runtime.block_on(async { timeout(Duration::from_millis(150), &mut operation).await.unwrap_err() });
+        drop(operation);
+    }
+    assert_eq!(generation(&supervisor), None);
+    runtime.block_on(async {
+        supervisor.run(answer).await.unwrap_err();
+        while generation(&supervisor).is_none() {
+            sleep(Duration::from_millis(1)).await;
+        }
+    });
+}
+
 #[tokio::test]
 async fn a_loss_makes_one_attempt_at_a_time() {
     let supervisor = supervisor(Duration::from_secs(10)).await;
