@@ -112,7 +112,11 @@ pub(super) fn vote(answers: Value, asked: &Host) -> RedisResult<Vote<Vec<Range>>
     let (slots, info): (Vec<Value>, String) = redis::from_redis_value(answers)?;
     let epoch = info.lines().find_map(|line| line.strip_prefix("cluster_current_epoch:"));
     let epoch = epoch.and_then(|epoch| epoch.trim().parse().ok()).unwrap_or(0);
-    let ranges = slots.into_iter().map(|entry| range(entry, asked)).collect::<RedisResult<_>>()?;
+    let ranges: Vec<_> = slots.into_iter().map(|entry| range(entry, asked)).collect::<RedisResult<_>>()?;
+    if ranges.is_empty() {
+        // It has yet to meet the others, or was sent away by them.
+        return Err((ErrorKind::Client, "the node knows of no masters").into());
+    }
     Ok(Vote { epoch, opinion: ranges })
 }
 

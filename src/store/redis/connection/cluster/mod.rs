@@ -87,7 +87,11 @@ impl Cluster {
             Err(_) => Err(Failure::TimedOut(limit)),
         };
         self.0.adopt(ranges.map_err(|failure| failure.at(&self.0))?).await;
-        if !self.0.map.load().status().connected {
+        let map = self.0.map.load();
+        if !map.members().iter().any(|member| member.node.status().connected) {
+            return Err(Failure::NotConnected(self.health().last_error.unwrap_or_default()));
+        }
+        if !map.status().connected {
             self.0.refresh();
         }
         Ok(())
@@ -362,3 +366,6 @@ impl fmt::Debug for Cluster {
             .finish()
     }
 }
+
+#[cfg(test)]
+mod tests;

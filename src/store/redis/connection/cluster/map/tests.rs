@@ -96,6 +96,7 @@ fn a_node_without_a_name_is_the_one_that_was_asked() {
 #[test]
 fn a_malformed_answer_is_an_error() {
     for slots in [
+        "*0",
         "$1\nx",
         "*1\n:1",
         "*1\n*2\n:0\n:5",

@@ -1,0 +1,99 @@
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::Mutex as Lock;
+use std::sync::atomic::AtomicUsize;
+use std::thread;
+
+use super::*;
+use crate::store::redis::target::Login;
+
+/// The only node of a cluster.
+#[derive(Default)]
+struct Fake {
+    /// What it answers to `CLUSTER SLOTS`.
+    slots: String,
+    /// What it answers to `GET`.
+    got: String,
+    asked: AtomicUsize,
+    streams: Lock<Vec<TcpStream>>,
+    gone: AtomicBool,
+}
+
+impl Fake {
+    fn start(slots: impl FnOnce(u16) -> String, got: &str) -> (Arc<Self>, Cluster) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let fake = Arc::new(Self { slots: slots(port), got: got.to_owned(), ..Self::default() });
+        let node = Arc::clone(&fake);
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (stream, node) = (stream.unwrap(), Arc::clone(&node));
+                if !node.gone.load(Ordering::Acquire) {
+                    node.streams.lock().unwrap().push(stream.try_clone().unwrap());
+                    thread::spawn(move || node.answer(stream));
+                }
+            }
+        });
+        let dialer = Dialer::new(Login::default(), 0, None).unwrap();
+        let settings = Settings { timeout: TIMEOUT, connections: 1, replication: None };
+        (fake, Cluster::new(vec![Host { name: "127.0.0.1".to_owned(), port }], dialer, settings))
+    }
+
+    fn answer(&self, mut stream: TcpStream) {
+        let mut part = [0; 1024];
+        while let Ok(length @ 1..) = stream.read(&mut part) {
+            let asked = String::from_utf8_lossy(&part[..length]);
+            let answer = if asked.contains("SLOTS") {
+                &self.slots
+            } else if asked.contains("\nINFO") {
+                self.asked.fetch_add(1, Ordering::AcqRel);
+                "$23\r\ncluster_current_epoch:1\r\n"
+            } else if asked.contains("GET") {
+                &self.got
+            } else {
+                // To HELLO, and to CLIENT SETINFO twice.
+                "%0\r\n+OK\r\n+OK\r\n"
+            };
+            let _ = stream.write_all(answer.as_bytes());
+        }
+    }
+
+    /// Closes its connections, and takes no more.
+    fn leave(&self) {
+        self.gone.store(true, Ordering::Release);
+        for stream in &*self.streams.lock().unwrap() {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+const TIMEOUT: Duration = Duration::from_millis(400);
+
+fn all_slots_at(port: u16) -> String {
+    format!("*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$9\r\n127.0.0.1\r\n:{port}\r\n")
+}
+
+async fn get(cluster: &Cluster) -> Result<Value, Failure> {
+    let operation = async |mut connection: Connection| connection.send(redis::cmd("GET").arg("x")).await;
+    cluster.run(0, Way::Shared, operation).await
+}
+
+async fn eventually(what: &str, is_so: impl Fn() -> bool) {
+    let wait = async {
+        while !is_so() {
+            sleep(Duration::from_millis(1)).await;
+        }
+    };
+    timeout(Duration::from_secs(10), wait).await.expect(what);
+}
+
+#[tokio::test]
+async fn a_cluster_without_a_master_in_reach_is_not_connected() {
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let (_node, cluster) = Fake::start(|_| all_slots_at(closed), "");
+    let error = cluster.connect().await.unwrap_err().to_string();
+    assert!(error.contains(&format!("127.0.0.1:{closed}")), "{error}");
+    let (_node, cluster) = Fake::start(|_| "*0\r\n".to_owned(), "");
+    let error = cluster.connect().await.unwrap_err().to_string();
+    assert!(error.contains("knows of no masters"), "{error}");
+}
