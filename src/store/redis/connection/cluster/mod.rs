@@ -195,16 +195,21 @@ impl Shared {
         if let Some(member) = self.known(&host, slot) {
             return Ok(member);
         }
-        let joined = timeout_at(deadline, async {
-            let _alone = self.joining.lock().await;
-            if let Some(member) = self.known(&host, slot) {
+        let (shared, newcomer) = (Arc::clone(self), host.clone());
+        // It goes on when this caller's time is over; or each would try, and wait, in vain.
+        let joined = tokio::spawn(async move {
+            let _alone = shared.joining.lock().await;
+            if let Some(member) = shared.known(&newcomer, slot) {
                 return member;
             }
-            let member = self.join(host.clone()).await;
-            self.map.rcu(|map| map.with(&member, slot));
+            let member = shared.join(newcomer).await;
+            shared.map.rcu(|map| map.with(&member, slot));
             member
         });
-        joined.await.map_err(|_| Failure::NotConnected(format!("{host} did not let us in yet")))
+        match timeout_at(deadline, joined).await {
+            Ok(Ok(member)) => Ok(member),
+            _ => Err(Failure::NotConnected(format!("{host} did not let us in yet"))),
+        }
     }
 
     fn known(&self, host: &Host, slot: Option<Slot>) -> Option<Arc<Member>> {

@@ -87,6 +87,22 @@ async fn eventually(what: &str, is_so: impl Fn() -> bool) {
     timeout(Duration::from_secs(10), wait).await.expect(what);
 }
 
+/// Of which nothing is known but that another node sends operations there.
+#[tokio::test]
+async fn nobody_waits_for_a_node_that_is_known_to_be_silent() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let ask = format!("-ASK 0 {}\r\n", silent.local_addr().unwrap());
+    let (_node, cluster) = Fake::start(all_slots_at, &ask);
+    cluster.connect().await.unwrap();
+    for _ in 0..2 {
+        assert!(matches!(get(&cluster).await, Err(Failure::NotConnected(_))));
+        sleep(TIMEOUT / 2).await;
+    }
+    let begun = Instant::now();
+    assert!(matches!(get(&cluster).await, Err(Failure::NotConnected(_))));
+    assert!(begun.elapsed() < TIMEOUT / 2, "{:?}", begun.elapsed());
+}
+
 #[tokio::test]
 async fn a_cluster_without_a_master_in_reach_is_not_connected() {
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
