@@ -291,6 +291,12 @@ impl Shared {
                 // At the end, too: a migration redirects many operations at once.
                 sleep(jittered(delay)).await;
                 if whole {
+                    let shared = task.0.upgrade();
+                    drop(task);
+                    // A loss until now found this task at work, and started none.
+                    if let Some(shared) = shared.filter(|it| !it.map.load().status().connected) {
+                        shared.refresh();
+                    }
                     return;
                 }
                 delay = (delay * 2).min(LONGEST_DELAY);

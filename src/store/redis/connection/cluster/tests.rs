@@ -87,6 +87,18 @@ async fn eventually(what: &str, is_so: impl Fn() -> bool) {
     timeout(Duration::from_secs(10), wait).await.expect(what);
 }
 
+#[tokio::test]
+async fn a_loss_at_the_end_of_a_refresh_is_not_missed() {
+    let (node, cluster) = Fake::start(all_slots_at, "$-1\r\n");
+    cluster.connect().await.unwrap();
+    cluster.start();
+    eventually("it asks", || node.asked.load(Ordering::Acquire) == 2).await;
+    node.leave();
+    eventually("it is lost", || !cluster.health().connected).await;
+    sleep(2 * FIRST_DELAY).await;
+    assert!(cluster.0.refreshing.load(Ordering::Acquire), "until the cluster is whole again");
+}
+
 /// Of which nothing is known but that another node sends operations there.
 #[tokio::test]
 async fn nobody_waits_for_a_node_that_is_known_to_be_silent() {
