@@ -279,12 +279,19 @@ impl Shared {
         }
         let task = Refreshing(Arc::downgrade(self));
         runtime.spawn(async move {
-            let mut delay = FIRST_DELAY;
+            let (mut delay, mut told) = (FIRST_DELAY, String::new());
             loop {
                 let Some(shared) = task.0.upgrade() else { return };
                 match shared.ask().await {
                     Ok(ranges) => shared.adopt(ranges).await,
-                    Err(failure) => shared.journal.failed(failure.at(&shared).to_string()),
+                    Err(failure) => {
+                        let reason = failure.at(&shared).to_string();
+                        if told != reason {
+                            tracing::warn!("cannot find the nodes of the Redis Cluster yet: {reason}");
+                            told.clone_from(&reason);
+                        }
+                        shared.journal.failed(reason);
+                    }
                 }
                 let whole = shared.map.load().status().connected;
                 drop(shared);
