@@ -1,10 +1,14 @@
 //! Three masters with a replica each.
 
 use super::*;
-use crate::support::redis::{Certificates, Cluster, Proxy};
+use crate::support::redis::{Certificates, Cluster, Proxy, Server};
 
 async fn connect(redis: &Cluster) -> RedisStore {
     RedisStore::connect(redis.url()).await.expect("the masters answer")
+}
+
+fn masters(redis: &Cluster) -> Vec<&Server> {
+    redis.nodes()[..3].iter().collect()
 }
 
 /// The slots of other masters stay served while one is away.
@@ -116,31 +120,14 @@ async fn a_link_to_a_master_that_is_silently_cut() {
 #[tokio::test(flavor = "multi_thread")]
 async fn connections_that_are_closed_by_client_kill() {
     let redis = Cluster::start().await;
-    let store = connect(&redis).await;
-    endure("cluster: CLIENT KILL on all nodes", store, async |_| {
-        for _ in 0..3 {
-            for node in redis.nodes() {
-                node.ask::<u32>("CLIENT KILL TYPE normal").await.unwrap();
-            }
-            sleep(CALM).await;
-        }
-        Instant::now()
-    })
-    .await
-    .nothing_lost();
+    anywhere::client_kill("cluster: CLIENT KILL", connect(&redis).await, &masters(&redis)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_master_without_memory() {
     let redis = Cluster::start().await;
     let store = connect(&redis).await;
-    let account = endure("cluster: maxmemory, noeviction", store, async |_| {
-        redis.nodes()[1].ask::<String>("CONFIG SET maxmemory 1").await.unwrap();
-        sleep(2 * CALM).await;
-        redis.nodes()[1].ask::<String>("CONFIG SET maxmemory 0").await.unwrap();
-        Instant::now()
-    });
-    assert_eq!(account.await.nothing_lost().errors.keys().collect::<Vec<_>>(), [&"refused"]);
+    anywhere::no_memory("cluster: maxmemory, noeviction", store, &redis.nodes()[1]).await;
 }
 
 /// In a cluster, a master that becomes a replica answers `MOVED` rather than `READONLY`.
@@ -159,40 +146,14 @@ async fn a_switch_that_an_operator_asks_for() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_master_that_is_loading() {
-    let redis = Cluster::start_with(&["--enable-debug-command", "yes"]).await;
-    let store = connect(&redis).await;
-    let account = endure("cluster: LOADING", store, async |_| {
-        for setting in ["key-load-delay 5000", "loading-process-events-interval-bytes 1024"] {
-            redis.nodes()[1].ask::<String>(&format!("CONFIG SET {setting}")).await.unwrap();
-        }
-        redis.nodes()[1].ask::<String>("DEBUG RELOAD").await.unwrap();
-        Instant::now()
-    });
-    assert!(account.await.nothing_lost().errors["passing"] > 0);
+    let redis = Cluster::start_with(anywhere::DEBUG).await;
+    anywhere::loading("cluster: LOADING", connect(&redis).await, &redis.nodes()[1]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_password_that_is_changed() {
-    let redis = Cluster::start_with(&["--requirepass", "first"]).await;
-    let password = Arc::new(std::sync::Mutex::new("first"));
-    let known = Arc::clone(&password);
-    let store = RedisStore::builder(redis.url())
-        .credentials_from(move || Ok(session_store::Credentials::password(*known.lock().unwrap())))
-        .connect()
-        .await
-        .unwrap();
-    let account = endure("cluster: password changed", store, async |store| {
-        for node in redis.nodes() {
-            node.ask::<String>("ACL SETUSER default >second").await.unwrap();
-        }
-        *password.lock().unwrap() = "second";
-        for node in redis.nodes() {
-            node.ask::<u32>("CLIENT KILL TYPE normal").await.unwrap();
-        }
-        wait_until("the store is connected", async || store.health().reconnects > 2).await;
-        Instant::now()
-    });
-    account.await.nothing_lost();
+    let redis = Cluster::start().await;
+    anywhere::password_changed("cluster: password changed", &redis.url(), &masters(&redis)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -212,17 +173,7 @@ async fn slots_that_migrate() {
 #[tokio::test(flavor = "multi_thread")]
 async fn scripts_that_are_flushed() {
     let redis = Cluster::start().await;
-    let store = connect(&redis).await;
-    let account = endure("cluster: SCRIPT FLUSH", store, async |_| {
-        for _ in 0..20 {
-            for node in &redis.nodes()[..3] {
-                node.ask::<String>("SCRIPT FLUSH").await.unwrap();
-            }
-            sleep(CALM / 50).await;
-        }
-        Instant::now()
-    });
-    assert!(account.await.nothing_lost().errors.is_empty());
+    anywhere::scripts_flushed("cluster: SCRIPT FLUSH", connect(&redis).await, &masters(&redis)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

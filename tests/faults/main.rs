@@ -8,6 +8,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod anywhere;
 mod cluster;
 mod load;
 mod sentinel;

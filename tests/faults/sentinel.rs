@@ -130,28 +130,14 @@ async fn a_link_to_the_master_that_is_silently_cut() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_to_the_master_that_is_closed_by_client_kill() {
     let redis = Sentinels::start().await;
-    let store = connect(&redis).await;
-    let account = endure("sentinel: CLIENT KILL", store, async |_| {
-        for _ in 0..3 {
-            redis.servers()[0].ask::<u32>("CLIENT KILL TYPE normal").await.unwrap();
-            sleep(CALM).await;
-        }
-        Instant::now()
-    });
-    account.await.nothing_lost();
+    anywhere::client_kill("sentinel: CLIENT KILL", connect(&redis).await, &[&redis.servers()[0]]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_master_without_memory() {
     let redis = Sentinels::start().await;
     let store = connect(&redis).await;
-    let account = endure("sentinel: maxmemory, noeviction", store, async |_| {
-        redis.servers()[0].ask::<String>("CONFIG SET maxmemory 1").await.unwrap();
-        sleep(2 * CALM).await;
-        redis.servers()[0].ask::<String>("CONFIG SET maxmemory 0").await.unwrap();
-        Instant::now()
-    });
-    assert_eq!(account.await.nothing_lost().errors.keys().collect::<Vec<_>>(), [&"refused"]);
+    anywhere::no_memory("sentinel: maxmemory, noeviction", store, &redis.servers()[0]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -168,53 +154,21 @@ async fn a_switch_that_an_operator_asks_for() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_master_that_is_loading() {
-    let redis = Sentinels::start_with(&["--enable-debug-command", "yes"], &[]).await;
-    let store = connect(&redis).await;
-    let account = endure("sentinel: LOADING", store, async |_| {
-        for setting in ["key-load-delay 3000", "loading-process-events-interval-bytes 1024"] {
-            redis.servers()[0].ask::<String>(&format!("CONFIG SET {setting}")).await.unwrap();
-        }
-        redis.servers()[0].ask::<String>("DEBUG RELOAD").await.unwrap();
-        Instant::now()
-    });
-    assert!(account.await.nothing_lost().errors["passing"] > 0);
+    let redis = Sentinels::start_with(anywhere::DEBUG, &[]).await;
+    anywhere::loading("sentinel: LOADING", connect(&redis).await, &redis.servers()[0]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_password_that_is_changed() {
-    let redis = Sentinels::start_with(&["--requirepass", "first"], &[]).await;
-    let password = Arc::new(std::sync::Mutex::new("first"));
-    let known = Arc::clone(&password);
-    let store = RedisStore::builder(redis.url())
-        .credentials_from(move || Ok(session_store::Credentials::password(*known.lock().unwrap())))
-        .connect()
-        .await
-        .unwrap();
-    let account = endure("sentinel: password changed", store, async |store| {
-        // An additional password, as one does it: the sentinels go on with the old one.
-        for server in redis.servers() {
-            server.ask::<String>("ACL SETUSER default >second").await.unwrap();
-        }
-        *password.lock().unwrap() = "second";
-        redis.servers()[0].ask::<u32>("CLIENT KILL TYPE normal").await.unwrap();
-        wait_until("the store is connected", async || store.health().reconnects > 0).await;
-        Instant::now()
-    });
-    account.await.nothing_lost();
+    let redis = Sentinels::start().await;
+    let master = &redis.servers()[0];
+    anywhere::password_changed("sentinel: password changed", &redis.url(), &[master]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn scripts_that_are_flushed() {
     let redis = Sentinels::start().await;
-    let store = connect(&redis).await;
-    let account = endure("sentinel: SCRIPT FLUSH", store, async |_| {
-        for _ in 0..50 {
-            redis.servers()[0].ask::<String>("SCRIPT FLUSH").await.unwrap();
-            sleep(CALM / 50).await;
-        }
-        Instant::now()
-    });
-    assert!(account.await.nothing_lost().errors.is_empty());
+    anywhere::scripts_flushed("sentinel: SCRIPT FLUSH", connect(&redis).await, &[&redis.servers()[0]]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

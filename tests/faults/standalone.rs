@@ -78,30 +78,13 @@ async fn a_link_that_is_silently_cut() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_that_is_closed_by_client_kill() {
     let server = Server::start().await;
-    let store = connect(&server).await;
-    endure("standalone: CLIENT KILL", store, async |_| {
-        for _ in 0..5 {
-            server.ask::<u32>("CLIENT KILL TYPE normal").await.unwrap();
-            sleep(CALM).await;
-        }
-        Instant::now()
-    })
-    .await
-    .nothing_lost();
+    anywhere::client_kill("standalone: CLIENT KILL", connect(&server).await, &[&server]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_without_memory() {
     let server = Server::start().await;
-    let store = connect(&server).await;
-    let account = endure("standalone: maxmemory, noeviction", store, async |store| {
-        server.ask::<String>("CONFIG SET maxmemory 1").await.unwrap();
-        sleep(2 * CALM).await;
-        assert!(store.health().connected, "the connection is as good as ever");
-        server.ask::<String>("CONFIG SET maxmemory 0").await.unwrap();
-        Instant::now()
-    });
-    assert_eq!(account.await.nothing_lost().errors.keys().collect::<Vec<_>>(), [&"refused"]);
+    anywhere::no_memory("standalone: maxmemory, noeviction", connect(&server).await, &server).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -122,53 +105,20 @@ async fn a_server_that_is_read_only_for_a_while() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_loading() {
-    let server = Server::start_with(&["--enable-debug-command", "yes"]).await;
-    let store = connect(&server).await;
-    let account = endure("standalone: LOADING", store, async |_| {
-        for setting in ["key-load-delay 10000", "loading-process-events-interval-bytes 1024"] {
-            server.ask::<String>(&format!("CONFIG SET {setting}")).await.unwrap();
-        }
-        server.ask::<String>("DEBUG RELOAD").await.unwrap();
-        Instant::now()
-    });
-    assert!(account.await.nothing_lost().errors["passing"] > 0);
+    let server = Server::start_with(anywhere::DEBUG).await;
+    anywhere::loading("standalone: LOADING", connect(&server).await, &server).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_password_that_is_changed() {
-    let server = Server::start_with(&["--requirepass", "first"]).await;
-    let password = Arc::new(std::sync::Mutex::new("first"));
-    let known = Arc::clone(&password);
-    let store = RedisStore::builder(format!("redis://{}", server.address()))
-        .credentials_from(move || Ok(session_store::Credentials::password(*known.lock().unwrap())))
-        .connect()
-        .await
-        .unwrap();
-    let account = endure("standalone: password changed", store, async |store| {
-        server.ask::<String>("CONFIG SET requirepass second").await.unwrap();
-        let mut client = redis::Client::open(format!("redis://:second@{}", server.address())).unwrap();
-        let _: u32 = redis::cmd("CLIENT").arg(&["KILL", "TYPE", "normal"]).query(&mut client).unwrap();
-        sleep(2 * CALM).await;
-        let health = store.health();
-        assert!(!health.connected && health.last_error.unwrap().contains("WRONGPASS"));
-        *password.lock().unwrap() = "second";
-        Instant::now()
-    });
-    assert!(account.await.nothing_lost().errors["not connected"] > 0);
+    let server = Server::start().await;
+    anywhere::password_changed("standalone: password changed", &server.url(), &[&server]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn scripts_that_are_flushed() {
     let server = Server::start().await;
-    let store = connect(&server).await;
-    let account = endure("standalone: SCRIPT FLUSH", store, async |_| {
-        for _ in 0..100 {
-            server.ask::<String>("SCRIPT FLUSH").await.unwrap();
-            sleep(CALM / 50).await;
-        }
-        Instant::now()
-    });
-    assert!(account.await.nothing_lost().errors.is_empty());
+    anywhere::scripts_flushed("standalone: SCRIPT FLUSH", connect(&server).await, &[&server]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

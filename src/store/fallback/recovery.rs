@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 use super::Shared;
 use crate::error::Error;
 use crate::id::{SessionId, SessionKey};
-use crate::random;
+use crate::random::{self, jittered};
 use crate::record::Envelope;
 
 const FIRST_DELAY: Duration = Duration::from_millis(50);
@@ -153,10 +153,4 @@ impl Drop for Recovering {
             shared.recovering.store(false, Ordering::Release);
         }
     }
-}
-
-/// Somewhere in the second half of `delay`: instances that lost the same server come back one by one.
-fn jittered(delay: Duration) -> Duration {
-    let [byte] = random::bytes();
-    delay.mul_f64(0.5 + f64::from(byte) / 512.0)
 }

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::health::{Journal, Status};
 use super::{Connection, Failure};
 use crate::clock::{Clock as _, SystemClock, Timestamp};
-use crate::random;
+use crate::random::jittered;
 
 /// So many operations without an answer, one after the other, and the server counts as frozen.
 const TIMEOUTS_IN_A_ROW: u32 = 3;
@@ -309,12 +309,6 @@ impl Link {
 
 fn longer(delay: Duration) -> Duration {
     (delay * 2).clamp(FIRST_DELAY, LONGEST_DELAY)
-}
-
-/// Somewhere in the second half of `delay`: instances that lost the same server come back one by one.
-pub(super) fn jittered(delay: Duration) -> Duration {
-    let [byte] = random::bytes();
-    delay.mul_f64(0.5 + f64::from(byte) / 512.0)
 }
 
 #[cfg(test)]
