@@ -65,8 +65,7 @@ impl Failure {
         let Self::Redis(error) = self else { return None };
         match error.code()? {
             "TRYAGAIN" => Some(Redirection::TryAgain),
-            // Of a script, which finds out by itself that a key has moved.
-            "ERR" if error.detail()?.contains("access a non local key") => Some(Redirection::TryAgain),
+            "ERR" if self.is_key_elsewhere() => Some(Redirection::TryAgain),
             code @ ("MOVED" | "ASK") => {
                 let (name, port) = error.redirect_node()?.0.rsplit_once(':')?;
                 // A node that does not know its own name means the one that it was asked under.
@@ -76,6 +75,13 @@ impl Failure {
             }
             _ => None,
         }
+    }
+
+    /// Whether a script found out by itself that one of its keys is on another node. It had no effect.
+    fn is_key_elsewhere(&self) -> bool {
+        let words =
+            |error: &RedisError| error.detail().is_some_and(|it| it.contains("access a non local key"));
+        matches!(self, Self::Redis(error) if words(error))
     }
 
     /// Whether another node of the cluster may have taken over from the one that failed so.
@@ -106,7 +112,7 @@ impl Failure {
 
     pub(super) fn into_error(self, effect: Effect) -> Error {
         let reason = self.to_string();
-        let passing = self.code().is_some_and(|code| PASSING.contains(&code));
+        let passing = self.is_key_elsewhere() || self.code().is_some_and(|code| PASSING.contains(&code));
         if self.was_answered() && !passing {
             return Error::Refused { message: reason };
         }
@@ -260,6 +266,10 @@ mod tests {
             ("CLUSTERDOWN The cluster is down", None),
         ] {
             assert_eq!(reply(line).redirection(&from), expected, "{line}");
+            if expected == Some(Redirection::TryAgain) {
+                let error = reply(line).into_error(Effect::Write);
+                assert!(matches!(error, Error::Unavailable { outcome_unknown: false, .. }), "{error:?}");
+            }
         }
         assert!(reply("CLUSTERDOWN x").doubts_the_node() && broken().doubts_the_node());
         assert!(!reply("LOADING x").doubts_the_node() && !reply("OOM x").doubts_the_node());

@@ -174,11 +174,11 @@ impl Shared {
             };
             redirection = match self.redirection(&result, &member.host) {
                 None => return result,
-                Some(_) if moves >= MOST_MOVES => {
+                Some(Redirection::TryAgain) if Instant::now() + TRY_AGAIN_AFTER >= deadline => return result,
+                Some(Redirection::Moved(_)) if moves >= MOST_MOVES => {
                     let words = format!("the nodes of the cluster do not agree on who serves slot {slot}");
                     return Err(Failure::NotConnected(words));
                 }
-                Some(_) if Instant::now() + TRY_AGAIN_AFTER >= deadline => return result,
                 Some(next) => next,
             };
         }
