@@ -16,7 +16,7 @@ use tokio::time::sleep;
 const HOUR: Duration = Duration::from_secs(3600);
 const TIMEOUT: Duration = Duration::from_millis(200);
 /// No caller waits for longer than its own operation's timeout, and some time for a busy machine.
-const WAIT: Duration = Duration::from_millis(300);
+const WAIT: Duration = Duration::from_secs(3);
 
 async fn store(server: &Server) -> FallbackStore {
     let redis = RedisStore::builder(server.url()).timeout(TIMEOUT).connect().await.unwrap();

@@ -98,6 +98,24 @@ async fn so_is_an_update_that_succeeded_unheard() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn so_is_one_that_never_was_a_create() {
+    let (world, session, before, after) = moving().await;
+    let edited = world.edit(&session, "edited").await;
+    world.primary.once(Call::Update, Mode::Mute);
+    let (updating, updated) = world.primary.hold(Call::Update);
+    before.open();
+    after.open();
+    updating.arrival().await;
+    updating.open();
+    updated.arrival().await;
+    let edited = world.edit(&edited, "edited again").await;
+    updated.open();
+    world.settled().await;
+    assert_same(world.primary.record(&session.key).await, &edited);
+    assert_eq!((world.status().moved, world.status().dropped), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_logout_during_a_move_waits_for_it_and_ends_the_session_in_both() {
     for late in [false, true] {
         let (world, session, before, after) = moving().await;
@@ -313,6 +331,33 @@ async fn an_attempt_without_effect_leaves_no_doubt() {
         assert_eq!(world.primary.calls(), [], "{attempt:?}");
         assert_eq!(world.status().owed_deletions, 0);
     }
+}
+
+/// Whatever becomes of the second attempt, the first one may have succeeded.
+#[tokio::test(start_paused = true)]
+async fn a_later_attempt_without_effect_leaves_the_doubt_of_the_first() {
+    for attempt in [Mode::Down, Mode::Refuses] {
+        let (world, session) = half_moved(Mode::Mute).await;
+        interrupt(&world, attempt).await;
+        assert_unavailable(world.delete(&session.key).await);
+        assert_unavailable(world.load(&session.key).await);
+        world.recovers().await;
+        assert_eq!(world.load(&session.key).await.unwrap(), Loaded::Absent, "{attempt:?}");
+    }
+}
+
+/// It had its answers, and nothing of it can arrive late: it is over when it has moved.
+#[tokio::test(start_paused = true)]
+async fn an_update_without_effect_does_not_prolong_a_move() {
+    let (world, session, before, after) = moving().await;
+    let edited = world.edit(&session, "edited").await;
+    world.primary.once(Call::Update, Mode::Down);
+    world.primary.once(Call::Create, Mode::Down);
+    before.open();
+    after.open();
+    sleep(Duration::from_secs(3)).await;
+    assert_same(world.primary.record(&session.key).await, &edited);
+    assert!(format!("{:?}", world.store).contains("engaged: false"));
 }
 
 /// The runtime that the task was on ended in the middle of an attempt.

@@ -59,6 +59,7 @@ async fn what_the_primary_holds_is_never_overwritten() {
     world.primary.sessions.rotate(rotation).await.unwrap();
 
     world.recovers().await;
+    sleep(Duration::from_secs(120)).await;
     let status = world.status();
     assert_eq!((status.moved, status.dropped), (1, 2));
     assert_eq!(world.load(&taken.key).await.unwrap(), Loaded::Found(other.record));
@@ -87,7 +88,32 @@ async fn a_version_that_is_newer_than_our_attempt_is_not_overwritten() {
     world.edit(&session, "ours").await;
     after.open();
     world.settled().await;
+    sleep(Duration::from_secs(120)).await;
     assert_same(world.found(&session).await, &newest);
+    assert_eq!((world.status().moved, world.status().dropped), (0, 1));
+}
+
+/// It came while our update was on its way.
+#[tokio::test(start_paused = true)]
+async fn nor_is_one_that_is_newer_than_our_update() {
+    let world = World::while_down(Mode::Down);
+    let session = world.created().await;
+    let (create, created) = world.primary.hold(Call::Create);
+    world.primary.goes(Mode::Up);
+    create.arrival().await;
+    world.edit(&session, "ours").await;
+    let (update, updated) = world.primary.hold(Call::Update);
+    create.open();
+    created.open();
+    update.arrival().await;
+    let newer = session.edited("newer");
+    let theirs = world.primary.sessions.update(&newer.key, session.record.revision, &newer.record, hour());
+    assert_eq!(theirs.await.unwrap(), Updated::Updated);
+    update.open();
+    updated.open();
+    world.settled().await;
+    sleep(Duration::from_secs(120)).await;
+    assert_same(world.found(&session).await, &newer);
     assert_eq!((world.status().moved, world.status().dropped), (0, 1));
 }
 
@@ -230,12 +256,14 @@ async fn what_is_logged_out_during_moves_is_gone_and_the_rest_is_there() {
                     ids.push(session.key);
                 }
                 session = world.edit(&session, "edited again").await;
-                let deleted = if n % 3 == 0 {
+                let deleted = n % 3 == 0;
+                if deleted {
                     world.delete(&ids[usize::try_from(n).unwrap() / 3 % ids.len()]).await.unwrap();
-                    true
-                } else {
-                    false
-                };
+                    for _ in 0..10 {
+                        assert_eq!(world.found(&session).await, None, "it is back in round {round}");
+                        sleep(Duration::from_micros(500)).await;
+                    }
+                }
                 (session, ids, deleted)
             }));
         }

@@ -196,3 +196,32 @@ impl Ledger {
             .retain(|_, doubt| doubt.unfinished || !matches!(doubt.late, Late::Until(end) if end <= now));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::SessionId;
+
+    #[test]
+    fn a_ledger_with_an_entry_is_not_empty() {
+        assert!(Ledger::default().is_empty());
+        let now = Instant::now();
+        let opened = Opened { at: now, time: SystemTime::now() };
+        assert!(!Ledger { open: Some(opened), ..Ledger::default() }.is_empty());
+        let key = SessionId::generate().key();
+        assert!(!Ledger { owed: HashMap::from([(key, now)]), ..Ledger::default() }.is_empty());
+        let mut in_doubt = Ledger::default();
+        in_doubt.attempt(&key, Revision::fresh());
+        assert!(!in_doubt.is_empty());
+    }
+
+    /// However long it takes, a session that is in memory and may be in the primary too is known to be.
+    #[test]
+    fn an_unfinished_move_is_not_forgotten() {
+        let (mut ledger, key, now) = (Ledger::default(), SessionId::generate().key(), Instant::now());
+        ledger.attempt(&key, Revision::fresh());
+        ledger.primary_answers(now);
+        ledger.forget_what_is_over(now + 2 * LATEST_ARRIVAL);
+        assert!(ledger.owe_if_in_doubt(&key));
+    }
+}

@@ -17,7 +17,7 @@ use self::ledger::Ledger;
 use super::SessionStore;
 use super::memory::MemoryStore;
 
-/// Keeps a service going while its primary store, usually [`RedisStore`](crate::RedisStore), is away:
+/// Keeps a service going while its primary store, usually a `RedisStore`, is away:
 /// new sessions go to memory meanwhile, if the policy says so, and move to the primary when it is back.
 ///
 /// Nobody is signed out by an outage, and nobody who was logged out comes back by one. What users see:
