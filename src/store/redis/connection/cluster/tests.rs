@@ -11,7 +11,8 @@ use crate::store::redis::target::Login;
 #[derive(Default)]
 struct Fake {
     /// What it answers to `CLUSTER SLOTS`.
-    slots: String,
+    slots: Lock<String>,
+    port: u16,
     /// What it answers to `GET`.
     got: String,
     asked: AtomicUsize,
@@ -23,7 +24,8 @@ impl Fake {
     fn start(slots: impl FnOnce(u16) -> String, got: &str) -> (Arc<Self>, Cluster) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let fake = Arc::new(Self { slots: slots(port), got: got.to_owned(), ..Self::default() });
+        let slots = Lock::new(slots(port));
+        let fake = Arc::new(Self { slots, port, got: got.to_owned(), ..Self::default() });
         let node = Arc::clone(&fake);
         thread::spawn(move || {
             for stream in listener.incoming() {
@@ -44,7 +46,7 @@ impl Fake {
         while let Ok(length @ 1..) = stream.read(&mut part) {
             let asked = String::from_utf8_lossy(&part[..length]);
             let answer = if asked.contains("SLOTS") {
-                &self.slots
+                &*self.slots.lock().unwrap()
             } else if asked.contains("\nINFO") {
                 self.asked.fetch_add(1, Ordering::AcqRel);
                 "$23\r\ncluster_current_epoch:1\r\n"
@@ -97,6 +99,23 @@ async fn a_loss_at_the_end_of_a_refresh_is_not_missed() {
     eventually("it is lost", || !cluster.health().connected).await;
     sleep(2 * FIRST_DELAY).await;
     assert!(cluster.0.refreshing.load(Ordering::Acquire), "until the cluster is whole again");
+}
+
+/// As in Kubernetes, where only the name of the seed stays right.
+#[tokio::test]
+async fn masters_that_are_all_at_new_addresses_are_found_by_the_seeds() {
+    let [(old, _), (new, _)] = ["$3\r\nold\r\n", "$3\r\nnew\r\n"].map(|got| Fake::start(all_slots_at, got));
+    let (seed, cluster) = Fake::start(|_| all_slots_at(old.port), "");
+    cluster.connect().await.unwrap();
+    assert_eq!(get(&cluster).await.unwrap(), Value::BulkString("old".into()));
+    old.leave();
+    eventually("it is lost", || !cluster.health().connected).await;
+    sleep(4 * FIRST_DELAY).await;
+    *seed.slots.lock().unwrap() = all_slots_at(new.port);
+    // Nobody has to ask for anything.
+    eventually("the new one is found", || cluster.health().connected).await;
+    assert_eq!(get(&cluster).await.unwrap(), Value::BulkString("new".into()));
+    assert_eq!(cluster.health().reconnects, 1);
 }
 
 /// Of which nothing is known but that another node sends operations there.
