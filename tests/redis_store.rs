@@ -14,8 +14,8 @@ use session_store::{
     Clock as _, Created, Error, Loaded, Moved, Owner, Payload, Record, RedisStore, Rotation, SessionId,
     SessionKey, SessionStore, SystemClock, Ttl, Updated,
 };
-use support::redis::{Server, Traffic};
-use tokio::time::{sleep, timeout};
+use support::redis::{Server, Traffic, wait_until};
+use tokio::time::sleep;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -80,12 +80,7 @@ async fn bytes_at(client: &mut MultiplexedConnection, key: &SessionKey) -> Optio
 
 /// Waits until the store has a connection, without asking it for anything.
 async fn connected(store: &RedisStore) {
-    let connected = async {
-        while !format!("{store:?}").contains("connected: true") {
-            sleep(Duration::from_millis(5)).await;
-        }
-    };
-    timeout(Duration::from_secs(10), connected).await.expect("the store reconnects by itself");
+    wait_until("the store has reconnected by itself", || async { store.health().connected }).await;
 }
 
 fn unavailable(result: Result<impl std::fmt::Debug, Error>) -> bool {
@@ -397,10 +392,10 @@ async fn a_closed_connection_is_replaced_before_it_is_needed() {
     let server = Server::start().await;
     let (store, mut client) = (store(&server).await, server.client().await);
     let (at, record) = stored(&store).await;
-    for _ in 0..3 {
+    for killings in 1..=3 {
         let killed: u32 = ask(&mut client, "CLIENT KILL TYPE normal").await;
         assert_eq!(killed, 1);
-        sleep(Duration::from_millis(200)).await;
+        wait_until("it is connected again", || async { store.health().reconnects == killings }).await;
         assert_eq!(store.load(&at).await.unwrap(), Loaded::Found(record.clone()));
     }
     let clients: String = ask(&mut client, "CLIENT LIST").await;

@@ -108,6 +108,10 @@ impl Journal {
         *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
     }
 
+    pub(super) fn last_error(&self) -> Option<String> {
+        self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     pub(super) fn reconnected(&self) {
         self.reconnects.fetch_add(1, Ordering::Relaxed);
     }
@@ -121,7 +125,7 @@ impl Journal {
             connected: status.connected,
             since: status.since,
             topology,
-            last_error: self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            last_error: self.last_error(),
             reconnects: self.reconnects.load(Ordering::Relaxed),
             unreplicated: self.unreplicated.load(Ordering::Relaxed),
         }

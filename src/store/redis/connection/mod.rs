@@ -52,7 +52,7 @@ impl Settings {
     fn limit(&self, way: Way) -> Duration {
         match way {
             Way::Shared => self.timeout,
-            // It may come while the server waits, and then waits itself.
+            // A write may come while the server waits for those before it, and then waits itself.
             Way::Durable => self.timeout + 2 * self.replication.map_or(Duration::ZERO, |it| it.within),
         }
     }

@@ -48,8 +48,9 @@ impl Connector for Sentinel {
             // A master that froze would use up the attempt, while its successor is being elected.
             tokio::select! {
                 link = self.open(&master.opinion, Arc::clone(&on_loss)) => {
-                    let watch = tokio::spawn(self.clone().watch(master, on_loss));
-                    return Ok(Connection { _watch: Some(Arc::new(Watch(watch))), ..Connection::new(link?) });
+                    let connection = Connection::new(link?);
+                    let watch = Watch(tokio::spawn(self.clone().watch(master, on_loss)));
+                    return Ok(Connection { _watch: Some(Arc::new(watch)), ..connection });
                 }
                 successor = self.successor_of(&master) => master = successor,
             }

@@ -254,10 +254,7 @@ impl Shared {
     }
 
     fn stay_down(&self, failure: Failure) {
-        let reason = match failure {
-            Failure::NotConnected(reason) => reason,
-            answered => answered.to_string(),
-        };
+        let reason = failure.into_reason();
         let news = match &**self.state.load() {
             State::Down { reason: old, since } if *old != reason => Some(*since),
             _ => None,

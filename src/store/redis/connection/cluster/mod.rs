@@ -129,7 +129,10 @@ impl Shared {
         let owner = self.map.load().owner(slot).cloned();
         owner.ok_or_else(|| {
             self.refresh();
-            Failure::NotConnected(format!("no node of the cluster serves slot {slot}"))
+            let unassigned = || format!("no node of the cluster serves slot {slot}");
+            let not_found =
+                if self.map.load().members().is_empty() { self.journal.last_error() } else { None };
+            Failure::NotConnected(not_found.unwrap_or_else(unassigned))
         })
     }
 
@@ -191,14 +194,14 @@ impl Shared {
         slot: Option<Slot>,
         deadline: Instant,
     ) -> Result<Arc<Member>, Failure> {
-        if let Some(member) = self.known(&host, slot) {
+        if let Some(member) = self.assign(&host, slot) {
             return Ok(member);
         }
         let (shared, newcomer) = (Arc::clone(self), host.clone());
         // It goes on when this caller's time is over; or each would try, and wait, in vain.
         let joined = tokio::spawn(async move {
             let _alone = shared.joining.lock().await;
-            if let Some(member) = shared.known(&newcomer, slot) {
+            if let Some(member) = shared.assign(&newcomer, slot) {
                 return member;
             }
             let member = shared.join(newcomer).await;
@@ -211,7 +214,8 @@ impl Shared {
         }
     }
 
-    fn known(&self, host: &Host, slot: Option<Slot>) -> Option<Arc<Member>> {
+    /// The member of this address, if there is one: from now on the owner of `slot`.
+    fn assign(&self, host: &Host, slot: Option<Slot>) -> Option<Arc<Member>> {
         let map = self.map.load();
         let member = Arc::clone(map.member(host)?);
         if let Some(slot) = slot
@@ -227,8 +231,9 @@ impl Shared {
         let connector = Standalone::new(Address::Host(host.clone()), self.dialer.clone());
         let node = Node::new(&(Arc::new(connector) as _), &self.settings, &self.journal);
         if let Err(failure) = node.connect().await {
-            self.journal.failed(failure.to_string());
-            tracing::warn!("cannot connect to a node of the Redis Cluster yet: {failure}");
+            let reason = failure.into_reason();
+            tracing::warn!("cannot connect to a node of the Redis Cluster yet: {reason}");
+            self.journal.failed(reason);
             node.start();
         }
         Arc::new(Member { host, node })
@@ -284,7 +289,7 @@ impl Shared {
                 match shared.ask().await {
                     Ok(ranges) => shared.adopt(ranges).await,
                     Err(failure) => {
-                        let reason = failure.at(&shared).to_string();
+                        let reason = failure.at(&shared).into_reason();
                         if told != reason {
                             tracing::warn!("cannot find the nodes of the Redis Cluster yet: {reason}");
                             told.clone_from(&reason);
