@@ -321,3 +321,88 @@ async fn the_documented_permissions_suffice_behind_sentinels() {
     })
     .await;
 }
+
+#[cfg(feature = "tls")]
+mod tls {
+    use super::*;
+    use crate::support::redis::{Certificates, Identity};
+
+    fn path(identity: &Identity) -> String {
+        format!("cert={}&key={}", identity.certificate.path().display(), identity.key.path().display())
+    }
+
+    async fn refused(url: &str) -> String {
+        RedisStore::connect(url).await.expect_err(url).to_string()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_server_is_believed_by_its_authority_and_its_name() {
+        let (ours, strange) = (Certificates::generate(), Certificates::generate());
+        let elsewhere = Certificates::for_names("DNS:elsewhere.example");
+        let server = Server::start_tls(&ours, &["--requirepass", "secret"]).await;
+        let url = server.url().replace("://", "://:secret@");
+        let trusting =
+            |authority: &Identity| format!("{url}?cacert={}", authority.certificate.path().display());
+        keeps_every_promise(
+            RedisStore::connect(trusting(&ours.authority)).await.unwrap(),
+            Topology::Standalone,
+        )
+        .await;
+        // What `rediss` says, the parameter says too.
+        let by_parameter = trusting(&ours.authority).replace("rediss", "redis") + "&tls=true";
+        RedisStore::connect(by_parameter).await.unwrap();
+
+        assert!(refused(&trusting(&strange.authority)).await.contains("certificate"));
+        // The system's authorities don't know it either.
+        assert!(refused(&url).await.contains("certificate"));
+        let misnamed = Server::start_tls(&elsewhere, &[]).await;
+        let wrong_name =
+            misnamed.url() + "?cacert=" + elsewhere.authority.certificate.path().to_str().unwrap();
+        assert!(refused(&wrong_name).await.contains("certificate"));
+        // Self-signed, or under another name, by explicit choice.
+        for server in [&url, &misnamed.url()] {
+            RedisStore::connect(format!("{server}?insecure=true")).await.unwrap();
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_client_shows_its_certificate_and_the_file_that_is_renewed() {
+        let (ours, strange) = (Certificates::generate(), Certificates::generate());
+        let server = Server::start_tls(&ours, &["--tls-auth-clients", "yes"]).await;
+        let url = format!("{}?cacert={}", server.url(), ours.authority.certificate.path().display());
+        let store = RedisStore::connect(format!("{url}&{}", path(&ours.client))).await.unwrap();
+        let pem = |identity: &Identity| (identity.certificate.bytes(), identity.key.bytes());
+        let (certificate, key) = pem(&ours.client);
+        RedisStore::builder(&url).tls_client(certificate, key).connect().await.unwrap();
+
+        assert!(RedisStore::connect(&url).await.is_err());
+        assert!(RedisStore::connect(format!("{url}&{}", path(&strange.client))).await.is_err());
+
+        // A strange one is in the files for a while, and then the right one again.
+        let (old, new) = (pem(&ours.client), pem(&strange.client));
+        let write = |(certificate, key): &(Vec<u8>, Vec<u8>)| {
+            std::fs::write(ours.client.certificate.path(), certificate).unwrap();
+            std::fs::write(ours.client.key.path(), key).unwrap();
+        };
+        write(&new);
+        server.ask::<u32>("CLIENT KILL TYPE normal").await.unwrap();
+        wait_until("the strange one is refused", || async { !store.health().connected }).await;
+        write(&old);
+        wait_until("the right one is accepted", || async {
+            store.load(&SessionId::generate().key()).await.is_ok()
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn files_that_are_no_certificates_are_refused_at_once() {
+        let server = "rediss://127.0.0.1:1";
+        for url in [format!("{server}?cacert=/no/such.pem"), format!("{server}?cacert=Cargo.toml")] {
+            let error = RedisStore::connect(&url).await.unwrap_err();
+            assert!(matches!(error, Error::Config(_)), "{error}");
+        }
+        let nonsense = RedisStore::builder(server).tls_client("hunter2", "hunter2").connect().await;
+        let error = nonsense.unwrap_err();
+        assert!(matches!(error, Error::Config(_)) && !error.to_string().contains("hunter2"), "{error}");
+    }
+}
