@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use session_store::{Error, FallbackPolicy, Loaded, SessionStore as _};
+use session_store::{FallbackPolicy, Loaded, SessionStore as _};
 use tokio::time::sleep;
 
+use crate::half_moved::interrupt;
 use crate::log;
 use crate::primary::{Call, Mode};
 use crate::sample::{POLICIES, Session, World, assert_same, assert_unavailable, hour, in_one_hour};
@@ -126,23 +127,27 @@ async fn sessions_wait_until_debts_are_paid() {
 #[tokio::test(start_paused = true)]
 async fn no_more_than_a_hundred_thousand_are_remembered() {
     log::collect();
-    let world = World::new(FallbackPolicy::Never);
+    let world = World::new(FallbackPolicy::WhileDown);
     let sessions = [world.created().await, world.created().await];
     world.primary.goes(Mode::Down);
+    let half_moved = world.created().await;
+    interrupt(&world, Mode::Mute).await;
     assert_unavailable(world.delete(&sessions[0].key).await);
     for _ in 1..100_000 {
-        let deleted = world.delete(&Session::fresh().key).await;
-        assert!(matches!(deleted, Err(Error::Unavailable { .. })));
+        assert_unavailable(world.delete(&Session::fresh().key).await);
     }
     assert_eq!((world.status().owed_deletions, world.status().forgotten_deletions), (100_000, 0));
     for _ in 0..5 {
         assert_unavailable(world.delete(&sessions[1].key).await);
         assert_unavailable(world.delete(&sessions[0].key).await);
     }
-    assert_eq!((world.status().owed_deletions, world.status().forgotten_deletions), (100_000, 5));
+    world.renew(&half_moved).await;
+    assert_eq!((world.status().owed_deletions, world.status().forgotten_deletions), (100_000, 6));
     let told = log::text().lines().filter(|line| line.contains("no more are remembered")).count();
     assert_eq!(told, 1);
     world.recovers().await;
     assert_eq!(world.load(&sessions[0].key).await.unwrap(), Loaded::Absent);
     assert_same(world.found(&sessions[1]).await, &sessions[1]);
+    sleep(Duration::from_secs(70)).await;
+    assert_eq!(world.primary.record(&half_moved.key).await, None, "there is room for it now");
 }

@@ -24,7 +24,8 @@ async fn half_moved(attempt: Mode) -> (World, Session) {
     (world, session)
 }
 
-async fn interrupt(world: &World, attempt: Mode) {
+/// The primary answers just long enough for one attempt to move a session.
+pub(crate) async fn interrupt(world: &World, attempt: Mode) {
     let (before, after) = world.primary.hold(Call::Create);
     world.primary.once(Call::Create, attempt);
     world.primary.goes(Mode::Up);

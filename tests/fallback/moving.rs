@@ -300,13 +300,17 @@ async fn markers_stay_until_they_end() {
         expected: session.record.revision,
         new: &renewed.key,
         record: &renewed.record,
-        ttl: Ttl::new(Duration::from_millis(500)),
+        ttl: Ttl::new(Duration::from_secs(1)),
     };
     assert_eq!(world.rotate(rotation).await.unwrap(), Updated::Updated);
     assert!(Moved::ttl(hour()) <= Ttl::new(Moved::MAX_LIFE));
     world.recovers().await;
     assert_eq!(world.load(&session.key).await.unwrap(), Loaded::Moved);
-    thread::sleep(Duration::from_millis(600));
+    world.primary.calls();
+    sleep(Duration::from_secs(100)).await;
+    let calls = world.primary.calls().len();
+    assert!((100..=200).contains(&calls), "{calls} in 100 seconds that only the paused clock has seen");
+    thread::sleep(Duration::from_millis(1100));
     world.a_round().await;
     assert_eq!(world.load(&session.key).await.unwrap(), Loaded::Absent);
     assert!(format!("{:?}", world.store).contains("engaged: false"));

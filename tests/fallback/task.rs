@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use session_store::{Created, Error, FallbackPolicy, Loaded, SessionStore as _};
 use tokio::runtime::{self, Handle, Runtime};
+use tokio::sync::Barrier;
 use tokio::time::sleep;
 
 use crate::log;
@@ -18,6 +19,10 @@ fn tasks() -> usize {
 
 fn engaged(world: &World) -> bool {
     format!("{:?}", world.store).contains("engaged: true")
+}
+
+fn complaints() -> usize {
+    log::text().lines().filter(|line| line.contains("refuses what it missed")).count()
 }
 
 fn runtime() -> Runtime {
@@ -86,6 +91,37 @@ async fn it_is_one_however_many_callers_fail() {
         let _ = world.delete(&Session::fresh().key).await;
     }
     assert_eq!(tasks(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn it_is_one_even_if_callers_fail_at_once() {
+    for _ in 0..40 {
+        until(|| tasks() == 0).await;
+        let (world, start) = (Arc::new(World::while_down(Mode::Down)), Arc::new(Barrier::new(4)));
+        let callers: Vec<_> = (0..4)
+            .map(|_| {
+                let (world, start) = (Arc::clone(&world), Arc::clone(&start));
+                tokio::spawn(async move {
+                    start.wait().await;
+                    world.created().await;
+                })
+            })
+            .collect();
+        for caller in callers {
+            caller.await.unwrap();
+        }
+        until(|| tasks() <= 1).await;
+    }
+}
+
+async fn until(condition: impl Fn() -> bool) {
+    for _ in 0..5000 {
+        if condition() {
+            return;
+        }
+        sleep(Duration::from_millis(1)).await;
+    }
+    panic!("not within five seconds");
 }
 
 #[tokio::test(start_paused = true)]
@@ -208,8 +244,7 @@ async fn what_the_primary_refuses_waits_and_holds_nobody_up() {
     sleep(Duration::from_secs(100)).await;
     let calls = world.primary.calls().into_iter().filter(|call| *call == Call::Create).count();
     assert!((100..=200).contains(&calls), "{calls} in 100 seconds");
-    let complaints = log::text().lines().filter(|line| line.contains("refuses what it missed")).count();
-    assert_eq!(complaints, 1);
+    assert_eq!(complaints(), 1);
     assert!(log::text().contains("OOM"), "the warning has the server's words");
     world.recovers().await;
     assert_same(world.found(&session).await, &session);
@@ -217,6 +252,7 @@ async fn what_the_primary_refuses_waits_and_holds_nobody_up() {
 
 #[tokio::test(start_paused = true)]
 async fn deletions_that_the_primary_refuses_wait_and_hold_nobody_up() {
+    log::collect();
     let world = World::new(FallbackPolicy::WhileDown);
     world.primary.goes(Mode::Down);
     for _ in 0..10 {
@@ -231,6 +267,7 @@ async fn deletions_that_the_primary_refuses_wait_and_hold_nobody_up() {
     assert_eq!(world.status().owed_deletions, 10);
     assert_same(world.primary.record(&session.key).await, &session);
     assert!(!world.status().open);
+    assert_eq!(complaints(), 1);
     world.settled().await;
 }
 
