@@ -1,9 +1,10 @@
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Mutex as Lock;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+use super::refresh::FIRST_DELAY;
 use super::*;
 use crate::store::redis::target::Login;
 

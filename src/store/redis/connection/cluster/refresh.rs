@@ -1,0 +1,151 @@
+//! The map of a cluster, made anew whenever there is doubt about it.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use redis::Value;
+use tokio::runtime::Handle;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use super::super::dialer::Address;
+use super::super::{Connection, Failure, Way, poll};
+use super::Shared;
+use super::map::{self, Map, Range};
+use crate::random::{self, jittered};
+
+/// So many nodes are asked for the map: one that was cut off from the others is outvoted.
+const ASKED: usize = 3;
+/// The map is asked for again after this long, and then ever less often, while a node is missing.
+pub(super) const FIRST_DELAY: Duration = Duration::from_millis(50);
+const LONGEST_DELAY: Duration = Duration::from_millis(250);
+
+impl Shared {
+    /// Makes `ranges` the map, connected to its new masters first.
+    pub(super) async fn adopt(self: &Arc<Self>, ranges: Vec<Range>) {
+        if self.map.load().agrees_with(&ranges) {
+            return;
+        }
+        let _alone = self.joining.lock().await;
+        let present = self.map.load_full();
+        // A node without slots is kept as long as it's connected: it may be about to get some.
+        let mut members: Vec<_> = present
+            .members()
+            .iter()
+            .filter(|member| {
+                member.node.status().connected || ranges.iter().any(|range| range.master == member.host)
+            })
+            .cloned()
+            .collect();
+        let mut hosts: Vec<_> = ranges.iter().map(|range| &range.master).collect();
+        hosts.retain(|host| present.member(host).is_none());
+        hosts.sort_by_key(|host| (&host.name, host.port));
+        hosts.dedup();
+        if !hosts.is_empty() && !present.members().is_empty() {
+            self.journal.reconnected();
+        }
+        let mut joining = JoinSet::new();
+        for host in hosts {
+            let (shared, host) = (Arc::clone(self), host.clone());
+            joining.spawn(async move { shared.join(host).await });
+        }
+        while let Some(joined) = joining.join_next().await {
+            members.extend(joined.ok());
+        }
+        self.map.store(Arc::new(Map::new(&ranges, members)));
+        tracing::info!("the slots of the Redis Cluster have new masters");
+    }
+
+    /// Sees to it that a task makes the map anew, until each slot has a master that is connected.
+    pub(super) fn refresh(self: &Arc<Self>) {
+        // A future that is dropped outside of a runtime may bring the news.
+        let Ok(runtime) = Handle::try_current() else { return };
+        if self.refreshing.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let task = Refreshing(Arc::downgrade(self));
+        runtime.spawn(async move {
+            let (mut delay, mut told) = (FIRST_DELAY, String::new());
+            loop {
+                let Some(shared) = task.0.upgrade() else { return };
+                match shared.ask().await {
+                    Ok(ranges) => shared.adopt(ranges).await,
+                    Err(failure) => {
+                        let reason = failure.at(&shared).into_reason();
+                        if told != reason {
+                            tracing::warn!("cannot find the nodes of the Redis Cluster yet: {reason}");
+                            told.clone_from(&reason);
+                        }
+                        shared.journal.failed(reason);
+                    }
+                }
+                let whole = shared.map.load().status().connected;
+                drop(shared);
+                // At the end, too: a migration redirects many operations at once.
+                sleep(jittered(delay)).await;
+                if whole {
+                    let shared = task.0.upgrade();
+                    drop(task);
+                    // A loss until now found this task at work, and started none.
+                    if let Some(shared) = shared.filter(|it| !it.map.load().status().connected) {
+                        shared.refresh();
+                    }
+                    return;
+                }
+                delay = (delay * 2).min(LONGEST_DELAY);
+            }
+        });
+    }
+
+    /// Asks nodes that are connected, or else the seeds.
+    async fn ask(&self) -> Result<Vec<Range>, Failure> {
+        let map = self.map.load_full();
+        let connected: Vec<_> =
+            map.members().iter().filter(|member| member.node.status().connected).collect();
+        let [start] = random::bytes();
+        let chosen = connected.iter().cycle().skip(start.into()).take(ASKED.min(connected.len()));
+        let questions = chosen.map(|member| {
+            let member = Arc::clone(member);
+            async move { Ok(map::vote(member.node.run(Way::Shared, describe).await?, &member.host)?) }
+        });
+        match poll::latest(self.settings.timeout, questions).await {
+            Ok(vote) => Ok(vote.opinion),
+            Err(_) => timeout(self.settings.timeout, self.ask_seeds())
+                .await
+                .unwrap_or(Err(Failure::TimedOut(self.settings.timeout))),
+        }
+    }
+
+    pub(super) async fn ask_seeds(&self) -> Result<Vec<Range>, Failure> {
+        let questions = self.seeds.iter().map(|seed| {
+            let (dialer, seed) = (self.dialer.clone(), seed.clone());
+            async move {
+                let link = dialer.dial_briefly(&Address::Host(seed.clone())).await?;
+                Ok(map::vote(describe(Connection::new(link)).await?, &seed)?)
+            }
+        });
+        Ok(poll::latest(self.settings.timeout, questions).await?.opinion)
+    }
+}
+
+/// Asks a node for its map and how recent that is.
+async fn describe(mut connection: Connection) -> Result<Value, Failure> {
+    let mut answers = Vec::new();
+    for question in ["SLOTS", "INFO"] {
+        answers.push(connection.send(redis::cmd("CLUSTER").arg(question)).await?);
+    }
+    Ok(Value::Array(answers))
+}
+
+/// Held by the task that makes the map anew. A runtime that shuts down drops the task, and this
+/// with it, so that a caller on another runtime can start over.
+struct Refreshing(Weak<Shared>);
+
+impl Drop for Refreshing {
+    fn drop(&mut self) {
+        if let Some(shared) = self.0.upgrade() {
+            shared.refreshing.store(false, Ordering::Release);
+        }
+    }
+}
