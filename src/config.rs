@@ -1,6 +1,7 @@
 //! Settings from the environment.
 
 mod environment;
+mod layout;
 #[cfg(feature = "redis")]
 mod redis;
 #[cfg(not(feature = "redis"))]
@@ -13,6 +14,7 @@ mod tests;
 use std::sync::Arc;
 
 use self::environment::Environment;
+use self::layout::Layout;
 use self::redis::Target;
 use self::servers::Servers;
 use crate::cookie::SessionCookie;
@@ -57,6 +59,9 @@ impl<T: SessionData> SessionManager<T> {
     /// | `SESSION_PREFIX` | what this application's keys in Redis begin with | `session:` | `shop:` |
     /// | `SESSION_COOKIE_NAME` | the cookie's name | `__Host-id`, or `id` where not secure | `sid` |
     /// | `SESSION_COOKIE_SECURE` | `false`: the cookie travels over plain http, for development | `true` | `false` |
+    /// | `SESSION_COOKIE_PERSISTENT` | `true`: the cookie outlives the browser, for as long as its session lives | `false` | `true` |
+    /// | `SESSION_LAYOUT` | how sessions are kept in Redis: `native`; `express`, shared with express-session; on the way from there, `express-or-native` and `native-or-express`, see [below](#sessions-of-express) | `native` | `express` |
+    /// | `SESSION_EXPRESS_PREFIX` | what the service's keys begin with that sessions are shared with | `sess:` | `shop:` |
     ///
     /// A variable that is set to nothing counts as not set.
     ///
@@ -83,6 +88,13 @@ impl<T: SessionData> SessionManager<T> {
     /// # }
     /// ```
     ///
+    /// # Sessions of Express
+    ///
+    /// With a `SESSION_LAYOUT` other than `native` (feature `express`), `SESSION_SECRET` holds the secrets of the
+    /// Express service, of any length and without commas; the cookie is called `connect.sid` unless
+    /// `SESSION_COOKIE_NAME` says otherwise. What is written where is said at `RedisStoreBuilder::express`,
+    /// `express_or_native` and `native_or_express`.
+    ///
     /// # The URL
     ///
     #[doc = include_str!("store/redis/url.md")]
@@ -103,6 +115,7 @@ struct Settings {
     /// `None` is memory.
     redis: Option<Target>,
     fallback: Fallback,
+    layout: Layout,
     keys: Option<KeyRing>,
     expiry: Expiry,
     prefix: Option<String>,
@@ -145,21 +158,25 @@ impl Settings {
             expiry = expiry.absolute(absolute);
         }
 
-        let mut cookie = SessionCookie::new();
+        let layout = Layout::read(environment, &mut warnings)?;
+        let mut cookie = layout.cookie();
         if let Some(name) = environment.text("SESSION_COOKIE_NAME")? {
             cookie = cookie.name(name);
         }
         if let Some(secure) = environment.flag("SESSION_COOKIE_SECURE")? {
             cookie = cookie.secure(secure);
         }
+        if let Some(persistent) = environment.flag("SESSION_COOKIE_PERSISTENT")? {
+            cookie = cookie.persistent(persistent);
+        }
 
         let keys = environment
             .text("SESSION_SECRET")?
-            .map(|secrets| KeyRing::parse(&secrets))
+            .map(|secrets| layout.keys(&secrets))
             .transpose()
             .map_err(|error| Error::Config(format!("SESSION_SECRET: {error}")))?;
         let prefix = environment.text("SESSION_PREFIX")?;
-        Ok(Self { redis, fallback, keys, expiry, prefix, cookie, warnings })
+        Ok(Self { redis, fallback, layout, keys, expiry, prefix, cookie, warnings })
     }
 
     async fn builder<T: SessionData>(self) -> Result<SessionManagerBuilder<T>, Error> {
@@ -169,7 +186,10 @@ impl Settings {
         let builder = match self.redis {
             Some(target) => {
                 let keys = self.keys.ok_or_else(|| Error::Config(NEED_SECRET.to_owned()))?;
-                SessionManagerBuilder::new(redis::store(target, self.prefix, self.fallback).await?, keys)
+                SessionManagerBuilder::new(
+                    redis::store(target, self.prefix, self.fallback, &self.layout, &self.cookie).await?,
+                    keys,
+                )
             }
             None => {
                 let store = in_memory()?;

@@ -2,6 +2,8 @@
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
+#[cfg(feature = "express")]
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -18,6 +20,8 @@ const NAME_LENGTH: usize = LINEAGE_LENGTH + 3 + DIGEST_LENGTH;
 const DIGEST_LENGTH: usize = 28;
 /// As many bits of the hash as an id has fresh ones: more would only take memory.
 const DIGEST_BYTES: usize = 21;
+#[cfg(feature = "express")]
+pub(crate) const LONGEST_EXPRESS_ID: usize = 128;
 const KEY_DOMAIN: &[u8] = b"session-store key v1:";
 
 /// The secret that a session's cookie carries: 24 random bytes as 32 characters of base64url.
@@ -37,7 +41,15 @@ const KEY_DOMAIN: &[u8] = b"session-store key v1:";
 /// assert!(SessionId::parse("not an id").is_none());
 /// ```
 #[derive(Clone, PartialEq, Eq)]
-pub struct SessionId([u8; ID_LENGTH]);
+pub struct SessionId(Form);
+
+#[derive(Clone, PartialEq, Eq)]
+enum Form {
+    Native([u8; ID_LENGTH]),
+    /// What is stored under it is found by the text itself, as express-session does.
+    #[cfg(feature = "express")]
+    Express(Arc<str>),
+}
 
 impl SessionId {
     /// Draws a new id.
@@ -46,14 +58,50 @@ impl SessionId {
     ///
     /// If the operating system has no randomness to give.
     pub fn generate() -> Self {
-        Self::from_bytes(random::bytes())
+        Self(Form::Native(text_of(random::bytes())))
     }
 
     /// Reads an id's text: exactly 32 characters of the base64url alphabet, anything else is
     /// `None`. So nothing malformed ever reaches a store.
     pub fn parse(text: &str) -> Option<Self> {
-        let bytes: [u8; ID_LENGTH] = text.as_bytes().try_into().ok()?;
-        bytes.iter().copied().all(is_base64url).then_some(Self(bytes))
+        native(text).map(|bytes| Self(Form::Native(bytes)))
+    }
+
+    /// Reads an id of express-session, which may come from a `genid` of the application: any text of
+    /// 1 to 128 bytes without control characters and braces (which are Redis Cluster hash tags).
+    ///
+    /// Its [key](Self::key) takes the id along, for that is what express-session stores under.
+    ///
+    /// ```
+    /// use session_store::SessionId;
+    ///
+    /// let id = SessionId::express("3f2504e0-4f89-11d3-9a0c-0305e82c3301").expect("an id");
+    /// assert_eq!(format!("{:?}", id.key()), "SessionKey(QLkN2PscSE2LHHYuIaXrqR5iJGsl)");
+    /// assert!(SessionId::express("").is_none());
+    /// ```
+    #[cfg(feature = "express")]
+    pub fn express(sid: &str) -> Option<Self> {
+        let fits = (1..=LONGEST_EXPRESS_ID).contains(&sid.len());
+        let plain = |c: char| !c.is_control() && c != '{' && c != '}';
+        (fits && sid.chars().all(plain)).then(|| Self(Form::Express(sid.into())))
+    }
+
+    /// The same id, stored as express-session does.
+    #[cfg(feature = "express")]
+    pub(crate) fn into_express(self) -> Self {
+        match self.0 {
+            Form::Native(_) => Self(Form::Express(self.as_str().into())),
+            Form::Express(_) => self,
+        }
+    }
+
+    /// Whether it has the shape of this crate's own ids.
+    #[cfg(feature = "express")]
+    pub(crate) fn is_native(&self) -> bool {
+        match &self.0 {
+            Form::Native(_) => true,
+            Form::Express(sid) => native(sid).is_some(),
+        }
     }
 
     /// The id's text. It is a bearer credential: whoever reads it *is* the visitor.
@@ -62,37 +110,75 @@ impl SessionId {
     ///
     /// Never: an id is ASCII by construction.
     pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.0).expect("ids are ASCII")
+        match &self.0 {
+            Form::Native(bytes) => std::str::from_utf8(bytes).expect("ids are ASCII"),
+            #[cfg(feature = "express")]
+            Form::Express(sid) => sid,
+        }
     }
 
     /// A new id of the same lineage, with 168 fresh bits.
     #[must_use]
     pub fn rotated(&self) -> Self {
-        let mut next = Self::generate();
-        next.0[..LINEAGE_LENGTH].copy_from_slice(&self.0[..LINEAGE_LENGTH]);
-        next
+        let mut next = text_of(random::bytes());
+        next[..LINEAGE_LENGTH].copy_from_slice(&self.lineage());
+        let next = Self(Form::Native(next));
+        match &self.0 {
+            Form::Native(_) => next,
+            #[cfg(feature = "express")]
+            Form::Express(_) => next.into_express(),
+        }
     }
 
     /// What stores know this session by.
     pub fn key(&self) -> SessionKey {
-        // Domain and id fill one block of SHA-256 exactly once: 21 + 32 <= 55 bytes.
-        let hash = Sha256::new().chain_update(KEY_DOMAIN).chain_update(self.0).finalize();
         let mut name = [0; NAME_LENGTH];
         name[0] = b'{';
-        name[1..=LINEAGE_LENGTH].copy_from_slice(&self.0[..LINEAGE_LENGTH]);
+        name[1..=LINEAGE_LENGTH].copy_from_slice(&self.lineage());
         name[LINEAGE_LENGTH + 1] = b'}';
         name[LINEAGE_LENGTH + 2] = b':';
-        URL_SAFE_NO_PAD
-            .encode_slice(&hash[..DIGEST_BYTES], &mut name[NAME_LENGTH - DIGEST_LENGTH..])
-            .expect("21 bytes are 28 characters");
-        SessionKey { name }
+        name[NAME_LENGTH - DIGEST_LENGTH..].copy_from_slice(&self.digest());
+        SessionKey {
+            name,
+            #[cfg(feature = "express")]
+            express: match &self.0 {
+                Form::Native(_) => None,
+                Form::Express(sid) => Some(Arc::clone(sid)),
+            },
+        }
     }
 
-    fn from_bytes(bytes: [u8; 24]) -> Self {
-        let mut text = [0; ID_LENGTH];
-        URL_SAFE_NO_PAD.encode_slice(bytes, &mut text).expect("24 bytes are 32 characters");
-        Self(text)
+    fn digest(&self) -> [u8; DIGEST_LENGTH] {
+        // Domain and a native id fill one block of SHA-256 exactly once: 21 + 32 <= 55 bytes.
+        let hash = Sha256::new().chain_update(KEY_DOMAIN).chain_update(self.as_str()).finalize();
+        let mut digest = [0; DIGEST_LENGTH];
+        URL_SAFE_NO_PAD.encode_slice(&hash[..DIGEST_BYTES], &mut digest).expect("21 bytes are 28 characters");
+        digest
     }
+
+    /// The beginning of a native id; a foreign one, which may begin with anything, has one of its own.
+    fn lineage(&self) -> [u8; LINEAGE_LENGTH] {
+        match &self.0 {
+            Form::Native(bytes) => *bytes.first_chunk().expect("an id is longer"),
+            #[cfg(feature = "express")]
+            Form::Express(sid) => match native(sid) {
+                Some(bytes) => *bytes.first_chunk().expect("an id is longer"),
+                None => *self.digest().first_chunk().expect("a digest is longer"),
+            },
+        }
+    }
+}
+
+/// The text of an id of this crate's own.
+fn native(text: &str) -> Option<[u8; ID_LENGTH]> {
+    let bytes: [u8; ID_LENGTH] = text.as_bytes().try_into().ok()?;
+    bytes.iter().copied().all(is_base64url).then_some(bytes)
+}
+
+fn text_of(bytes: [u8; 24]) -> [u8; ID_LENGTH] {
+    let mut text = [0; ID_LENGTH];
+    URL_SAFE_NO_PAD.encode_slice(bytes, &mut text).expect("24 bytes are 32 characters");
+    text
 }
 
 fn is_base64url(byte: u8) -> bool {
@@ -117,9 +203,12 @@ impl fmt::Debug for SessionId {
 /// assert_eq!(id.key(), id.key());
 /// assert!(!id.key().storage_name().contains(id.as_str()));
 /// ```
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct SessionKey {
     name: [u8; NAME_LENGTH],
+    /// The id, for sessions that are kept as express-session does: under the id itself.
+    #[cfg(feature = "express")]
+    express: Option<Arc<str>>,
 }
 
 impl SessionKey {
@@ -137,16 +226,33 @@ impl SessionKey {
     /// Reads a [`storage_name`](Self::storage_name) back; `None` if it is not one.
     pub fn from_storage_name(name: &str) -> Option<Self> {
         let name: [u8; NAME_LENGTH] = name.as_bytes().try_into().ok()?;
-        let key = Self { name };
         let framed = name[0] == b'{' && name[5] == b'}' && name[6] == b':';
         let well_formed = name[1..5].iter().chain(&name[7..]).copied().all(is_base64url);
-        (framed && well_formed).then_some(key)
+        (framed && well_formed).then_some(Self {
+            name,
+            #[cfg(feature = "express")]
+            express: None,
+        })
+    }
+
+    /// What express-session calls the session, if that is how it is stored.
+    #[cfg(feature = "express")]
+    pub(crate) fn express_id(&self) -> Option<&str> {
+        self.express.as_deref()
     }
 
     fn digest(&self) -> &str {
         &self.storage_name()[NAME_LENGTH - DIGEST_LENGTH..]
     }
 }
+
+impl PartialEq for SessionKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for SessionKey {}
 
 impl Hash for SessionKey {
     fn hash<H: Hasher>(&self, state: &mut H) {
@@ -181,12 +287,12 @@ mod tests {
 
         let id = &ids[0];
         let rotations: Vec<_> = (0..1000).map(|_| id.rotated()).collect();
-        assert!(rotations.iter().all(|r| r.0[..4] == id.0[..4]));
-        let tails: HashSet<_> = rotations.iter().map(|r| &r.0[4..]).collect();
+        assert!(rotations.iter().all(|r| r.as_str()[..4] == id.as_str()[..4]));
+        let tails: HashSet<_> = rotations.iter().map(|r| &r.as_str()[4..]).collect();
         assert_eq!(tails.len(), rotations.len());
         // Every character position of the tail varies: no bit of it is fixed by mistake.
         for position in 4..ID_LENGTH {
-            let seen: HashSet<_> = rotations.iter().map(|r| r.0[position]).collect();
+            let seen: HashSet<_> = rotations.iter().map(|r| r.as_str().as_bytes()[position]).collect();
             assert!(seen.len() > 32, "position {position} shows only {} values", seen.len());
         }
     }
@@ -195,7 +301,7 @@ mod tests {
     #[test]
     fn parse_accepts_exactly_the_shape_of_an_id() {
         let id = SessionId::generate();
-        assert_eq!(SessionId::parse(id.as_str()), Some(id.clone()));
+        assert_eq!(SessionId::parse(id.as_str()).as_ref(), Some(&id));
         let text = id.as_str();
         for bad in [
             String::new(),
@@ -232,7 +338,7 @@ mod tests {
         let id = SessionId::parse("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA").unwrap();
         assert_eq!(id.key().storage_name(), "{AAAA}:5okmGZOnqTYaaZ_vniTC_oSHLOGK");
         let key = SessionId::generate().key();
-        assert_eq!(SessionKey::from_storage_name(key.storage_name()), Some(key));
+        assert_eq!(SessionKey::from_storage_name(key.storage_name()).as_ref(), Some(&key));
         assert_eq!(SessionKey::from_storage_name("{AAAA}:short"), None);
         let glob = key.storage_name().replace(':', "*");
         assert_eq!(SessionKey::from_storage_name(&glob), None);

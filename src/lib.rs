@@ -48,6 +48,8 @@ pub use record::{Envelope, Moved, Owner, Payload, Record, Revision};
 pub use store::fallback::{FallbackPolicy, FallbackStatus, FallbackStore};
 #[cfg(feature = "memory")]
 pub use store::memory::MemoryStore;
+#[cfg(feature = "express")]
+pub use store::redis::ExpressLayout;
 #[cfg(feature = "redis")]
 pub use store::redis::target::Credentials;
 #[cfg(feature = "redis")]

@@ -39,7 +39,7 @@ impl Revision {
         self.0
     }
 
-    fn from_bytes(bytes: [u8; 8]) -> Option<Self> {
+    pub(crate) fn from_bytes(bytes: [u8; 8]) -> Option<Self> {
         (bytes != [0; 8]).then_some(Self(bytes))
     }
 }
@@ -142,6 +142,9 @@ pub struct Record {
     pub previous_revision: Option<Revision>,
     /// The session's data.
     pub data: Payload,
+    /// What express-session keeps of the cookie in the session, for that layout alone.
+    #[cfg(feature = "express")]
+    pub(crate) express_cookie: Option<Bytes>,
 }
 
 impl Record {
@@ -157,6 +160,8 @@ impl Record {
             revision: Revision::fresh(),
             previous_revision: None,
             data,
+            #[cfg(feature = "express")]
+            express_cookie: None,
         }
     }
 

@@ -286,7 +286,7 @@ async fn deleting_follows_markers_in_this_prefix_to_the_end_and_out_of_circles()
     assert!(store.delete(&first).await.unwrap());
     assert_eq!(ask::<i64>(&mut client, "DBSIZE").await, 0);
 
-    for (from, to) in [(first, second), (second, first)] {
+    for (from, to) in [(first.clone(), second.clone()), (second, first.clone())] {
         let marker = Moved::new(to, &record, record.revision).to_bytes();
         let () = redis::cmd("SET").arg(name(&from)).arg(marker).query_async(&mut client).await.unwrap();
     }

@@ -123,7 +123,7 @@ impl MokaReader {
         let cache = Arc::new(Cache::new(1_000_000));
         let reader = |_| {
             let key = SessionId::generate().key();
-            cache.insert(key, record().to_bytes().into());
+            cache.insert(key.clone(), record().to_bytes().into());
             Self { cache: Arc::clone(&cache), key }
         };
         (0..tasks).map(reader).collect()

@@ -1,8 +1,10 @@
 //! Redis without the feature `redis`: an error that says so.
 
 use super::environment::Environment;
+use super::layout::Layout;
 use super::servers::Servers;
 use super::{Fallback, Store};
+use crate::cookie::SessionCookie;
 use crate::error::Error;
 
 /// There is none.
@@ -22,6 +24,8 @@ pub(super) fn store(
     target: Target,
     _: Option<String>,
     _: Fallback,
+    _: &Layout,
+    _: &SessionCookie,
 ) -> std::future::Ready<Result<Store, Error>> {
     match target {}
 }

@@ -8,8 +8,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::environment::{Environment, wrong};
+use super::layout::Layout;
 use super::servers::Servers;
 use super::{Fallback, Store};
+use crate::cookie::SessionCookie;
 use crate::error::Error;
 #[cfg(feature = "memory")]
 use crate::store::fallback::{FallbackPolicy, FallbackStore};
@@ -227,12 +229,14 @@ pub(super) async fn store(
     target: Target,
     prefix: Option<String>,
     fallback: Fallback,
+    layout: &Layout,
+    cookie: &SessionCookie,
 ) -> Result<Store, Error> {
     let mut redis = RedisStoreBuilder::from_target(target);
     if let Some(prefix) = prefix {
         redis = redis.prefix(prefix);
     }
-    with_fallback(redis, fallback).await
+    with_fallback(layout.apply(redis, cookie), fallback).await
 }
 
 async fn with_fallback(redis: RedisStoreBuilder, fallback: Fallback) -> Result<Store, Error> {

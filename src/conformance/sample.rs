@@ -84,7 +84,7 @@ pub(super) fn save(
     session: &Session,
     record: &Record,
 ) -> impl Future<Output = Result<Updated, Error>> + Send + use<> {
-    let (store, key, record) = (Arc::clone(store), session.key, record.clone());
+    let (store, key, record) = (Arc::clone(store), session.key.clone(), record.clone());
     let expected = record.previous_revision.expect("made by `Record::next`");
     async move { store.update(&key, expected, &record, hour()).await }
 }
@@ -94,7 +94,7 @@ pub(super) fn touch(
     session: &Session,
     expires_at: Timestamp,
 ) -> impl Future<Output = Result<bool, Error>> + Send + use<> {
-    let (store, key, expected) = (Arc::clone(store), session.key, session.record.revision);
+    let (store, key, expected) = (Arc::clone(store), session.key.clone(), session.record.revision);
     async move { store.touch(&key, expected, expires_at, hour()).await }
 }
 
@@ -104,7 +104,7 @@ pub(super) fn rotate(
     from: &Session,
     to: &Session,
 ) -> impl Future<Output = Result<Updated, Error>> + Send + use<> {
-    let (store, old, new, record) = (Arc::clone(store), from.key, to.key, to.record.clone());
+    let (store, old, new, record) = (Arc::clone(store), from.key.clone(), to.key.clone(), to.record.clone());
     let expected = record.previous_revision.expect("made by `Record::next`");
     async move { store.rotate(Rotation { old: &old, expected, new: &new, record: &record, ttl: hour() }).await }
 }
@@ -113,7 +113,7 @@ pub(super) fn delete(
     store: &Store,
     session: &Session,
 ) -> impl Future<Output = Result<bool, Error>> + Send + use<> {
-    let (store, key) = (Arc::clone(store), session.key);
+    let (store, key) = (Arc::clone(store), session.key.clone());
     async move { store.delete(&key).await }
 }
 

@@ -63,7 +63,7 @@ pub async fn one_of_many_concurrent_creates_wins(store: &Store) -> Result<(), Er
         let session = Session::fresh();
         let rivals: Vec<_> = (0..8)
             .map(|_| {
-                let (store, key, record) = (store.clone(), session.key, Session::fresh().record);
+                let (store, key, record) = (store.clone(), session.key.clone(), Session::fresh().record);
                 tokio::spawn(async move { (store.create(&key, &record, hour()).await, record) })
             })
             .collect();

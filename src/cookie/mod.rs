@@ -6,13 +6,19 @@ use cookie::time::OffsetDateTime;
 use cookie::{Cookie, CookieBuilder};
 
 use crate::error::Error;
+#[cfg(not(feature = "express"))]
 use crate::id::ID_LENGTH;
 
+#[cfg(feature = "express")]
+mod express;
 pub(crate) mod signing;
 
 /// Browsers refuse cookies whose name and value are longer (RFC 6265bis section 5.7).
 const MAX_NAME_AND_VALUE: usize = 4096;
+#[cfg(not(feature = "express"))]
 const VALUE_LENGTH: usize = ID_LENGTH + 1 + 43;
+#[cfg(feature = "express")]
+const VALUE_LENGTH: usize = express::LONGEST_VALUE;
 
 /// When a browser sends the session cookie along with requests that another site started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +30,16 @@ pub enum SameSite {
     Lax,
     /// Always. Needs `Secure`.
     None,
+}
+
+impl From<SameSite> for cookie::SameSite {
+    fn from(same_site: SameSite) -> Self {
+        match same_site {
+            SameSite::Strict => Self::Strict,
+            SameSite::Lax => Self::Lax,
+            SameSite::None => Self::None,
+        }
+    }
 }
 
 /// The attributes of the session cookie.
@@ -40,12 +56,12 @@ pub enum SameSite {
 #[derive(Clone, Debug)]
 pub struct SessionCookie {
     name: Option<String>,
-    path: String,
-    domain: Option<String>,
-    secure: bool,
-    same_site: SameSite,
-    partitioned: bool,
-    persistent: bool,
+    pub(crate) path: String,
+    pub(crate) domain: Option<String>,
+    pub(crate) secure: bool,
+    pub(crate) same_site: SameSite,
+    pub(crate) partitioned: bool,
+    pub(crate) persistent: bool,
 }
 
 impl SessionCookie {
@@ -224,11 +240,7 @@ impl CheckedCookie {
             .secure(attributes.secure)
             .http_only(true)
             .partitioned(attributes.partitioned)
-            .same_site(match attributes.same_site {
-                SameSite::Strict => cookie::SameSite::Strict,
-                SameSite::Lax => cookie::SameSite::Lax,
-                SameSite::None => cookie::SameSite::None,
-            });
+            .same_site(attributes.same_site.into());
         if let Some(domain) = &attributes.domain {
             cookie = cookie.domain(domain);
         }

@@ -7,11 +7,13 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
+#[cfg(feature = "express")]
+use super::express;
 use crate::error::Error;
 use crate::id::{ID_LENGTH, SessionId};
 use crate::random;
 
-type HmacSha256 = Hmac<Sha256>;
+pub(super) type HmacSha256 = Hmac<Sha256>;
 
 const SIGNING_PURPOSE: &[u8] = b"session-store cookie signing v1";
 const COOKIE_DOMAIN: &[u8] = b"session-store cookie v1\0";
@@ -83,21 +85,73 @@ impl fmt::Debug for Key {
 /// ```
 #[derive(Clone, Debug)]
 pub struct KeyRing {
-    primary: Key,
-    previous: Vec<Key>,
+    primary: RingKey,
+    previous: Vec<RingKey>,
+}
+
+#[derive(Clone)]
+enum RingKey {
+    Own(Key),
+    #[cfg(feature = "express")]
+    Express(express::Secret),
+}
+
+impl fmt::Debug for RingKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Own(key) => key.fmt(f),
+            #[cfg(feature = "express")]
+            Self::Express(secret) => secret.fmt(f),
+        }
+    }
 }
 
 impl KeyRing {
     /// A ring of one key.
     pub fn new(primary: Key) -> Self {
-        Self { primary, previous: Vec::new() }
+        Self { primary: RingKey::Own(primary), previous: Vec::new() }
     }
 
     /// Adds a key that verifies, but does not sign any more.
     #[must_use]
     pub fn with_previous(mut self, key: Key) -> Self {
-        self.previous.push(key);
+        self.previous.push(RingKey::Own(key));
         self
+    }
+
+    /// A ring for cookies as express-session makes and reads them: `secret` is the one that the
+    /// Express service has, of whatever length.
+    ///
+    /// Such a signature does not cover the cookie's name, so services that share a secret must not
+    /// let each other's sessions count for something else.
+    ///
+    /// ```
+    /// use session_store::KeyRing;
+    ///
+    /// // As `session({ secret: ["new secret", "keyboard cat"] })` in Node.
+    /// let ring = KeyRing::express("new secret")?.with_previous_express("keyboard cat")?;
+    /// # Ok::<(), session_store::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] for an empty secret.
+    #[cfg(feature = "express")]
+    pub fn express(secret: impl AsRef<str>) -> Result<Self, Error> {
+        let primary = RingKey::Express(express::Secret::new(secret.as_ref())?);
+        Ok(Self { primary, previous: Vec::new() })
+    }
+
+    /// Adds a secret of express-session that verifies, but does not sign any more. Behind a key of
+    /// one's own, it lets visitors keep their sessions while their cookies leave Express' form.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] for an empty secret.
+    #[cfg(feature = "express")]
+    pub fn with_previous_express(mut self, secret: impl AsRef<str>) -> Result<Self, Error> {
+        self.previous.push(RingKey::Express(express::Secret::new(secret.as_ref())?));
+        Ok(self)
     }
 
     /// A ring of one random key, for a store that ends with the process anyway.
@@ -119,13 +173,32 @@ impl KeyRing {
         let primary = keys.next().expect("split yields at least one part")?;
         keys.try_fold(Self::new(primary), |ring, key| Ok(ring.with_previous(key?)))
     }
+
+    /// Reads a comma-separated list of secrets of express-session: the first signs.
+    #[cfg(feature = "express")]
+    pub(crate) fn parse_express(secrets: &str) -> Result<Self, Error> {
+        let mut secrets = secrets.split(',').map(str::trim);
+        let primary = Self::express(secrets.next().expect("split yields at least one part"))?;
+        secrets.try_fold(primary, Self::with_previous_express)
+    }
 }
 
 /// Signs and verifies the ids of one cookie.
 #[derive(Clone)]
 pub(crate) struct Signer {
-    /// One for each key, the signing one first, each with the cookie's name taken in already.
-    macs: Vec<HmacSha256>,
+    /// One for each key, the signing one first.
+    signatures: Vec<Signature>,
+    /// Whether sessions may have to be found as express-session stores them.
+    #[cfg(feature = "express")]
+    express_ids: bool,
+}
+
+#[derive(Clone)]
+enum Signature {
+    /// With the cookie's name taken in already.
+    Own(HmacSha256),
+    #[cfg(feature = "express")]
+    Express(express::Secret),
 }
 
 /// An id whose signature is right.
@@ -140,40 +213,106 @@ impl Signer {
     /// Binds every signature to the cookie's name, so that one cookie's value is nothing under
     /// another's.
     pub(crate) fn new(ring: &KeyRing, cookie_name: &str) -> Self {
-        let keys = std::iter::once(&ring.primary).chain(&ring.previous);
         // A cookie's name has no NUL: the parts cannot run into each other.
         let bound =
             |key: &Key| keyed(&key.0).chain_update(COOKIE_DOMAIN).chain_update(cookie_name).chain_update([0]);
-        Self { macs: keys.map(bound).collect() }
+        let signature = |key: &RingKey| match key {
+            RingKey::Own(key) => Signature::Own(bound(key)),
+            #[cfg(feature = "express")]
+            RingKey::Express(secret) => Signature::Express(secret.clone()),
+        };
+        let signatures: Vec<_> =
+            std::iter::once(&ring.primary).chain(&ring.previous).map(signature).collect();
+        Self {
+            #[cfg(feature = "express")]
+            express_ids: signatures.iter().any(|it| matches!(it, Signature::Express(_))),
+            signatures,
+        }
     }
 
-    /// The cookie's value: `<id>.<signature>`.
+    /// The id of a new session.
+    pub(crate) fn fresh_id(&self) -> SessionId {
+        self.form(SessionId::generate())
+    }
+
+    /// The cookie's value.
     pub(crate) fn sign(&self, id: &SessionId) -> String {
-        let signature = self.macs[0].clone().chain_update(id.as_str()).finalize().into_bytes();
-        let mut value = String::with_capacity(ID_LENGTH + 1 + SIGNATURE_LENGTH);
-        value.push_str(id.as_str());
-        value.push('.');
-        URL_SAFE_NO_PAD.encode_string(signature, &mut value);
-        value
+        match &self.signatures[self.signing(id)] {
+            Signature::Own(mac) => sign(mac, id),
+            #[cfg(feature = "express")]
+            Signature::Express(secret) => secret.sign(id),
+        }
     }
 
     /// Reads a cookie's value; `None` for anything that no key of the ring signed.
     pub(crate) fn verify(&self, value: &str) -> Option<Verified> {
-        let (id, signature) = value.split_once('.')?;
-        let id = SessionId::parse(id)?;
-        let mut tag = [0; 32];
-        let length = URL_SAFE_NO_PAD.decode_slice(signature, &mut tag).ok()?;
-        // `verify_slice` compares in constant time.
-        let made_by =
-            |mac: &HmacSha256| mac.clone().chain_update(id.as_str()).verify_slice(&tag[..length]).is_ok();
-        let key = self.macs.iter().position(made_by)?;
-        Some(Verified { id, current_key: key == 0 })
+        let mut signatures = self.signatures.iter().enumerate();
+        let (number, id) =
+            signatures.find_map(|(number, signature)| Some((number, signature.verify(value)?)))?;
+        let current_key = number == self.signing(&id);
+        Some(Verified { id: self.form(id), current_key })
     }
+}
+
+#[cfg(feature = "express")]
+impl Signer {
+    /// Which signature the cookie of this id gets: the first one, unless a `genid` of Express made an
+    /// id that has no place in a cookie of this crate's own form.
+    fn signing(&self, id: &SessionId) -> usize {
+        let fits = |signature: &Signature| matches!(signature, Signature::Express(_)) || id.is_native();
+        self.signatures.iter().position(fits).unwrap_or(0)
+    }
+
+    fn form(&self, id: SessionId) -> SessionId {
+        if self.express_ids { id.into_express() } else { id }
+    }
+}
+
+#[cfg(not(feature = "express"))]
+#[expect(clippy::unused_self, reason = "with the feature it is used")]
+impl Signer {
+    fn signing(&self, _: &SessionId) -> usize {
+        0
+    }
+
+    fn form(&self, id: SessionId) -> SessionId {
+        id
+    }
+}
+
+impl Signature {
+    fn verify(&self, value: &str) -> Option<SessionId> {
+        match self {
+            Self::Own(mac) => verify(mac, value),
+            #[cfg(feature = "express")]
+            Self::Express(secret) => secret.verify(value),
+        }
+    }
+}
+
+/// `<id>.<signature>`.
+fn sign(mac: &HmacSha256, id: &SessionId) -> String {
+    let signature = mac.clone().chain_update(id.as_str()).finalize().into_bytes();
+    let mut value = String::with_capacity(ID_LENGTH + 1 + SIGNATURE_LENGTH);
+    value.push_str(id.as_str());
+    value.push('.');
+    URL_SAFE_NO_PAD.encode_string(signature, &mut value);
+    value
+}
+
+fn verify(mac: &HmacSha256, value: &str) -> Option<SessionId> {
+    let (id, signature) = value.split_once('.')?;
+    let id = SessionId::parse(id)?;
+    let mut tag = [0; 32];
+    let length = URL_SAFE_NO_PAD.decode_slice(signature, &mut tag).ok()?;
+    // `verify_slice` compares in constant time.
+    mac.clone().chain_update(id.as_str()).verify_slice(&tag[..length]).ok()?;
+    Some(id)
 }
 
 impl fmt::Debug for Signer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Signer({} keys)", self.macs.len())
+        write!(f, "Signer({} keys)", self.signatures.len())
     }
 }
 

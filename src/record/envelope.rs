@@ -82,6 +82,8 @@ impl Record {
             revision,
             previous_revision,
             data: Payload { codec: body.byte()?, bytes: body.0 },
+            #[cfg(feature = "express")]
+            express_cookie: None,
         })
     }
 }
@@ -90,7 +92,7 @@ impl Record {
 ///
 /// Only a deletion follows it. Following it on a load would hand the new session to whoever knows
 /// the old id (session fixation).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Moved {
     /// The session's new key.
@@ -184,8 +186,8 @@ impl Envelope {
             _ => Err(Fault::Broken("it is not a session")),
         };
         parsed.map_err(|fault| match fault {
-            Fault::Newer => Error::NewerFormat { key: *key, format },
-            Fault::Broken(reason) => Error::Corrupt { key: *key, reason },
+            Fault::Newer => Error::NewerFormat { key: key.clone(), format },
+            Fault::Broken(reason) => Error::Corrupt { key: key.clone(), reason },
         })
     }
 }

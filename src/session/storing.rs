@@ -53,7 +53,7 @@ impl<T: SessionData> Shared<T> {
         Terms::at_start(wish, &manager.expiry, now).write_to(&mut record, now);
         let ttl = Ttl::new(record.expires_at.saturating_since(now));
         for _ in 0..MAX_DRAWS {
-            let id = SessionId::generate();
+            let id = manager.signer.fresh_id();
             if manager.store.create(&id.key(), &record, ttl).await? == Created::Created {
                 manager.counters.created.add_one();
                 tracing::debug!(key = %id.key(), "session created");

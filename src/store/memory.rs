@@ -121,7 +121,7 @@ impl MemoryStore {
     /// One atomic step: what it finds under `key`, what it makes of it, and what it answers.
     fn step<A>(&self, key: &SessionKey, decide: impl FnOnce(Option<Envelope>) -> (Op<Entry>, A)) -> A {
         let mut answer = None;
-        self.cache.entry(*key).and_compute_with(|found| {
+        self.cache.entry_by_ref(key).and_compute_with(|found| {
             let (op, decided) = decide(found.map(|entry| entry.into_value().held));
             answer = Some(decided);
             op
@@ -209,7 +209,7 @@ impl SessionStore for MemoryStore {
         let Rotation { old, expected, new, record, ttl } = rotation;
         let own = record.revision;
         let entry = self.admit(record, ttl)?;
-        let marker = Envelope::Moved(Moved::new(*new, record, expected));
+        let marker = Envelope::Moved(Moved::new(new.clone(), record, expected));
         // Alone among rotations: one that is sent twice must not meet itself half done, and bring
         // back a session that was deleted under its new key meanwhile.
         let _alone = self.rotating.lock().unwrap_or_else(PoisonError::into_inner);

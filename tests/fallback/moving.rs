@@ -249,11 +249,11 @@ async fn what_is_logged_out_during_moves_is_gone_and_the_rest_is_there() {
             let (world, mut session) = (Arc::clone(&world), world.created().await);
             users.push(tokio::spawn(async move {
                 sleep(Duration::from_micros(50_000 + n * 17)).await;
-                let mut ids = vec![session.key];
+                let mut ids = vec![session.key.clone()];
                 session = world.edit(&session, "edited").await;
                 if n % 2 == 0 {
                     session = world.renew(&session).await;
-                    ids.push(session.key);
+                    ids.push(session.key.clone());
                 }
                 session = world.edit(&session, "edited again").await;
                 let deleted = n % 3 == 0;

@@ -17,6 +17,8 @@ fn golden_record() -> Record {
         revision: Revision(*b"revision"),
         previous_revision: Some(Revision(*b"previous")),
         data: Payload { codec: 1, bytes: Bytes::from_static(b"{}") },
+        #[cfg(feature = "express")]
+        express_cookie: None,
     }
 }
 
@@ -100,6 +102,8 @@ prop_compose! {
             revision: Revision::fresh(),
             previous_revision: Revision::from_bytes(previous),
             data: Payload { codec, bytes: data.into() },
+            #[cfg(feature = "express")]
+            express_cookie: None,
         }
     }
 }

@@ -79,7 +79,7 @@ impl Ledger {
     /// Remembers that `key` is to be deleted in the primary.
     pub(super) fn owe(&mut self, key: &SessionKey) {
         if self.owed.len() < MOST_OWED || self.owes(key) {
-            self.owed.insert(*key, Instant::now());
+            self.owed.insert(key.clone(), Instant::now());
             return;
         }
         self.forgotten += 1;
@@ -99,7 +99,7 @@ impl Ledger {
 
     /// The deletions to be made now.
     pub(super) fn due(&self, now: Instant) -> Vec<SessionKey> {
-        self.owed.iter().filter(|(_, due)| **due <= now).map(|(key, _)| *key).collect()
+        self.owed.iter().filter(|(_, due)| **due <= now).map(|(key, _)| key.clone()).collect()
     }
 
     /// The primary made a deletion of `key` that was sent at `sent`. It has to be repeated once nothing
@@ -122,7 +122,7 @@ impl Ledger {
     /// Notes a create before it is sent; for what follows if nobody ever says what became of it.
     pub(super) fn attempt(&mut self, key: &SessionKey, revision: Revision) -> Attempt {
         let fresh = Doubt { sent: Vec::new(), unfinished: true, late: Late::No };
-        let doubt = self.doubts.entry(*key).or_insert(fresh);
+        let doubt = self.doubts.entry(key.clone()).or_insert(fresh);
         let attempt = Attempt { revision, late_before: doubt.late, again: doubt.sent.contains(&revision) };
         doubt.late = Late::Unanswered;
         if !attempt.again {
@@ -185,7 +185,7 @@ impl Ledger {
         let now = Instant::now();
         for (key, _) in self.doubts.iter().filter(|(key, doubt)| doubt.unfinished && !in_memory(key)) {
             if self.owed.len() < MOST_OWED {
-                self.owed.entry(*key).or_insert(now);
+                self.owed.entry(key.clone()).or_insert(now);
             }
         }
     }
@@ -209,7 +209,7 @@ mod tests {
         let opened = Opened { at: now, time: SystemTime::now() };
         assert!(!Ledger { open: Some(opened), ..Ledger::default() }.is_empty());
         let key = SessionId::generate().key();
-        assert!(!Ledger { owed: HashMap::from([(key, now)]), ..Ledger::default() }.is_empty());
+        assert!(!Ledger { owed: HashMap::from([(key.clone(), now)]), ..Ledger::default() }.is_empty());
         let mut in_doubt = Ledger::default();
         in_doubt.attempt(&key, Revision::fresh());
         assert!(!in_doubt.is_empty());

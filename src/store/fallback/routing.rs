@@ -205,20 +205,20 @@ impl Shared {
         self.start_recovery();
         let mut was_there = false;
         let mut in_doubt = Vec::new();
-        let mut next = Some(*key);
+        let mut next = Some(key.clone());
         let mut elsewhere = None;
         while let Some(key) = next.take() {
             // First it goes, then follows the question whether it was about to be moved: whoever moves
             // it asks in the other order.
             let removed = self.memory.remove(&key);
             let is_in_doubt = self.ledger().owe_if_in_doubt(&key);
-            in_doubt.extend(is_in_doubt.then_some(key));
             was_there |= removed.is_some();
             match removed {
                 Some(Envelope::Moved(marker)) => next = Some(marker.successor),
                 Some(Envelope::Record(_)) => {}
-                None => elsewhere = (!is_in_doubt).then_some(key),
+                None => elsewhere = (!is_in_doubt).then(|| key.clone()),
             }
+            in_doubt.extend(is_in_doubt.then_some(key));
         }
         let mut outcome = Ok(was_there);
         for key in in_doubt {

@@ -52,7 +52,7 @@ impl MemoryStore {
     pub(crate) fn sessions(&self) -> Vec<SessionKey> {
         let entries = self.cache.iter();
         let sessions = entries.filter(|(_, entry)| matches!(entry.held, Envelope::Record(_)));
-        sessions.map(|(key, _)| *key).collect()
+        sessions.map(|(key, _)| SessionKey::clone(&key)).collect()
     }
 
     /// Whether there is nothing, not even a marker.

@@ -51,7 +51,7 @@ async fn the_store_stays_within_its_capacity_and_forgets_what_was_used_longest_a
     owned.owner = Some(Owner::new("a".repeat(200)).unwrap());
     let used = create(&store, &owned, hour()).await.unwrap();
     let unused = create(&store, &owned, hour()).await.unwrap();
-    let mut newest = unused;
+    let mut newest = unused.clone();
     for _ in 0..500 {
         newest = create(&store, &record(400), hour()).await.unwrap();
         store.load(&used).await.unwrap();

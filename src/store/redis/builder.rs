@@ -4,11 +4,16 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::RedisStore;
+#[cfg(feature = "express")]
+use super::both::Both;
 use super::connection::{Connections, Replication, Settings};
+#[cfg(feature = "express")]
+use super::express::{Express, ExpressLayout};
 use super::failure::Effect;
-use super::layout::Layout;
+use super::name::Prefix;
+use super::native::Native;
 use super::target::{ClientCertificate, Credentials, Login, Pem, Target, Tls};
+use super::{Layout, RedisStore};
 use crate::error::{BoxError, Error};
 
 /// So long may an operation take at most.
@@ -39,6 +44,15 @@ pub struct RedisStoreBuilder {
     timeout: Duration,
     connections: usize,
     replication: Option<Replication>,
+    #[cfg(feature = "express")]
+    express: Option<(ExpressLayout, Beside)>,
+}
+
+/// What a store reads besides the layout of Express.
+#[cfg(feature = "express")]
+enum Beside {
+    Nothing,
+    Native { leaving: bool },
 }
 
 impl RedisStore {
@@ -58,6 +72,8 @@ impl RedisStoreBuilder {
             timeout: RedisStore::DEFAULT_TIMEOUT,
             connections: 1,
             replication: None,
+            #[cfg(feature = "express")]
+            express: None,
         }
     }
 
@@ -105,6 +121,55 @@ impl RedisStoreBuilder {
     /// that did not confirm may be promoted.
     pub fn wait_for_replicas(mut self, replicas: u32, within: Duration) -> Self {
         self.replication = Some(Replication { replicas, within });
+        self
+    }
+
+    /// Keeps sessions as express-session and connect-redis do, so that an Express service and this one
+    /// share them. The manager needs the service's secrets, [`KeyRing::express`], and its cookie:
+    ///
+    /// ```no_run
+    /// use session_store::{ExpressLayout, KeyRing, RedisStore, SessionCookie, SessionManager, Values};
+    ///
+    /// # async fn example() -> Result<(), session_store::Error> {
+    /// let cookie = SessionCookie::new().name("connect.sid").secure(true);
+    /// let store = RedisStore::builder("redis://127.0.0.1")
+    ///     .express(ExpressLayout::new(cookie.clone()))
+    ///     .connect()
+    ///     .await?;
+    /// let manager = SessionManager::<Values>::builder(store, KeyRing::express("keyboard cat")?)
+    ///     .cookie(cookie)
+    ///     .build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    #[doc = include_str!("express.md")]
+    ///
+    /// [`KeyRing::express`]: crate::KeyRing::express
+    #[cfg(feature = "express")]
+    pub fn express(mut self, layout: ExpressLayout) -> Self {
+        self.express = Some((layout, Beside::Nothing));
+        self
+    }
+
+    /// As [`express`](Self::express), and also reads sessions in this crate's own layout, under the
+    /// [prefix](Self::prefix), and updates them where they are. So instances with
+    /// [`native_or_express`](Self::native_or_express) can be rolled out beside these.
+    #[cfg(feature = "express")]
+    pub fn express_or_native(mut self, layout: ExpressLayout) -> Self {
+        self.express = Some((layout, Beside::Native { leaving: false }));
+        self
+    }
+
+    /// Keeps sessions in this crate's own layout, and also reads those of Express: each moves, under the
+    /// same cookie, when it is next written; in a Redis Cluster, when it next gets a new id. The manager
+    /// still needs `KeyRing::express`.
+    ///
+    /// No Express service may be left: it would not find what has moved. Once every old session has
+    /// ended, this can go.
+    #[cfg(feature = "express")]
+    pub fn native_or_express(mut self, layout: ExpressLayout) -> Self {
+        self.express = Some((layout, Beside::Native { leaving: true }));
         self
     }
 
@@ -194,7 +259,7 @@ impl RedisStoreBuilder {
     }
 
     fn build(self) -> Result<RedisStore, Error> {
-        let layout = Layout::new(self.prefix)?;
+        let prefix = Prefix::new(self.prefix)?;
         let fault = |words: &str| Err(Error::Config(words.to_owned()));
         if self.timeout.is_zero() || self.timeout > LONGEST {
             return fault("the timeout of a Redis store must be longer than zero, and one hour at most");
@@ -211,8 +276,18 @@ impl RedisStoreBuilder {
         }
         let settings =
             Settings { timeout: self.timeout, connections: self.connections, replication: self.replication };
-        let connections = Connections::new(self.target?, &settings)?;
-        Ok(RedisStore { layout, connections })
+        let connections = Arc::new(Connections::new(self.target?, &settings)?);
+        let native = Native::new(prefix, Arc::clone(&connections));
+        #[cfg(feature = "express")]
+        if let Some((layout, beside)) = self.express {
+            let express = Express::new(layout, Arc::clone(&connections))?;
+            let layout = match beside {
+                Beside::Nothing => Layout::Express(express),
+                Beside::Native { leaving } => Layout::Both(Both::new(native, express, leaving)),
+            };
+            return Ok(RedisStore { layout, connections });
+        }
+        Ok(RedisStore { layout: Layout::Native(native), connections })
     }
 
     fn with(mut self, set: impl FnOnce(&mut Target)) -> Self {

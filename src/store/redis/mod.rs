@@ -1,10 +1,15 @@
 //! `RedisStore`: the operations of [`SessionStore`], written once for every topology.
 
+#[cfg(feature = "express")]
+mod both;
 mod builder;
 mod connection;
+#[cfg(feature = "express")]
+mod express;
 mod failure;
-mod layout;
-mod scripts;
+mod name;
+mod native;
+mod script;
 #[cfg_attr(not(feature = "tls"), allow(dead_code, reason = "what TLS needs is read and refused"))]
 pub(crate) mod target;
 #[cfg_attr(
@@ -13,24 +18,30 @@ pub(crate) mod target;
 )]
 pub(crate) mod url;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use redis::{Cmd, ErrorKind, ToRedisArgs, Value};
+use redis::ErrorKind;
 
-use self::connection::{Connection, Connections, Way};
+#[cfg(feature = "express")]
+use self::both::Both;
+use self::connection::Connections;
+#[cfg(feature = "express")]
+use self::express::Express;
 use self::failure::{Effect, Failure};
-use self::layout::Layout;
-use self::scripts::Script;
+use self::native::Native;
 use super::{Created, Loaded, Rotation, SessionStore, Updated};
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::id::SessionKey;
-use crate::record::{Envelope, MOVED_FORMAT, Moved, RECORD_FORMAT, Record, Revision};
+use crate::record::{Record, Revision};
 use crate::ttl::Ttl;
 
 pub use self::builder::RedisStoreBuilder;
 pub use self::connection::{Health, Topology};
+#[cfg(feature = "express")]
+pub use self::express::ExpressLayout;
 
 /// Keeps sessions in Redis: they outlive the process, and all instances of a service share them.
 ///
@@ -75,7 +86,7 @@ pub use self::connection::{Health, Topology};
 #[derive(Debug)]
 pub struct RedisStore {
     layout: Layout,
-    connections: Connections,
+    connections: Arc<Connections>,
 }
 
 impl RedisStore {
@@ -99,75 +110,40 @@ impl RedisStore {
     pub fn health(&self) -> Health {
         self.connections.health()
     }
+}
 
-    fn get(&self, key: &SessionKey) -> Cmd {
-        let mut get = Cmd::with_capacity(2, 64);
-        get.arg("GET").arg(self.layout.name(key));
-        get
-    }
+/// Where and how sessions are kept.
+#[derive(Debug)]
+enum Layout {
+    Native(Native),
+    #[cfg(feature = "express")]
+    Express(Express),
+    #[cfg(feature = "express")]
+    Both(Both),
+}
 
-    /// Runs a script by its hash, and by its code if the server does not know it yet.
-    async fn eval(
-        &self,
-        key: &SessionKey,
-        way: Way,
-        script: &Script,
-        keys: impl ToRedisArgs + Send + Sync,
-        arguments: impl ToRedisArgs + Send + Sync,
-    ) -> Result<Value, Error> {
-        let operation = async |mut connection: Connection| match connection
-            .send(&script.by_hash(&keys, &arguments))
-            .await
-        {
-            Err(failure) if failure.is_unknown_script() => {
-                connection.send(&script.by_code(&keys, &arguments)).await
-            }
-            reply => reply,
-        };
-        let reply = self.connections.run(self.layout.name(key).slot(), way, operation).await;
-        reply.map_err(|failure| into_error(key, failure, Effect::Write))
-    }
+/// Calls a method of whatever the layout is.
+macro_rules! forward {
+    ($store:ident.$method:ident($($argument:expr),*)) => {
+        match &$store.layout {
+            Layout::Native(layout) => layout.$method($($argument),*).await,
+            #[cfg(feature = "express")]
+            Layout::Express(layout) => layout.$method($($argument),*).await,
+            #[cfg(feature = "express")]
+            Layout::Both(layout) => layout.$method($($argument),*).await,
+        }
+    };
 }
 
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl SessionStore for RedisStore {
     async fn load(&self, key: &SessionKey) -> Result<Loaded, Error> {
-        let get = self.get(key);
-        let operation = async |mut connection: Connection| connection.send(&get).await;
-        let reply = self.connections.run(self.layout.name(key).slot(), Way::Shared, operation).await;
-        match reply.map_err(|failure| into_error(key, failure, Effect::Read))? {
-            Value::Nil => Ok(Loaded::Absent),
-            Value::BulkString(bytes) => Ok(match Envelope::from_bytes(key, bytes.into())? {
-                Envelope::Record(record) => Loaded::Found(record),
-                Envelope::Moved(_) => Loaded::Moved,
-            }),
-            _ => Err(unexpected(Effect::Read)),
-        }
+        forward!(self.load(key))
     }
 
     async fn create(&self, key: &SessionKey, record: &Record, ttl: Ttl) -> Result<Created, Error> {
-        let bytes = record.to_bytes();
-        let mut set = Cmd::with_capacity(6, 96 + bytes.len());
-        set.arg("SET").arg(self.layout.name(key)).arg(bytes).arg("NX").arg("PX").arg(ttl.as_millis());
-        let get = self.get(key);
-        let way = if record.owner.is_some() { Way::Durable } else { Way::Shared };
-        let operation = async |mut connection: Connection| match connection.send(&set).await? {
-            Value::Nil => connection.send(&get).await,
-            reply => Ok(reply),
-        };
-        let reply = match self.connections.run(self.layout.name(key).slot(), way, operation).await {
-            Err(failure) if failure.is_wrong_type() => return Ok(Created::Taken),
-            reply => reply.map_err(|failure| failure.into_error(Effect::Write))?,
-        };
-        let is_ours = match reply {
-            Value::Okay => true,
-            Value::BulkString(bytes) => {
-                Envelope::from_bytes(key, bytes.into()).is_ok_and(|held| held.bears(record.revision))
-            }
-            // It ended between the two commands.
-            _ => false,
-        };
-        Ok(if is_ours { Created::Created } else { Created::Taken })
+        forward!(self.create(key, record, ttl))
     }
 
     async fn update(
@@ -177,10 +153,7 @@ impl SessionStore for RedisStore {
         record: &Record,
         ttl: Ttl,
     ) -> Result<Updated, Error> {
-        let arguments = (&expected.to_bytes(), record.to_bytes(), ttl.as_millis());
-        let reply =
-            self.eval(key, Way::Shared, &scripts::UPDATE, (self.layout.name(key),), arguments).await?;
-        updated(key, reply)
+        forward!(self.update(key, expected, record, ttl))
     }
 
     async fn touch(
@@ -190,59 +163,21 @@ impl SessionStore for RedisStore {
         expires_at: Timestamp,
         ttl: Ttl,
     ) -> Result<bool, Error> {
-        let end = expires_at.as_millis().to_be_bytes();
-        let arguments = (&expected.to_bytes(), &end, ttl.as_millis());
-        match self.eval(key, Way::Shared, &scripts::TOUCH, (self.layout.name(key),), arguments).await? {
-            Value::Int(touched) => Ok(touched == 1),
-            Value::BulkString(head) => match head.first() {
-                None | Some(&RECORD_FORMAT | &MOVED_FORMAT) => Ok(false),
-                Some(_) => Envelope::from_bytes(key, head.into()).map(|_| false),
-            },
-            _ => Err(unexpected(Effect::Write)),
-        }
+        forward!(self.touch(key, expected, expires_at, ttl))
     }
 
     async fn rotate(&self, rotation: Rotation<'_>) -> Result<Updated, Error> {
-        let Rotation { old, expected, new, record, ttl } = rotation;
-        let keys = (self.layout.name(old), self.layout.name(new));
-        let marker = Moved::new(*new, record, expected).to_bytes();
-        let arguments =
-            (&expected.to_bytes(), record.to_bytes(), ttl.as_millis(), marker, Moved::ttl(ttl).as_millis());
-        match self.eval(old, Way::Durable, &scripts::ROTATE, keys, arguments).await? {
-            Value::Int(_) => {
-                Err(Error::Refused { message: "the new key of a rotation is in use".to_owned() })
-            }
-            reply => updated(old, reply),
-        }
+        forward!(self.rotate(rotation))
     }
 
     async fn delete(&self, key: &SessionKey) -> Result<bool, Error> {
-        match self
-            .eval(key, Way::Durable, &scripts::DELETE, (self.layout.name(key),), (self.layout.prefix(),))
-            .await?
-        {
-            Value::Int(deleted) => Ok(deleted > 0),
-            _ => Err(unexpected(Effect::Write)),
-        }
-    }
-}
-
-/// The answer of [`scripts::UPDATE`]: OK, nil, or what is there instead.
-fn updated(key: &SessionKey, reply: Value) -> Result<Updated, Error> {
-    match reply {
-        Value::Okay => Ok(Updated::Updated),
-        Value::Nil => Ok(Updated::Missing),
-        Value::BulkString(bytes) => Ok(match Envelope::from_bytes(key, bytes.into())? {
-            Envelope::Record(record) => Updated::Stale(record),
-            Envelope::Moved(_) => Updated::Moved,
-        }),
-        _ => Err(unexpected(Effect::Write)),
+        forward!(self.delete(key))
     }
 }
 
 fn into_error(key: &SessionKey, failure: Failure, effect: Effect) -> Error {
     if failure.is_wrong_type() {
-        return Error::Corrupt { key: *key, reason: "it is not a string" };
+        return Error::Corrupt { key: key.clone(), reason: "it is not a string" };
     }
     failure.into_error(effect)
 }
@@ -250,4 +185,8 @@ fn into_error(key: &SessionKey, failure: Failure, effect: Effect) -> Error {
 fn unexpected(effect: Effect) -> Error {
     let error = (ErrorKind::UnexpectedReturnType, "an unexpected type of reply");
     Failure::Redis(error.into()).into_error(effect)
+}
+
+fn in_use() -> Error {
+    Error::Refused { message: "the new key of a rotation is in use".to_owned() }
 }

@@ -30,7 +30,7 @@ use self::sentinel::Sentinel;
 use self::standalone::Standalone;
 use self::supervisor::Connector;
 use super::failure::Failure;
-use super::layout::Slot;
+use super::name::Slot;
 use super::target::{Servers, Target};
 use crate::error::Error;
 
@@ -133,6 +133,12 @@ impl Connections {
             Kind::One { node, .. } => node.run(way, operation).await,
             Kind::Cluster(cluster) => cluster.run(slot, way, operation).await,
         }
+    }
+
+    /// Whether all keys are on one server, so that a script may use any of them.
+    #[cfg(feature = "express")]
+    pub(super) fn are_one_server(&self) -> bool {
+        matches!(self.0, Kind::One { .. })
     }
 
     pub(super) fn health(&self) -> Health {

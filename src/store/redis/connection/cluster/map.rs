@@ -8,7 +8,7 @@ use super::super::health::Status;
 use super::super::node::Node;
 use super::super::poll::Vote;
 use crate::clock::{Clock as _, SystemClock, Timestamp};
-use crate::store::redis::layout::{SLOTS, Slot};
+use crate::store::redis::name::{SLOTS, Slot};
 use crate::store::redis::target::Host;
 
 /// What is known of a cluster. It is replaced as a whole.

@@ -28,7 +28,7 @@ use super::node::Node;
 use super::standalone::Standalone;
 use super::{Connection, Failure, Settings, Way};
 use crate::store::redis::failure::Redirection;
-use crate::store::redis::layout::Slot;
+use crate::store::redis::name::Slot;
 use crate::store::redis::target::Host;
 
 /// A command that needs two keys waits for both to arrive during a migration.

@@ -1,4 +1,4 @@
-//! Where sessions are in Redis: a prefix and the [`SessionKey`]'s storage name.
+//! The names of keys in Redis, and the Cluster slots that these are in.
 
 use std::io::Write as _;
 
@@ -7,13 +7,11 @@ use redis::{RedisWrite, ToRedisArgs};
 use crate::error::Error;
 use crate::id::SessionKey;
 
-/// How this store names its keys.
-#[derive(Debug)]
-pub(super) struct Layout {
-    prefix: String,
-}
+/// What the names of a store's keys begin with.
+#[derive(Clone, Debug)]
+pub(super) struct Prefix(String);
 
-impl Layout {
+impl Prefix {
     pub(super) fn new(prefix: String) -> Result<Self, Error> {
         // The first pair of braces in a key is its Cluster hash tag, and that has to be the lineage.
         if prefix.contains(['{', '}']) {
@@ -22,15 +20,15 @@ impl Layout {
                  Cluster node holds a session; write \"myapp:\" rather than \"{{myapp}}:\""
             )));
         }
-        Ok(Self { prefix })
+        Ok(Self(prefix))
     }
 
-    pub(super) fn prefix(&self) -> &str {
-        &self.prefix
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
     }
 
     pub(super) fn name<'a>(&'a self, key: &'a SessionKey) -> Name<'a> {
-        Name { prefix: &self.prefix, key }
+        Name { prefix: &self.0, key }
     }
 }
 
@@ -51,8 +49,13 @@ impl Name<'_> {
     /// has it.
     pub(super) fn slot(&self) -> Slot {
         let tag = self.key.storage_name().split(['{', '}']).nth(1).unwrap_or_default();
-        crc16(tag.as_bytes()) % SLOTS
+        slot(tag)
     }
+}
+
+/// The slot of a hash tag, or of a name without one.
+pub(super) fn slot(tag: &str) -> Slot {
+    crc16(tag.as_bytes()) % SLOTS
 }
 
 /// CRC-16/XMODEM.
@@ -78,8 +81,8 @@ mod tests {
     #[test]
     fn a_name_is_the_prefix_and_the_storage_name() {
         let key = SessionId::parse("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA").unwrap().key();
-        let layout = Layout::new("session:".to_owned()).unwrap();
-        let name = layout.name(&key).to_redis_args();
+        let prefix = Prefix::new("session:".to_owned()).unwrap();
+        let name = prefix.name(&key).to_redis_args();
         assert_eq!(name, [b"session:{AAAA}:5okmGZOnqTYaaZ_vniTC_oSHLOGK"]);
     }
 
@@ -88,14 +91,14 @@ mod tests {
     fn the_slot_is_that_of_the_lineage() {
         assert_eq!(crc16(b"123456789"), 0x31c3);
         let key = SessionId::parse("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA").unwrap().key();
-        let layout = Layout::new("session:".to_owned()).unwrap();
-        assert_eq!(layout.name(&key).slot(), 5293);
+        let prefix = Prefix::new("session:".to_owned()).unwrap();
+        assert_eq!(prefix.name(&key).slot(), 5293);
     }
 
     #[test]
     fn braces_in_a_prefix_are_refused_with_advice() {
         for prefix in ["{app}:", "app{", "app}:"] {
-            let error = Layout::new(prefix.to_owned()).unwrap_err().to_string();
+            let error = Prefix::new(prefix.to_owned()).unwrap_err().to_string();
             assert!(error.contains(prefix) && error.contains("myapp:"), "{error}");
         }
     }

@@ -1,42 +1,12 @@
 //! The Lua scripts: what takes Redis more than one command and must be one atomic step.
 //!
-//! They read and patch the envelope by the offsets that `record.rs` documents; Lua counts from 1.
+//! They read and patch the envelope by the offsets that `record/envelope.rs` documents; Lua counts from 1.
 //! `redis.pcall` hands an error such as `WRONGTYPE` on as Redis worded it, where `redis.call`
 //! before Redis 7 wraps it in a text of its own.
 
 use std::sync::LazyLock;
 
-use redis::{Cmd, ToRedisArgs};
-
-pub(super) struct Script {
-    code: String,
-    hash: String,
-}
-
-impl Script {
-    fn new(parts: &[&str]) -> Self {
-        let code = parts.concat();
-        let hash = redis::Script::new(&code).get_hash().to_owned();
-        Self { code, hash }
-    }
-
-    /// The short form, for a server that knows the script.
-    pub(super) fn by_hash(&self, keys: &impl ToRedisArgs, arguments: &impl ToRedisArgs) -> Cmd {
-        command("EVALSHA", &self.hash, keys, arguments)
-    }
-
-    /// The form that teaches a server the script, after a `NOSCRIPT`.
-    pub(super) fn by_code(&self, keys: &impl ToRedisArgs, arguments: &impl ToRedisArgs) -> Cmd {
-        command("EVAL", &self.code, keys, arguments)
-    }
-}
-
-fn command(verb: &str, script: &str, keys: &impl ToRedisArgs, arguments: &impl ToRedisArgs) -> Cmd {
-    let key_count = keys.num_of_args();
-    let mut command = Cmd::with_capacity(3 + key_count + arguments.num_of_args(), 256);
-    command.arg(verb).arg(script).arg(key_count).arg(keys).arg(arguments);
-    command
-}
+use crate::store::redis::script::Script;
 
 /// Decides whether a write may go on: `ARGV[1]` is the revision that it expects, `ARGV[2]` its
 /// record. Otherwise answers nil for a missing session, OK where it finds its own revision (it was

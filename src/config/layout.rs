@@ -1,0 +1,98 @@
+//! How sessions are kept in Redis, as `SESSION_LAYOUT` says.
+
+use super::environment::{Environment, wrong};
+use crate::cookie::SessionCookie;
+use crate::cookie::signing::KeyRing;
+use crate::error::Error;
+#[cfg(feature = "express")]
+use crate::store::redis::ExpressLayout;
+#[cfg(feature = "redis")]
+use crate::store::redis::RedisStoreBuilder;
+
+const EXPRESS_COOKIE: &str = "connect.sid";
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Kind {
+    #[default]
+    Native,
+    Express,
+    ExpressOrNative,
+    NativeOrExpress,
+}
+
+/// How sessions are kept in Redis.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Layout {
+    kind: Kind,
+    #[cfg_attr(not(feature = "express"), expect(dead_code, reason = "Express is refused"))]
+    express_prefix: Option<String>,
+}
+
+impl Layout {
+    pub(super) fn read(environment: &Environment<'_>, warnings: &mut Vec<String>) -> Result<Self, Error> {
+        let kind = match environment.text("SESSION_LAYOUT")?.as_deref() {
+            None | Some("native") => Kind::Native,
+            Some("express") => Kind::Express,
+            Some("express-or-native") => Kind::ExpressOrNative,
+            Some("native-or-express") => Kind::NativeOrExpress,
+            Some(other) => {
+                let fault = "give `native`, `express`, `express-or-native` or `native-or-express`";
+                return Err(wrong("SESSION_LAYOUT", other, fault));
+            }
+        };
+        if cfg!(not(feature = "express")) && kind != Kind::Native {
+            return Err(Error::Config(
+                "SESSION_LAYOUT is about Express, but session-store was built without its feature `express`: add it \
+                 in Cargo.toml"
+                    .to_owned(),
+            ));
+        }
+        let express_prefix = environment.text("SESSION_EXPRESS_PREFIX")?;
+        if kind == Kind::Native && express_prefix.is_some() {
+            warnings
+                .push("SESSION_EXPRESS_PREFIX has no effect: SESSION_LAYOUT is not about Express".to_owned());
+        }
+        if kind == Kind::Express && environment.is_set("SESSION_PREFIX")? {
+            let why = "SESSION_LAYOUT is `express`, where SESSION_EXPRESS_PREFIX is what counts";
+            warnings.push(format!("SESSION_PREFIX has no effect: {why}"));
+        }
+        Ok(Self { kind, express_prefix })
+    }
+
+    /// The cookie's name unless another is asked for.
+    pub(super) fn cookie(&self) -> SessionCookie {
+        match self.kind {
+            Kind::Native => SessionCookie::new(),
+            _ => SessionCookie::new().name(EXPRESS_COOKIE),
+        }
+    }
+
+    pub(super) fn keys(&self, secrets: &str) -> Result<KeyRing, Error> {
+        match self.kind {
+            #[cfg(feature = "express")]
+            Kind::Express | Kind::ExpressOrNative | Kind::NativeOrExpress => KeyRing::parse_express(secrets),
+            _ => KeyRing::parse(secrets),
+        }
+    }
+
+    /// Tells the store.
+    #[cfg(feature = "express")]
+    pub(super) fn apply(&self, redis: RedisStoreBuilder, cookie: &SessionCookie) -> RedisStoreBuilder {
+        let mut express = ExpressLayout::new(cookie.clone());
+        if let Some(prefix) = &self.express_prefix {
+            express = express.prefix(prefix);
+        }
+        match self.kind {
+            Kind::Native => redis,
+            Kind::Express => redis.express(express),
+            Kind::ExpressOrNative => redis.express_or_native(express),
+            Kind::NativeOrExpress => redis.native_or_express(express),
+        }
+    }
+
+    #[cfg(all(feature = "redis", not(feature = "express")))]
+    #[expect(clippy::unused_self, reason = "with the feature it is used")]
+    pub(super) fn apply(&self, redis: RedisStoreBuilder, _: &SessionCookie) -> RedisStoreBuilder {
+        redis
+    }
+}

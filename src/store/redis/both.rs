@@ -1,0 +1,119 @@
+//! Sessions in the layout of Express and in this crate's own, side by side: what a service has while it
+//! goes from the one to the other.
+
+use super::express::{Destination, Express};
+use super::in_use;
+use super::native::Native;
+use crate::clock::Timestamp;
+use crate::error::Error;
+use crate::id::SessionKey;
+use crate::record::{Record, Revision};
+use crate::store::{Created, Loaded, Rotation, Updated};
+use crate::ttl::Ttl;
+
+#[derive(Debug)]
+pub(super) struct Both {
+    native: Native,
+    express: Express,
+    /// Whether what is written goes to this crate's own layout. Otherwise that is read, and updated
+    /// where it is, but new sessions are Express'.
+    leaving: bool,
+}
+
+impl Both {
+    pub(super) fn new(native: Native, express: Express, leaving: bool) -> Self {
+        Self { native, express, leaving }
+    }
+
+    pub(super) async fn load(&self, key: &SessionKey) -> Result<Loaded, Error> {
+        match self.native.load(key).await? {
+            Loaded::Absent => {}
+            found => return Ok(found),
+        }
+        match self.express.load(key).await? {
+            Loaded::Absent => self.native.load(key).await,
+            found => Ok(found),
+        }
+    }
+
+    pub(super) async fn create(&self, key: &SessionKey, record: &Record, ttl: Ttl) -> Result<Created, Error> {
+        if self.leaving {
+            self.native.create(key, record, ttl).await
+        } else {
+            self.express.create(key, record, ttl).await
+        }
+    }
+
+    pub(super) async fn update(
+        &self,
+        key: &SessionKey,
+        expected: Revision,
+        record: &Record,
+        ttl: Ttl,
+    ) -> Result<Updated, Error> {
+        match self.native.update(key, expected, record, ttl).await? {
+            Updated::Missing => {}
+            outcome => return Ok(outcome),
+        }
+        let outcome = if self.moves_at_once() {
+            let to_native = Rotation { old: key, expected, new: key, record, ttl };
+            self.express
+                .move_to(&self.native.name(key), Destination::Native(record.to_bytes()), &to_native)
+                .await?
+        } else {
+            self.express.update(key, expected, record, ttl).await?
+        };
+        match outcome {
+            // Another instance may have moved it in between.
+            Updated::Missing => self.native.update(key, expected, record, ttl).await,
+            outcome => Ok(outcome),
+        }
+    }
+
+    pub(super) async fn touch(
+        &self,
+        key: &SessionKey,
+        expected: Revision,
+        expires_at: Timestamp,
+        ttl: Ttl,
+    ) -> Result<bool, Error> {
+        Ok(self.native.touch(key, expected, expires_at, ttl).await?
+            || self.express.touch(key, expected, expires_at, ttl).await?)
+    }
+
+    pub(super) async fn rotate(&self, rotation: Rotation<'_>) -> Result<Updated, Error> {
+        match self.native.rotate(rotation).await? {
+            Updated::Missing => {}
+            outcome => return Ok(outcome),
+        }
+        let outcome = if self.moves_at_once() {
+            let value = Destination::Native(rotation.record.to_bytes());
+            self.express.move_to(&self.native.name(rotation.new), value, &rotation).await?
+        } else if self.leaving {
+            if self.native.create(rotation.new, rotation.record, rotation.ttl).await? == Created::Taken {
+                return Err(in_use());
+            }
+            let (outcome, in_vain) = self.express.leave(false, &rotation).await?;
+            if in_vain {
+                self.native.delete(rotation.new).await?;
+            }
+            outcome
+        } else {
+            self.express.rotate(rotation).await?
+        };
+        match outcome {
+            Updated::Missing => self.native.rotate(rotation).await,
+            outcome => Ok(outcome),
+        }
+    }
+
+    pub(super) async fn delete(&self, key: &SessionKey) -> Result<bool, Error> {
+        self.express.delete_beside(key, Some(&self.native)).await
+    }
+
+    /// Whether a write takes a session from one layout to the other in one step. In a cluster no step
+    /// reaches both: there, a session moves when it gets a new id.
+    fn moves_at_once(&self) -> bool {
+        self.leaving && self.express.is_on_one_server()
+    }
+}

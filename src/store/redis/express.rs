@@ -1,0 +1,340 @@
+//! The layout of express-session and connect-redis, for sessions that a Node service shares.
+
+mod cookie;
+mod scripts;
+mod value;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::Value;
+
+use super::connection::{Connections, Way};
+use super::failure::Effect;
+use super::name::{self, Prefix, Slot};
+use super::native::Native;
+use super::script::Script;
+use super::{in_use, into_error, unexpected};
+use crate::clock::{Clock as _, SystemClock, Timestamp};
+use crate::cookie::SessionCookie;
+use crate::error::Error;
+use crate::id::{SessionId, SessionKey};
+use crate::record::{Moved, Record, Revision};
+use crate::store::{Created, Loaded, Rotation, Updated};
+use crate::ttl::{MAX_TTL, Ttl};
+use value::{Facts, hex, unhex};
+
+/// How an Express service keeps its sessions: what its `session({ cookie })` and
+/// `new RedisStore({ prefix })` say.
+///
+/// ```
+/// use session_store::{ExpressLayout, SessionCookie};
+///
+/// // session({ name: "connect.sid", cookie: { secure: true, sameSite: "lax", maxAge: 86_400_000 } })
+/// let cookie = SessionCookie::new().name("connect.sid").persistent(true);
+/// // new RedisStore({ prefix: "shop:" })
+/// let layout = ExpressLayout::new(cookie.clone()).prefix("shop:");
+/// ```
+#[derive(Clone, Debug)]
+pub struct ExpressLayout {
+    cookie: SessionCookie,
+    prefix: String,
+}
+
+impl ExpressLayout {
+    /// connect-redis' prefix unless told otherwise.
+    pub const DEFAULT_PREFIX: &str = "sess:";
+
+    /// Sessions whose cookie has these attributes: give the [manager](crate::SessionManager) the same.
+    /// Node goes by them when it sends the cookie of a session that was made here.
+    pub fn new(cookie: SessionCookie) -> Self {
+        Self { cookie, prefix: Self::DEFAULT_PREFIX.to_owned() }
+    }
+
+    /// What the names of the keys begin with: connect-redis' `prefix`, `sess:` by default.
+    #[must_use]
+    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.prefix = prefix.into();
+        self
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Express {
+    prefix: Prefix,
+    cookie: SessionCookie,
+    connections: Arc<Connections>,
+}
+
+/// Where a session is: its value, and the marker of its rotation, in one Cluster slot.
+struct Place {
+    value: String,
+    marker: String,
+    slot: Slot,
+}
+
+impl Express {
+    pub(super) fn new(layout: ExpressLayout, connections: Arc<Connections>) -> Result<Self, Error> {
+        Ok(Self { prefix: Prefix::new(layout.prefix)?, cookie: layout.cookie, connections })
+    }
+
+    pub(super) async fn load(&self, key: &SessionKey) -> Result<Loaded, Error> {
+        match self.eval(key, Way::Shared, Effect::Read, &scripts::LOAD, &[]).await? {
+            Value::Int(0) => Ok(Loaded::Absent),
+            Value::Int(1) => Ok(Loaded::Moved),
+            found => Ok(Loaded::Found(self::found(key, found, Effect::Read)?)),
+        }
+    }
+
+    pub(super) async fn create(&self, key: &SessionKey, record: &Record, ttl: Ttl) -> Result<Created, Error> {
+        Ok(match self.make(key, record, ttl).await? {
+            Made::Now | Made::Before => Created::Created,
+            Made::Not => Created::Taken,
+        })
+    }
+
+    async fn make(&self, key: &SessionKey, record: &Record, ttl: Ttl) -> Result<Made, Error> {
+        let arguments = [digits(record.revision), self.value(record)?, ttl.as_millis().to_string()];
+        let way = if record.owner.is_some() { Way::Durable } else { Way::Shared };
+        match self.eval(key, way, Effect::Write, &scripts::CREATE, &arguments).await {
+            Ok(Value::Okay) => Ok(Made::Now),
+            Ok(Value::Int(1)) => Ok(Made::Before),
+            Ok(Value::Int(0)) | Err(Error::Corrupt { .. }) => Ok(Made::Not),
+            Ok(_) => Err(unexpected(Effect::Write)),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) async fn update(
+        &self,
+        key: &SessionKey,
+        expected: Revision,
+        record: &Record,
+        ttl: Ttl,
+    ) -> Result<Updated, Error> {
+        let arguments =
+            [digits(expected), digits(record.revision), self.value(record)?, ttl.as_millis().to_string()];
+        let reply = self.eval(key, Way::Shared, Effect::Write, &scripts::UPDATE, &arguments).await?;
+        updated(key, reply)
+    }
+
+    pub(super) async fn touch(
+        &self,
+        key: &SessionKey,
+        expected: Revision,
+        _: Timestamp,
+        ttl: Ttl,
+    ) -> Result<bool, Error> {
+        let arguments = [digits(expected), ttl.as_millis().to_string()];
+        match self.eval(key, Way::Shared, Effect::Write, &scripts::TOUCH, &arguments).await? {
+            Value::Int(touched) => Ok(touched == 1),
+            _ => Err(unexpected(Effect::Write)),
+        }
+    }
+
+    pub(super) async fn rotate(&self, rotation: Rotation<'_>) -> Result<Updated, Error> {
+        if self.is_on_one_server() {
+            let value = Destination::Express(self.value(rotation.record)?);
+            return self.move_to(&self.place(rotation.new)?.value, value, &rotation).await;
+        }
+        let made = self.make(rotation.new, rotation.record, rotation.ttl).await?;
+        if matches!(made, Made::Not) {
+            return Err(in_use());
+        }
+        let (outcome, in_vain) = self.leave(matches!(made, Made::Now), &rotation).await?;
+        if in_vain {
+            self.delete(rotation.new).await?;
+        }
+        Ok(outcome)
+    }
+
+    pub(super) async fn delete(&self, key: &SessionKey) -> Result<bool, Error> {
+        self.delete_beside(key, None).await
+    }
+
+    /// Deletes a session, and after a rotation its successors; each in the other layout, too.
+    pub(super) async fn delete_beside(
+        &self,
+        key: &SessionKey,
+        native: Option<&Native>,
+    ) -> Result<bool, Error> {
+        let mut passed: Vec<SessionKey> = Vec::new();
+        let mut next = Some(key.clone());
+        let mut was_there = false;
+        while let Some(key) = next.take() {
+            let reply = self.eval(&key, Way::Durable, Effect::Write, &scripts::DELETE, &[]).await?;
+            if let Some(native) = native {
+                was_there |= native.delete(&key).await?;
+            }
+            match reply {
+                Value::Int(deleted) => was_there |= deleted > 0,
+                Value::BulkString(id) => {
+                    was_there = true;
+                    let successor = std::str::from_utf8(&id).ok().and_then(SessionId::express);
+                    next = successor.map(|id| id.key()).filter(|it| !passed.contains(it) && *it != key);
+                    passed.push(key);
+                }
+                _ => return Err(unexpected(Effect::Write)),
+            }
+        }
+        // A marker stays until all that it leads to is gone: without it, nobody could find that again.
+        for key in passed.iter().rev() {
+            self.eval(key, Way::Durable, Effect::Write, &scripts::FORGET, &[]).await?;
+        }
+        Ok(was_there)
+    }
+
+    /// Writes a session's record to the key `name` and takes the session away from where it is, in one
+    /// step. That takes one server.
+    pub(super) async fn move_to(
+        &self,
+        name: &str,
+        value: Destination,
+        rotation: &Rotation<'_>,
+    ) -> Result<Updated, Error> {
+        let Rotation { old, expected, new, record, ttl } = rotation;
+        let marker = if old == new { String::new() } else { marker(rotation, true) };
+        let (value, sealed) = match value {
+            Destination::Express(value) => (value.into_bytes(), "1"),
+            Destination::Native(bytes) => (bytes, "0"),
+        };
+        let place = self.place(old)?;
+        let arguments = (
+            (digits(*expected), digits(record.revision)),
+            (value, ttl.as_millis(), sealed),
+            (marker, Moved::ttl(*ttl).as_millis()),
+        );
+        let keys = (&place.value, &place.marker, name);
+        let reply = scripts::MOVE.run(&self.connections, place.slot, Way::Durable, keys, arguments).await;
+        match reply.map_err(|failure| into_error(old, failure, Effect::Write))? {
+            Value::Int(0) => Err(in_use()),
+            reply => updated(old, reply),
+        }
+    }
+
+    /// Puts a marker in the place of a session whose record is at its new key already, made there `now` or
+    /// when this was first sent. Answers besides whether that record has to go again.
+    ///
+    /// In a cluster the two are on different nodes, most of the time. Nobody knows the new id before this
+    /// is over, so the step that counts is the one at the old id.
+    pub(super) async fn leave(&self, now: bool, rotation: &Rotation<'_>) -> Result<(Updated, bool), Error> {
+        let Rotation { old, expected, record, ttl, .. } = rotation;
+        let arguments = [
+            digits(*expected),
+            digits(record.revision),
+            marker(rotation, now),
+            Moved::ttl(*ttl).as_millis().to_string(),
+        ];
+        match self.eval(old, Way::Durable, Effect::Write, &scripts::LEAVE, &arguments).await? {
+            Value::Int(2) => Ok((Updated::Updated, true)),
+            reply => {
+                let outcome = updated(old, reply)?;
+                let in_vain = outcome != Updated::Updated;
+                Ok((outcome, in_vain))
+            }
+        }
+    }
+
+    /// Whether a script may use any keys together.
+    pub(super) fn is_on_one_server(&self) -> bool {
+        self.connections.are_one_server()
+    }
+
+    async fn eval(
+        &self,
+        key: &SessionKey,
+        way: Way,
+        effect: Effect,
+        script: &Script,
+        arguments: &[String],
+    ) -> Result<Value, Error> {
+        let Place { value, marker, slot } = self.place(key)?;
+        let reply = script.run(&self.connections, slot, way, (value, marker), arguments).await;
+        reply.map_err(|failure| into_error(key, failure, effect))
+    }
+
+    fn place(&self, key: &SessionKey) -> Result<Place, Error> {
+        let id = key.express_id().ok_or_else(|| {
+            Error::Config(
+                "express-session stores sessions under their ids, which these keys don't have: give the \
+                 manager a `KeyRing::express(secret)`"
+                    .to_owned(),
+            )
+        })?;
+        // Neither has braces, so the marker's hash tag is the whole name of the value.
+        let value = format!("{}{id}", self.prefix.as_str());
+        Ok(Place { marker: format!("moved:{{{value}}}"), slot: name::slot(&value), value })
+    }
+
+    fn value(&self, record: &Record) -> Result<String, Error> {
+        value::write(record, &self.cookie, SystemClock.now())
+    }
+}
+
+/// What says where a session went, and whether that was made for it `now`.
+fn marker(rotation: &Rotation<'_>, now: bool) -> String {
+    let (revision, expected) = (digits(rotation.record.revision), digits(rotation.expected));
+    format!("{revision}{expected}{}{}", u8::from(now), rotation.new.express_id().unwrap_or_default())
+}
+
+/// When a session was made.
+enum Made {
+    Now,
+    /// By the same write, which was sent before.
+    Before,
+    /// Something else has its key.
+    Not,
+}
+
+/// What a session is written as where it moves to.
+pub(super) enum Destination {
+    Express(String),
+    Native(Vec<u8>),
+}
+
+/// What a script answers where it finds something: OK, nil, 1 for a marker, or what is there.
+fn updated(key: &SessionKey, reply: Value) -> Result<Updated, Error> {
+    match reply {
+        Value::Okay => Ok(Updated::Updated),
+        Value::Nil => Ok(Updated::Missing),
+        Value::Int(1) => Ok(Updated::Moved),
+        found => Ok(Updated::Stale(self::found(key, found, Effect::Write)?)),
+    }
+}
+
+/// A value that a script reports: itself, its revision, the one before, and its time to live.
+fn found(key: &SessionKey, reply: Value, effect: Effect) -> Result<Record, Error> {
+    let corrupt = |reason| Error::Corrupt { key: key.clone(), reason };
+    let parts = match reply {
+        Value::SimpleString(_) => return Err(corrupt("it is longer than 1 MB")),
+        Value::Array(parts) => <[Value; 4]>::try_from(parts).map_err(|_| unexpected(effect))?,
+        _ => return Err(unexpected(effect)),
+    };
+    let [
+        Value::BulkString(value),
+        Value::BulkString(revision),
+        Value::BulkString(previous),
+        Value::Int(left),
+    ] = parts
+    else {
+        return Err(unexpected(effect));
+    };
+    let now = SystemClock.now();
+    // Without a time to live, it stays until somebody ends it.
+    let left = u64::try_from(left).map_or(MAX_TTL, Duration::from_millis);
+    let facts = Facts {
+        revision: revision_of(&revision).ok_or_else(|| unexpected(effect))?,
+        previous_revision: revision_of(&previous),
+        expires_at: now.saturating_add(left),
+    };
+    value::read(key, &value, facts, now)
+}
+
+fn digits(revision: Revision) -> String {
+    hex(&revision.to_bytes())
+}
+
+fn revision_of(digits: &[u8]) -> Option<Revision> {
+    let bytes = unhex(std::str::from_utf8(digits).ok()?)?;
+    Revision::from_bytes(bytes.try_into().ok()?)
+}

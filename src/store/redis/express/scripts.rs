@@ -1,0 +1,149 @@
+//! The Lua scripts of the Express layout.
+//!
+//! `KEYS[1]` holds the session, `KEYS[2]` the marker of a rotation: the revision that the rotation wrote,
+//! the one that it replaced, 16 hexadecimal digits each, whether it had to make the successor's value first,
+//! 1 or 0, and the successor's id. A value that this crate
+//! wrote ends with its envelope in hexadecimal digits and a seal, the SHA-1 of all before it; by the seal
+//! one sees whether Node wrote the session since. Lua counts from 1.
+
+use std::sync::LazyLock;
+
+use super::value::MAX_LENGTH;
+use crate::store::redis::script::Script;
+
+/// What all of them share. `revisions` answers with the revision of a value, and with those of the last
+/// two writes of this crate that it knows of: a value that Node wrote last has a part of its hash for a
+/// revision, and remembers our write before that. `report` answers with all that a reader needs.
+const COMMON: &str = r#"
+local marker = redis.pcall('GET', KEYS[2])
+if type(marker) == 'table' then return marker end
+local value = redis.pcall('GET', KEYS[1])
+if type(value) == 'table' then return value end
+
+local function revisions(value)
+  local sealed = value:sub(-900):match('"__session_store":"(%x+)"}$')
+  local hash = redis.sha1hex(value):sub(1, 16)
+  if not sealed or #sealed < 146 then return hash, '', '' end
+  local own, previous = sealed:sub(5, 20), sealed:sub(21, 36)
+  local intact = redis.sha1hex(value:sub(1, -43)) == sealed:sub(-40)
+  return intact and own or hash, own, previous
+end
+
+local function bears(value, revision)
+  local _, own, previous = revisions(value)
+  return own == revision or previous == revision
+end
+
+local function marks(marker, revision)
+  return marker:sub(1, 16) == revision or marker:sub(17, 32) == revision
+end
+
+local function report(value)
+  if #value > LIMIT then return redis.status_reply('TOO LARGE') end
+  local revision, own, previous = revisions(value)
+  return {value, revision, revision == own and previous or own, redis.call('PTTL', KEYS[1])}
+end
+
+local function seal(body) return body .. redis.sha1hex(body) .. '"}' end
+local ok = redis.status_reply('OK')
+"#;
+
+/// Decides whether a write may go on: `ARGV[1]` is the revision that it expects, `ARGV[2]` its own.
+/// Otherwise answers nil for a missing session, 1 for one that has another id by now, OK where it finds
+/// its own revision (it was sent twice), and else what is there.
+const COMPARE: &str = r"
+if marker then return marks(marker, ARGV[2]) and ok or 1 end
+if not value then return false end
+if bears(value, ARGV[2]) then return ok end
+if revisions(value) ~= ARGV[1] then return report(value) end
+";
+
+fn script(parts: &[&str]) -> Script {
+    let common = COMMON.replace("LIMIT", &MAX_LENGTH.to_string());
+    Script::new(&[&[common.as_str()], parts].concat())
+}
+
+/// Answers 1 for a session that has another id by now, 0 for none, and else what is there.
+pub(super) static LOAD: LazyLock<Script> = LazyLock::new(|| {
+    script(&[r"
+if marker then return 1 end
+if not value then return 0 end
+return report(value)
+"])
+});
+
+/// Own revision, value, time to live. Answers OK, 1 where it was stored before by the same write, or 0
+/// where something else is stored.
+pub(super) static CREATE: LazyLock<Script> = LazyLock::new(|| {
+    script(&[r"
+if marker then return marks(marker, ARGV[1]) and 1 or 0 end
+if value then return bears(value, ARGV[1]) and 1 or 0 end
+return redis.pcall('SET', KEYS[1], seal(ARGV[2]), 'PX', ARGV[3])
+"])
+});
+
+/// Expected and own revision, value, time to live.
+pub(super) static UPDATE: LazyLock<Script> =
+    LazyLock::new(|| script(&[COMPARE, "return redis.pcall('SET', KEYS[1], seal(ARGV[3]), 'PX', ARGV[4])"]));
+
+/// Expected revision, time to live. Answers whether it moved the end, by 1 or 0.
+///
+/// As Node's touch does, it leaves the value alone.
+pub(super) static TOUCH: LazyLock<Script> = LazyLock::new(|| {
+    script(&[r"
+if marker or not value or revisions(value) ~= ARGV[1] then return 0 end
+local left = redis.call('PTTL', KEYS[1])
+if left < 0 or left > tonumber(ARGV[2]) then return 0 end
+return redis.call('PEXPIRE', KEYS[1], ARGV[2])
+"])
+});
+
+/// A third key, the new one; expected and own revision, value, time to live, whether the value gets a
+/// seal (1 or 0), marker (or nothing), its time to live. Answers as an update does, and 0 if the new key
+/// is in use.
+pub(super) static MOVE: LazyLock<Script> = LazyLock::new(|| {
+    script(&[
+        COMPARE,
+        r"
+local moved = ARGV[5] == '1' and seal(ARGV[3]) or ARGV[3]
+local written = redis.pcall('SET', KEYS[3], moved, 'PX', ARGV[4], 'NX')
+if not written then return 0 end
+if written.ok then
+  if ARGV[6] ~= '' then redis.call('SET', KEYS[2], ARGV[6], 'PX', ARGV[7]) end
+  redis.call('DEL', KEYS[1])
+end
+return written
+",
+    ])
+});
+
+/// Expected and own revision, marker, its time to live: puts the marker in the session's place. Answers
+/// as an update does, and 2 if this was done before and the successor, which both times was made for it,
+/// ended in between.
+pub(super) static LEAVE: LazyLock<Script> = LazyLock::new(|| {
+    script(&[
+        r"
+if marker and marks(marker, ARGV[2]) and marker:sub(33, 33) == '1' and ARGV[3]:sub(33, 33) == '1' then return 2 end
+",
+        COMPARE,
+        r"
+redis.call('SET', KEYS[2], ARGV[3], 'PX', ARGV[4])
+redis.call('DEL', KEYS[1])
+return ok
+",
+    ])
+});
+
+/// Deletes the session. Answers with its successor's id if it has one, whose marker stays until the
+/// successor is deleted too, and else with how many keys it deleted.
+pub(super) static DELETE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(&[r"
+local deleted = redis.call('DEL', KEYS[1])
+local marker = redis.pcall('GET', KEYS[2])
+return type(marker) == 'string' and marker:sub(34) or deleted
+"])
+});
+
+/// Deletes the marker.
+pub(super) static FORGET: LazyLock<Script> =
+    LazyLock::new(|| Script::new(&["return redis.call('DEL', KEYS[2])"]));

@@ -1,0 +1,217 @@
+//! A session's value as connect-redis stores it: a JSON object of the application's members, with one
+//! for the cookie, and one of this crate's own that Node keeps without knowing it.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use bytes::Bytes;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::cookie;
+use crate::clock::Timestamp;
+use crate::codec::Codec;
+use crate::cookie::SessionCookie;
+use crate::error::Error;
+use crate::id::SessionKey;
+use crate::record::{Envelope, Payload, Record, Revision};
+
+/// The longest value that is read or written, in bytes.
+pub(super) const MAX_LENGTH: usize = 1_000_000;
+/// The tag of the only codec that Node can read.
+const JSON: u8 = Codec::Json.tag();
+const COOKIE: &str = "cookie";
+const OURS: &str = "__session_store";
+const SEAL_LENGTH: usize = 40;
+
+/// What express-session's `Session` has by itself, and `Object.prototype`: a member of such a name is
+/// there for `JSON.parse`, but not on the `req.session` that Node makes of it.
+const TAKEN: [&str; 20] = [
+    "__defineGetter__",
+    "__defineSetter__",
+    "__lookupGetter__",
+    "__lookupSetter__",
+    "__proto__",
+    "constructor",
+    "destroy",
+    "hasOwnProperty",
+    "id",
+    "isPrototypeOf",
+    "propertyIsEnumerable",
+    "regenerate",
+    "reload",
+    "req",
+    "resetMaxAge",
+    "save",
+    "toLocaleString",
+    "toString",
+    "touch",
+    "valueOf",
+];
+
+/// A JSON object's members in their order, each name once.
+#[derive(Default)]
+pub(super) struct Members<'v>(Vec<(Cow<'v, str>, &'v RawValue)>);
+
+impl<'v> Members<'v> {
+    pub(super) fn parse(json: &'v [u8]) -> Option<Self> {
+        serde_json::from_slice(json).ok()
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&'v RawValue> {
+        self.0.iter().find(|(known, _)| known == name).map(|(_, value)| *value)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &'v RawValue)> {
+        self.0.iter().map(|(name, value)| (&**name, *value))
+    }
+}
+
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Collect;
+
+        impl<'de> Visitor<'de> for Collect {
+            type Value = Members<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Members::default();
+                let mut places = std::collections::HashMap::new();
+                while let Some((Name(name), value)) = map.next_entry()? {
+                    // Of a name that comes twice, JavaScript takes the last value.
+                    let place = *places.entry(name.clone()).or_insert(members.0.len());
+                    match members.0.get_mut(place) {
+                        Some(member) => member.1 = value,
+                        None => members.0.push((name, value)),
+                    }
+                }
+                Ok(members)
+            }
+        }
+
+        deserializer.deserialize_map(Collect)
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct Name<'v>(#[serde(borrow)] Cow<'v, str>);
+
+/// Writes members into a JSON object, one after the other.
+pub(super) struct Object(String);
+
+impl Object {
+    pub(super) fn new() -> Self {
+        Self("{".to_owned())
+    }
+
+    pub(super) fn add(&mut self, name: &str, json: &str) {
+        if self.0.len() > 1 {
+            self.0.push(',');
+        }
+        self.0.push_str(&serde_json::to_string(name).expect("a text has a JSON form"));
+        self.0.push(':');
+        self.0.push_str(json);
+    }
+
+    pub(super) fn finish(mut self) -> String {
+        self.0.push('}');
+        self.0
+    }
+}
+
+/// What Redis knows of a value beside its bytes.
+#[derive(Clone, Copy)]
+pub(super) struct Facts {
+    pub(super) revision: Revision,
+    pub(super) previous_revision: Option<Revision>,
+    /// By the key's time to live: Node's touches leave the value as it is, so what that says of its end
+    /// may be long past.
+    pub(super) expires_at: Timestamp,
+}
+
+/// The record that a value holds.
+///
+/// Members of a name that is taken are passed over: Node doesn't see them either.
+pub(super) fn read(key: &SessionKey, value: &[u8], facts: Facts, now: Timestamp) -> Result<Record, Error> {
+    let corrupt = |reason| Error::Corrupt { key: key.clone(), reason };
+    let members = Members::parse(value).ok_or_else(|| corrupt("it is not a JSON object"))?;
+    let stored = members.get(COOKIE).ok_or_else(|| corrupt("it has no cookie"))?;
+    let stored = Members::parse(stored.get().as_bytes()).ok_or_else(|| corrupt("its cookie is no object"))?;
+    let terms = members.get(OURS).map(|ours| {
+        let digits: Option<&str> = serde_json::from_str(ours.get()).ok();
+        let envelope = digits.and_then(|it| unhex(it.get(..it.len().checked_sub(SEAL_LENGTH)?)?));
+        match Envelope::from_bytes(key, envelope.unwrap_or_default().into())? {
+            Envelope::Record(record) => Ok(record),
+            Envelope::Moved(_) => Err(corrupt("its envelope is a marker")),
+        }
+    });
+    let mut data = Object::new();
+    for (name, value) in members.iter().filter(|(name, _)| !is_taken(name)) {
+        data.add(name, value.get());
+    }
+    let data = Payload { codec: JSON, bytes: data.finish().into() };
+    // As old as this look at it, for all that is known of a session that Node made.
+    let mut record = terms.unwrap_or_else(|| Ok(Record::new(now, now, data.clone())))?;
+    record.express_cookie = Some(cookie::kept(&stored, record.own_expiry));
+    Ok(Record {
+        expires_at: facts.expires_at,
+        revision: facts.revision,
+        previous_revision: facts.previous_revision,
+        data,
+        ..record
+    })
+}
+
+/// The value for a record that is stored at `now`, up to where its seal belongs.
+pub(super) fn write(record: &Record, ours: &SessionCookie, now: Timestamp) -> Result<String, Error> {
+    let refused = |reason: String| Err(Error::Encode { reason });
+    if record.data.codec != JSON {
+        return refused(
+            "express-session reads JSON only: leave the manager's codec at `Codec::Json`".to_owned(),
+        );
+    }
+    let Some(members) = Members::parse(&record.data.bytes) else {
+        return refused(
+            "express-session keeps an object: the session's type must be a struct or a map".to_owned(),
+        );
+    };
+    let mut value = Object::new();
+    value.add(COOKIE, &cookie::object(ours, record, now));
+    for (name, json) in members.iter() {
+        if is_taken(name) {
+            return refused(format!(
+                "Node would lose the member {name:?}, because its sessions have something else of that name: \
+                 call it otherwise, or give it another name in JSON by #[serde(rename)]"
+            ));
+        }
+        value.add(name, json.get());
+    }
+    let envelope = Record { data: Payload { codec: JSON, bytes: Bytes::new() }, ..record.clone() }.to_bytes();
+    let value = format!("{},\"{OURS}\":\"{}", value.0, hex(&envelope));
+    let (size, limit) = (value.len() + SEAL_LENGTH + 2, MAX_LENGTH);
+    if size > limit {
+        return Err(Error::TooLarge { what: "the session's value", size, limit });
+    }
+    Ok(value)
+}
+
+fn is_taken(name: &str) -> bool {
+    name == COOKIE || name == OURS || TAKEN.contains(&name)
+}
+
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+pub(super) fn unhex(digits: &str) -> Option<Vec<u8>> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let pairs = digits.as_bytes().chunks(2);
+    pairs.map(|pair| Some(digit(pair[0])? << 4 | digit(*pair.get(1)?)?)).collect()
+}
+
+#[cfg(test)]
+mod tests;

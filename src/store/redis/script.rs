@@ -1,0 +1,48 @@
+//! A Lua script, and how it is run: what takes Redis more than one command and must be one atomic step.
+
+use redis::{Cmd, ToRedisArgs, Value};
+
+use super::connection::{Connection, Connections, Way};
+use super::failure::Failure;
+use super::name::Slot;
+
+pub(super) struct Script {
+    code: String,
+    hash: String,
+}
+
+impl Script {
+    pub(super) fn new(parts: &[&str]) -> Self {
+        let code = parts.concat();
+        let hash = redis::Script::new(&code).get_hash().to_owned();
+        Self { code, hash }
+    }
+
+    /// Runs it by its hash, and by its code if the server does not know it yet.
+    pub(super) async fn run(
+        &self,
+        connections: &Connections,
+        slot: Slot,
+        way: Way,
+        keys: impl ToRedisArgs + Send + Sync,
+        arguments: impl ToRedisArgs + Send + Sync,
+    ) -> Result<Value, Failure> {
+        let operation = async |mut connection: Connection| {
+            let by_hash = command("EVALSHA", &self.hash, &keys, &arguments);
+            match connection.send(&by_hash).await {
+                Err(failure) if failure.is_unknown_script() => {
+                    connection.send(&command("EVAL", &self.code, &keys, &arguments)).await
+                }
+                reply => reply,
+            }
+        };
+        connections.run(slot, way, operation).await
+    }
+}
+
+fn command(verb: &str, script: &str, keys: &impl ToRedisArgs, arguments: &impl ToRedisArgs) -> Cmd {
+    let key_count = keys.num_of_args();
+    let mut command = Cmd::with_capacity(3 + key_count + arguments.num_of_args(), 256);
+    command.arg(verb).arg(script).arg(key_count).arg(keys).arg(arguments);
+    command
+}

@@ -1,0 +1,161 @@
+//! The layouts for Express keep every promise of a store.
+//!
+//! The suite's sessions have ids of this crate's own and data of any kind. So it goes through a store
+//! that gives each an id of Express and puts its data into an object. What the end of a session is, that
+//! layout leaves to the key's time to live: the end that was written last stands in for it here, and
+//! `values.rs` tests the real one.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use session_store::{
+    Created, Envelope, Error, Loaded, Payload, Record, RedisStore, RedisStoreBuilder, Revision, Rotation,
+    SessionId, SessionKey, SessionStore, Timestamp, Ttl, Updated, conformance,
+};
+
+use super::stage::layout;
+use crate::support::redis::{Cluster, Server};
+
+#[derive(Clone, Debug)]
+struct Disguised {
+    store: Arc<RedisStore>,
+    ends: Arc<Mutex<HashMap<[u8; 8], Timestamp>>>,
+}
+
+impl Disguised {
+    fn new(store: RedisStore) -> Self {
+        Self { store: Arc::new(store), ends: Arc::default() }
+    }
+
+    fn written(&self, record: &Record) -> Record {
+        let data = Payload { codec: 1, bytes: object(&record.data).into() };
+        self.note(record.revision, record.expires_at);
+        // Through the envelope, which is how a record is copied outside of the crate.
+        let mut record = copy(record);
+        record.data = data;
+        record
+    }
+
+    fn read(&self, record: &Record) -> Record {
+        let mut record = copy(record);
+        let object: (u8, Vec<u8>) = {
+            let object: serde_json::Value = serde_json::from_slice(&record.data.bytes).unwrap();
+            serde_json::from_value(object["payload"].clone()).unwrap()
+        };
+        record.data = Payload { codec: object.0, bytes: object.1.into() };
+        record.expires_at = self.ends.lock().unwrap()[&record.revision.to_bytes()];
+        record
+    }
+
+    fn note(&self, revision: Revision, expires_at: Timestamp) {
+        self.ends.lock().unwrap().insert(revision.to_bytes(), expires_at);
+    }
+
+    fn updated(&self, outcome: Updated) -> Updated {
+        match outcome {
+            Updated::Stale(record) => Updated::Stale(self.read(&record)),
+            outcome => outcome,
+        }
+    }
+}
+
+fn object(data: &Payload) -> String {
+    serde_json::json!({ "payload": (data.codec, &data.bytes[..]) }).to_string()
+}
+
+fn copy(record: &Record) -> Record {
+    let key = SessionId::generate().key();
+    match Envelope::from_bytes(&key, record.to_bytes().into()) {
+        Ok(Envelope::Record(record)) => record,
+        other => panic!("a record is not read back: {other:?}"),
+    }
+}
+
+/// A key of an id that Express could have given.
+fn disguise(key: &SessionKey) -> SessionKey {
+    SessionId::express(&key.storage_name().replace(['{', '}'], "")).expect("an id of Express").key()
+}
+
+#[async_trait]
+impl SessionStore for Disguised {
+    async fn load(&self, key: &SessionKey) -> Result<Loaded, Error> {
+        Ok(match self.store.load(&disguise(key)).await? {
+            Loaded::Found(record) => Loaded::Found(self.read(&record)),
+            other => other,
+        })
+    }
+
+    async fn create(&self, key: &SessionKey, record: &Record, ttl: Ttl) -> Result<Created, Error> {
+        self.store.create(&disguise(key), &self.written(record), ttl).await
+    }
+
+    async fn update(
+        &self,
+        key: &SessionKey,
+        expected: Revision,
+        record: &Record,
+        ttl: Ttl,
+    ) -> Result<Updated, Error> {
+        let outcome = self.store.update(&disguise(key), expected, &self.written(record), ttl).await?;
+        Ok(self.updated(outcome))
+    }
+
+    async fn touch(
+        &self,
+        key: &SessionKey,
+        expected: Revision,
+        expires_at: Timestamp,
+        ttl: Ttl,
+    ) -> Result<bool, Error> {
+        let touched = self.store.touch(&disguise(key), expected, expires_at, ttl).await?;
+        if touched {
+            self.note(expected, expires_at);
+        }
+        Ok(touched)
+    }
+
+    async fn rotate(&self, rotation: Rotation<'_>) -> Result<Updated, Error> {
+        let (old, new) = (disguise(rotation.old), disguise(rotation.new));
+        let record = self.written(rotation.record);
+        let outcome =
+            self.store.rotate(Rotation { old: &old, new: &new, record: &record, ..rotation }).await?;
+        Ok(self.updated(outcome))
+    }
+
+    async fn delete(&self, key: &SessionKey) -> Result<bool, Error> {
+        self.store.delete(&disguise(key)).await
+    }
+}
+
+mod on_one_server {
+    use super::*;
+
+    session_store::conformance_tests! {
+        let server = Server::start().await;
+        Disguised::new(RedisStore::builder(server.url()).express(layout()).connect().await.unwrap())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_promise_is_kept_on_a_cluster() {
+    let cluster = Cluster::start().await;
+    keeps_every_promise(RedisStore::builder(cluster.url()).express(layout())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_promise_is_kept_while_the_other_layout_is_read_too() {
+    let server = Server::start().await;
+    keeps_every_promise(RedisStore::builder(server.url()).express_or_native(layout())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_promise_is_kept_while_leaving() {
+    let server = Server::start().await;
+    keeps_every_promise(RedisStore::builder(server.url()).native_or_express(layout())).await;
+}
+
+async fn keeps_every_promise(store: RedisStoreBuilder) {
+    let store = Disguised::new(store.connect().await.unwrap());
+    conformance::all(Arc::new(store)).await.unwrap();
+}

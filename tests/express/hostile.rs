@@ -1,0 +1,116 @@
+//! SECURITY 27: values that no Express service should have written.
+
+use session_store::{Error, SessionId, SessionStore as _};
+
+use super::stage::{Stage, cookie_of, layout, sid_in};
+
+const SID: &str = "D7Eh1mJuDoC_ivRs-T6-f1Gj2TpXxHTs";
+
+fn broken_values() -> Vec<Vec<u8>> {
+    let mut values: Vec<Vec<u8>> = [
+        "",
+        "not json",
+        "null",
+        "1",
+        "[]",
+        "\"text\"",
+        "{}",
+        r#"{"user":"ada"}"#,
+        r#"{"cookie":null,"user":"ada"}"#,
+        r#"{"cookie":1,"user":"ada"}"#,
+        r#"{"cookie":"{}","user":"ada"}"#,
+        r#"{"cookie":[],"user":"ada"}"#,
+        r#"{"cookie":{},"user":"ada""#,
+        r#"{"cookie":{},"user":"ada"}}"#,
+        r#"{"cookie":{},"__session_store":"00"}"#,
+    ]
+    .map(|value| value.as_bytes().to_vec())
+    .to_vec();
+    values.push(b"{\"cookie\":{},\"user\":\"\xff\"}".to_vec());
+    values.push(format!(r#"{{"cookie":{{}},"text":"{}"}}"#, "x".repeat(1 << 20)).into_bytes());
+    values.push("[".repeat(100_000).into_bytes());
+    values.push(format!(r#"{{"cookie":{}}}"#, "[".repeat(100_000)).into_bytes());
+    values
+}
+
+#[tokio::test]
+async fn broken_values_are_absent_and_stay_as_they_are() {
+    let mut stage = Stage::set().await;
+    for value in broken_values() {
+        let shown = String::from_utf8_lossy(&value[..value.len().min(60)]).into_owned();
+        stage.put(SID, &value).await;
+        let corrupt = stage.manager.counts().corrupt;
+
+        // Somebody who looks sees nothing, and keeps the cookie.
+        let (is_new, effects) = stage.request(SID, async |session| Ok(session.is_new())).await;
+        assert!(is_new && effects.set_cookie.is_none() && effects.failure.is_none(), "{shown}");
+        assert_eq!(stage.manager.counts().corrupt, corrupt + 1, "{shown}");
+        // What is written starts a session of its own.
+        let effects = stage.write(SID, "user", "bob").await;
+        assert_ne!(sid_in(&effects), SID, "{shown}");
+        assert_eq!(stage.raw(SID).await.as_deref(), Some(&value[..]), "{shown}");
+
+        // Only a logout takes it away.
+        let ((), _) = stage.request(SID, async |session| session.destroy().await).await;
+        assert_eq!(stage.raw(SID).await, None, "{shown}");
+    }
+}
+
+/// Data that nests deeper than anybody reads is decoded by whoever asks for it.
+#[tokio::test]
+async fn data_that_does_not_decode_is_absent_and_stays_as_it_is() {
+    let mut stage = Stage::set().await;
+    let value = format!(r#"{{"cookie":{{}},"deep":{}{}}}"#, "[".repeat(10_000), "]".repeat(10_000));
+    stage.put(SID, &value).await;
+    assert!(stage.request(SID, async |session| Ok(session.is_new())).await.0);
+    assert_eq!(stage.raw(SID).await.as_deref(), Some(value.as_bytes()));
+}
+
+#[tokio::test]
+async fn keys_of_another_type_are_absent_and_stay_as_they_are() {
+    let mut stage = Stage::set().await;
+    let name = format!("sess:{SID}");
+    let () = redis::cmd("RPUSH").arg(&name).arg("a").query_async(&mut stage.redis).await.unwrap();
+    assert!(stage.request(SID, async |session| Ok(session.is_new())).await.0);
+    assert_ne!(sid_in(&stage.write(SID, "user", "bob").await), SID);
+    let length: u32 = redis::cmd("LLEN").arg(&name).query_async(&mut stage.redis).await.unwrap();
+    assert_eq!(length, 1);
+}
+
+#[tokio::test]
+async fn a_member_that_node_would_lose_is_refused_and_nothing_is_stored() {
+    let mut stage = Stage::set().await;
+    stage.put(SID, r#"{"cookie":{},"user":"ada"}"#).await;
+    let before = stage.raw(SID).await;
+    for name in ["save", "id", "cookie", "constructor", "__session_store"] {
+        let effects = stage.write(SID, name, 1).await;
+        let failure = effects.failure.expect("it is refused");
+        assert!(matches!(&failure, Error::Encode { reason } if reason.contains(name)), "{failure}");
+        assert_eq!(stage.raw(SID).await, before);
+    }
+}
+
+#[tokio::test]
+async fn sessions_without_ids_of_express_are_refused_with_advice() {
+    let server = crate::support::redis::Server::start().await;
+    let store = session_store::RedisStore::builder(server.url()).express(layout()).connect().await.unwrap();
+    let error = store.load(&SessionId::generate().key()).await.unwrap_err().to_string();
+    assert!(error.contains("KeyRing::express"), "{error}");
+}
+
+/// SECURITY 21.
+#[tokio::test]
+async fn no_error_and_no_debug_shows_an_id() {
+    let mut stage = Stage::set().await;
+    stage.put(SID, "not json").await;
+    let key = SessionId::express(SID).unwrap().key();
+    let error = {
+        let store = session_store::RedisStore::builder(stage.server.url()).express(layout());
+        store.connect().await.unwrap().load(&key).await.unwrap_err()
+    };
+    for shown in [format!("{key:?}"), key.to_string(), error.to_string(), format!("{error:?}")] {
+        assert!(!shown.contains(&SID[4..]) && !shown.contains("not json"), "{shown}");
+    }
+    let exchange = stage.manager.begin(Some(&cookie_of(SID)));
+    assert!(!format!("{exchange:?} {:?}", stage.manager).contains(&SID[4..]));
+}

@@ -1,0 +1,281 @@
+//! What the layout makes of sessions that Node made, and leaves for Node to read.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use session_store::{Conflict, Error, Expiry, KeyRing};
+
+use super::stage::{SECRET, Stage, cookie, cookie_of, layout, sid_in, signed};
+use crate::support::redis::Traffic;
+
+const SID: &str = "D7Eh1mJuDoC_ivRs-T6-f1Gj2TpXxHTs";
+const BY_NODE: &str = r#"{"cookie":{"originalMaxAge":3600000,"expires":"2001-01-01T00:00:00.000Z","secure":false,"httpOnly":true,"path":"/","odd":[1,{"x":null}]},"user":"ada","cart":["tea"]}"#;
+const HOUR: i64 = 3_600_000;
+
+fn members(value: &Value) -> Vec<&str> {
+    value.as_object().unwrap().keys().map(String::as_str).collect()
+}
+
+#[tokio::test]
+async fn a_session_of_node_is_read_and_changed_and_its_cookie_kept() {
+    let mut stage = Stage::set().await;
+    stage.put(SID, BY_NODE).await;
+    assert_eq!(stage.read(SID, "user").await, Some(json!("ada")));
+    assert_eq!(stage.raw(SID).await.as_deref(), Some(BY_NODE.as_bytes()), "a read changes nothing");
+
+    let effects = stage.write(SID, "theme", "dark").await;
+    assert!(effects.failure.is_none() && effects.set_cookie.is_none());
+    let value = stage.value(SID).await;
+    assert_eq!(members(&value), ["__session_store", "cart", "cookie", "theme", "user"]);
+    assert_eq!(
+        (&value["user"], &value["cart"], &value["theme"]),
+        (&json!("ada"), &json!(["tea"]), &json!("dark"))
+    );
+    let cookie = &value["cookie"];
+    assert_eq!(members(cookie), ["expires", "httpOnly", "odd", "originalMaxAge", "path", "secure"]);
+    assert_eq!((&cookie["originalMaxAge"], &cookie["odd"]), (&json!(HOUR), &json!([1, { "x": null }])));
+    assert!(cookie["expires"].as_str().unwrap() > "2026", "counted from now: {cookie}");
+    // The policy's idle timeout of a day.
+    assert!((24 * HOUR - 60_000..=24 * HOUR).contains(&stage.time_to_live(SID).await));
+}
+
+#[tokio::test]
+async fn a_session_made_here_is_one_for_node() {
+    let mut stage = Stage::set().await;
+    let sid = stage.create().await;
+    assert_eq!(stage.keys().await, [format!("sess:{sid}")]);
+    let value = stage.value(&sid).await;
+    let cookie = json!({
+        "originalMaxAge": null, "expires": null, "secure": false, "httpOnly": true, "path": "/", "sameSite": "lax",
+    });
+    assert_eq!((&value["cookie"], &value["user"]), (&cookie, &json!("ada")));
+    assert!(
+        stage.raw(&sid).await.unwrap().starts_with(b"{\"cookie\":{\"originalMaxAge\":null,\"expires\":null,")
+    );
+
+    let persistent = |manager: session_store::SessionManagerBuilder<_>| {
+        manager.cookie(cookie_persistent()).expiry(Expiry::idle(Duration::from_secs(3600)))
+    };
+    let layout = session_store::ExpressLayout::new(cookie_persistent()).prefix("shop:");
+    let mut stage = Stage::set_with(|store| store.express(layout), persistent).await;
+    let sid = stage.create().await;
+    assert_eq!(stage.keys().await, [format!("shop:{sid}")]);
+    let value: String = stage.server.ask(&format!("GET shop:{sid}")).await.unwrap();
+    let value: Value = serde_json::from_str(&value).unwrap();
+    assert_eq!(value["cookie"]["originalMaxAge"], json!(HOUR));
+    assert!(value["cookie"]["expires"].is_string());
+}
+
+fn cookie_persistent() -> session_store::SessionCookie {
+    cookie().persistent(true)
+}
+
+#[tokio::test]
+async fn a_request_that_only_reads_is_one_script_and_a_rolling_one_touches_the_key_alone() {
+    let mut stage = Stage::set().await;
+    stage.put(SID, BY_NODE).await;
+    stage.read(SID, "user").await;
+    let before = Traffic::of(&mut stage.redis).await;
+    for _ in 0..10 {
+        // The policy's idle timeout is a day, the key's an hour: the first request touches it.
+        stage.read(SID, "user").await;
+    }
+    let traffic = Traffic::of(&mut stage.redis).await.since(&before);
+    assert_eq!(traffic.calls.get("evalsha"), Some(&10), "{traffic:?}");
+    assert!(!traffic.calls.contains_key("set"), "{traffic:?}");
+    assert_eq!(stage.raw(SID).await.as_deref(), Some(BY_NODE.as_bytes()), "a touch changes no value");
+    assert!(stage.time_to_live(SID).await > 23 * HOUR, "touched for a day");
+}
+
+#[tokio::test]
+async fn the_keys_time_to_live_is_what_counts() {
+    let mut stage = Stage::set().await;
+    stage.put(SID, BY_NODE).await;
+    let () = stage.server.ask(&format!("EXPIRE sess:{SID} 60")).await.unwrap();
+    let exchange = stage.begin(SID);
+    let session = exchange.session().await.unwrap();
+    let left = session.expires_at().unwrap().duration_since(std::time::SystemTime::now()).unwrap();
+    assert!(left <= Duration::from_secs(60) && left > Duration::from_secs(50), "{left:?}");
+
+    // connect-redis' `disableTTL`: until somebody writes here.
+    let () = stage.server.ask(&format!("PERSIST sess:{SID}")).await.unwrap();
+    assert_eq!(stage.read(SID, "user").await, Some(json!("ada")));
+    assert_eq!(stage.time_to_live(SID).await, -1);
+    assert!(stage.write(SID, "n", 1).await.failure.is_none());
+    assert!(stage.time_to_live(SID).await > 0);
+}
+
+#[tokio::test]
+async fn what_node_stored_meanwhile_is_merged() {
+    let mut stage = Stage::set().await;
+    for made_here in [false, true] {
+        let sid = if made_here { stage.create().await } else { SID.to_owned() };
+        if !made_here {
+            stage.put(&sid, BY_NODE).await;
+        }
+        let exchange = stage.begin(&sid);
+        let session = exchange.session().await.unwrap();
+        session.write(|values| values.insert("ours", 1)).unwrap().unwrap();
+        stage.node_stores(&sid, |value| value["theirs"] = json!(2)).await;
+        assert!(exchange.finish(200).await.failure.is_none());
+        let value = stage.value(&sid).await;
+        assert_eq!((&value["ours"], &value["theirs"]), (&json!(1), &json!(2)), "made here: {made_here}");
+    }
+}
+
+#[tokio::test]
+async fn what_contradicts_node_is_a_conflict_and_node_s_word_stays() {
+    let mut stage = Stage::set().await;
+    let sid = stage.create().await;
+    let exchange = stage.begin(&sid);
+    let session = exchange.session().await.unwrap();
+    session.write(|values| values.insert("list", [1])).unwrap().unwrap();
+    stage.node_stores(&sid, |value| value["list"] = json!({ "a": 1 })).await;
+    let failure = exchange.finish(200).await.failure;
+    assert!(matches!(failure, Some(Error::Conflict(Conflict::Fields))), "{failure:?}");
+    assert_eq!(stage.value(&sid).await["list"], json!({ "a": 1 }));
+}
+
+/// SECURITY 12.
+#[tokio::test]
+async fn a_session_that_node_ended_stays_ended() {
+    let mut stage = Stage::set().await;
+    stage.put(SID, BY_NODE).await;
+    for update in [false, true] {
+        let exchange = stage.begin(SID);
+        let session = exchange.session().await.unwrap();
+        session.write(|values| values.insert("late", 1)).unwrap().unwrap();
+        let () = stage.server.ask(&format!("DEL sess:{SID}")).await.unwrap();
+        if update {
+            let late = session.update(|values| values.insert("late", 2)).await;
+            assert!(matches!(late, Err(Error::Conflict(Conflict::Ended))), "{late:?}");
+        }
+        assert!(exchange.finish(200).await.set_cookie.is_none());
+        assert_eq!(stage.keys().await, Vec::<String>::new());
+        stage.put(SID, BY_NODE).await;
+    }
+}
+
+#[tokio::test]
+async fn several_writes_of_one_request_and_of_many_at_once_are_all_kept() {
+    let mut stage = Stage::set().await;
+    let sid = stage.create().await;
+    let exchange = stage.begin(&sid);
+    let session = exchange.session().await.unwrap();
+    for n in 0..3 {
+        session.write(|values| values.insert("n", n)).unwrap().unwrap();
+        session.save().await.unwrap();
+    }
+    session.write(|values| values.insert("n", 3)).unwrap().unwrap();
+    assert!(exchange.finish(200).await.failure.is_none());
+    assert_eq!(stage.value(&sid).await["n"], json!(3));
+
+    let count = async |n: u32| {
+        for _ in 0..n {
+            let add = async |session: session_store::Session<session_store::Values>| {
+                let add = |values: &mut session_store::Values| {
+                    values.insert("count", values.get::<u32>("count").unwrap_or(0) + 1)
+                };
+                session.update(add).await?
+            };
+            assert!(stage.request(&sid, add).await.1.failure.is_none());
+        }
+    };
+    tokio::join!(count(20), count(20), count(20), count(20));
+    assert_eq!(stage.value(&sid).await["count"], json!(80));
+}
+
+/// SECURITY 5 and 7.
+#[tokio::test]
+async fn a_sign_in_gives_a_new_id_and_the_old_one_is_dead() {
+    let mut stage = Stage::set().await;
+    for sid in [SID, "3f2504e0-4f89-11d3-9a0c-0305e82c3301", "a.b.c"] {
+        stage.put(sid, BY_NODE).await;
+        let running = stage.begin(sid);
+        let late = running.session().await.unwrap();
+
+        let sign_in = async |session: session_store::Session<_>| {
+            session.sign_in("ada", |values: &mut session_store::Values| values.insert("admin", true))?
+        };
+        let (_, effects) = stage.request(sid, sign_in).await;
+        let new = sid_in(&effects);
+        assert_eq!((new.len(), stage.raw(sid).await), (32, None));
+        let value = stage.value(&new).await;
+        assert_eq!(
+            (&value["user"], &value["admin"], &value["cart"]),
+            (&json!("ada"), &json!(true), &json!(["tea"]))
+        );
+        assert_eq!(value["cookie"]["odd"], json!([1, { "x": null }]), "the cookie's members go along");
+
+        late.write(|values| values.insert("late", 1)).unwrap().unwrap();
+        assert!(running.finish(200).await.set_cookie.is_none());
+        assert_eq!(stage.raw(sid).await, None);
+        // Node may write it back; here it stays what it is.
+        stage.put(sid, BY_NODE).await;
+        let (is_new, _) = stage.request(sid, async |session| Ok(session.is_new())).await;
+        assert!(is_new, "the id from before the sign-in");
+
+        // Whoever logs out with it has logged out.
+        let ((), _) = stage.request(sid, async |session| session.destroy().await).await;
+        assert_eq!(stage.keys().await, Vec::<String>::new());
+    }
+}
+
+/// SECURITY 9 and 11.
+#[tokio::test]
+async fn owner_and_limits_outlive_what_node_writes() {
+    let short = |manager: session_store::SessionManagerBuilder<_>| {
+        manager.expiry(Expiry::idle(Duration::from_secs(3600)).absolute(Duration::from_secs(7200)))
+    };
+    let mut stage = Stage::set_with(|store| store.express(layout()), short).await;
+    let exchange = stage.manager.begin(None);
+    let session = exchange.session().await.unwrap();
+    session.sign_in("ada", |values| values.insert("user", "ada")).unwrap().unwrap();
+    session.set_expiry(Expiry::idle(Duration::from_secs(1800)).absolute(Duration::from_secs(2700))).unwrap();
+    let effects = exchange.finish(200).await;
+    let sid = sid_in(&effects);
+    assert!(effects.set_cookie.unwrap().contains("Max-Age=1800"));
+    assert_eq!(stage.value(&sid).await["cookie"]["originalMaxAge"], json!(1_800_000));
+
+    stage.node_stores(&sid, |value| value["theme"] = json!("dark")).await;
+    let created = stage.begin(&sid).session().await.unwrap().created_at().unwrap();
+    let (owner, _) = stage
+        .request(&sid, async |session| {
+            session.write(|values| values.insert("n", 1))??;
+            Ok(session.owner())
+        })
+        .await;
+    assert_eq!(owner.unwrap().as_str(), "ada");
+    assert_eq!(stage.begin(&sid).session().await.unwrap().created_at(), Some(created));
+    let life = stage.time_to_live(&sid).await;
+    assert!((1_790_000..=1_800_000).contains(&life), "{life}");
+    assert_eq!(stage.value(&sid).await["theme"], json!("dark"));
+}
+
+/// SECURITY 24.
+#[tokio::test]
+async fn secrets_are_rotated_as_in_express() {
+    let ring = || KeyRing::express("new secret").unwrap().with_previous_express(SECRET).unwrap();
+    let mut stage = Stage::set().await;
+    stage.put(SID, BY_NODE).await;
+    let store =
+        session_store::RedisStore::builder(stage.server.url()).express(layout()).connect().await.unwrap();
+    let manager = session_store::SessionManager::<session_store::Values>::builder(store, ring())
+        .cookie(cookie())
+        .build()
+        .unwrap();
+    let visit = async |cookie: &str| {
+        let exchange = manager.begin(Some(cookie));
+        let user = exchange.session().await.unwrap().read(|values| values.get::<String>("user"));
+        (user, exchange.finish(200).await.set_cookie)
+    };
+    let (user, set_cookie) = visit(&cookie_of(SID)).await;
+    assert_eq!(user.as_deref(), Some("ada"));
+    let fresh = signed(SID, "new secret");
+    assert!(set_cookie.unwrap().starts_with(&format!("{fresh};")));
+    assert_eq!(visit(&fresh).await, (Some("ada".to_owned()), None));
+    assert_eq!(visit(&signed(SID, "another")).await, (None, None));
+    // Some clients send it as it is, without escapes.
+    let plain = cookie_of(SID).replace("%3A", ":").replace("%2B", "+").replace("%2F", "/");
+    assert_eq!(visit(&plain).await.0.as_deref(), Some("ada"));
+}
