@@ -7,7 +7,7 @@ use reqwest::{Client, RequestBuilder};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::support::app::App;
+use crate::support::Site;
 
 /// A browser that keeps the last cookie it was given. Its clones are tabs that go their own ways.
 #[derive(Clone)]
@@ -18,27 +18,27 @@ pub(crate) struct Visitor {
 }
 
 impl Visitor {
-    pub(crate) fn new(app: &App) -> Self {
+    pub(crate) fn new(site: &impl Site) -> Self {
         let client = Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build();
-        Self { client: client.expect("a plain client"), url: app.url().to_owned(), cookie: None }
+        Self { client: client.expect("a plain client"), url: site.url().to_owned(), cookie: None }
     }
 
     /// A browser that comes with this `Cookie` header, such as `id=abc`.
-    pub(crate) fn with_cookie(app: &App, cookie: impl Into<String>) -> Self {
-        Self { cookie: Some(cookie.into()), ..Self::new(app) }
+    pub(crate) fn with_cookie(site: &impl Site, cookie: impl Into<String>) -> Self {
+        Self { cookie: Some(cookie.into()), ..Self::new(site) }
     }
 
     /// Somebody who was here before and has the cookie to show for it.
-    pub(crate) async fn returning(app: &App) -> Self {
-        let mut visitor = Self::new(app);
+    pub(crate) async fn returning(site: &impl Site) -> Self {
+        let mut visitor = Self::new(site);
         visitor.visit().await;
         assert!(visitor.cookie.is_some(), "a visit starts a session");
         visitor
     }
 
     /// The same browser at another instance of the application.
-    pub(crate) fn at(&self, app: &App) -> Self {
-        Self { url: app.url().to_owned(), ..self.clone() }
+    pub(crate) fn at(&self, site: &impl Site) -> Self {
+        Self { url: site.url().to_owned(), ..self.clone() }
     }
 
     /// The cookie, as `name=value`.

@@ -2,18 +2,12 @@
 
 use std::collections::HashMap;
 use std::env;
-use std::io::{BufRead as _, BufReader, Read};
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::process::{Command, ExitStatus};
+use std::sync::{LazyLock, Mutex, PoisonError};
 
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::time::timeout;
-
-const WITHIN: Duration = Duration::from_secs(20);
-const LISTENING: &str = "listening on ";
+use super::Site;
+use super::process::Process;
 
 /// A web framework, and the example that shows the shop in it.
 #[derive(Clone, Copy, Debug)]
@@ -22,7 +16,7 @@ pub struct Host {
     pub example: &'static str,
 }
 
-/// A running example. It is killed when this is dropped.
+/// A running example. It is killed (SIGKILL) when this is dropped.
 #[derive(Debug)]
 pub struct App {
     process: Process,
@@ -37,16 +31,21 @@ impl App {
     /// If the example cannot be built, or ends instead of listening: a test that skipped itself would
     /// prove nothing.
     pub async fn start(host: Host, settings: &[(&str, &str)]) -> Self {
-        let mut process = Process::spawn(host, settings);
+        Self::run(Command::new(binary(host)), settings).await
+    }
+
+    /// The same with any command that takes its settings from the environment and says where it listens.
+    pub async fn run(command: Command, settings: &[(&str, &str)]) -> Self {
+        let mut process = Process::spawn(command, settings);
         match process.announced_url().await {
             Some(url) => Self { process, url },
-            None => panic!("the example `{}` ended at its start:\n{}", host.example, process.end().await.1),
+            None => panic!("the application ended at its start:\n{}", process.end().await.1),
         }
     }
 
     /// Starts the example with settings that it must refuse: its exit status, and what it printed.
     pub async fn refuse_to_start(host: Host, settings: &[(&str, &str)]) -> (ExitStatus, String) {
-        let mut process = Process::spawn(host, settings);
+        let mut process = Process::spawn(Command::new(binary(host)), settings);
         if let Some(url) = process.announced_url().await {
             panic!("the example `{}` listens on {url} with settings that it should refuse", host.example);
         }
@@ -65,94 +64,10 @@ impl App {
     }
 }
 
-#[derive(Debug)]
-struct Process {
-    child: Child,
-    output: Arc<Mutex<String>>,
-    lines: UnboundedReceiver<String>,
-    readers: Vec<JoinHandle<()>>,
-}
-
-impl Process {
-    fn spawn(host: Host, settings: &[(&str, &str)]) -> Self {
-        let mut command = Command::new(binary(host));
-        for (name, _) in env::vars_os() {
-            if name.to_str().is_some_and(|name| name.starts_with("REDIS_") || name.starts_with("SESSION_")) {
-                command.env_remove(name);
-            }
-        }
-        command.env("PORT", "0").envs(settings.iter().copied());
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().expect("the example can be started");
-
-        let output = Arc::new(Mutex::new(String::new()));
-        let (sender, lines) = unbounded_channel();
-        let readers = vec![
-            collect(child.stdout.take().expect("stdout is piped"), Arc::clone(&output), sender.clone()),
-            collect(child.stderr.take().expect("stderr is piped"), Arc::clone(&output), sender),
-        ];
-        Self { child, output, lines, readers }
+impl Site for App {
+    fn url(&self) -> &str {
+        &self.url
     }
-
-    /// What the process says that it listens on; `None` if it ended before.
-    async fn announced_url(&mut self) -> Option<String> {
-        let announced = async {
-            while let Some(line) = self.lines.recv().await {
-                if let Some(url) = line.strip_prefix(LISTENING) {
-                    return Some(url.to_owned());
-                }
-            }
-            None
-        };
-        let Ok(url) = timeout(WITHIN, announced).await else {
-            panic!("the example neither listened nor ended within {WITHIN:?}:\n{}", self.printed());
-        };
-        url
-    }
-
-    /// Waits until the process has ended: its exit status, and what it printed.
-    async fn end(mut self) -> (ExitStatus, String) {
-        let closed = async { while self.lines.recv().await.is_some() {} };
-        assert!(timeout(WITHIN, closed).await.is_ok(), "the example did not end:\n{}", self.printed());
-        for reader in self.readers.drain(..) {
-            reader.join().expect("reading output does not panic");
-        }
-        (self.child.wait().expect("the example can be waited for"), self.printed())
-    }
-
-    fn kill(&mut self) {
-        self.child.kill().expect("the example can be killed");
-    }
-
-    fn printed(&self) -> String {
-        self.output.lock().expect("nobody panics holding it").clone()
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Reads lines until the stream is closed, so that the process never waits for a full pipe.
-fn collect(
-    stream: impl Read + Send + 'static,
-    output: Arc<Mutex<String>>,
-    lines: UnboundedSender<String>,
-) -> JoinHandle<()> {
-    thread::spawn(move || {
-        let mut stream = BufReader::new(stream);
-        let mut bytes = Vec::new();
-        while stream.read_until(b'\n', &mut bytes).is_ok_and(|length| length > 0) {
-            let line = String::from_utf8_lossy(&bytes).into_owned();
-            output.lock().expect("nobody panics holding it").push_str(&line);
-            // Nobody listens any more once the example is up.
-            let _ = lines.send(line.trim_end().to_owned());
-            bytes.clear();
-        }
-    })
 }
 
 /// The example, built once by whoever needs it first.

@@ -5,4 +5,23 @@
 
 pub mod app;
 #[cfg(feature = "redis")]
+pub mod browser;
+#[cfg(feature = "redis")]
+pub mod nginx;
+#[cfg(feature = "redis")]
+pub mod node;
+mod process;
+#[cfg(feature = "redis")]
 pub mod redis;
+
+/// Where a visitor can go.
+pub trait Site {
+    /// Without a slash at its end.
+    fn url(&self) -> &str;
+}
+
+impl Site for String {
+    fn url(&self) -> &str {
+        self
+    }
+}

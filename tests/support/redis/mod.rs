@@ -7,6 +7,7 @@
 //! - [`Sentinels`]: a master with two replicas, watched by three sentinels.
 //! - [`Certificates`]: an authority, and what it signed, for any of these with TLS.
 //! - [`Proxy`]: a link that can be cut, closed, or left without replies.
+//! - [`Place`]: a port and a directory, for another server beside these.
 //!
 //! Options are those of `redis-server`'s command line, such as `&["--requirepass", "secret"]`.
 //! Many tests and many test processes can do this at the same time. What waits panics at its
@@ -32,6 +33,7 @@ mod traffic;
 pub use self::{
     certificates::{Certificates, Identity, Pem},
     cluster::Cluster,
+    place::Place,
     proxy::Proxy,
     sentinel::Sentinels,
     server::Server,

@@ -24,14 +24,14 @@ static TOKEN: LazyLock<[u16; 2]> = LazyLock::new(|| {
 
 /// A port of the loopback interface, and a directory.
 #[derive(Debug)]
-pub(super) struct Place {
+pub struct Place {
     port: u16,
     directory: Directory,
     _claim: UdpSocket,
 }
 
 impl Place {
-    pub(super) fn take() -> Self {
+    pub fn take() -> Self {
         static NEXT: LazyLock<AtomicU16> = LazyLock::new(|| AtomicU16::new(TOKEN[0]));
         for _ in 0..COUNT {
             let port = FIRST + NEXT.fetch_add(1, Ordering::Relaxed) % COUNT;
@@ -42,11 +42,11 @@ impl Place {
         panic!("the loopback interface has no free port from {FIRST} on");
     }
 
-    pub(super) fn port(&self) -> u16 {
+    pub fn port(&self) -> u16 {
         self.port
     }
 
-    pub(super) fn directory(&self) -> &Path {
+    pub fn directory(&self) -> &Path {
         self.directory.path()
     }
 }
