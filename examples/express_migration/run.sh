@@ -7,7 +7,7 @@ PATH+=:/usr/sbin # where Debian has nginx
 for program in redis-server node npm nginx cargo; do
     command -v "$program" >/dev/null || { echo "this needs $program" >&2; exit 1; }
 done
-npm ci --silent --no-audit --no-fund
+npm ci --loglevel=error --no-audit --no-fund
 cargo build --quiet --example axum --features axum,redis
 
 directory=$(mktemp -d)
