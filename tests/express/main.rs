@@ -4,11 +4,19 @@
 
 #[path = "../support/mod.rs"]
 mod support;
+#[allow(dead_code)]
+#[path = "../http/visitor.rs"]
+mod visitor;
 
 #[cfg(feature = "conformance")]
 mod conformance;
+#[cfg(feature = "axum")]
+mod crossing;
 mod hostile;
 mod leaving;
-
+mod names;
+#[cfg(feature = "axum")]
+mod shared;
+mod shop;
 mod stage;
 mod values;

@@ -85,9 +85,11 @@ fn build(host: Host) -> PathBuf {
     let features = [
         ("memory", cfg!(feature = "memory")),
         ("redis", cfg!(feature = "redis")),
+        ("tls", cfg!(feature = "tls")),
         ("messagepack", cfg!(feature = "messagepack")),
         ("bincode", cfg!(feature = "bincode")),
         ("axum", cfg!(feature = "axum")),
+        ("express", cfg!(feature = "express")),
         ("conformance", cfg!(feature = "conformance")),
     ];
     let features: Vec<_> = features.iter().filter(|(_, on)| *on).map(|(name, _)| *name).collect();

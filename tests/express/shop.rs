@@ -1,22 +1,16 @@
 //! The shop on Express, which is migrated from, does what `examples/README.md` says, and so do the
 //! launchers it is run with.
 
-#![cfg(all(feature = "axum", feature = "memory", feature = "redis"))]
-
-#[allow(dead_code)]
-#[path = "http/visitor.rs"]
-mod visitor;
-
-mod support;
-
 use serde_json::json;
-use support::node;
-use support::redis::Server;
-use visitor::{Me, Visitor};
+
+use crate::support::app::App;
+use crate::support::node;
+use crate::support::redis::Server;
+use crate::visitor::{Me, Visitor};
 
 const TTL: u64 = 3600;
 
-async fn shop(redis: &Server, settings: &[(&str, &str)]) -> support::app::App {
+async fn shop(redis: &Server, settings: &[(&str, &str)]) -> App {
     let (url, ttl) = (redis.url(), TTL.to_string());
     let common = [("REDIS_URL", &*url), ("SESSION_SECRET", "keyboard cat"), ("SESSION_TTL", &ttl)];
     node::shop(&[&common, settings].concat()).await

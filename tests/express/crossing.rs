@@ -1,13 +1,12 @@
 //! One session on both sides of a migration, as a browser sees it.
 
-#![cfg(all(feature = "axum", feature = "memory", feature = "redis"))]
-
-mod support;
-
 use serde_json::{Value, json};
-use support::nginx::Nginx;
-use support::redis::Server;
-use support::{app::App, browser, node};
+
+use super::shared;
+use crate::support::app::App;
+use crate::support::browser;
+use crate::support::nginx::Nginx;
+use crate::support::redis::Server;
 
 fn port(app: &App) -> u16 {
     app.url().rsplit(':').next().and_then(|port| port.parse().ok()).expect("a URL ends with its port")
@@ -36,8 +35,10 @@ fn expect_both(told: &Value, user: Option<&str>, visits: u32, cart: &[&str]) {
     }
 }
 
-/// Both services have the same sessions; in the place of the one in Rust there may be another.
-async fn cross(node: App, rust: App) {
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browser_crosses_between_the_services_and_stays_signed_in() {
+    let redis = Server::start().await;
+    let (node, rust) = shared::both(&redis, &[("SESSION_TTL", "3600")]).await;
     let nginx = Nginx::start("express_migration", &[(3001, port(&node)), (3002, port(&rust))]).await;
     let seen = browser::cross(&nginx).await;
     expect(&seen["arrived"], "Hello, stranger", 1, &[]);
@@ -58,12 +59,4 @@ async fn cross(node: App, rust: App) {
 
     expect(&seen["signed_in_by_rust"], "Hello, bob", 1, &[]);
     expect(&seen["signed_out_by_rust"], "Hello, stranger", 1, &[]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_browser_crosses_between_two_express_services_and_stays_signed_in() {
-    let redis = Server::start().await;
-    let url = redis.url();
-    let settings = [("REDIS_URL", &*url), ("SESSION_SECRET", "keyboard cat"), ("SESSION_TTL", "3600")];
-    cross(node::shop(&settings).await, node::shop(&settings).await).await;
 }
