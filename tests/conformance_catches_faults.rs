@@ -126,8 +126,8 @@ impl Faulty {
                 let name = format!("{}{}", &key.storage_name()[..7], "A".repeat(32));
                 SessionKey::from_storage_name(&name).expect("seven characters of one, and a digest")
             }
-            Fault::FollowsTheMarker => *self.successors.lock().unwrap().get(key).unwrap_or(key),
-            _ => *key,
+            Fault::FollowsTheMarker => self.successors.lock().unwrap().get(key).unwrap_or(key).clone(),
+            _ => key.clone(),
         }
     }
 
@@ -238,7 +238,7 @@ impl SessionStore for Faulty {
                 return Ok(Updated::Updated);
             }
             (Fault::ForgetsReplays, Loaded::Moved) => return Ok(Updated::Moved),
-            (Fault::FollowsTheMarker, _) => drop(self.successors.lock().unwrap().insert(old, new)),
+            (Fault::FollowsTheMarker, _) => drop(self.successors.lock().unwrap().insert(old.clone(), new.clone())),
             _ => {}
         }
         self.inner.rotate(rotation).await

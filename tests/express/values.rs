@@ -197,7 +197,7 @@ async fn a_sign_in_gives_a_new_id_and_the_old_one_is_dead() {
         let sign_in = async |session: session_store::Session<_>| {
             session.sign_in("ada", |values: &mut session_store::Values| values.insert("admin", true))?
         };
-        let (_, effects) = stage.request(sid, sign_in).await;
+        let ((), effects) = stage.request(sid, sign_in).await;
         let new = sid_in(&effects);
         assert_eq!((new.len(), stage.raw(sid).await), (32, None));
         let value = stage.value(&new).await;

@@ -165,7 +165,7 @@ impl Worker {
         }
         let mut next = record.next();
         next.data.bytes = self.random.to_string().into();
-        let (key, expected, store) = (*key, record.revision, Arc::clone(&self.store));
+        let (key, expected, store) = (key.clone(), record.revision, Arc::clone(&self.store));
         let result = self.timed(store.update(&key, expected, &next, Ttl::new(TTL))).await;
         let known = &mut self.alive[index];
         match result {
@@ -190,7 +190,7 @@ impl Worker {
     }
 
     async fn load_one(&mut self, index: usize) {
-        let (key, store) = (self.alive[index].key, Arc::clone(&self.store));
+        let (key, store) = (self.alive[index].key.clone(), Arc::clone(&self.store));
         match self.answer(store.load(&key)).await {
             Some(Loaded::Found(found)) => self.find(index, found),
             Some(_) => self.lose(index),
@@ -213,7 +213,7 @@ impl Worker {
             return;
         }
         let index = self.draw(self.ended.len());
-        let (key, store) = (self.ended[index], Arc::clone(&self.store));
+        let (key, store) = (self.ended[index].clone(), Arc::clone(&self.store));
         if !matches!(self.answer(store.load(&key)).await, None | Some(Loaded::Absent)) {
             self.account.resurrected += 1;
             self.ended.swap_remove(index);
