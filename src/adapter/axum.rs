@@ -2,6 +2,7 @@
 
 use axum_core::extract::FromRequestParts;
 use axum_core::response::{IntoResponse, Response};
+use http::StatusCode;
 use http::request::Parts;
 
 use super::answer_to;
@@ -23,6 +24,7 @@ impl<T: SessionData, S: Send + Sync> FromRequestParts<S> for Session<T> {
 /// 503, 409 or 500 with an opaque body; the cause goes to the log.
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        answer_to(&self).into_response()
+        let (status, text) = answer_to(&self);
+        (StatusCode::from_u16(status).expect("an error has a status of HTTP"), text).into_response()
     }
 }

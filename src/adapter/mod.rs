@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 
+#[cfg(feature = "axum")]
 pub(crate) mod tower;
 
 #[cfg(feature = "axum")]
@@ -9,14 +10,18 @@ mod axum;
 
 /// Logs why a request failed, and gives the status and the text that the client gets. The text says
 /// nothing about the cause.
-fn answer_to(error: &Error) -> (http::StatusCode, &'static str) {
-    let status =
-        http::StatusCode::from_u16(error.status()).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
+fn answer_to(error: &Error) -> (u16, &'static str) {
     match error {
         Error::Conflict(_) => tracing::info!(%error, "a session could not be changed"),
         _ => tracing::error!(error = %Chain(error), "a session failed"),
     }
-    (status, status.canonical_reason().unwrap_or("Error"))
+    let status = error.status();
+    let text = match status {
+        409 => "Conflict",
+        503 => "Service Unavailable",
+        _ => "Internal Server Error",
+    };
+    (status, text)
 }
 
 /// An error with its sources.

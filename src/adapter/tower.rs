@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, COOKIE, SET_COOKIE, VARY};
-use http::{Extensions, HeaderMap, HeaderValue, Request, Response};
+use http::{Extensions, HeaderMap, HeaderValue, Request, Response, StatusCode};
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -168,7 +168,7 @@ fn apply<R: From<&'static str>>(effects: Effects, response: Response<R>) -> Resp
         Some(error) => {
             let (status, text) = answer_to(error);
             let mut failure = Response::new(R::from(text));
-            *failure.status_mut() = status;
+            *failure.status_mut() = StatusCode::from_u16(status).expect("an error has a status of HTTP");
             let plain = HeaderValue::from_static("text/plain; charset=utf-8");
             failure.headers_mut().insert(CONTENT_TYPE, plain);
             failure
