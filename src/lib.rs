@@ -17,7 +17,7 @@ mod store;
 mod ttl;
 
 // The engine.
-#[cfg(feature = "axum")]
+#[cfg(any(feature = "axum", feature = "actix-web"))]
 mod adapter;
 #[cfg(feature = "json")]
 mod codec;
@@ -70,5 +70,7 @@ pub use {
     values::Values,
 };
 
+#[cfg(feature = "actix-web")]
+pub use adapter::actix_web::SessionMiddleware;
 #[cfg(feature = "axum")]
 pub use adapter::tower::{SessionLayer, SessionService};

@@ -2,6 +2,10 @@
 
 use crate::error::Error;
 
+#[cfg(feature = "actix-web")]
+pub(crate) mod actix_web;
+#[cfg(feature = "actix-web")]
+mod mounted;
 #[cfg(feature = "axum")]
 pub(crate) mod tower;
 

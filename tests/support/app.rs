@@ -90,6 +90,7 @@ fn build(host: Host) -> PathBuf {
         ("bincode", cfg!(feature = "bincode")),
         ("axum", cfg!(feature = "axum")),
         ("express", cfg!(feature = "express")),
+        ("actix-web", cfg!(feature = "actix-web")),
         ("conformance", cfg!(feature = "conformance")),
     ];
     let features: Vec<_> = features.iter().filter(|(_, on)| *on).map(|(name, _)| *name).collect();

@@ -1,0 +1,101 @@
+//! A little shop with sessions; `examples/README.md` says what each route does and how to run it.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use actix_web::error::ErrorUnprocessableEntity;
+use actix_web::web::{Form, Html, Json, Redirect, get, post};
+use actix_web::{App, Either, HttpMessage, HttpRequest, HttpServer};
+use serde::{Deserialize, Serialize};
+use session_store::{Error, Expiry, Owner, Session, SessionManager, SessionMiddleware};
+
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Shop {
+    user: Option<String>,
+    visits: u32,
+    cart: Vec<String>,
+}
+
+/// What a form, or JSON of the same shape, says.
+type Content<T> = Either<Form<T>, Json<T>>;
+type Answer = Either<Redirect, Json<serde_json::Value>>;
+
+async fn page(session: Session<Shop>) -> Result<Html, Error> {
+    session.update(|shop| shop.visits += 1).await?;
+    let Shop { user, visits, cart } = session.read(Shop::clone);
+    let cart: String = cart.iter().map(|item| format!("<li>{}</li>", escape(item))).collect();
+    let html = include_str!("page.html").replace("{visits}", &visits.to_string()).replace("{cart}", &cart);
+    Ok(Html::new(html.replace("{user}", &escape(user.as_deref().unwrap_or("stranger")))))
+}
+
+async fn me(session: Session<Shop>) -> Json<serde_json::Value> {
+    let Shop { user, visits, cart } = session.read(Shop::clone);
+    let seconds = |time: SystemTime| time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    Json(serde_json::json!({
+        "user": user, "visits": visits, "cart": cart, "is_new": session.is_new(),
+        "created_at": session.created_at().map(seconds), "expires_at": session.expires_at().map(seconds),
+    }))
+}
+
+#[derive(Deserialize)]
+struct Login {
+    user: String,
+    remember: Option<serde_json::Value>,
+}
+
+async fn login(session: Session<Shop>, content: Content<Login>) -> actix_web::Result<Answer> {
+    let (is_form, Login { user, remember }) = read(content);
+    let owner = Owner::new(&user).map_err(ErrorUnprocessableEntity)?;
+    session.sign_in(&owner, |shop| shop.user = Some(user))?;
+    if remember.is_some_and(|it| it == "on" || it == true) {
+        session.set_expiry(Expiry::idle(Duration::from_secs(30 * 24 * 3600)))?;
+    }
+    Ok(answer(is_form, session).await)
+}
+
+#[derive(Deserialize)]
+struct Purchase {
+    item: String,
+}
+
+async fn buy(session: Session<Shop>, content: Content<Purchase>) -> Result<Answer, Error> {
+    let (is_form, Purchase { item }) = read(content);
+    session.update(|shop| shop.cart.push(item.clone())).await?;
+    Ok(answer(is_form, session).await)
+}
+
+async fn logout(session: Session<Shop>, request: HttpRequest) -> Result<Answer, Error> {
+    session.destroy().await?;
+    Ok(answer(request.content_type() != "application/json", session).await)
+}
+
+async fn answer(is_form: bool, session: Session<Shop>) -> Answer {
+    if is_form { Either::Left(Redirect::to("/").see_other()) } else { Either::Right(me(session).await) }
+}
+
+/// What was sent; and whether it was a form.
+fn read<T>(content: Content<T>) -> (bool, T) {
+    match content {
+        Either::Left(Form(content)) => (true, content),
+        Either::Right(Json(content)) => (false, content),
+    }
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace(['{', '}'], "")
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    tracing_subscriber::fmt().init();
+    let manager = SessionManager::<Shop>::from_env().await?.build()?;
+    let app = move || {
+        let app = App::new().route("/", get().to(page)).route("/me", get().to(me));
+        let app = app.route("/login", post().to(login)).route("/cart", post().to(buy));
+        app.route("/logout", post().to(logout)).wrap(SessionMiddleware::new(manager.clone()))
+    };
+    let port = std::env::var("PORT").map_or(Ok(3000), |port| port.parse::<u16>())?;
+    let server = HttpServer::new(app).bind(("127.0.0.1", port))?;
+    println!("listening on http://{}", server.addrs()[0]);
+    Ok(server.run().await?)
+}

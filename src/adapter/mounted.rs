@@ -1,0 +1,58 @@
+//! What the middleware around a route leaves in the request's extensions, whatever their type.
+
+use std::any::type_name;
+use std::borrow::Cow;
+
+use crate::error::Error;
+use crate::manager::SessionManager;
+use crate::session::{Exchange, SessionData};
+
+pub(super) enum Mounted<T: SessionData> {
+    One(Exchange<T>),
+    /// Two layers of one `T` name different cookies: nobody can say which one a handler means.
+    Ambiguous,
+}
+
+impl<T: SessionData> Mounted<T> {
+    /// What a layer leaves in the extensions, given what the one around it did and the values of the
+    /// `Cookie` headers; and the exchange that it has to finish, unless an outer layer does.
+    pub(super) fn mount<'v>(
+        manager: &SessionManager<T>,
+        outer: Option<&Self>,
+        cookies: impl Iterator<Item = &'v [u8]>,
+    ) -> (Self, Option<Exchange<T>>) {
+        match outer {
+            None => {
+                let exchange = manager.begin(joined(cookies).as_deref());
+                (Self::One(exchange.clone()), Some(exchange))
+            }
+            Some(Self::One(outer)) if outer.cookie_name() == manager.cookie_name() => {
+                (Self::One(outer.clone()), None)
+            }
+            Some(_) => (Self::Ambiguous, None),
+        }
+    }
+
+    /// The exchange that a handler means; `remedy` says how a layer is added.
+    pub(super) fn exchange<'m>(mounted: Option<&'m Self>, remedy: &str) -> Result<&'m Exchange<T>, Error> {
+        match mounted {
+            Some(Self::One(exchange)) => Ok(exchange),
+            Some(Self::Ambiguous) => Err(Error::Config(format!(
+                "two session layers for {} name different cookies: give each session a type of its own",
+                type_name::<T>(),
+            ))),
+            None => Err(Error::Config(format!(
+                "there is no session layer for {} around this route: {remedy}",
+                type_name::<T>(),
+            ))),
+        }
+    }
+}
+
+/// The request's cookies as one text. HTTP/2 clients may split the header (RFC 9113 8.2.3), and a
+/// foreign cookie may hold bytes that are no text, which must not cost the visitor the session.
+fn joined<'v>(cookies: impl Iterator<Item = &'v [u8]>) -> Option<Cow<'v, str>> {
+    let mut values = cookies.map(String::from_utf8_lossy);
+    let first = values.next()?;
+    Some(values.fold(first, |joined, next| joined + "; " + next))
+}
