@@ -17,7 +17,7 @@ mod store;
 mod ttl;
 
 // The engine.
-#[cfg(any(feature = "axum", feature = "actix-web"))]
+#[cfg(any(feature = "tower", feature = "actix-web"))]
 mod adapter;
 #[cfg(feature = "json")]
 mod codec;
@@ -72,5 +72,5 @@ pub use {
 
 #[cfg(feature = "actix-web")]
 pub use adapter::actix_web::SessionMiddleware;
-#[cfg(feature = "axum")]
+#[cfg(feature = "tower")]
 pub use adapter::tower::{SessionLayer, SessionService};

@@ -2,11 +2,8 @@
 
 use axum_core::extract::FromRequestParts;
 use axum_core::response::{IntoResponse, Response};
-use http::StatusCode;
 use http::request::Parts;
 
-use super::answer_to;
-use super::tower::Mounted;
 use crate::error::Error;
 use crate::session::{Session, SessionData};
 
@@ -17,14 +14,13 @@ impl<T: SessionData, S: Send + Sync> FromRequestParts<S> for Session<T> {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
-        Mounted::<T>::of(&parts.extensions)?.session().await
+        Self::from_extensions(&parts.extensions).await
     }
 }
 
 /// 503, 409 or 500 with an opaque body; the cause goes to the log.
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        let (status, text) = answer_to(&self);
-        (StatusCode::from_u16(status).expect("an error has a status of HTTP"), text).into_response()
+        self.into()
     }
 }

@@ -6,7 +6,7 @@ use crate::error::Error;
 pub(crate) mod actix_web;
 #[cfg(feature = "actix-web")]
 mod mounted;
-#[cfg(feature = "axum")]
+#[cfg(feature = "tower")]
 pub(crate) mod tower;
 
 #[cfg(feature = "axum")]

@@ -1,4 +1,4 @@
-//! The tower middleware that every adapter on `http` 1 shares.
+//! tower: the middleware that every adapter on `http` 1 shares, and the session of a plain request.
 
 use std::any::type_name;
 use std::borrow::Cow;
@@ -7,21 +7,28 @@ use std::task::{Context, Poll};
 
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, COOKIE, SET_COOKIE, VARY};
 use http::{Extensions, HeaderMap, HeaderValue, Request, Response, StatusCode};
+use http_body::Body;
+use http_body_util::{Either, Full};
 use tower_layer::Layer;
 use tower_service::Service;
 
 use super::answer_to;
 use crate::error::Error;
 use crate::manager::SessionManager;
-use crate::session::{Effects, Exchange, SessionData};
+use crate::session::{Effects, Exchange, Session, SessionData};
 use crate::values::Values;
 
-/// Gives the routes below it the sessions of a [`SessionManager`].
+/// Gives the service inside it the sessions of a [`SessionManager`].
+///
+/// It goes around any tower service on `http` 1, which gets the session of a request by
+/// [`Session::from_extensions`]. In axum a handler takes a `Session<T>` as an argument.
 ///
 /// A layer inside another of the same `T` and cookie name shares the outer one's session. For two
 /// sessions in one application give each its type and its cookie name.
 ///
 /// ```
+/// # #[cfg(feature = "axum")]
+/// # fn main() -> Result<(), session_store::Error> {
 /// use axum::{Router, routing::get};
 /// use session_store::{Error, KeyRing, MemoryStore, Session, SessionLayer, SessionManager};
 ///
@@ -32,7 +39,10 @@ use crate::values::Values;
 ///
 /// let manager = SessionManager::<u32>::builder(MemoryStore::new(), KeyRing::generate()).build()?;
 /// let app: Router = Router::new().route("/", get(count)).layer(SessionLayer::new(manager));
-/// # Ok::<(), Error>(())
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "axum"))]
+/// # fn main() {}
 /// ```
 #[derive(Debug)]
 pub struct SessionLayer<T: SessionData = Values> {
@@ -89,11 +99,12 @@ where
     S::Future: Send + 'static,
     S::Error: Send + 'static,
     T: SessionData,
-    R: From<&'static str> + Send + 'static,
+    R: Body<Data: From<&'static str>> + Send + 'static,
 {
-    type Response = Response<R>;
+    /// The body is the inner service's, or a short text where the session could not be stored.
+    type Response = Response<Either<R, Full<R::Data>>>;
     type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<R>, S::Error>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, S::Error>> + Send>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
@@ -105,12 +116,66 @@ where
         Box::pin(async move {
             let response = response.await?;
             let Some(exchange) = exchange else {
-                return Ok(response);
+                return Ok(response.map(Either::Left));
             };
             let effects = exchange.finish(response.status().as_u16()).await;
             Ok(apply(effects, response))
         })
     }
+}
+
+impl<T: SessionData> Session<T> {
+    /// The session of the request that has these extensions, for a service inside a [`SessionLayer`]
+    /// of the same `T`. The first use in a request asks the store.
+    ///
+    /// A [`Response`] is made [`From`] an [`Error`]. That belongs inside the layer too: the response
+    /// to a logout that failed removes the cookie all the same.
+    ///
+    /// ```
+    /// use std::convert::Infallible;
+    ///
+    /// use http::{Request, Response, header::SET_COOKIE};
+    /// use session_store::{Error, KeyRing, MemoryStore, Session, SessionLayer, SessionManager};
+    /// use tower::{ServiceBuilder, ServiceExt as _};
+    ///
+    /// async fn count(request: Request<()>) -> Result<Response<String>, Error> {
+    ///     let session = Session::<u32>::from_extensions(request.extensions()).await?;
+    ///     session.write(|visits| *visits += 1)?;
+    ///     Ok(Response::new(session.read(|visits| format!("Visit {visits}"))))
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let manager = SessionManager::<u32>::builder(MemoryStore::new(), KeyRing::generate()).build()?;
+    /// let service = ServiceBuilder::new().layer(SessionLayer::new(manager)).service_fn(
+    ///     async |request| Ok::<_, Infallible>(count(request).await.unwrap_or_else(Response::from)),
+    /// );
+    ///
+    /// let response = service.oneshot(Request::new(())).await?;
+    /// assert!(response.headers().contains_key(SET_COOKIE));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn from_extensions(extensions: &Extensions) -> Result<Self, Error> {
+        let remedy = "add one with `.layer(SessionLayer::new(manager))`, after the route";
+        Mounted::session(extensions.get(), remedy).await
+    }
+}
+
+/// 503, 409 or 500 with an opaque body; the cause goes to the log.
+impl<R: From<&'static str>> From<Error> for Response<R> {
+    fn from(error: Error) -> Self {
+        answer(&error)
+    }
+}
+
+pub(super) fn answer<R: From<&'static str>>(error: &Error) -> Response<R> {
+    let (status, text) = answer_to(error);
+    let mut response = Response::new(R::from(text));
+    *response.status_mut() = StatusCode::from_u16(status).expect("an error has a status of HTTP");
+    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, plain);
+    response
 }
 
 /// What the layers around a route put into the request's extensions.
@@ -121,17 +186,16 @@ pub(crate) enum Mounted<T: SessionData> {
 }
 
 impl<T: SessionData> Mounted<T> {
-    /// The exchange that the layers around a route mounted.
-    pub(crate) fn of(extensions: &Extensions) -> Result<&Exchange<T>, Error> {
-        match extensions.get() {
-            Some(Self::One(exchange)) => Ok(exchange),
+    /// The session of a request, from what its extensions hold; `remedy` says how a layer is added.
+    pub(super) async fn session(mounted: Option<&Self>, remedy: &str) -> Result<Session<T>, Error> {
+        match mounted {
+            Some(Self::One(exchange)) => exchange.session().await,
             Some(Self::Ambiguous) => Err(Error::Config(format!(
                 "two session layers for {} name different cookies: give each session a type of its own",
                 type_name::<T>(),
             ))),
             None => Err(Error::Config(format!(
-                "there is no session layer for {} around this route: add one with \
-                 `.layer(SessionLayer::new(manager))`, after the route",
+                "there is no session layer for {} around this route: {remedy}",
                 type_name::<T>(),
             ))),
         }
@@ -163,17 +227,13 @@ fn cookie_header(headers: &HeaderMap) -> Option<Cow<'_, str>> {
 }
 
 /// Does to the response what the session asks for.
-fn apply<R: From<&'static str>>(effects: Effects, response: Response<R>) -> Response<R> {
+fn apply<R>(effects: Effects, response: Response<R>) -> Response<Either<R, Full<R::Data>>>
+where
+    R: Body<Data: From<&'static str>>,
+{
     let mut response = match &effects.failure {
-        Some(error) => {
-            let (status, text) = answer_to(error);
-            let mut failure = Response::new(R::from(text));
-            *failure.status_mut() = StatusCode::from_u16(status).expect("an error has a status of HTTP");
-            let plain = HeaderValue::from_static("text/plain; charset=utf-8");
-            failure.headers_mut().insert(CONTENT_TYPE, plain);
-            failure
-        }
-        None => response,
+        Some(error) => answer(error).map(Either::Right),
+        None => response.map(Either::Left),
     };
     let headers = response.headers_mut();
     if let Some(cookie) = effects.set_cookie {

@@ -4,5 +4,6 @@
 pub(crate) mod browser;
 pub(crate) mod gate;
 pub(crate) mod log;
+#[cfg(feature = "axum")]
 pub(crate) mod site;
 pub(crate) mod store;

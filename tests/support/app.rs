@@ -88,6 +88,7 @@ fn build(host: Host) -> PathBuf {
         ("tls", cfg!(feature = "tls")),
         ("messagepack", cfg!(feature = "messagepack")),
         ("bincode", cfg!(feature = "bincode")),
+        ("tower", cfg!(feature = "tower")),
         ("axum", cfg!(feature = "axum")),
         ("express", cfg!(feature = "express")),
         ("actix-web", cfg!(feature = "actix-web")),
