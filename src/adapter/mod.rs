@@ -11,6 +11,8 @@ pub(crate) mod tower;
 
 #[cfg(feature = "axum")]
 mod axum;
+#[cfg(feature = "warp")]
+mod warp;
 
 /// Logs why a request failed, and gives the status and the text that the client gets. The text says
 /// nothing about the cause.

@@ -92,6 +92,7 @@ fn build(host: Host) -> PathBuf {
         ("axum", cfg!(feature = "axum")),
         ("express", cfg!(feature = "express")),
         ("actix-web", cfg!(feature = "actix-web")),
+        ("warp", cfg!(feature = "warp")),
         ("conformance", cfg!(feature = "conformance")),
     ];
     let features: Vec<_> = features.iter().filter(|(_, on)| *on).map(|(name, _)| *name).collect();
