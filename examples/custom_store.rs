@@ -76,7 +76,7 @@ impl SessionStore for MapStore {
             Some(_) => return Ok(Created::Taken),
             None => {}
         }
-        sessions.insert(*key, session(record, ttl));
+        sessions.insert(key.clone(), session(record, ttl));
         Ok(Created::Created)
     }
 
@@ -91,7 +91,7 @@ impl SessionStore for MapStore {
         if let Some(answer) = refusal(sessions.get(key), expected, record.revision) {
             return Ok(answer);
         }
-        sessions.insert(*key, session(record, ttl));
+        sessions.insert(key.clone(), session(record, ttl));
         Ok(Updated::Updated)
     }
 
@@ -120,9 +120,9 @@ impl SessionStore for MapStore {
         if let Some(answer) = refusal(sessions.get(old), expected, record.revision) {
             return Ok(answer);
         }
-        let marker = Envelope::Moved(Moved::new(*new, record, expected));
-        sessions.insert(*old, Slot { held: marker, until: end(Moved::ttl(ttl)) });
-        sessions.insert(*new, session(record, ttl));
+        let marker = Envelope::Moved(Moved::new(new.clone(), record, expected));
+        sessions.insert(old.clone(), Slot { held: marker, until: end(Moved::ttl(ttl)) });
+        sessions.insert(new.clone(), session(record, ttl));
         Ok(Updated::Updated)
     }
 

@@ -238,7 +238,9 @@ impl SessionStore for Faulty {
                 return Ok(Updated::Updated);
             }
             (Fault::ForgetsReplays, Loaded::Moved) => return Ok(Updated::Moved),
-            (Fault::FollowsTheMarker, _) => drop(self.successors.lock().unwrap().insert(old.clone(), new.clone())),
+            (Fault::FollowsTheMarker, _) => {
+                drop(self.successors.lock().unwrap().insert(old.clone(), new.clone()));
+            }
             _ => {}
         }
         self.inner.rotate(rotation).await

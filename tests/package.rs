@@ -65,7 +65,7 @@ fn the_version_heads_the_changelog() {
 ///
 /// ring is the provider of TLS; the other one, aws-lc-rs, takes minutes to compile. `http` 0.2 is in the
 /// API of actix-web; its `derive_more`, the attributes of `tracing` and warp's `pin-project` are on `syn` 2.
-/// warp's `headers` hashes for WebSockets with `sha1` 0.10.
+/// warp's `headers` hashes with an old `sha1`, for web sockets.
 const BEHIND: [(&str, &[&str]); 3] = [
     ("tls", &["getrandom", "windows-sys"]),
     ("actix-web", &["http", "syn"]),

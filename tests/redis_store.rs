@@ -601,3 +601,29 @@ async fn a_dropped_store_stops_reconnecting() {
     let clients: String = ask(&mut server.client().await, "CLIENT LIST").await;
     assert_eq!(clients.lines().count(), 1, "only this test's own: {clients}");
 }
+
+/// Each worker of actix-web has a runtime of its own, and a handler may block it.
+#[test]
+fn a_caller_that_notices_an_outage_and_then_blocks_its_runtime_holds_up_nobody_else() {
+    let home = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let worker = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (server, store) = home.block_on(async {
+        let server = Server::start().await;
+        let store = RedisStore::builder(server.url()).timeout(Duration::from_millis(100));
+        (server, store.connect().await.unwrap())
+    });
+    server.freeze();
+    worker.block_on(async {
+        while store.health().connected {
+            assert!(store.load(&key()).await.is_err());
+        }
+        server.thaw();
+        wait_until("the store is connected again", || async { store.load(&key()).await.is_ok() }).await;
+    });
+    // From here on nothing on the worker's runtime gets on.
+    home.block_on(async {
+        for _ in 0..10 {
+            assert_eq!(store.load(&key()).await.unwrap(), Loaded::Absent);
+        }
+    });
+}

@@ -7,11 +7,11 @@ use actix_web::body::EitherBody;
 use actix_web::dev::{Payload, Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
 use actix_web::error::InternalError;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, COOKIE, ContentType, HeaderMap, HeaderValue, SET_COOKIE, VARY};
+use actix_web::http::header::{CACHE_CONTROL, COOKIE, ContentType, HeaderValue, SET_COOKIE, VARY};
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest, HttpResponse, ResponseError};
 
-use super::answer_to;
 use super::mounted::Mounted;
+use super::{answer_to, name_cookie};
 use crate::error::Error;
 use crate::manager::SessionManager;
 use crate::session::{Effects, Exchange, Session, SessionData};
@@ -149,16 +149,11 @@ fn apply<B>(effects: Effects, response: HttpResponse<B>) -> HttpResponse<EitherB
     if effects.no_store {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
-    if effects.vary_cookie && !varies_by_cookie(headers) {
+    let vary = headers.get_all(VARY).filter_map(|value| value.to_str().ok());
+    if effects.vary_cookie && !name_cookie(vary) {
         headers.append(VARY, HeaderValue::from_static("Cookie"));
     }
     response
-}
-
-fn varies_by_cookie(headers: &HeaderMap) -> bool {
-    let texts = headers.get_all(VARY).filter_map(|value| value.to_str().ok());
-    let mut fields = texts.flat_map(|text| text.split(',')).map(str::trim);
-    fields.any(|field| field == "*" || field.eq_ignore_ascii_case("cookie"))
 }
 
 /// Finds the session at the first use in a request. Needs a [`SessionMiddleware`] of the same `T`

@@ -4,7 +4,6 @@ use crate::error::Error;
 
 #[cfg(feature = "actix-web")]
 pub(crate) mod actix_web;
-#[cfg(feature = "actix-web")]
 mod mounted;
 #[cfg(feature = "tower")]
 pub(crate) mod tower;
@@ -28,6 +27,12 @@ fn answer_to(error: &Error) -> (u16, &'static str) {
         _ => "Internal Server Error",
     };
     (status, text)
+}
+
+/// Whether one of these values of `Vary` covers the cookie.
+fn name_cookie<'v>(mut vary: impl Iterator<Item = &'v str>) -> bool {
+    let covers = |field: &str| field == "*" || field.eq_ignore_ascii_case("cookie");
+    vary.any(|text| text.split(',').map(str::trim).any(covers))
 }
 
 /// An error with its sources.

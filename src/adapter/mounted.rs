@@ -49,6 +49,16 @@ impl<T: SessionData> Mounted<T> {
     }
 }
 
+// warp's filter takes a copy out of the extensions. Derived, this would ask for `T: Clone`.
+impl<T: SessionData> Clone for Mounted<T> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::One(exchange) => Self::One(exchange.clone()),
+            Self::Ambiguous => Self::Ambiguous,
+        }
+    }
+}
+
 /// The request's cookies as one text. HTTP/2 clients may split the header (RFC 9113 8.2.3), and a
 /// foreign cookie may hold bytes that are no text, which must not cost the visitor the session.
 fn joined<'v>(cookies: impl Iterator<Item = &'v [u8]>) -> Option<Cow<'v, str>> {

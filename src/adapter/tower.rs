@@ -1,18 +1,17 @@
 //! tower: the middleware that every adapter on `http` 1 shares, and the session of a plain request.
 
-use std::any::type_name;
-use std::borrow::Cow;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, COOKIE, SET_COOKIE, VARY};
-use http::{Extensions, HeaderMap, HeaderValue, Request, Response, StatusCode};
+use http::{Extensions, HeaderValue, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::{Either, Full};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::answer_to;
+use super::mounted::Mounted;
+use super::{answer_to, name_cookie};
 use crate::error::Error;
 use crate::manager::SessionManager;
 use crate::session::{Effects, Exchange, Session, SessionData};
@@ -70,15 +69,6 @@ impl<S: Clone, T: SessionData> Clone for SessionService<S, T> {
     }
 }
 
-impl<T: SessionData> Clone for Mounted<T> {
-    fn clone(&self) -> Self {
-        match self {
-            Self::One(exchange) => Self::One(exchange.clone()),
-            Self::Ambiguous => Self::Ambiguous,
-        }
-    }
-}
-
 impl<S, T: SessionData> Layer<S> for SessionLayer<T> {
     type Service = SessionService<S, T>;
 
@@ -112,7 +102,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let exchange = Mounted::mount(&self.manager, &mut request);
+        let exchange = mount(&self.manager, &mut request);
         let response = self.inner.call(request);
         Box::pin(async move {
             let response = response.await?;
@@ -159,7 +149,7 @@ impl<T: SessionData> Session<T> {
     /// ```
     pub async fn from_extensions(extensions: &Extensions) -> Result<Self, Error> {
         let remedy = "add one with `.layer(SessionLayer::new(manager))`, after the route";
-        Mounted::session(extensions.get(), remedy).await
+        Mounted::exchange(extensions.get(), remedy)?.session().await
     }
 }
 
@@ -179,52 +169,12 @@ pub(super) fn answer<R: From<&'static str>>(error: &Error) -> Response<R> {
     response
 }
 
-/// What the layers around a route put into the request's extensions.
-pub(crate) enum Mounted<T: SessionData> {
-    One(Exchange<T>),
-    /// Two layers of one `T` name different cookies: nobody can say which one a handler means.
-    Ambiguous,
-}
-
-impl<T: SessionData> Mounted<T> {
-    /// The session of a request, from what its extensions hold; `remedy` says how a layer is added.
-    pub(super) async fn session(mounted: Option<&Self>, remedy: &str) -> Result<Session<T>, Error> {
-        match mounted {
-            Some(Self::One(exchange)) => exchange.session().await,
-            Some(Self::Ambiguous) => Err(Error::Config(format!(
-                "two session layers for {} name different cookies: give each session a type of its own",
-                type_name::<T>(),
-            ))),
-            None => Err(Error::Config(format!(
-                "there is no session layer for {} around this route: {remedy}",
-                type_name::<T>(),
-            ))),
-        }
-    }
-
-    /// Begins an exchange, unless an outer layer did; the one to finish is returned.
-    fn mount<B>(manager: &SessionManager<T>, request: &mut Request<B>) -> Option<Exchange<T>> {
-        match request.extensions().get::<Self>() {
-            None => {
-                let exchange = manager.begin(cookie_header(request.headers()).as_deref());
-                request.extensions_mut().insert(Self::One(exchange.clone()));
-                Some(exchange)
-            }
-            Some(Self::One(outer)) if outer.cookie_name() == manager.cookie_name() => None,
-            Some(_) => {
-                request.extensions_mut().insert(Self::Ambiguous);
-                None
-            }
-        }
-    }
-}
-
-/// The request's cookies as one text. HTTP/2 clients may split the header (RFC 9113 8.2.3), and a
-/// foreign cookie may hold bytes that are no text, which must not cost the visitor the session.
-fn cookie_header(headers: &HeaderMap) -> Option<Cow<'_, str>> {
-    let mut values = headers.get_all(COOKIE).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
-    let first = values.next()?;
-    Some(values.fold(first, |joined, next| joined + "; " + next))
+/// Begins an exchange, unless an outer layer did; the one to finish is returned.
+fn mount<T: SessionData, B>(manager: &SessionManager<T>, request: &mut Request<B>) -> Option<Exchange<T>> {
+    let cookies = request.headers().get_all(COOKIE).iter().map(HeaderValue::as_bytes);
+    let (mounted, exchange) = Mounted::mount(manager, request.extensions().get(), cookies);
+    request.extensions_mut().insert(mounted);
+    exchange
 }
 
 /// Does to the response what the session asks for.
@@ -244,14 +194,9 @@ where
     if effects.no_store {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
-    if effects.vary_cookie && !varies_by_cookie(headers) {
+    let vary = headers.get_all(VARY).iter().filter_map(|value| value.to_str().ok());
+    if effects.vary_cookie && !name_cookie(vary) {
         headers.append(VARY, HeaderValue::from_static("Cookie"));
     }
     response
-}
-
-fn varies_by_cookie(headers: &HeaderMap) -> bool {
-    let texts = headers.get_all(VARY).iter().filter_map(|value| value.to_str().ok());
-    let mut fields = texts.flat_map(|text| text.split(',')).map(str::trim);
-    fields.any(|field| field == "*" || field.eq_ignore_ascii_case("cookie"))
 }

@@ -11,7 +11,8 @@ use tower_service::Service;
 use warp::reject::{Reject, Rejection};
 use warp::{Filter, Reply};
 
-use super::tower::{Mounted, SessionLayer, answer};
+use super::mounted::Mounted;
+use super::tower::{SessionLayer, answer};
 use crate::error::{BoxError, Error};
 use crate::session::{Session, SessionData};
 
@@ -86,7 +87,7 @@ impl<T: SessionData> Session<T> {
     pub fn filter() -> impl Filter<Extract = (Self,), Error = Rejection> + Copy {
         warp::ext::optional().and_then(|mounted: Option<Mounted<T>>| async move {
             let remedy = "put the routes into `SessionLayer::new(manager).around(routes)`";
-            Ok::<_, Rejection>(Mounted::session(mounted.as_ref(), remedy).await?)
+            Ok::<_, Rejection>(Mounted::exchange(mounted.as_ref(), remedy)?.session().await?)
         })
     }
 }

@@ -173,12 +173,12 @@ impl Primary {
 #[async_trait]
 impl SessionStore for Primary {
     async fn load(&self, key: &SessionKey) -> Result<Loaded, Error> {
-        let (sessions, key) = (Arc::clone(&self.sessions), *key);
+        let (sessions, key) = (Arc::clone(&self.sessions), key.clone());
         self.step(Call::Load, async move { sessions.load(&key).await }).await
     }
 
     async fn create(&self, key: &SessionKey, record: &Record, ttl: Ttl) -> Result<Created, Error> {
-        let (sessions, key, record) = (Arc::clone(&self.sessions), *key, record.clone());
+        let (sessions, key, record) = (Arc::clone(&self.sessions), key.clone(), record.clone());
         self.note(ttl);
         self.step(Call::Create, async move { sessions.create(&key, &record, ttl).await }).await
     }
@@ -190,7 +190,7 @@ impl SessionStore for Primary {
         record: &Record,
         ttl: Ttl,
     ) -> Result<Updated, Error> {
-        let (sessions, key, record) = (Arc::clone(&self.sessions), *key, record.clone());
+        let (sessions, key, record) = (Arc::clone(&self.sessions), key.clone(), record.clone());
         assert_eq!(record.previous_revision, Some(expected), "as the trait asks for");
         self.note(ttl);
         self.step(Call::Update, async move { sessions.update(&key, expected, &record, ttl).await }).await
@@ -203,13 +203,13 @@ impl SessionStore for Primary {
         expires_at: Timestamp,
         ttl: Ttl,
     ) -> Result<bool, Error> {
-        let (sessions, key) = (Arc::clone(&self.sessions), *key);
+        let (sessions, key) = (Arc::clone(&self.sessions), key.clone());
         self.note(ttl);
         self.step(Call::Touch, async move { sessions.touch(&key, expected, expires_at, ttl).await }).await
     }
 
     async fn rotate(&self, rotation: Rotation<'_>) -> Result<Updated, Error> {
-        let (sessions, old, new) = (Arc::clone(&self.sessions), *rotation.old, *rotation.new);
+        let (sessions, old, new) = (Arc::clone(&self.sessions), rotation.old.clone(), rotation.new.clone());
         let (record, expected, ttl) = (rotation.record.clone(), rotation.expected, rotation.ttl);
         let perform = async move {
             sessions.rotate(Rotation { old: &old, expected, new: &new, record: &record, ttl }).await
@@ -218,7 +218,7 @@ impl SessionStore for Primary {
     }
 
     async fn delete(&self, key: &SessionKey) -> Result<bool, Error> {
-        let (sessions, key) = (Arc::clone(&self.sessions), *key);
+        let (sessions, key) = (Arc::clone(&self.sessions), key.clone());
         self.step(Call::Delete, async move { sessions.delete(&key).await }).await
     }
 }

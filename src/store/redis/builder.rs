@@ -274,8 +274,7 @@ impl RedisStoreBuilder {
                 "waiting for replicas takes at least one replica, and from one millisecond to one hour",
             );
         }
-        let settings =
-            Settings { timeout: self.timeout, connections: self.connections, replication: self.replication };
+        let settings = Settings::new(self.timeout, self.connections, self.replication);
         let connections = Arc::new(Connections::new(self.target?, &settings)?);
         let native = Native::new(prefix, Arc::clone(&connections));
         #[cfg(feature = "express")]

@@ -8,6 +8,7 @@ mod cluster;
 mod dialer;
 mod durable;
 mod health;
+mod home;
 mod node;
 mod poll;
 mod sentinel;
@@ -25,6 +26,7 @@ use redis::{Cmd, Value};
 use self::cluster::Cluster;
 use self::dialer::{Address, Dialer};
 use self::health::Journal;
+use self::home::Home;
 use self::node::Node;
 use self::sentinel::Sentinel;
 use self::standalone::Standalone;
@@ -41,14 +43,20 @@ pub use self::health::{Health, Topology};
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
     /// Bounds an operation, and an attempt to connect.
-    pub(super) timeout: Duration,
+    timeout: Duration,
     /// How many connections to each server share the operations.
-    pub(super) connections: usize,
+    connections: usize,
     /// What [`Way::Durable`] waits for, where it differs from [`Way::Shared`].
-    pub(super) replication: Option<Replication>,
+    replication: Option<Replication>,
+    /// Where background tasks run.
+    home: Home,
 }
 
 impl Settings {
+    pub(super) fn new(timeout: Duration, connections: usize, replication: Option<Replication>) -> Self {
+        Self { timeout, connections, replication, home: Home::default() }
+    }
+
     fn limit(&self, way: Way) -> Duration {
         match way {
             Way::Shared => self.timeout,

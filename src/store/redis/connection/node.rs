@@ -20,7 +20,9 @@ pub(super) struct Node {
 
 impl Node {
     pub(super) fn new(connector: &Arc<dyn Connector>, settings: &Settings, journal: &Arc<Journal>) -> Self {
-        let supervisor = |timeout| Supervisor::new(Arc::clone(connector), timeout, Arc::clone(journal));
+        let supervisor = |timeout| {
+            Supervisor::new(Arc::clone(connector), timeout, Arc::clone(journal), settings.home.clone())
+        };
         let durable = |replication: Replication| {
             let link = supervisor(settings.timeout + replication.within);
             Box::new(Durable::new(link, replication, settings.limit(Way::Durable), Arc::clone(journal)))

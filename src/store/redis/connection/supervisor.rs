@@ -9,10 +9,10 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use redis::Value;
-use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::health::{Journal, Status};
+use super::home::Home;
 use super::{Connection, Failure};
 use crate::clock::{Clock as _, SystemClock, Timestamp};
 use crate::random::jittered;
@@ -40,6 +40,7 @@ struct Shared {
     connector: Arc<dyn Connector>,
     timeout: Duration,
     journal: Arc<Journal>,
+    home: Home,
     state: ArcSwap<State>,
     reconnecting: AtomicBool,
     generations: AtomicU64,
@@ -67,12 +68,18 @@ struct Link {
 impl Supervisor {
     /// Without a connection, and not yet making one. `timeout` bounds every operation and every
     /// attempt to connect.
-    pub(super) fn new(connector: Arc<dyn Connector>, timeout: Duration, journal: Arc<Journal>) -> Self {
+    pub(super) fn new(
+        connector: Arc<dyn Connector>,
+        timeout: Duration,
+        journal: Arc<Journal>,
+        home: Home,
+    ) -> Self {
         let down = State::Down { reason: "no connection was made yet".to_owned(), since: SystemClock.now() };
         Self(Arc::new(Shared {
             connector,
             timeout,
             journal,
+            home,
             state: ArcSwap::from_pointee(down),
             reconnecting: AtomicBool::new(false),
             generations: AtomicU64::new(0),
@@ -82,6 +89,8 @@ impl Supervisor {
 
     /// Connects, or fails within the timeout.
     pub(super) async fn connect(&self) -> Result<(), Failure> {
+        // Whoever connects first is at home.
+        self.0.home.runtime();
         let link = self.0.open(Duration::ZERO).await?;
         self.0.publish(link);
         Ok(())
@@ -226,8 +235,7 @@ impl Shared {
 
     /// Sees to it that a task is reconnecting; its first attempt follows after `delay`.
     fn reconnect(self: &Arc<Self>, mut delay: Duration) {
-        // An operation that is dropped outside of a runtime may bring the news; a later one sees to it.
-        let Ok(runtime) = Handle::try_current() else { return };
+        let Some(runtime) = self.home.runtime() else { return };
         if self.reconnecting.swap(true, Ordering::AcqRel) {
             return;
         }

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use redis::Value;
+use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
@@ -72,6 +73,8 @@ impl Cluster {
 
     /// Connects to all masters, or fails if there is none to connect to.
     pub(super) async fn connect(&self) -> Result<(), Failure> {
+        // Whoever connects first is at home.
+        self.0.settings.home.runtime();
         let limit = self.0.settings.timeout;
         let ranges = match timeout(limit, self.0.ask_seeds()).await {
             Ok(answer) => answer,
@@ -191,7 +194,8 @@ impl Shared {
         }
         let (shared, newcomer) = (Arc::clone(self), host.clone());
         // It goes on when this caller's time is over; or each would try, and wait, in vain.
-        let joined = tokio::spawn(async move {
+        let home = self.settings.home.runtime();
+        let joined = home.unwrap_or_else(Handle::current).spawn(async move {
             let _alone = shared.joining.lock().await;
             if let Some(member) = shared.assign(&newcomer, slot) {
                 return member;

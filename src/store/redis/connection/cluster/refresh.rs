@@ -5,7 +5,6 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use redis::Value;
-use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
@@ -59,8 +58,7 @@ impl Shared {
 
     /// Sees to it that a task makes the map anew, until each slot has a master that is connected.
     pub(super) fn refresh(self: &Arc<Self>) {
-        // A future that is dropped outside of a runtime may bring the news.
-        let Ok(runtime) = Handle::try_current() else { return };
+        let Some(runtime) = self.settings.home.runtime() else { return };
         if self.refreshing.swap(true, Ordering::AcqRel) {
             return;
         }

@@ -38,7 +38,7 @@ impl Fake {
             }
         });
         let dialer = Dialer::new(Login::default(), 0, None).unwrap();
-        let settings = Settings { timeout: TIMEOUT, connections: 1, replication: None };
+        let settings = Settings::new(TIMEOUT, 1, None);
         (fake, Cluster::new(vec![Host { name: "127.0.0.1".to_owned(), port }], dialer, settings))
     }
 

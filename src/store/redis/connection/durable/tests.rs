@@ -3,6 +3,7 @@ use std::net::TcpListener;
 use std::thread;
 
 use super::super::dialer::{Address, Dialer};
+use super::super::home::Home;
 use super::super::standalone::Standalone;
 use super::*;
 use crate::store::redis::failure::Effect;
@@ -29,7 +30,7 @@ async fn durable(reply: &'static str) -> Durable {
     let host = Host { name: "127.0.0.1".to_owned(), port };
     let connector = Arc::new(Standalone::new(Address::Host(host), dialer));
     let (limit, journal) = (Duration::from_secs(10), Arc::<Journal>::default());
-    let link = Supervisor::new(connector, limit, Arc::clone(&journal));
+    let link = Supervisor::new(connector, limit, Arc::clone(&journal), Home::default());
     link.connect().await.unwrap();
     let replication = Replication { replicas: 1, within: Duration::from_millis(100) };
     Durable::new(link, replication, limit, journal)

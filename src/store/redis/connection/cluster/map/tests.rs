@@ -14,7 +14,7 @@ fn host(name: &str) -> Host {
 fn member(name: &str) -> Arc<Member> {
     let dialer = Dialer::new(Login::default(), 0, None).unwrap();
     let connector: Arc<dyn Connector> = Arc::new(Standalone::new(Address::Host(host(name)), dialer));
-    let settings = Settings { timeout: Duration::from_secs(1), connections: 1, replication: None };
+    let settings = Settings::new(Duration::from_secs(1), 1, None);
     Arc::new(Member {
         host: host(name),
         node: Node::new(&connector, &settings, &Arc::new(Journal::default())),

@@ -1,0 +1,72 @@
+//! The runtime that connections live on.
+
+use std::fmt;
+use std::future::pending;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::runtime::Handle;
+
+/// Where a store's background tasks run, and with them the connections that they make: the runtime
+/// that used the store first.
+///
+/// Each worker of actix-web has a runtime of its own, which a handler may block. A connection that was
+/// made there would keep the other workers waiting.
+#[derive(Clone, Default)]
+pub(super) struct Home(Arc<Mutex<Option<Handle>>>);
+
+impl Home {
+    /// That runtime; the caller's where there is none yet, or where it has shut down. `None` outside of
+    /// both: an operation that is dropped there may bring news, and a later one sees to it.
+    pub(super) fn runtime(&self) -> Option<Handle> {
+        let mut home = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if home.as_ref().is_none_or(has_shut_down) {
+            *home = Handle::try_current().ok();
+        }
+        home.clone()
+    }
+}
+
+/// What is spawned on a runtime that has shut down is cancelled on the spot.
+fn has_shut_down(runtime: &Handle) -> bool {
+    let probe = runtime.spawn(pending::<()>());
+    let cancelled = probe.is_finished();
+    probe.abort();
+    cancelled
+}
+
+impl fmt::Debug for Home {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Home(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::runtime::{Builder, Runtime};
+
+    fn runtime(threads: usize) -> Runtime {
+        match threads {
+            0 => Builder::new_current_thread().build().unwrap(),
+            _ => Builder::new_multi_thread().worker_threads(threads).build().unwrap(),
+        }
+    }
+
+    #[test]
+    fn home_is_the_first_runtime_for_as_long_as_it_runs() {
+        for threads in [0, 2] {
+            let (home, first, second) = (Home::default(), runtime(threads), runtime(threads));
+            assert!(home.runtime().is_none(), "outside of any");
+            let id = |runtime: &Runtime| runtime.handle().id();
+            let at_home = |caller: &Runtime| caller.block_on(async { home.runtime().unwrap().id() });
+            assert_eq!(at_home(&first), id(&first));
+            assert_eq!(at_home(&second), id(&first));
+            assert_eq!(home.runtime().unwrap().id(), id(&first), "outside of any");
+
+            drop(first);
+            assert_eq!(at_home(&second), id(&second));
+            second.shutdown_background();
+            assert!(home.runtime().is_none());
+        }
+    }
+}
