@@ -25,9 +25,6 @@ use crate::manager::{SessionManager, SessionManagerBuilder};
 use crate::session::SessionData;
 use crate::store::SessionStore;
 
-const NEED_SECRET: &str = "SESSION_SECRET is not set: sessions in Redis outlive this process, so the keys of \
-                           their cookies must too; make one with `openssl rand -base64 48`";
-
 impl<T: SessionData> SessionManager<T> {
     /// A builder with the store, the keys, the cookie and the expiry that the environment names:
     /// Redis if a variable names a server, else memory, with a warning that sessions end with the process.
@@ -185,7 +182,7 @@ impl Settings {
         }
         let builder = match self.redis {
             Some(target) => {
-                let keys = self.keys.ok_or_else(|| Error::Config(NEED_SECRET.to_owned()))?;
+                let keys = self.keys.ok_or_else(|| Error::Config(self.layout.missing_secret().to_owned()))?;
                 SessionManagerBuilder::new(
                     redis::store(target, self.prefix, self.fallback, &self.layout, &self.cookie).await?,
                     keys,

@@ -67,6 +67,19 @@ impl Layout {
         }
     }
 
+    /// What to say where Redis is used and there is no secret.
+    pub(super) fn missing_secret(&self) -> &'static str {
+        match self.kind {
+            Kind::Native => {
+                "SESSION_SECRET is not set: sessions in Redis outlive this process, so the keys of their cookies \
+                 must too; make one with `openssl rand -base64 48`"
+            }
+            _ => {
+                "SESSION_SECRET is not set: give the secret of the Express service, or all of them, comma-separated"
+            }
+        }
+    }
+
     pub(super) fn keys(&self, secrets: &str) -> Result<KeyRing, Error> {
         match self.kind {
             #[cfg(feature = "express")]
@@ -94,5 +107,54 @@ impl Layout {
     #[expect(clippy::unused_self, reason = "with the feature it is used")]
     pub(super) fn apply(&self, redis: RedisStoreBuilder, _: &SessionCookie) -> RedisStoreBuilder {
         redis
+    }
+}
+
+#[cfg(all(test, feature = "express"))]
+mod tests {
+    use super::super::tests::{fault, read};
+    use super::*;
+
+    #[test]
+    fn each_layout_has_a_name() {
+        for (name, kind) in [
+            ("native", Kind::Native),
+            ("express", Kind::Express),
+            ("express-or-native", Kind::ExpressOrNative),
+            ("native-or-express", Kind::NativeOrExpress),
+        ] {
+            let settings = read(&[("SESSION_LAYOUT", name)]).unwrap();
+            assert_eq!(settings.layout.kind, kind);
+            let cookie = settings.cookie.build().unwrap();
+            assert_eq!(cookie.name() == "connect.sid", kind != Kind::Native, "{name}");
+        }
+        let named = read(&[("SESSION_LAYOUT", "express"), ("SESSION_COOKIE_NAME", "sid")]).unwrap();
+        assert_eq!(named.cookie.build().unwrap().name(), "sid");
+        let message = fault(&[("SESSION_LAYOUT", "Express")]);
+        assert!(message.contains("SESSION_LAYOUT") && message.contains("`express-or-native`"), "{message}");
+    }
+
+    #[test]
+    fn secrets_of_express_may_be_short() {
+        let secrets = ("SESSION_SECRET", "new secret, keyboard cat");
+        let ring = |layout| read(&[("SESSION_LAYOUT", layout), secrets]);
+        assert!(ring("express").unwrap().keys.is_some());
+        assert!(ring("native").is_err());
+        for empty in [",", "a,", " "] {
+            let message = fault(&[("SESSION_LAYOUT", "express"), ("SESSION_SECRET", empty)]);
+            assert!(message.starts_with("SESSION_SECRET: ") && message.contains("empty"), "{message}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_effect_gets_a_warning() {
+        let warnings = |vars: &[(&str, &str)]| read(vars).unwrap().warnings;
+        let [prefix, express] = [("SESSION_PREFIX", "a:"), ("SESSION_EXPRESS_PREFIX", "b:")];
+        assert!(warnings(&[express])[0].starts_with("SESSION_EXPRESS_PREFIX has no effect"));
+        assert!(
+            warnings(&[("SESSION_LAYOUT", "express"), prefix])[0].starts_with("SESSION_PREFIX has no effect")
+        );
+        assert!(warnings(&[("SESSION_LAYOUT", "express"), express]).is_empty());
+        assert!(warnings(&[("SESSION_LAYOUT", "native-or-express"), express, prefix]).is_empty());
     }
 }

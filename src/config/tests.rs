@@ -190,9 +190,10 @@ pub(super) fn documented() -> Vec<(&'static str, &'static str)> {
 
 #[test]
 fn the_table_has_each_variable_that_the_code_names_and_no_other() {
-    const SOURCES: [&str; 5] = [
+    const SOURCES: [&str; 6] = [
         include_str!("../config.rs"),
         include_str!("environment.rs"),
+        include_str!("layout.rs"),
         include_str!("servers.rs"),
         include_str!("redis.rs"),
         include_str!("no_redis.rs"),
