@@ -20,7 +20,10 @@ install_missing() { # pairs of a program and its package
     "${as_root[@]}" apt-get update -q
     # The tests start servers of their own; those of the packages would only take their ports.
     [[ -e $policy ]] && policy=''
-    [[ -z $policy ]] || printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" install -m 755 /dev/stdin "$policy"
+    if [[ -n $policy ]]; then
+        printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" tee "$policy" >/dev/null
+        "${as_root[@]}" chmod 755 "$policy"
+    fi
     "${as_root[@]}" apt-get install -q -y --no-install-recommends "${missing[@]}" || status=$?
     [[ -z $policy ]] || "${as_root[@]}" rm "$policy"
     return "$status"
@@ -31,7 +34,7 @@ install_missing npm npm
 
 for folder in examples/express_migration tests/browser; do
     [[ $folder/node_modules/.package-lock.json -nt $folder/package-lock.json ]] ||
-        (cd "$folder" && npm ci --loglevel=error --no-audit --no-fund --ignore-scripts)
+        (cd "$folder" && npm ci --loglevel=error --no-progress --no-audit --no-fund --ignore-scripts)
 done
 
 # Everything, then what somebody has who adds the crate without a word about features.
