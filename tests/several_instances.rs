@@ -29,7 +29,7 @@ const SECRET: &str = "only-for-tests-0123456789abcdefghijklmnop";
 /// As in the example's `nginx.conf`.
 const SHIPPED: [u16; 3] = [3001, 3002, 3003];
 const VISITORS: usize = 24;
-/// Of all instances, between two events.
+/// From one event to the next.
 const CALM: Duration = Duration::from_secs(1);
 
 /// An instance whose port is nobody else's while it is down.
