@@ -76,7 +76,7 @@ impl SessionId {
     /// use session_store::SessionId;
     ///
     /// let id = SessionId::express("3f2504e0-4f89-11d3-9a0c-0305e82c3301").expect("an id");
-    /// assert_eq!(format!("{:?}", id.key()), "SessionKey(QLkN2PscSE2LHHYuIaXrqR5iJGsl)");
+    /// assert_eq!(format!("{:?}", id.key()), "SessionKey(n4QqRLZ9XSJlHNIk9HdZicgsfjfa)");
     /// assert!(SessionId::express("").is_none());
     /// ```
     #[cfg(feature = "express")]

@@ -40,6 +40,10 @@ mod session;
 #[cfg(feature = "json")]
 mod values;
 
+#[cfg(all(any(doc, doctest), feature = "express"))]
+#[doc = include_str!("moving_from_express.md")]
+pub mod moving_from_express {}
+
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use error::{Conflict, Error};
 pub use id::{SessionId, SessionKey};

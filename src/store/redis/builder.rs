@@ -145,6 +145,8 @@ impl RedisStoreBuilder {
     ///
     #[doc = include_str!("express.md")]
     ///
+    /// The page [`moving_from_express`](crate::moving_from_express) leads from there on.
+    ///
     /// [`KeyRing::express`]: crate::KeyRing::express
     #[cfg(feature = "express")]
     pub fn express(mut self, layout: ExpressLayout) -> Self {
