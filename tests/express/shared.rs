@@ -187,6 +187,21 @@ async fn being_remembered_by_rust_holds_at_node() {
     }
 }
 
+/// Where JavaScript cuts a text, it may cut a character in two.
+#[tokio::test]
+async fn half_a_character_signs_nobody_out() {
+    let redis = Server::start().await;
+    let (node, rust) = both(&redis, &[]).await;
+    let mut visitor = Visitor::new(&node);
+    visitor.sign_in("ada").await.expect_status(200);
+    let half = r#"{ "item": "tea \ud83d" }"#;
+    visitor.post_text("/cart", "application/json", half).await.expect_status(200);
+    let mut visitor = visitor.at(&rust);
+    assert_eq!(shown(&visitor.me().await), (Some("ada"), 0, vec!["tea \u{fffd}"]));
+    visitor.buy("coffee").await.expect_status(200);
+    assert_eq!(shown(&visitor.at(&node).me().await), (Some("ada"), 0, vec!["tea \u{fffd}", "coffee"]));
+}
+
 /// Where Node answers 500, Rust has a visitor without a session.
 #[tokio::test]
 async fn a_value_that_breaks_node_does_not_break_rust() {

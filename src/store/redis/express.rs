@@ -2,6 +2,7 @@
 
 mod cookie;
 mod scripts;
+mod text;
 mod value;
 
 use std::sync::Arc;

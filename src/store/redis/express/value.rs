@@ -8,7 +8,7 @@ use bytes::Bytes;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::cookie;
+use super::{cookie, text};
 use crate::clock::Timestamp;
 use crate::codec::Codec;
 use crate::cookie::SessionCookie;
@@ -138,7 +138,8 @@ pub(super) struct Facts {
 /// Members of a name that is taken are passed over: Node doesn't see them either.
 pub(super) fn read(key: &SessionKey, value: &[u8], facts: Facts, now: Timestamp) -> Result<Record, Error> {
     let corrupt = |reason| Error::Corrupt { key: key.clone(), reason };
-    let members = Members::parse(value).ok_or_else(|| corrupt("it is not a JSON object"))?;
+    let value = text::mended(value);
+    let members = Members::parse(&value).ok_or_else(|| corrupt("it is not a JSON object"))?;
     let stored = members.get(COOKIE).ok_or_else(|| corrupt("it has no cookie"))?;
     let stored = Members::parse(stored.get().as_bytes()).ok_or_else(|| corrupt("its cookie is no object"))?;
     let terms = members.get(OURS).map(|ours| {
