@@ -24,6 +24,7 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
+    #[cfg_attr(not(feature = "redis"), expect(clippy::unused_async, reason = "a Redis takes time to start"))]
     pub(crate) async fn set(host: Host, backend: Backend) -> Self {
         match backend {
             Backend::Memory => Self {

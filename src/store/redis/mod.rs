@@ -47,7 +47,7 @@ pub use self::express::ExpressLayout;
 ///
 /// A session is one string under `session:{lineage}:digest`, with a time to live. Loading it is one
 /// `GET`, creating it one `SET` with `NX`, and everything else one Lua script (`EVALSHA`), which
-/// Redis runs as one atomic step. Redis 6 or newer (tested with 7.0): one server, a master that
+/// Redis runs as one atomic step. (The feature `express` adds the layout of connect-redis.) Redis 6 or newer (tested with 7.0): one server, a master that
 /// sentinels watch, or a Redis Cluster; [`builder`](Self::builder) lists how a URL names them.
 ///
 /// # Connections
