@@ -12,6 +12,7 @@ mod visitor;
 mod conformance;
 #[cfg(feature = "axum")]
 mod crossing;
+mod fallback;
 mod hostile;
 mod leaving;
 mod names;

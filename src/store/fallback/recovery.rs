@@ -76,7 +76,7 @@ impl Shared {
     /// A read comes first: it does no harm if it's lost, and while it is, nothing else is tried.
     /// Deletions come before anything that makes sessions usable.
     async fn round(self: &Arc<Self>) -> Result<Left, Error> {
-        let probe = self.primary.load(&SessionId::generate().key()).await;
+        let probe = self.primary.load(&unused_key()).await;
         let _whatever_it_answers = unless_unavailable(self.observe(probe))?;
         self.ledger().primary_answers(Instant::now());
         let deleted = unless_unavailable(self.make_deletions().await)?;
@@ -126,6 +126,15 @@ impl Shared {
         }
         Left::Waiting
     }
+}
+
+/// A key that no session has, and that a store of any layout looks up: one that refuses it unasked would
+/// seem to answer.
+fn unused_key() -> SessionKey {
+    let id = SessionId::generate();
+    #[cfg(feature = "express")]
+    let id = id.into_express();
+    id.key()
 }
 
 /// All of `keys`, beginning anywhere: what the primary refuses ends a round, so that it isn't stormed,
