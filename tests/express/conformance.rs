@@ -18,13 +18,13 @@ use super::stage::layout;
 use crate::support::redis::{Cluster, Server};
 
 #[derive(Clone, Debug)]
-struct Disguised {
-    store: Arc<RedisStore>,
+struct Disguised<S = RedisStore> {
+    store: Arc<S>,
     ends: Arc<Mutex<HashMap<[u8; 8], Timestamp>>>,
 }
 
-impl Disguised {
-    fn new(store: RedisStore) -> Self {
+impl<S: SessionStore> Disguised<S> {
+    fn new(store: S) -> Self {
         Self { store: Arc::new(store), ends: Arc::default() }
     }
 
@@ -72,13 +72,13 @@ fn copy(record: &Record) -> Record {
     }
 }
 
-/// A key of an id that Express could have given.
+/// A key of an id that Express could have given, of the same lineage.
 fn disguise(key: &SessionKey) -> SessionKey {
-    SessionId::express(&key.storage_name().replace(['{', '}'], "")).expect("an id of Express").key()
+    SessionId::express(&key.storage_name().replace(['{', '}', ':'], "")).expect("an id of Express").key()
 }
 
 #[async_trait]
-impl SessionStore for Disguised {
+impl<S: SessionStore> SessionStore for Disguised<S> {
     async fn load(&self, key: &SessionKey) -> Result<Loaded, Error> {
         Ok(match self.store.load(&disguise(key)).await? {
             Loaded::Found(record) => Loaded::Found(self.read(&record)),
@@ -146,16 +146,86 @@ async fn every_promise_is_kept_on_a_cluster() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_promise_is_kept_while_the_other_layout_is_read_too() {
     let server = Server::start().await;
-    keeps_every_promise(RedisStore::builder(server.url()).express_or_native(layout())).await;
+    let store = || RedisStore::builder(server.url());
+    keeps_every_promise(store().express_or_native(layout())).await;
+    keeps_every_promise_of_the_step_before(store(), store().express_or_native(layout())).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_promise_is_kept_while_leaving() {
     let server = Server::start().await;
-    keeps_every_promise(RedisStore::builder(server.url()).native_or_express(layout())).await;
+    let store = || RedisStore::builder(server.url());
+    keeps_every_promise(store().native_or_express(layout())).await;
+    keeps_every_promise_of_the_step_before(store().express(layout()), store().native_or_express(layout()))
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_promise_is_kept_while_leaving_on_a_cluster() {
+    let cluster = Cluster::start().await;
+    let store = || RedisStore::builder(cluster.url());
+    keeps_every_promise_of_the_step_before(store().express(layout()), store().native_or_express(layout()))
+        .await;
 }
 
 async fn keeps_every_promise(store: RedisStoreBuilder) {
     let store = Disguised::new(store.connect().await.unwrap());
     conformance::all(Arc::new(store)).await.unwrap();
+}
+
+async fn keeps_every_promise_of_the_step_before(before: RedisStoreBuilder, now: RedisStoreBuilder) {
+    let (before, now) = (before.connect().await.unwrap(), now.connect().await.unwrap());
+    conformance::all(Arc::new(Disguised::new(Stepped { before, now }))).await.unwrap();
+}
+
+/// Sessions that one step made, used at the next.
+#[derive(Debug)]
+struct Stepped {
+    before: RedisStore,
+    now: RedisStore,
+}
+
+#[async_trait]
+impl SessionStore for Stepped {
+    async fn load(&self, key: &SessionKey) -> Result<Loaded, Error> {
+        self.now.load(key).await
+    }
+
+    async fn create(&self, key: &SessionKey, record: &Record, ttl: Ttl) -> Result<Created, Error> {
+        // Nobody uses a session before it is made. The suite does, and then replays the making of it.
+        match self.now.load(key).await? {
+            Loaded::Absent => self.before.create(key, record, ttl).await,
+            Loaded::Found(it) if it.previous_revision == Some(record.revision) => Ok(Created::Created),
+            Loaded::Found(it) if it.revision == record.revision => Ok(Created::Created),
+            _ => Ok(Created::Taken),
+        }
+    }
+
+    async fn update(
+        &self,
+        key: &SessionKey,
+        expected: Revision,
+        record: &Record,
+        ttl: Ttl,
+    ) -> Result<Updated, Error> {
+        self.now.update(key, expected, record, ttl).await
+    }
+
+    async fn touch(
+        &self,
+        key: &SessionKey,
+        expected: Revision,
+        expires_at: Timestamp,
+        ttl: Ttl,
+    ) -> Result<bool, Error> {
+        self.now.touch(key, expected, expires_at, ttl).await
+    }
+
+    async fn rotate(&self, rotation: Rotation<'_>) -> Result<Updated, Error> {
+        self.now.rotate(rotation).await
+    }
+
+    async fn delete(&self, key: &SessionKey) -> Result<bool, Error> {
+        self.now.delete(key).await
+    }
 }

@@ -2,8 +2,8 @@
 //! goes from the one to the other.
 
 use super::express::{Destination, Express};
-use super::in_use;
 use super::native::Native;
+use super::{Made, in_use};
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::id::SessionKey;
@@ -90,10 +90,16 @@ impl Both {
             let value = Destination::Native(rotation.record.to_bytes());
             self.express.move_to(&self.native.name(rotation.new), value, &rotation).await?
         } else if self.leaving {
-            if self.native.create(rotation.new, rotation.record, rotation.ttl).await? == Created::Taken {
+            let make = || self.native.make(rotation.new, rotation.record, rotation.ttl);
+            let mut made = make().await?;
+            if matches!(made, Made::Not) {
+                // Was it this one, of a rotation that is sent twice, and ended before it was looked at?
+                made = make().await?;
+            }
+            if matches!(made, Made::Not) {
                 return Err(in_use());
             }
-            let (outcome, in_vain) = self.express.leave(false, &rotation).await?;
+            let (outcome, in_vain) = self.express.leave(matches!(made, Made::Now), &rotation).await?;
             if in_vain {
                 self.native.delete(rotation.new).await?;
             }

@@ -15,7 +15,7 @@ use super::failure::Effect;
 use super::name::{self, Prefix, Slot};
 use super::native::Native;
 use super::script::Script;
-use super::{in_use, into_error, unexpected};
+use super::{Made, in_use, into_error, unexpected};
 use crate::clock::{Clock as _, SystemClock, Timestamp};
 use crate::cookie::SessionCookie;
 use crate::error::Error;
@@ -88,10 +88,7 @@ impl Express {
     }
 
     pub(super) async fn create(&self, key: &SessionKey, record: &Record, ttl: Ttl) -> Result<Created, Error> {
-        Ok(match self.make(key, record, ttl).await? {
-            Made::Now | Made::Before => Created::Created,
-            Made::Not => Created::Taken,
-        })
+        Ok(self.make(key, record, ttl).await?.into())
     }
 
     async fn make(&self, key: &SessionKey, record: &Record, ttl: Ttl) -> Result<Made, Error> {
@@ -276,15 +273,6 @@ impl Express {
 fn marker(rotation: &Rotation<'_>, now: bool) -> String {
     let (revision, expected) = (digits(rotation.record.revision), digits(rotation.expected));
     format!("{revision}{expected}{}{}", u8::from(now), rotation.new.express_id().unwrap_or_default())
-}
-
-/// When a session was made.
-enum Made {
-    Now,
-    /// By the same write, which was sent before.
-    Before,
-    /// Something else has its key.
-    Not,
 }
 
 /// What a session is written as where it moves to.

@@ -175,6 +175,24 @@ impl SessionStore for RedisStore {
     }
 }
 
+/// When a session was made.
+enum Made {
+    Now,
+    /// By the same write, which was sent before.
+    Before,
+    /// Something else has its key.
+    Not,
+}
+
+impl From<Made> for Created {
+    fn from(made: Made) -> Self {
+        match made {
+            Made::Now | Made::Before => Self::Created,
+            Made::Not => Self::Taken,
+        }
+    }
+}
+
 fn into_error(key: &SessionKey, failure: Failure, effect: Effect) -> Error {
     if failure.is_wrong_type() {
         return Error::Corrupt { key: key.clone(), reason: "it is not a string" };

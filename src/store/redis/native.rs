@@ -4,13 +4,14 @@ mod scripts;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use redis::{Cmd, ToRedisArgs, Value};
 
 use super::connection::{Connection, Connections, Way};
 use super::failure::Effect;
 use super::name::Prefix;
 use super::script::Script;
-use super::{in_use, into_error, unexpected};
+use super::{Made, in_use, into_error, unexpected};
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::id::SessionKey;
@@ -50,6 +51,10 @@ impl Native {
     }
 
     pub(super) async fn create(&self, key: &SessionKey, record: &Record, ttl: Ttl) -> Result<Created, Error> {
+        Ok(self.make(key, record, ttl).await?.into())
+    }
+
+    pub(super) async fn make(&self, key: &SessionKey, record: &Record, ttl: Ttl) -> Result<Made, Error> {
         let bytes = record.to_bytes();
         let mut set = Cmd::with_capacity(6, 96 + bytes.len());
         set.arg("SET").arg(self.prefix.name(key)).arg(bytes).arg("NX").arg("PX").arg(ttl.as_millis());
@@ -60,18 +65,19 @@ impl Native {
             reply => Ok(reply),
         };
         let reply = match self.connections.run(self.prefix.name(key).slot(), way, operation).await {
-            Err(failure) if failure.is_wrong_type() => return Ok(Created::Taken),
+            Err(failure) if failure.is_wrong_type() => return Ok(Made::Not),
             reply => reply.map_err(|failure| failure.into_error(Effect::Write))?,
         };
-        let is_ours = match reply {
-            Value::Okay => true,
-            Value::BulkString(bytes) => {
-                Envelope::from_bytes(key, bytes.into()).is_ok_and(|held| held.bears(record.revision))
-            }
-            // It ended between the two commands.
-            _ => false,
+        let bears = |bytes: &[u8]| {
+            let held = Envelope::from_bytes(key, Bytes::copy_from_slice(bytes));
+            held.is_ok_and(|held| held.bears(record.revision))
         };
-        Ok(if is_ours { Created::Created } else { Created::Taken })
+        Ok(match reply {
+            Value::Okay => Made::Now,
+            Value::BulkString(bytes) if bears(&bytes) => Made::Before,
+            // Or it ended between the two commands.
+            _ => Made::Not,
+        })
     }
 
     pub(super) async fn update(
