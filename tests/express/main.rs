@@ -13,6 +13,7 @@ mod conformance;
 #[cfg(feature = "axum")]
 mod crossing;
 mod fallback;
+mod full;
 mod hostile;
 mod leaving;
 mod names;

@@ -11,36 +11,34 @@ use std::sync::LazyLock;
 use super::value::MAX_LENGTH;
 use crate::store::redis::script::Script;
 
-/// What all of them share. `revisions` answers with the revision of a value, and with those of the last
-/// two writes of this crate that it knows of: a value that Node wrote last has a part of its hash for a
-/// revision, and remembers our write before that. `report` answers with all that a reader needs.
+/// What all of them share. A value has the `revision` of its seal; one that Node wrote last has a part of its
+/// hash for one. `own` and `previous` are those of the last two writes of this crate that it knows of. A
+/// value is hashed once, since nobody else is served meanwhile; and not at all if it is too long to be read.
+/// `report` answers with all that a reader needs.
 const COMMON: &str = r#"
 local marker = redis.pcall('GET', KEYS[2])
 if type(marker) == 'table' then return marker end
 local value = redis.pcall('GET', KEYS[1])
 if type(value) == 'table' then return value end
 
-local function revisions(value)
+local revision, own, previous = '', '', ''
+if value and #value <= LIMIT then
   local sealed = value:sub(-900):match('"__session_store":"(%x+)"}$')
-  local hash = redis.sha1hex(value):sub(1, 16)
-  if not sealed or #sealed < 146 then return hash, '', '' end
-  local own, previous = sealed:sub(5, 20), sealed:sub(21, 36)
-  local intact = redis.sha1hex(value:sub(1, -43)) == sealed:sub(-40)
-  return intact and own or hash, own, previous
+  if sealed and #sealed >= 146 then
+    own, previous = sealed:sub(5, 20), sealed:sub(21, 36)
+    if redis.sha1hex(value:sub(1, -43)) == sealed:sub(-40) then revision = own end
+  end
+  if revision == '' then revision = redis.sha1hex(value):sub(1, 16) end
 end
 
-local function bears(value, revision)
-  local _, own, previous = revisions(value)
-  return own == revision or previous == revision
-end
+local function bears(revision) return own == revision or previous == revision end
 
 local function marks(marker, revision)
   return marker:sub(1, 16) == revision or marker:sub(17, 32) == revision
 end
 
-local function report(value)
-  if #value > LIMIT then return redis.status_reply('TOO LARGE') end
-  local revision, own, previous = revisions(value)
+local function report()
+  if revision == '' then return redis.status_reply('TOO LARGE') end
   return {value, revision, revision == own and previous or own, redis.call('PTTL', KEYS[1])}
 end
 
@@ -54,8 +52,8 @@ local ok = redis.status_reply('OK')
 const COMPARE: &str = r"
 if marker then return marks(marker, ARGV[2]) and ok or 1 end
 if not value then return false end
-if bears(value, ARGV[2]) then return ok end
-if revisions(value) ~= ARGV[1] then return report(value) end
+if bears(ARGV[2]) then return ok end
+if revision ~= ARGV[1] then return report() end
 ";
 
 fn script(parts: &[&str]) -> Script {
@@ -68,7 +66,7 @@ pub(super) static LOAD: LazyLock<Script> = LazyLock::new(|| {
     script(&[r"
 if marker then return 1 end
 if not value then return 0 end
-return report(value)
+return report()
 "])
 });
 
@@ -77,7 +75,7 @@ return report(value)
 pub(super) static CREATE: LazyLock<Script> = LazyLock::new(|| {
     script(&[r"
 if marker then return marks(marker, ARGV[1]) and 1 or 0 end
-if value then return bears(value, ARGV[1]) and 1 or 0 end
+if value then return bears(ARGV[1]) and 1 or 0 end
 return redis.pcall('SET', KEYS[1], seal(ARGV[2]), 'PX', ARGV[3])
 "])
 });
@@ -91,7 +89,7 @@ pub(super) static UPDATE: LazyLock<Script> =
 /// As Node's touch does, it leaves the value alone.
 pub(super) static TOUCH: LazyLock<Script> = LazyLock::new(|| {
     script(&[r"
-if marker or not value or revisions(value) ~= ARGV[1] then return 0 end
+if marker or not value or revision ~= ARGV[1] then return 0 end
 local left = redis.call('PTTL', KEYS[1])
 if left < 0 or left > tonumber(ARGV[2]) then return 0 end
 return redis.call('PEXPIRE', KEYS[1], ARGV[2])
@@ -127,8 +125,8 @@ if marker and marks(marker, ARGV[2]) and marker:sub(33, 33) == '1' and ARGV[3]:s
 ",
         COMPARE,
         r"
-redis.call('SET', KEYS[2], ARGV[3], 'PX', ARGV[4])
 redis.call('DEL', KEYS[1])
+redis.call('SET', KEYS[2], ARGV[3], 'PX', ARGV[4])
 return ok
 ",
     ])
