@@ -57,8 +57,11 @@ impl Secret {
     }
 }
 
-/// What the `cookie` package of npm makes of a value: as it is where the escapes are no text.
+/// What the `cookie` package of npm makes of a value: without quotes around it, and as it is where the
+/// escapes are no text.
 fn unescaped(value: &str) -> Cow<'_, str> {
+    let quoted = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
+    let value = quoted.unwrap_or(value);
     percent_decode_str(value).decode_utf8().unwrap_or(Cow::Borrowed(value))
 }
 
@@ -92,8 +95,9 @@ mod tests {
             let id = SessionId::express(sid).unwrap();
             assert_eq!(cat().sign(&id), value);
             assert_eq!(cat().verify(value), Some(id.clone()));
-            // Some clients send it without escapes, as Express accepts it too.
-            assert_eq!(cat().verify(&unescaped(value)), Some(id));
+            // Some clients send it without escapes, or in quotes, as Express accepts it too.
+            assert_eq!(cat().verify(&unescaped(value)), Some(id.clone()));
+            assert_eq!(cat().verify(&format!("\"{value}\"")), Some(id));
         }
     }
 
@@ -127,6 +131,8 @@ mod tests {
             format!("{value}%3D"),
             value[..value.len() - 1].to_owned(),
             format!("{value}%ff"),
+            format!("\"{value}"),
+            "\"".to_owned(),
             // Well signed, and no id that could be stored.
             signed(""),
             signed(&"x".repeat(129)),
