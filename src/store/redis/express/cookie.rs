@@ -7,7 +7,7 @@ use cookie::time::OffsetDateTime;
 use serde::Serialize;
 
 use super::value::{Members, Object};
-use crate::clock::Timestamp;
+use crate::clock::{Timestamp, millis_rounded_up};
 use crate::cookie::SessionCookie;
 use crate::record::Record;
 use crate::ttl::Ttl;
@@ -33,7 +33,7 @@ pub(super) fn object(ours: &SessionCookie, record: &Record, now: Timestamp) -> S
     let stored = record.express_cookie.as_deref().and_then(Members::parse);
     let known = stored.as_ref().and_then(|stored| stored.get(MAX_AGE)).filter(|_| !record.own_expiry);
     let (max_age, millis) = match known {
-        Some(json) => (json.get().to_owned(), serde_json::from_str(json.get()).ok()),
+        Some(json) => (json.get().to_owned(), millis_of(json.get())),
         None => {
             let outlives_browser = ours.persistent || record.own_expiry;
             let life = record.idle_timeout.unwrap_or_else(|| record.expires_at.saturating_since(now));
@@ -71,6 +71,12 @@ pub(super) fn object(ours: &SessionCookie, record: &Record, now: Timestamp) -> S
         }
     }
     object.finish()
+}
+
+/// A number of milliseconds, which in JavaScript may have a fraction: `1.1 * hour`.
+fn millis_of(json: &str) -> Option<u64> {
+    let millis: f64 = serde_json::from_str(json).ok()?;
+    Duration::try_from_secs_f64(millis / 1000.0).ok().map(millis_rounded_up)
 }
 
 fn json(value: &impl Serialize) -> String {
@@ -147,6 +153,15 @@ mod tests {
         assert_eq!(
             object(&SessionCookie::new(), &forgotten, NOW),
             r#"{"originalMaxAge":null,"expires":null,"path":"/"}"#
+        );
+    }
+
+    /// `maxAge: 1.1 * 3_600_000`.
+    #[test]
+    fn a_time_with_a_fraction_has_an_end() {
+        assert_eq!(
+            written(r#"{"originalMaxAge":3960000.0000000005,"expires":null}"#, false),
+            r#"{"originalMaxAge":3960000.0000000005,"expires":"2026-11-21T10:28:39.517Z"}"#
         );
     }
 
