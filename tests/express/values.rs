@@ -136,6 +136,20 @@ async fn what_contradicts_node_is_a_conflict_and_node_s_word_stays() {
     assert_eq!(stage.value(&sid).await["list"], json!({ "a": 1 }));
 }
 
+/// What nobody changed is the same number to Node, to the last bit.
+#[tokio::test]
+async fn numbers_survive_a_write() {
+    const NUMBERS: &str =
+        "return JSON.stringify([...Array(2000)].map(() => Math.random() * 1e3).concat([1e21, 5e-324, 0.1]))";
+    let mut stage = Stage::set().await;
+    let numbers = crate::support::node::evaluate(NUMBERS).await;
+    stage.put(SID, format!(r#"{{"cookie":{{}},"numbers":{}}}"#, numbers.as_str().unwrap())).await;
+    assert!(stage.write(SID, "theme", "dark").await.failure.is_none());
+    let stored = String::from_utf8(stage.raw(SID).await.unwrap()).unwrap();
+    let same = format!("return JSON.stringify(({stored}).numbers) === '{}'", numbers.as_str().unwrap());
+    assert_eq!(crate::support::node::evaluate(&same).await, json!(true));
+}
+
 /// SECURITY 12.
 #[tokio::test]
 async fn a_session_that_node_ended_stays_ended() {
