@@ -112,7 +112,9 @@ async fn each_keeps_the_session_alive_for_both() {
             visitor.visit().await.expect_status(200);
             let sid = sid(&visitor);
             let before = value(&redis, &sid).await;
-            assert_eq!(before["cookie"]["originalMaxAge"], json!(TTL * 1000));
+            // Express computes it from two looks at the clock.
+            let max_age = before["cookie"]["originalMaxAge"].as_i64().unwrap();
+            assert!((TTL * 1000 - 100..=TTL * 1000).contains(&max_age), "{max_age}");
             let () = redis.ask(&format!("EXPIRE sess:{sid} 600")).await.unwrap();
 
             let mut visitor = visitor.at(used_at);
