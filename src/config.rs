@@ -156,6 +156,10 @@ impl Settings {
         }
 
         let layout = Layout::read(environment, &mut warnings)?;
+        if redis.is_none() && !layout.is_native() {
+            let why = "without Redis, nothing is shared with Express, whose cookies have the same name";
+            warnings.push(format!("SESSION_LAYOUT has no effect on the sessions: {why}"));
+        }
         let mut cookie = layout.cookie();
         if let Some(name) = environment.text("SESSION_COOKIE_NAME")? {
             cookie = cookie.name(name);

@@ -59,6 +59,10 @@ impl Layout {
         Ok(Self { kind, express_prefix })
     }
 
+    pub(super) fn is_native(&self) -> bool {
+        self.kind == Kind::Native
+    }
+
     /// The cookie's name unless another is asked for.
     pub(super) fn cookie(&self) -> SessionCookie {
         match self.kind {

@@ -252,12 +252,28 @@ fn the_tables_examples_are_right() {
             "REDIS_TLS_CERT" => &[("REDIS_HOST", "h"), ("REDIS_TLS", "1"), ("REDIS_TLS_KEY", "/k")],
             "REDIS_TLS_KEY" => &[("REDIS_HOST", "h"), ("REDIS_TLS", "1"), ("REDIS_TLS_CERT", "/c")],
             "REDIS_TLS_CACERT" | "REDIS_TLS_INSECURE" => &[("REDIS_HOST", "h"), ("REDIS_TLS", "1")],
+            #[cfg(feature = "express")]
+            "SESSION_EXPRESS_PREFIX" => &[("REDIS_HOST", "h"), ("SESSION_LAYOUT", "express")],
+            #[cfg(not(feature = "express"))]
+            "SESSION_EXPRESS_PREFIX" => continue,
             _ => &[("REDIS_HOST", "h")],
         };
         let mut vars = beside.to_vec();
         vars.push((name, example));
         assert!(settings(&vars).warnings.is_empty(), "{name}");
     }
+}
+
+#[cfg(feature = "express")]
+#[test]
+fn sessions_of_express_without_redis_are_warned_of() {
+    let express = ("SESSION_LAYOUT", "express");
+    let warnings = settings(&[express, ("REDIS_ENABLED", "false")]).warnings;
+    assert!(
+        warnings.iter().any(|warning| warning.starts_with("SESSION_LAYOUT has no effect")),
+        "{warnings:?}"
+    );
+    assert!(settings(&[express, ("REDIS_HOST", "h")]).warnings.is_empty());
 }
 
 #[tokio::test]
