@@ -252,9 +252,6 @@ fn the_tables_examples_are_right() {
             "REDIS_TLS_CERT" => &[("REDIS_HOST", "h"), ("REDIS_TLS", "1"), ("REDIS_TLS_KEY", "/k")],
             "REDIS_TLS_KEY" => &[("REDIS_HOST", "h"), ("REDIS_TLS", "1"), ("REDIS_TLS_CERT", "/c")],
             "REDIS_TLS_CACERT" | "REDIS_TLS_INSECURE" => &[("REDIS_HOST", "h"), ("REDIS_TLS", "1")],
-            #[cfg(feature = "express")]
-            #[cfg(not(feature = "express"))]
-            "SESSION_EXPRESS_PREFIX" => continue,
             _ => &[("REDIS_HOST", "h")],
         };
         let mut vars = beside.to_vec();
