@@ -18,7 +18,7 @@ use self::layout::Layout;
 use self::redis::Target;
 use self::servers::Servers;
 use crate::cookie::SessionCookie;
-use crate::cookie::signing::KeyRing;
+use crate::cookie::keys::KeyRing;
 use crate::error::Error;
 use crate::expiry::Expiry;
 use crate::manager::{SessionManager, SessionManagerBuilder};

@@ -64,7 +64,7 @@ pub use ttl::{MAX_TTL, Ttl};
 #[cfg(feature = "json")]
 pub use {
     codec::Codec,
-    cookie::signing::{Key, KeyRing},
+    cookie::keys::{Key, KeyRing},
     cookie::{SameSite, SessionCookie},
     counters::Counts,
     expiry::Expiry,

@@ -2,7 +2,7 @@
 
 use super::environment::{Environment, wrong};
 use crate::cookie::SessionCookie;
-use crate::cookie::signing::KeyRing;
+use crate::cookie::keys::KeyRing;
 use crate::error::Error;
 #[cfg(feature = "express")]
 use crate::store::redis::ExpressLayout;

@@ -11,6 +11,7 @@ use crate::id::ID_LENGTH;
 
 #[cfg(feature = "express")]
 mod express;
+pub(crate) mod keys;
 pub(crate) mod signing;
 
 /// Browsers refuse cookies whose name and value are longer (RFC 6265bis section 5.7).

@@ -1,10 +1,11 @@
 //! The Lua scripts of the Express layout.
 //!
-//! `KEYS[1]` holds the session, `KEYS[2]` the marker of a rotation: the revision that the rotation wrote,
-//! the one that it replaced, 16 hexadecimal digits each, whether it had to make the successor's value first,
-//! 1 or 0, and the successor's id. A value that this crate
-//! wrote ends with its envelope in hexadecimal digits and a seal, the SHA-1 of all before it; by the seal
-//! one sees whether Node wrote the session since. Lua counts from 1.
+//! `KEYS[1]` holds the session. A value that this crate wrote ends with its envelope in hexadecimal digits
+//! and a seal, the SHA-1 of all before it: by the seal one sees whether Node wrote the session since.
+//!
+//! `KEYS[2]` holds the marker of a rotation: the revision that it wrote and the one that it replaced, 16
+//! hexadecimal digits each; 1 if the successor's record was made for it right before, else 0; and the
+//! successor's id. Lua counts from 1.
 
 use std::sync::LazyLock;
 
