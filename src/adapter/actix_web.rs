@@ -11,7 +11,7 @@ use actix_web::http::header::{CACHE_CONTROL, COOKIE, ContentType, HeaderValue, S
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest, HttpResponse, ResponseError};
 
 use super::mounted::Mounted;
-use super::{answer_to, name_cookie};
+use super::{answer_to, varies_by_cookie};
 use crate::error::Error;
 use crate::manager::SessionManager;
 use crate::session::{Effects, Exchange, Session, SessionData};
@@ -23,6 +23,9 @@ type LocalFuture<R> = Pin<Box<dyn Future<Output = R>>>;
 ///
 /// A middleware inside another of the same `T` and cookie name shares the outer one's session. For
 /// two sessions in one application give each its type and its cookie name.
+///
+/// A client that hangs up does not stop a handler, unless the server is told so by
+/// `HttpServer::h1_allow_half_closed(false)`; what it changed is stored.
 ///
 /// Where the middleware below answers with an `Err`, the session is stored and its cookie set all the
 /// same: the error is passed on as an [`InternalError`] that holds its response.
@@ -149,8 +152,7 @@ fn apply<B>(effects: Effects, response: HttpResponse<B>) -> HttpResponse<EitherB
     if effects.no_store {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
-    let vary = headers.get_all(VARY).filter_map(|value| value.to_str().ok());
-    if effects.vary_cookie && !name_cookie(vary) {
+    if effects.vary_cookie && !varies_by_cookie(headers.get_all(VARY).map(HeaderValue::as_bytes)) {
         headers.append(VARY, HeaderValue::from_static("Cookie"));
     }
     response

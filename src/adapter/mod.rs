@@ -29,10 +29,12 @@ fn answer_to(error: &Error) -> (u16, &'static str) {
     (status, text)
 }
 
-/// Whether one of these values of `Vary` covers the cookie.
-fn name_cookie<'v>(mut vary: impl Iterator<Item = &'v str>) -> bool {
-    let covers = |field: &str| field == "*" || field.eq_ignore_ascii_case("cookie");
-    vary.any(|text| text.split(',').map(str::trim).any(covers))
+/// Whether one of these values of `Vary` names the cookie.
+fn varies_by_cookie<'v>(mut values: impl Iterator<Item = &'v [u8]>) -> bool {
+    values.any(|value| {
+        let mut fields = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+        fields.any(|field| field == b"*" || field.eq_ignore_ascii_case(b"cookie"))
+    })
 }
 
 /// An error with its sources.

@@ -13,6 +13,16 @@ pub(super) enum Mounted<T: SessionData> {
     Ambiguous,
 }
 
+// Derived, this would ask for `T: Clone`.
+impl<T: SessionData> Clone for Mounted<T> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::One(exchange) => Self::One(exchange.clone()),
+            Self::Ambiguous => Self::Ambiguous,
+        }
+    }
+}
+
 impl<T: SessionData> Mounted<T> {
     /// What a layer leaves in the extensions, given what the one around it did and the values of the
     /// `Cookie` headers; and the exchange that it has to finish, unless an outer layer does.
@@ -45,16 +55,6 @@ impl<T: SessionData> Mounted<T> {
                 "there is no session layer for {} around this route: {remedy}",
                 type_name::<T>(),
             ))),
-        }
-    }
-}
-
-// warp's filter takes a copy out of the extensions. Derived, this would ask for `T: Clone`.
-impl<T: SessionData> Clone for Mounted<T> {
-    fn clone(&self) -> Self {
-        match self {
-            Self::One(exchange) => Self::One(exchange.clone()),
-            Self::Ambiguous => Self::Ambiguous,
         }
     }
 }

@@ -11,7 +11,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::mounted::Mounted;
-use super::{answer_to, name_cookie};
+use super::{answer_to, varies_by_cookie};
 use crate::error::Error;
 use crate::manager::SessionManager;
 use crate::session::{Effects, Exchange, Session, SessionData};
@@ -194,8 +194,7 @@ where
     if effects.no_store {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
-    let vary = headers.get_all(VARY).iter().filter_map(|value| value.to_str().ok());
-    if effects.vary_cookie && !name_cookie(vary) {
+    if effects.vary_cookie && !varies_by_cookie(headers.get_all(VARY).iter().map(HeaderValue::as_bytes)) {
         headers.append(VARY, HeaderValue::from_static("Cookie"));
     }
     response

@@ -7,16 +7,15 @@ mod conformance;
 mod deletions;
 #[cfg(feature = "json")]
 mod engine;
-#[allow(dead_code, reason = "each test binary uses its own part")]
-#[path = "../in_process/gate.rs"]
-mod gate;
 mod half_moved;
-#[path = "../in_process/log.rs"]
-mod log;
 mod moving;
 mod opening;
 mod primary;
 mod routing;
 mod sample;
 mod schedule;
+#[path = "../support/mod.rs"]
+mod support;
 mod task;
+
+use support::{gate, log};

@@ -6,6 +6,8 @@
 pub mod app;
 #[cfg(feature = "redis")]
 pub mod browser;
+pub mod gate;
+pub mod log;
 #[cfg(feature = "redis")]
 pub mod nginx;
 #[cfg(feature = "redis")]

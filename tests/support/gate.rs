@@ -7,11 +7,11 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 /// Nothing here takes long; this turns a fault that would hang into one that fails.
-pub(crate) const WITHIN: Duration = Duration::from_secs(10);
+pub const WITHIN: Duration = Duration::from_secs(10);
 
 /// Where somebody arrives, waits until the gate is opened, and goes on.
 #[derive(Clone, Debug)]
-pub(crate) struct Gate(Arc<Inner>);
+pub struct Gate(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -21,34 +21,34 @@ struct Inner {
 }
 
 impl Gate {
-    pub(crate) fn closed() -> Self {
+    pub fn closed() -> Self {
         let none = || Semaphore::new(0);
         Self(Arc::new(Inner { arrivals: none(), passes: none(), done: none() }))
     }
 
     /// Arrives, and goes on when the gate is open.
-    pub(crate) async fn pass(&self) {
+    pub async fn pass(&self) {
         self.0.arrivals.add_permits(1);
         take_one(&self.0.passes).await;
     }
 
     /// Says that what was behind the gate is done.
-    pub(crate) fn leave(&self) {
+    pub fn leave(&self) {
         self.0.done.add_permits(1);
     }
 
     /// Waits until somebody has arrived.
-    pub(crate) async fn arrival(&self) {
+    pub async fn arrival(&self) {
         within(take_one(&self.0.arrivals)).await;
     }
 
     /// Lets one through.
-    pub(crate) fn open(&self) {
+    pub fn open(&self) {
         self.0.passes.add_permits(1);
     }
 
     /// Waits until somebody is done.
-    pub(crate) async fn departure(&self) {
+    pub async fn departure(&self) {
         within(take_one(&self.0.done)).await;
     }
 }
@@ -58,6 +58,6 @@ async fn take_one(permits: &Semaphore) {
 }
 
 /// What `work` gives, or a panic if it takes too long.
-pub(crate) async fn within<R>(work: impl Future<Output = R>) -> R {
+pub async fn within<R>(work: impl Future<Output = R>) -> R {
     timeout(WITHIN, work).await.unwrap_or_else(|_| panic!("not within {WITHIN:?}"))
 }

@@ -1,14 +1,13 @@
-//! A memory store that notes what it is asked, and fails or waits where it is told to.
+//! A store above another one, that notes what it is asked, and fails or waits where it is told to.
 
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use session_store::{
-    Created, Error, Loaded, MemoryStore, Record, Revision, Rotation, SessionKey, SessionStore, Timestamp,
-    Ttl, Updated,
+    Created, Error, Loaded, Record, Revision, Rotation, SessionKey, SessionStore, Timestamp, Ttl, Updated,
 };
 
-use super::gate::Gate;
+use crate::support::gate::Gate;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Call {
@@ -20,9 +19,9 @@ pub(crate) enum Call {
     Delete,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct StagedStore {
-    sessions: Arc<MemoryStore>,
+    sessions: Arc<dyn SessionStore>,
     script: Arc<Mutex<Script>>,
 }
 
@@ -34,12 +33,16 @@ struct Script {
 }
 
 impl StagedStore {
+    pub(crate) fn above(sessions: Arc<dyn SessionStore>) -> Self {
+        Self { sessions, script: Arc::default() }
+    }
+
     /// What was called since this was asked last.
     pub(crate) fn calls(&self) -> Vec<Call> {
         std::mem::take(&mut self.script.lock().unwrap().calls)
     }
 
-    /// From now on `call` fails, as it does where the store can't be reached.
+    /// From now on `call`, and nothing else, fails as it does where the store can't be reached.
     pub(crate) fn fail(&self, call: Call) {
         self.script.lock().unwrap().failing = Some(call);
     }
@@ -76,6 +79,7 @@ impl StagedStore {
 }
 
 #[async_trait]
+#[deny(clippy::missing_trait_methods)]
 impl SessionStore for StagedStore {
     async fn load(&self, key: &SessionKey) -> Result<Loaded, Error> {
         self.step(Call::Load, self.sessions.load(key)).await

@@ -1,0 +1,73 @@
+//! Handlers that fail.
+
+use crate::lab::Notes;
+use crate::site::{Stage, cookie};
+use crate::store::Call;
+
+/// Hosts answer a panic by a 500 or not at all.
+pub(crate) async fn a_panic_leaves_the_stored_session_whole(stage: Stage) {
+    let site = stage.open();
+    let mut browser = site.browser_with_text("whole").await;
+    for path in ["/notes/text/half/panic", "/notes/sign_in/ada/panic", "/notes/renew/text/half/panic"] {
+        if let Ok(answer) = browser.try_get(path).await {
+            answer.expect_status(500).expect_no_cookie();
+        }
+        site.idle().await;
+        assert_eq!(site.store().calls(), [Call::Load], "{path}");
+    }
+    assert_eq!(browser.notes().await, Notes::with_text("whole"));
+}
+
+pub(crate) async fn a_server_error_saves_no_data(stage: Stage) {
+    let site = stage.open();
+    let mut browser = site.browser_with_text("whole").await;
+    let answer = browser.get("/notes/text/half/status/502").await.expect_status(502).expect_no_cookie();
+    assert_eq!(answer.body, "It is done.", "the handler's answer stays");
+    assert_eq!(site.store().calls(), [Call::Load]);
+    assert_eq!(browser.notes().await, Notes::with_text("whole"));
+    // Nor does it start a session.
+    site.browser().get("/notes/text/half/status/500").await.expect_status(500).expect_no_cookie();
+}
+
+pub(crate) async fn any_other_status_saves_the_data(stage: Stage) {
+    let site = stage.open();
+    for status in [204, 303, 404, 499] {
+        let mut browser = site.browser();
+        let path = format!("/notes/text/hello/status/{status}");
+        browser.get(&path).await.expect_status(status).expect_cookie();
+        assert_eq!(browser.notes().await, Notes::with_text("hello"), "{status}");
+    }
+}
+
+/// SECURITY 12 and 20.
+pub(crate) async fn a_server_error_still_logs_out(stage: Stage) {
+    let site = stage.open();
+    let mut browser = site.browser_with_text("hello").await;
+    let mut other = browser.clone();
+    let answer = browser.get("/notes/log_out/status/500").await.expect_status(500).expect_removal();
+    assert_eq!(answer.header("cache-control").as_deref(), Some("no-store"));
+    assert_eq!(other.get("/notes/read").await.expect_no_cookie().notes(), Notes::default());
+}
+
+/// SECURITY 5 and 6. Whatever was about to be granted may have been granted elsewhere already.
+pub(crate) async fn a_server_error_during_a_sign_in_still_gives_a_new_id(stage: Stage) {
+    let site = stage.open();
+    let mut browser = site.browser_with_text("whole").await;
+    let mut left_behind = browser.clone();
+    let path = "/notes/sign_in/ada/text/half/status/500";
+    browser.get(path).await.expect_status(500).expect_cookie();
+    assert_ne!(browser.cookie_value(), left_behind.cookie_value());
+    assert_eq!(browser.notes().await, Notes::with_text("whole"));
+    assert_eq!(left_behind.notes().await, Notes::default());
+}
+
+pub(crate) async fn data_over_the_limit_is_a_500_and_the_record_stays_as_it_was(stage: Stage) {
+    let site = stage.open_with(|notes| notes.cookie(cookie("id")).max_payload(200));
+    let mut browser = site.browser_with_text("small").await;
+    let path = format!("/notes/text/{}", "x".repeat(1000));
+    let answer = browser.get(&path).await.expect_status(500).expect_no_cookie();
+    assert_eq!(answer.body, "Internal Server Error");
+    assert!(site.log().contains("the limit is 200"), "{}", site.log());
+    assert_eq!(site.store().calls(), [Call::Load]);
+    assert_eq!(browser.notes().await, Notes::with_text("small"));
+}

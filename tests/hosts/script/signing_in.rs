@@ -1,0 +1,56 @@
+//! New ids, and the end of old ones.
+
+use crate::lab::Notes;
+use crate::site::Stage;
+use crate::store::Call;
+
+/// SECURITY 5 and 7.
+pub(crate) async fn a_sign_in_and_a_renewal_give_a_new_id_and_keep_the_data(stage: Stage) {
+    let site = stage.open();
+    let mut browser = site.browser_with_text("hello").await;
+    for path in ["/notes/sign_in/ada", "/notes/renew"] {
+        let mut left_behind = browser.clone();
+        browser.get(path).await.expect_status(200).expect_cookie();
+        assert_eq!(site.store().calls(), [Call::Load, Call::Rotate]);
+        assert_ne!(browser.cookie_value(), left_behind.cookie_value());
+        assert_eq!(browser.notes().await, Notes::with_text("hello"));
+        assert_eq!(left_behind.notes().await, Notes::default(), "the old id lives on after {path}");
+        site.store().calls();
+    }
+}
+
+/// SECURITY 7. Nobody is shown what somebody else left behind.
+pub(crate) async fn a_sign_in_of_somebody_else_begins_with_nothing(stage: Stage) {
+    let site = stage.open();
+    let mut browser = site.browser();
+    browser.get("/notes/sign_in/ada/text/hello").await.expect_status(200);
+    assert_eq!(browser.notes().await, Notes::with_text("hello"));
+    browser.get("/notes/sign_in/bob").await.expect_status(200).expect_cookie();
+    assert_eq!(browser.notes().await, Notes::default());
+}
+
+/// SECURITY 12.
+pub(crate) async fn a_logout_ends_the_session_for_every_holder_of_the_cookie(stage: Stage) {
+    let site = stage.open();
+    let mut browser = site.browser_with_text("hello").await;
+    let mut other = browser.clone();
+    browser.get("/notes/log_out").await.expect_status(200).expect_removal();
+    assert_eq!(site.store().calls(), [Call::Load, Call::Delete]);
+    assert_eq!(other.get("/notes/read").await.expect_no_cookie().notes(), Notes::default());
+    // What is written then is a session of its own.
+    other.get("/notes/text/new").await.expect_status(200).expect_cookie();
+    assert_eq!(other.notes().await, Notes::with_text("new"));
+}
+
+/// SECURITY 5. A handler may lose patience with `save`, by a timeout or a `select!`, and answer all
+/// the same. What was to be stored under a new id must then not end up under the old one.
+pub(crate) async fn a_sign_in_whose_save_was_given_up_still_gets_a_new_id(stage: Stage) {
+    let site = stage.open();
+    let mut browser = site.browser_with_text("anonymous").await;
+    let mut left_behind = browser.clone();
+
+    let path = "/notes/sign_in/ada/text/of-ada/give_up_saving";
+    browser.get(path).await.expect_status(200).expect_cookie();
+    assert_eq!(left_behind.notes().await, Notes::default(), "the old id is signed in");
+    assert_eq!(browser.notes().await, Notes::with_text("of-ada"));
+}
