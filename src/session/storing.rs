@@ -86,11 +86,20 @@ impl<T: SessionData> Shared<T> {
 
             let (expected, ttl) = (current.revision, Ttl::new(record.expires_at.saturating_since(swap.now)));
             let outcome = match &swap.new_id {
-                None => manager.store.update(&key, expected, &record, ttl).await?,
+                None => manager.store.update(&key, expected, &record, ttl).await,
                 Some(new_id) => {
                     let rotation = Rotation { old: &key, expected, new: &new_id.key(), record: &record, ttl };
-                    manager.store.rotate(rotation).await?
+                    manager.store.rotate(rotation).await
                 }
+            };
+            let outcome = match outcome {
+                // What others made of it meanwhile counts as absent, as it does when it is loaded.
+                Err(Error::Corrupt { reason, .. }) => {
+                    manager.counters.corrupt.add_one();
+                    tracing::warn!(%key, reason, "session record cannot be read any more: treated as absent");
+                    Updated::Missing
+                }
+                outcome => outcome?,
             };
             match outcome {
                 Updated::Updated => {

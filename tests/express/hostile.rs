@@ -56,6 +56,30 @@ async fn broken_values_are_absent_and_stay_as_they_are() {
     }
 }
 
+/// Node may break a value while a request runs here.
+#[tokio::test]
+async fn a_value_that_breaks_meanwhile_is_absent_and_stays_as_it_is() {
+    let mut stage = Stage::set().await;
+    for value in broken_values() {
+        let shown = String::from_utf8_lossy(&value[..value.len().min(60)]).into_owned();
+        for renew in [false, true] {
+            stage.put(SID, r#"{"cookie":{},"user":"ada"}"#).await;
+            let exchange = stage.begin(SID);
+            let session = exchange.session().await.unwrap();
+            session.write(|values| values.insert("n", 1)).unwrap().unwrap();
+            if renew {
+                session.renew().unwrap();
+            }
+            stage.put(SID, &value).await;
+            let effects = exchange.finish(200).await;
+            let status = effects.failure.as_ref().map(Error::status);
+            assert_eq!((status, effects.set_cookie), (renew.then_some(409), None), "{shown}");
+            assert_eq!(stage.keys().await, [format!("sess:{SID}")], "{shown}");
+            assert_eq!(stage.raw(SID).await.as_deref(), Some(&value[..]), "{shown}");
+        }
+    }
+}
+
 /// Data that nests deeper than anybody reads is decoded by whoever asks for it.
 #[tokio::test]
 async fn data_that_does_not_decode_is_absent_and_stays_as_it_is() {
