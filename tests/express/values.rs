@@ -123,6 +123,21 @@ async fn what_node_stored_meanwhile_is_merged() {
     }
 }
 
+/// Node keeps the members in their order, so that ours still comes last.
+#[tokio::test]
+async fn what_node_changed_in_its_place_is_merged() {
+    let mut stage = Stage::set().await;
+    let sid = stage.create().await;
+    let exchange = stage.begin(&sid);
+    let session = exchange.session().await.unwrap();
+    session.write(|values| values.insert("ours", 1)).unwrap().unwrap();
+    let stored = String::from_utf8(stage.raw(&sid).await.unwrap()).unwrap();
+    stage.put(&sid, stored.replace("\"ada\"", "\"bob\"")).await;
+    assert!(exchange.finish(200).await.failure.is_none());
+    let value = stage.value(&sid).await;
+    assert_eq!((&value["ours"], &value["user"]), (&json!(1), &json!("bob")));
+}
+
 #[tokio::test]
 async fn what_contradicts_node_is_a_conflict_and_node_s_word_stays() {
     let mut stage = Stage::set().await;
@@ -266,6 +281,40 @@ async fn owner_and_limits_outlive_what_node_writes() {
     assert_eq!(stage.value(&sid).await["theme"], json!("dark"));
 }
 
+/// SECURITY 9 and 11. Node's touches know of no deadline.
+#[tokio::test]
+async fn a_deadline_holds_however_long_node_keeps_the_key() {
+    let short = |manager: session_store::SessionManagerBuilder<_>| {
+        manager.expiry(Expiry::idle(Duration::from_secs(3600)).absolute(Duration::from_millis(1500)))
+    };
+    let mut stage = Stage::set_with(|store| store.express(layout()), short).await;
+    let sid = stage.create().await;
+    let () = stage.server.ask(&format!("EXPIRE sess:{sid} 86400")).await.unwrap();
+    stage.node_stores(&sid, |value| value["theirs"] = json!(1)).await;
+    assert_eq!(stage.read(&sid, "user").await, Some(json!("ada")));
+    assert!(stage.write(&sid, "n", 1).await.failure.is_none());
+    let () = stage.server.ask(&format!("EXPIRE sess:{sid} 86400")).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert_eq!(stage.read(&sid, "user").await, None);
+    assert_ne!(sid_in(&stage.write(&sid, "n", 1).await), sid);
+}
+
+/// A key without a time to live ends later than any touch could make it end.
+#[tokio::test]
+async fn a_touch_leaves_a_key_without_an_end_alone() {
+    use session_store::{Clock as _, Loaded, SessionStore as _};
+    let mut stage = Stage::set().await;
+    stage.put(SID, BY_NODE).await;
+    let () = stage.server.ask(&format!("PERSIST sess:{SID}")).await.unwrap();
+    let key = session_store::SessionId::express(SID).unwrap().key();
+    let store =
+        session_store::RedisStore::builder(stage.server.url()).express(layout()).connect().await.unwrap();
+    let Loaded::Found(record) = store.load(&key).await.unwrap() else { panic!("it is stored") };
+    let (now, ttl) = (session_store::SystemClock.now(), session_store::Ttl::new(Duration::from_secs(60)));
+    assert!(!store.touch(&key, record.revision, now, ttl).await.unwrap());
+    assert_eq!(stage.time_to_live(SID).await, -1);
+}
+
 /// SECURITY 24.
 #[tokio::test]
 async fn secrets_are_rotated_as_in_express() {
@@ -292,4 +341,30 @@ async fn secrets_are_rotated_as_in_express() {
     // Some clients send it as it is, without escapes.
     let plain = cookie_of(SID).replace("%3A", ":").replace("%2B", "+").replace("%2F", "/");
     assert_eq!(visit(&plain).await.0.as_deref(), Some("ada"));
+}
+
+/// What `express.md` says of a user with an ACL.
+#[tokio::test]
+async fn the_documented_permissions_are_enough() {
+    let server = crate::support::redis::Server::start().await;
+    let commands = "+get +set +pttl +pexpire +del +eval +evalsha";
+    let keys = "~sess:* ~moved:{sess:*";
+    let () = server
+        .ask(&format!("ACL SETUSER sessions on >secret resetkeys {keys} -@all {commands}"))
+        .await
+        .unwrap();
+    let url = server.url().replace("redis://", "redis://sessions:secret@");
+    let store = session_store::RedisStore::builder(url).express(layout());
+    let manager = super::stage::manager(store, |manager| manager).await;
+    let mut stage = Stage { redis: server.client().await, server, manager };
+    let sid = stage.create().await;
+    let () = stage.server.ask(&format!("PEXPIRE sess:{sid} 60000")).await.unwrap();
+    assert_eq!(stage.read(&sid, "user").await, Some(json!("ada")));
+    assert!(stage.time_to_live(&sid).await > 60_000, "touched");
+    assert!(stage.write(&sid, "n", 1).await.failure.is_none());
+    let ((), effects) = stage.request(&sid, async |session| session.renew()).await;
+    assert!(effects.failure.is_none());
+    let ((), effects) = stage.request(&sid, async |session| session.destroy().await).await;
+    assert!(effects.failure.is_none());
+    assert_eq!(stage.keys().await, Vec::<String>::new());
 }
