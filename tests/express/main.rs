@@ -17,6 +17,7 @@ mod full;
 mod hostile;
 mod leaving;
 mod names;
+mod open;
 #[cfg(feature = "axum")]
 mod shared;
 mod shop;
