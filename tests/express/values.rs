@@ -368,3 +368,30 @@ async fn the_documented_permissions_are_enough() {
     assert!(effects.failure.is_none());
     assert_eq!(stage.keys().await, Vec::<String>::new());
 }
+
+#[tokio::test]
+async fn a_marker_stays_for_a_minute() {
+    let mut stage = Stage::set().await;
+    let sid = stage.create().await;
+    let ((), _) = stage.request(&sid, async |session| session.renew()).await;
+    let mut left = redis::cmd("PTTL");
+    let left: i64 = left.arg(format!("moved:{{sess:{sid}}}")).query_async(&mut stage.redis).await.unwrap();
+    assert!((50_000..=60_000).contains(&left), "{left}");
+}
+
+/// By which a write that is sent twice still knows itself behind one of Node's.
+#[tokio::test]
+async fn what_node_wrote_remembers_our_write_before() {
+    use session_store::{Loaded, SessionStore as _};
+    let mut stage = Stage::set().await;
+    let sid = stage.create().await;
+    let key = session_store::SessionId::express(&sid).unwrap().key();
+    let store =
+        session_store::RedisStore::builder(stage.server.url()).express(layout()).connect().await.unwrap();
+    let Loaded::Found(ours) = store.load(&key).await.unwrap() else { panic!("it is stored") };
+    let stored = String::from_utf8(stage.raw(&sid).await.unwrap()).unwrap();
+    stage.put(&sid, stored.replace("\"ada\"", "\"bob\"")).await;
+    let Loaded::Found(theirs) = store.load(&key).await.unwrap() else { panic!("it is stored") };
+    assert_eq!(theirs.previous_revision, Some(ours.revision));
+    assert_ne!(theirs.revision, ours.revision);
+}
