@@ -134,6 +134,9 @@ pub struct Record {
     pub absolute_deadline: Option<Timestamp>,
     /// Whether the two before are the session's own ("remember me") and not the manager's policy.
     pub own_expiry: bool,
+    /// Whether the idle timeout alone is the session's own, and its cookie outlives the browser: what
+    /// Express calls `maxAge`.
+    pub own_idle_timeout: bool,
     /// Who is signed in.
     pub owner: Option<Owner>,
     /// This version.
@@ -144,7 +147,7 @@ pub struct Record {
     pub data: Payload,
     /// What express-session keeps of the cookie in the session, for that layout alone.
     #[cfg(feature = "express")]
-    pub(crate) express_cookie: Option<Bytes>,
+    pub(crate) express_cookie: Option<Payload>,
 }
 
 impl Record {
@@ -156,6 +159,7 @@ impl Record {
             idle_timeout: None,
             absolute_deadline: None,
             own_expiry: false,
+            own_idle_timeout: false,
             owner: None,
             revision: Revision::fresh(),
             previous_revision: None,

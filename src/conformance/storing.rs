@@ -32,6 +32,7 @@ pub async fn every_field_survives(store: &Store) -> Result<(), Error> {
         idle_timeout: Some(Duration::from_millis(1)),
         absolute_deadline: Some(Timestamp::from_millis(u64::MAX)),
         own_expiry: true,
+        own_idle_timeout: true,
         owner: Some(Owner::new("é".repeat(Owner::MAX_LENGTH / 2))?),
         data: Payload { codec: 255, bytes: (0..=255).cycle().take(65_536).collect() },
         ..plain.next()

@@ -103,7 +103,7 @@ impl<T: SessionData> SessionManager<T> {
 impl<T> Inner<T> {
     /// Whether the session's cookie carries a `Max-Age`, and so is sent again when its end moves.
     pub(crate) fn outlives_browser(&self, record: &Record) -> bool {
-        self.cookie.is_persistent() || record.own_expiry
+        self.cookie.is_persistent() || record.own_expiry || record.own_idle_timeout
     }
 
     /// Refuses data over the limit.

@@ -12,6 +12,7 @@ pub(crate) struct Terms {
     pub(crate) created_at: Timestamp,
     pub(crate) owner: Option<Owner>,
     pub(crate) own_expiry: bool,
+    own_idle_timeout: bool,
     pub(crate) limits: Limits,
 }
 
@@ -23,6 +24,7 @@ impl Terms {
             created_at: now,
             owner: wish.new_owner().cloned(),
             own_expiry: wish.own_expiry.is_some(),
+            own_idle_timeout: false,
             limits: Limits { idle: expiry.idle_timeout(), deadline: expiry.deadline(now) },
         }
     }
@@ -42,6 +44,7 @@ impl Terms {
             created_at: record.created_at,
             owner: record.owner.clone(),
             own_expiry: record.own_expiry || wish.own_expiry.is_some(),
+            own_idle_timeout: record.own_idle_timeout && wish.own_expiry.is_none(),
             limits,
         }
     }
@@ -53,6 +56,7 @@ impl Terms {
         record.idle_timeout = self.limits.idle;
         record.absolute_deadline = self.limits.deadline;
         record.own_expiry = self.own_expiry;
+        record.own_idle_timeout = self.own_idle_timeout;
         record.owner = self.owner;
     }
 }
@@ -64,7 +68,8 @@ pub(crate) fn limits(record: &Record, policy: &Expiry) -> Limits {
         return Limits { idle: record.idle_timeout, deadline: record.absolute_deadline };
     }
     let deadline = earliest(record.absolute_deadline, policy.deadline(record.created_at));
-    Limits { idle: policy.idle_timeout(), deadline }
+    let idle = if record.own_idle_timeout { record.idle_timeout } else { policy.idle_timeout() };
+    Limits { idle, deadline }
 }
 
 fn earliest(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {
@@ -119,6 +124,28 @@ mod tests {
         let signed_in =
             Terms::after(&session, &Wish { new_id: sign_in, ..Wish::default() }, &policy, after(1));
         assert_eq!((signed_in.created_at, signed_in.limits.deadline), (after(1), Some(after(13))));
+    }
+
+    /// As a session has that Express made with a `maxAge`.
+    #[test]
+    fn an_idle_timeout_of_its_own_stays_until_a_sign_in_and_lifts_no_absolute_timeout() {
+        let policy = Expiry::idle(hours(2)).absolute(hours(12));
+        let session = Record {
+            own_idle_timeout: true,
+            idle_timeout: Some(hours(5)),
+            ..record(&Wish::default(), &policy)
+        };
+        let expected = Limits { idle: Some(hours(5)), deadline: Some(after(12)) };
+        assert_eq!(limits(&session, &policy), expected);
+        let written = |wish: &Wish| {
+            let mut next = session.next();
+            Terms::after(&session, wish, &policy, after(1)).write_to(&mut next, after(1));
+            (next.own_idle_timeout, next.own_expiry, next.idle_timeout)
+        };
+        assert_eq!(written(&Wish::default()), (true, false, Some(hours(5))));
+        assert_eq!(written(&own(Expiry::idle(hours(720)))), (false, true, Some(hours(720))));
+        let sign_in = Wish { new_id: NewId::SignIn(Owner::new("ada").unwrap()), ..Wish::default() };
+        assert_eq!(written(&sign_in), (false, false, Some(hours(2))));
     }
 
     #[test]

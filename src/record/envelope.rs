@@ -5,7 +5,8 @@
 //!
 //! ```text
 //!  0  format      0xA1: a session           0xB1: a marker, the session moved to another id
-//!  1  flags       1: expiry of its own      0
+//!  1  flags       1: expiry of its own,     0
+//!                 2: idle timeout alone
 //!  2  revision    8 bytes                   8 bytes
 //! 10  previous    8 bytes, 0 for none       8 bytes
 //! 18  expires_at  milliseconds              the successor's storage name
@@ -32,6 +33,7 @@ pub(crate) const MOVED_FORMAT: u8 = 0xB1;
 /// Where an owner begins: the fixed part's length.
 const FIXED_LENGTH: usize = 52;
 const OWN_EXPIRY: u8 = 1;
+const OWN_IDLE_TIMEOUT: u8 = 2;
 const CUT_SHORT: &str = "it is cut short";
 
 impl Record {
@@ -41,7 +43,7 @@ impl Record {
         let owner_length = u16::try_from(owner.len()).expect("bounded by Owner::MAX_LENGTH");
         let mut out = Vec::with_capacity(FIXED_LENGTH + owner.len() + 1 + self.data.bytes.len());
         out.push(RECORD_FORMAT);
-        out.push(if self.own_expiry { OWN_EXPIRY } else { 0 });
+        out.push(u8::from(self.own_expiry) * OWN_EXPIRY | u8::from(self.own_idle_timeout) * OWN_IDLE_TIMEOUT);
         out.extend(self.revision.0);
         out.extend(self.previous_revision.map_or([0; 8], Revision::to_bytes));
         out.extend(self.expires_at.as_millis().to_be_bytes());
@@ -57,7 +59,7 @@ impl Record {
 
     fn from_body(mut body: Reader) -> Result<Self, Fault> {
         let flags = body.byte()?;
-        if flags & !OWN_EXPIRY != 0 {
+        if flags & !(OWN_EXPIRY | OWN_IDLE_TIMEOUT) != 0 {
             return Err(Fault::Newer);
         }
         let revision = Revision::from_bytes(body.array()?).ok_or(Fault::Broken("no revision"))?;
@@ -78,6 +80,7 @@ impl Record {
             idle_timeout: (idle != 0).then(|| Duration::from_millis(idle)),
             absolute_deadline: (deadline != 0).then(|| Timestamp::from_millis(deadline)),
             own_expiry: flags & OWN_EXPIRY != 0,
+            own_idle_timeout: flags & OWN_IDLE_TIMEOUT != 0,
             owner: (!owner.is_empty()).then(|| Owner(owner.into())),
             revision,
             previous_revision,

@@ -17,7 +17,6 @@ mod full;
 mod hostile;
 mod leaving;
 mod names;
-mod open;
 #[cfg(feature = "axum")]
 mod shared;
 mod shop;

@@ -65,7 +65,7 @@ mod tests {
 
             drop(first);
             assert_eq!(at_home(&second), id(&second));
-            second.shutdown_background();
+            drop(second);
             assert!(home.runtime().is_none());
         }
     }

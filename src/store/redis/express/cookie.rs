@@ -2,36 +2,50 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use cookie::time::OffsetDateTime;
 use serde::Serialize;
 
 use super::value::{Members, Object};
 use crate::clock::{Timestamp, millis_rounded_up};
 use crate::cookie::SessionCookie;
-use crate::record::Record;
+use crate::record::{Payload, Record};
 use crate::ttl::Ttl;
 
 const MAX_AGE: &str = "originalMaxAge";
 const EXPIRES: &str = "expires";
 
-/// The members of a stored object that are to be kept. Those that an expiry of the session's own
-/// brought about go with it.
-pub(super) fn kept(stored: &Members<'_>, own_expiry: bool) -> Bytes {
+/// What of a stored object is kept, and what it says of the session's life.
+pub(super) fn read(stored: &Members<'_>, record: &mut Record) {
+    let max_age = stored.get(MAX_AGE).and_then(|json| millis_of(json.get())).filter(|millis| *millis > 0);
+    let max_age = max_age.map(Duration::from_millis);
+    if !record.own_expiry {
+        // What this crate wrote is the policy's idle timeout; Express lets it drift by a millisecond.
+        let is_ours = |max_age: Duration| {
+            record.idle_timeout.is_some_and(|idle| idle.abs_diff(max_age) <= Duration::from_millis(1))
+        };
+        record.own_idle_timeout = max_age.is_some_and(|it| record.own_idle_timeout || !is_ours(it));
+        if record.own_idle_timeout {
+            record.idle_timeout = max_age;
+        }
+    }
     let mut kept = Object::new();
     for (name, json) in stored.iter() {
-        if !own_expiry || (name != MAX_AGE && name != EXPIRES) {
+        // What an expiry of the session's own brought about goes with it.
+        if !record.own_expiry || (name != MAX_AGE && name != EXPIRES) {
             kept.add(name, json.get());
         }
     }
-    kept.finish().into()
+    record.express_cookie = Some(Payload { codec: record.data.codec, bytes: kept.finish().into() });
 }
 
 /// The object for a record that is stored at `now`: what Node wrote into it before, or else what `ours`
 /// says; with `expires` counted from now.
 pub(super) fn object(ours: &SessionCookie, record: &Record, now: Timestamp) -> String {
-    let stored = record.express_cookie.as_deref().and_then(Members::parse);
-    let known = stored.as_ref().and_then(|stored| stored.get(MAX_AGE)).filter(|_| !record.own_expiry);
+    let stored = record.express_cookie.as_ref().and_then(|kept| Members::parse(&kept.bytes));
+    // A sign-in, or an expiry of the session's own, ends what Express said of its life.
+    let known = stored.as_ref().and_then(|stored| stored.get(MAX_AGE));
+    let known = known
+        .filter(|json| !record.own_expiry && (record.own_idle_timeout || millis_of(json.get()).is_none()));
     let (max_age, millis) = match known {
         Some(json) => (json.get().to_owned(), millis_of(json.get())),
         None => {
@@ -94,7 +108,6 @@ fn iso(time: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::Payload;
 
     const NOW: Timestamp = Timestamp::from_millis(1_795_252_959_517);
     const HOUR: Duration = Duration::from_secs(3600);
@@ -104,9 +117,17 @@ mod tests {
         Record { idle_timeout: Some(HOUR), ..Record::new(NOW, NOW.saturating_add(HOUR), data) }
     }
 
+    /// The record of a session with this object.
+    fn with_object(json: &str, mut record: Record) -> Record {
+        read(&Members::parse(json.as_bytes()).unwrap(), &mut record);
+        record
+    }
+
     fn written(before: &str, own_expiry: bool) -> String {
-        let stored = Members::parse(before.as_bytes()).unwrap();
-        let record = Record { own_expiry, express_cookie: Some(kept(&stored, false)), ..record() };
+        let mut record = with_object(before, record());
+        if own_expiry {
+            record = Record { own_expiry, own_idle_timeout: false, idle_timeout: Some(HOUR), ..record };
+        }
         object(&SessionCookie::new(), &record, NOW)
     }
 
@@ -148,8 +169,8 @@ mod tests {
             remembered,
             r#"{"originalMaxAge":3600000,"expires":"2026-11-21T10:22:39.517Z","path":"/"}"#
         );
-        let stored = Members::parse(remembered.as_bytes()).unwrap();
-        let forgotten = Record { express_cookie: Some(kept(&stored, true)), ..record() };
+        let stored = with_object(&remembered, Record { own_expiry: true, ..record() });
+        let forgotten = Record { own_expiry: false, ..stored };
         assert_eq!(
             object(&SessionCookie::new(), &forgotten, NOW),
             r#"{"originalMaxAge":null,"expires":null,"path":"/"}"#
@@ -162,6 +183,39 @@ mod tests {
         assert_eq!(
             written(r#"{"originalMaxAge":3960000.0000000005,"expires":null}"#, false),
             r#"{"originalMaxAge":3960000.0000000005,"expires":"2026-11-21T10:28:39.517Z"}"#
+        );
+    }
+
+    #[test]
+    fn a_max_age_that_is_not_the_policys_is_the_sessions_own() {
+        let by_node = Record { idle_timeout: None, ..record() };
+        for (record, max_age, own) in [
+            (by_node.clone(), "3600000", true),
+            (by_node.clone(), "60000", true),
+            (by_node.clone(), "null", false),
+            (by_node, "0", false),
+            (record(), "3600000", false),
+            (record(), "3599999", false),
+            (record(), "60000", true),
+            (record(), "null", false),
+            (Record { own_idle_timeout: true, ..record() }, "3600000", true),
+            (Record { own_idle_timeout: true, ..record() }, "60000", true),
+            (Record { own_idle_timeout: true, ..record() }, "null", false),
+            (Record { own_expiry: true, ..record() }, "60000", false),
+        ] {
+            let record = with_object(&format!(r#"{{"originalMaxAge":{max_age}}}"#), record);
+            assert_eq!(record.own_idle_timeout, own, "{max_age}");
+            if own {
+                let millis = record.idle_timeout.unwrap().as_millis();
+                assert_eq!(millis.to_string(), max_age);
+            }
+        }
+        // A sign-in here starts under the policy.
+        let signed_in = with_object(r#"{"originalMaxAge":60000}"#, record());
+        let signed_in = Record { own_idle_timeout: false, idle_timeout: Some(HOUR), ..signed_in };
+        assert_eq!(
+            object(&SessionCookie::new().persistent(true), &signed_in, NOW),
+            r#"{"originalMaxAge":3600000,"expires":"2026-11-21T10:22:39.517Z"}"#
         );
     }
 

@@ -157,7 +157,7 @@ pub(super) fn read(key: &SessionKey, value: &[u8], facts: Facts, now: Timestamp)
     let data = Payload { codec: JSON, bytes: data.finish().into() };
     // As old as this look at it, for all that is known of a session that Node made.
     let mut record = terms.unwrap_or_else(|| Ok(Record::new(now, now, data.clone())))?;
-    record.express_cookie = Some(cookie::kept(&stored, record.own_expiry));
+    cookie::read(&stored, &mut record);
     Ok(Record {
         expires_at: facts.expires_at,
         revision: facts.revision,
