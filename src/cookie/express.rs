@@ -130,6 +130,10 @@ mod tests {
             value.replace("hello", "hellp"),
             format!("{value}%3D"),
             value[..value.len() - 1].to_owned(),
+            // Right as far as it goes: 30 bytes, 3 and none.
+            value[..value.len() - 3].to_owned(),
+            value.replace("6khi6%2BoL1pnNhBgjk3Nr1CX2sxTjJiO9pKXaHZ33E", "6k"),
+            "s:hello.".to_owned(),
             format!("{value}%ff"),
             format!("\"{value}"),
             "\"".to_owned(),
