@@ -43,7 +43,7 @@ impl Record {
         let owner_length = u16::try_from(owner.len()).expect("bounded by Owner::MAX_LENGTH");
         let mut out = Vec::with_capacity(FIXED_LENGTH + owner.len() + 1 + self.data.bytes.len());
         out.push(RECORD_FORMAT);
-        out.push(u8::from(self.own_expiry) * OWN_EXPIRY | u8::from(self.own_idle_timeout) * OWN_IDLE_TIMEOUT);
+        out.push(self.flags());
         out.extend(self.revision.0);
         out.extend(self.previous_revision.map_or([0; 8], Revision::to_bytes));
         out.extend(self.expires_at.as_millis().to_be_bytes());
@@ -55,6 +55,11 @@ impl Record {
         out.push(self.data.codec);
         out.extend(&self.data.bytes);
         out
+    }
+
+    fn flags(&self) -> u8 {
+        let of = |set: bool, flag: u8| if set { flag } else { 0 };
+        of(self.own_expiry, OWN_EXPIRY) | of(self.own_idle_timeout, OWN_IDLE_TIMEOUT)
     }
 
     fn from_body(mut body: Reader) -> Result<Self, Fault> {

@@ -29,13 +29,13 @@ async fn a_session_of_node_is_read_and_changed_and_its_cookie_kept() {
     // As Express sends it when a session with a `maxAge` has changed.
     assert!(effects.set_cookie.unwrap().contains("; Max-Age=3600"));
     let value = stage.value(SID).await;
-    assert_eq!(members(&value), ["__session_store", "cart", "cookie", "theme", "user"]);
+    assert_eq!(members(&value), ["cookie", "user", "cart", "theme", "__session_store"]);
     assert_eq!(
         (&value["user"], &value["cart"], &value["theme"]),
         (&json!("ada"), &json!(["tea"]), &json!("dark"))
     );
     let cookie = &value["cookie"];
-    assert_eq!(members(cookie), ["expires", "httpOnly", "odd", "originalMaxAge", "path", "secure"]);
+    assert_eq!(members(cookie), ["originalMaxAge", "expires", "secure", "httpOnly", "path", "odd"]);
     assert_eq!((&cookie["originalMaxAge"], &cookie["odd"]), (&json!(HOUR), &json!([1, { "x": null }])));
     assert!(cookie["expires"].as_str().unwrap() > "2026", "counted from now: {cookie}");
     // The session's, not the policy's idle timeout of a day.
