@@ -31,7 +31,7 @@ export REDIS_URL=redis://127.0.0.1:6390 SESSION_TTL=3600
 redis-server --port 6390 --bind 127.0.0.1 --save '' --dir "$directory" >"$directory/redis.log" & pids+=($!)
 wait_for 6390
 PORT=3001 node server.js & pids+=($!)
-PORT=3002 SESSION_LAYOUT=express SESSION_COOKIE_SECURE=false \
+PORT=3002 SESSION_LAYOUT=express SESSION_COOKIE_SECURE=false SESSION_COOKIE_PERSISTENT=true \
     cargo run --quiet --example axum --features axum,redis,express & pids+=($!)
 wait_for 3001
 wait_for 3002
