@@ -18,8 +18,9 @@ use crate::session::{Session, SessionData};
 
 impl<T: SessionData> SessionLayer<T> {
     /// Gives warp's `routes` sessions. What comes out is a tower service: other layers go around it,
-    /// and hyper-util serves it, as in `examples/warp.rs`. It can't be a filter for `with` and
-    /// `warp::serve`, since only warp's own can put something into a request.
+    /// and hyper-util (features `server-auto`, `service` and `tokio`) serves it, as in
+    /// `examples/warp.rs`. It can't be a filter for `with` and `warp::serve`, since only warp's own can
+    /// put something into a request.
     ///
     /// What the routes reject is answered inside the layer, so that a logout before a rejection still
     /// removes the cookie. If an [`Error`] is among the reasons, the answer is its 503, 409 or 500 with

@@ -98,8 +98,9 @@ impl<T: SessionData> Session<T> {
     }
 
     /// Changes the data in the store now, as one atomic step: `change` runs on what is stored, and
-    /// runs again if another request stores something at the same moment. So no count is lost. What
-    /// `change` left is stored whatever it answers, an `Err` included.
+    /// runs again if another request stores something at the same moment. So no count is lost, and
+    /// `change` clones what it puts in (`cart.push(item.clone())`). What `change` left is stored
+    /// whatever it answers, an `Err` included.
     ///
     /// Stores what was written before. A visitor without a session gets one, if `change` leaves
     /// anything to store. Also works in a task that outlives the response, on a session that the
