@@ -90,8 +90,9 @@ impl<T: SessionData> SessionManager<T> {
     /// With a `SESSION_LAYOUT` other than `native` (feature `express`), `SESSION_SECRET` holds the secrets of the
     /// Express service, of any length and without commas; the cookie is called `connect.sid` unless
     /// `SESSION_COOKIE_NAME` says otherwise. Node takes the cookie's attributes from the stored session, and
-    /// these are the environment's: a `.cookie(…)` on the builder does not reach them. What is written where is said at `RedisStoreBuilder::express`,
-    /// `express_or_native` and `native_or_express`; the page `moving_from_express` leads from one to the next.
+    /// these are the environment's: a `.cookie(…)` on the builder does not reach them. What is written where is
+    /// said at `RedisStoreBuilder::express`, `express_or_native` and `native_or_express`; the page
+    /// `moving_from_express` leads from one to the next.
     ///
     /// # The URL
     ///
