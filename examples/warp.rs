@@ -15,6 +15,8 @@ use warp::{Filter, Rejection, Reply};
 #[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 struct Shop {
+    // Left out rather than `null`, for which a service in Node has no default.
+    #[serde(skip_serializing_if = "Option::is_none")]
     user: Option<String>,
     visits: u32,
     cart: Vec<String>,

@@ -24,6 +24,7 @@ use crate::expiry::Expiry;
 use crate::manager::{SessionManager, SessionManagerBuilder};
 use crate::session::SessionData;
 use crate::store::SessionStore;
+use crate::ttl::MAX_TTL;
 
 impl<T: SessionData> SessionManager<T> {
     /// A builder with the store, the keys, the cookie and the expiry that the environment names:
@@ -52,7 +53,7 @@ impl<T: SessionData> SessionManager<T> {
     /// | `SESSION_FALLBACK` | memory while Redis is away: `never`, `at-start` or `while-down` | `never` | `while-down` |
     /// | `SESSION_SECRET` | comma-separated secrets of at least 32 bytes: the first signs, all verify | needed with Redis; random in memory | what `openssl rand -base64 48` prints |
     /// | `SESSION_TTL` | how long a session lives without use: `30m`, `24h`, `7d`, or in seconds | `24h` | `30m` |
-    /// | `SESSION_ABSOLUTE_TTL` | how long it lives at most after its sign-in | `30d`, or `SESSION_TTL` if that is longer | `12h` |
+    /// | `SESSION_ABSOLUTE_TTL` | how long it lives at most after its sign-in | `30d`, or `SESSION_TTL` if that is longer; none in the layouts of Express | `12h` |
     /// | `SESSION_PREFIX` | what this application's keys in Redis begin with | `session:` | `shop:` |
     /// | `SESSION_COOKIE_NAME` | the cookie's name | `__Host-id`, or `id` where not secure | `sid` |
     /// | `SESSION_COOKIE_SECURE` | `false`: the cookie travels over plain http, for development | `true` | `false` |
@@ -148,16 +149,20 @@ impl Settings {
             }
         };
 
-        let mut expiry = Expiry::default();
+        let layout = Layout::read(environment, &mut warnings)?;
+        let mut expiry = layout.expiry();
         if let Some(idle) = environment.duration("SESSION_TTL")? {
-            let absolute = expiry.absolute_timeout().unwrap_or_default().max(idle);
-            expiry = Expiry::idle(idle).absolute(absolute);
+            if idle > MAX_TTL {
+                let why = "400 days are the most, and without a unit it is in seconds";
+                warnings.push(format!("SESSION_TTL has no effect beyond 400 days: {why}"));
+            }
+            let absolute = expiry.absolute_timeout().map(|absolute| absolute.max(idle));
+            expiry = absolute.map_or(Expiry::idle(idle), |absolute| Expiry::idle(idle).absolute(absolute));
         }
         if let Some(absolute) = environment.duration("SESSION_ABSOLUTE_TTL")? {
             expiry = expiry.absolute(absolute);
         }
 
-        let layout = Layout::read(environment, &mut warnings)?;
         if redis.is_none() && !layout.is_native() {
             let why = "without Redis, nothing is shared with Express, whose cookies have the same name";
             warnings.push(format!("SESSION_LAYOUT has no effect on the sessions: {why}"));

@@ -58,7 +58,7 @@ pub use store::redis::ExpressLayout;
 pub use store::redis::target::Credentials;
 #[cfg(feature = "redis")]
 pub use store::redis::{Health, RedisStore, RedisStoreBuilder, Topology};
-pub use store::{Created, Loaded, Rotation, SessionStore, Updated};
+pub use store::{Created, Loaded, Requirements, Rotation, SessionStore, Updated};
 pub use ttl::{MAX_TTL, Ttl};
 
 #[cfg(feature = "json")]

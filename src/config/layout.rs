@@ -1,9 +1,12 @@
 //! How sessions are kept in Redis, as `SESSION_LAYOUT` says.
 
+use std::time::Duration;
+
 use super::environment::{Environment, wrong};
 use crate::cookie::SessionCookie;
 use crate::cookie::keys::KeyRing;
 use crate::error::Error;
+use crate::expiry::Expiry;
 #[cfg(feature = "express")]
 use crate::store::redis::ExpressLayout;
 #[cfg(feature = "redis")]
@@ -68,6 +71,15 @@ impl Layout {
         match self.kind {
             Kind::Native => SessionCookie::new(),
             _ => SessionCookie::new().name(EXPRESS_COOKIE),
+        }
+    }
+
+    /// How long sessions live unless the environment says otherwise. Express has no absolute timeout: one
+    /// that nobody asked for would sign out who is signed in.
+    pub(super) fn expiry(&self) -> Expiry {
+        match self.kind {
+            Kind::Native => Expiry::default(),
+            _ => Expiry::idle(Duration::from_secs(24 * 3600)),
         }
     }
 
@@ -136,6 +148,20 @@ mod tests {
         assert_eq!(named.cookie.build().unwrap().name(), "sid");
         let message = fault(&[("SESSION_LAYOUT", "Express")]);
         assert!(message.contains("SESSION_LAYOUT") && message.contains("`express-or-native`"), "{message}");
+    }
+
+    /// Who is signed in at the Express service stays so for as long as the sessions are in use.
+    #[test]
+    fn there_is_no_absolute_timeout_unless_it_is_asked_for() {
+        let absolute = |vars: &[(&str, &str)]| read(vars).unwrap().expiry.absolute_timeout();
+        for layout in ["express", "express-or-native", "native-or-express"] {
+            let layout = ("SESSION_LAYOUT", layout);
+            assert_eq!(absolute(&[layout]), None);
+            assert_eq!(absolute(&[layout, ("SESSION_TTL", "1h")]), None);
+            let asked = absolute(&[layout, ("SESSION_ABSOLUTE_TTL", "12h")]);
+            assert_eq!(asked, Some(Duration::from_secs(12 * 3600)));
+        }
+        assert!(absolute(&[]).is_some());
     }
 
     #[test]

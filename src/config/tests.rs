@@ -52,6 +52,14 @@ fn durations_have_units() {
     }
 }
 
+/// `maxAge` of Express is in milliseconds.
+#[test]
+fn a_timeout_of_years_gets_a_warning() {
+    assert!(read(&[("SESSION_TTL", "400d")]).unwrap().warnings.is_empty());
+    let warnings = read(&[("SESSION_TTL", "86400000")]).unwrap().warnings;
+    assert!(warnings[0].contains("SESSION_TTL") && warnings[0].contains("in seconds"), "{warnings:?}");
+}
+
 #[test]
 fn a_long_idle_timeout_lifts_the_default_absolute_one_only() {
     let long = read(&[("SESSION_TTL", "90d")]).unwrap();

@@ -205,6 +205,22 @@ impl CheckedCookie {
         self.attributes.persistent
     }
 
+    /// An attribute in which it differs from another one.
+    #[cfg(feature = "express")]
+    pub(crate) fn difference(&self, other: &Self) -> Option<&'static str> {
+        let (ours, theirs) = (&self.attributes, &other.attributes);
+        let attributes = [
+            ("name", self.name == other.name),
+            ("Path", ours.path == theirs.path),
+            ("Domain", ours.domain == theirs.domain),
+            ("Secure", ours.secure == theirs.secure),
+            ("SameSite", ours.same_site == theirs.same_site),
+            ("Partitioned", ours.partitioned == theirs.partitioned),
+            ("being persistent", ours.persistent == theirs.persistent),
+        ];
+        attributes.into_iter().find(|(_, same)| !same).map(|(attribute, _)| attribute)
+    }
+
     /// The values of every cookie of this name in a `Cookie` header.
     pub(crate) fn values<'h>(&'h self, header: &'h str) -> impl Iterator<Item = &'h str> {
         Cookie::split_parse(header)

@@ -90,6 +90,11 @@ impl Signer {
 
 #[cfg(feature = "express")]
 impl Signer {
+    /// Whether one of the keys is a secret of Express.
+    pub(crate) fn knows_express(&self) -> bool {
+        self.express_ids
+    }
+
     /// Which signature the cookie of this id gets: the first one, unless a `genid` of Express made an
     /// id that has no place in a cookie of this crate's own form.
     fn signing(&self, id: &SessionId) -> usize {

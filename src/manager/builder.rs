@@ -33,7 +33,7 @@ const DEFAULT_TOUCH_SHARE: f64 = 0.1;
 pub struct SessionManagerBuilder<T: SessionData> {
     store: Arc<dyn SessionStore>,
     keys: KeyRing,
-    cookie: SessionCookie,
+    cookie: Option<SessionCookie>,
     expiry: Expiry,
     touch_share: f64,
     codec: Codec,
@@ -47,7 +47,7 @@ impl<T: SessionData> SessionManagerBuilder<T> {
         Self {
             store,
             keys,
-            cookie: SessionCookie::default(),
+            cookie: None,
             expiry: Expiry::default(),
             touch_share: DEFAULT_TOUCH_SHARE,
             codec: Codec::default(),
@@ -57,9 +57,10 @@ impl<T: SessionData> SessionManagerBuilder<T> {
         }
     }
 
-    /// The cookie's name and attributes. Default: [`SessionCookie::new`].
+    /// The cookie's name and attributes. Default: [`SessionCookie::new`], or the one of the store's
+    /// `ExpressLayout`.
     pub fn cookie(mut self, cookie: SessionCookie) -> Self {
-        self.cookie = cookie;
+        self.cookie = Some(cookie);
         self
     }
 
@@ -106,16 +107,26 @@ impl<T: SessionData> SessionManagerBuilder<T> {
     /// # Errors
     ///
     /// [`Error::Config`] for cookie attributes that contradict each other, a timeout of zero, and a
-    /// touch share outside 0 to 0.5.
+    /// touch share outside 0 to 0.5; and where the store shares its sessions with Express, for keys, a
+    /// cookie, a codec or data that Express would not understand.
     pub fn build(self) -> Result<SessionManager<T>, Error> {
         self.expiry.validate()?;
         if !(0.0..=0.5).contains(&self.touch_share) {
             let message = format!("the touch share is {}; give one from 0 to 0.5", self.touch_share);
             return Err(Error::Config(message));
         }
-        let cookie = self.cookie.build()?;
+        #[cfg(feature = "express")]
+        let layout = self.store.requirements().express;
+        #[cfg(not(feature = "express"))]
+        let layout = None;
+        let cookie = self.cookie.or_else(|| layout.clone()).unwrap_or_default().build()?;
+        let signer = Signer::new(&self.keys, cookie.name());
+        #[cfg(feature = "express")]
+        if let Some(layout) = layout {
+            super::express::check::<T>(&cookie, &layout.build()?, &signer, self.codec)?;
+        }
         Ok(SessionManager(Arc::new(Inner {
-            signer: Signer::new(&self.keys, cookie.name()),
+            signer,
             cookie,
             store: self.store,
             expiry: self.expiry,

@@ -18,6 +18,8 @@ use crate::store::SessionStore;
 use crate::values::Values;
 
 mod builder;
+#[cfg(feature = "express")]
+mod express;
 pub(crate) mod terms;
 
 pub use builder::SessionManagerBuilder;

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::clock::Timestamp;
+#[cfg(feature = "express")]
+use crate::cookie::SessionCookie;
 use crate::error::Error;
 use crate::id::SessionKey;
 use crate::record::{Record, Revision};
@@ -82,6 +84,21 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// its new key too, and so on along the chain. Answers whether there was something: advisory,
     /// for a second deletion finds nothing.
     async fn delete(&self, key: &SessionKey) -> Result<bool, Error>;
+
+    /// What the store asks of the manager that uses it, which is refused if it does otherwise. A store
+    /// around another one passes on what that asks.
+    fn requirements(&self) -> Requirements {
+        Requirements::default()
+    }
+}
+
+/// What a [`SessionStore`] asks of the manager that uses it: nothing, unless others read its sessions too.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Requirements {
+    /// Ids, data and this cookie as Express has them.
+    #[cfg(feature = "express")]
+    pub(crate) express: Option<SessionCookie>,
 }
 
 /// What [`SessionStore::rotate`] moves.
@@ -174,6 +191,10 @@ macro_rules! forward {
 
             async fn delete(&self, key: &SessionKey) -> Result<bool, Error> {
                 (**self).delete(key).await
+            }
+
+            fn requirements(&self) -> Requirements {
+                (**self).requirements()
             }
         }
     )*};

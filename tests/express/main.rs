@@ -16,6 +16,7 @@ mod fallback;
 mod full;
 mod hostile;
 mod leaving;
+mod managers;
 mod names;
 #[cfg(feature = "axum")]
 mod shared;

@@ -180,7 +180,8 @@ async fn being_remembered_by_rust_holds_at_node() {
         assert!((MONTH - 5..=MONTH).contains(&left), "{left}");
         // What Express remembers is in the cookie's members; they stay, and its next request goes by them.
         assert!((remembered / 1000.0 - 30.0 * 24.0 * 3600.0).abs() < 5.0, "{remembered}");
-        assert_eq!(value(&redis, &sid).await["cookie"]["originalMaxAge"].as_f64(), Some(remembered));
+        let kept = value(&redis, &sid).await["cookie"]["originalMaxAge"].as_f64().unwrap();
+        assert!((kept - remembered).abs() <= 1.0, "Express lets it drift by a millisecond: {kept}");
         visitor.at(&node).me().await;
         let left = time_to_live(&redis, &sid).await;
         assert!((MONTH - 5..=MONTH).contains(&left), "{left}");

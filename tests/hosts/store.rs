@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use session_store::{
-    Created, Error, Loaded, Record, Revision, Rotation, SessionKey, SessionStore, Timestamp, Ttl, Updated,
+    Created, Error, Loaded, Record, Requirements, Revision, Rotation, SessionKey, SessionStore, Timestamp,
+    Ttl, Updated,
 };
 
 use crate::support::gate::Gate;
@@ -115,5 +116,9 @@ impl SessionStore for StagedStore {
 
     async fn delete(&self, key: &SessionKey) -> Result<bool, Error> {
         self.step(Call::Delete, self.sessions.delete(key)).await
+    }
+
+    fn requirements(&self) -> Requirements {
+        self.sessions.requirements()
     }
 }

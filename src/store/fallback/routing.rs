@@ -13,7 +13,7 @@ use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::id::SessionKey;
 use crate::record::{Envelope, Record, Revision};
-use crate::store::{Created, Loaded, Rotation, SessionStore, Updated};
+use crate::store::{Created, Loaded, Requirements, Rotation, SessionStore, Updated};
 use crate::ttl::Ttl;
 
 #[async_trait]
@@ -103,6 +103,10 @@ impl SessionStore for FallbackStore {
         } else {
             self.0.delete_in_primary(key).await
         }
+    }
+
+    fn requirements(&self) -> Requirements {
+        self.0.primary.requirements()
     }
 }
 

@@ -5,6 +5,7 @@ use super::express::{Destination, Express};
 use super::native::Native;
 use super::{Made, in_use};
 use crate::clock::Timestamp;
+use crate::cookie::SessionCookie;
 use crate::error::Error;
 use crate::id::SessionKey;
 use crate::record::{Record, Revision};
@@ -23,6 +24,10 @@ pub(super) struct Both {
 impl Both {
     pub(super) fn new(native: Native, express: Express, leaving: bool) -> Self {
         Self { native, express, leaving }
+    }
+
+    pub(super) fn express_cookie(&self) -> &SessionCookie {
+        self.express.cookie()
     }
 
     pub(super) async fn load(&self, key: &SessionKey) -> Result<Loaded, Error> {

@@ -125,7 +125,7 @@ impl RedisStoreBuilder {
     }
 
     /// Keeps sessions as express-session and connect-redis do, so that an Express service and this one
-    /// share them. The manager needs the service's secrets, [`KeyRing::express`], and its cookie:
+    /// share them. The manager needs the service's secrets, [`KeyRing::express`], and takes the layout's cookie:
     ///
     /// ```no_run
     /// use session_store::{ExpressLayout, KeyRing, RedisStore, SessionCookie, SessionManager, Values};
@@ -133,11 +133,10 @@ impl RedisStoreBuilder {
     /// # async fn example() -> Result<(), session_store::Error> {
     /// let cookie = SessionCookie::new().name("connect.sid").secure(true);
     /// let store = RedisStore::builder("redis://127.0.0.1")
-    ///     .express(ExpressLayout::new(cookie.clone()))
+    ///     .express(ExpressLayout::new(cookie))
     ///     .connect()
     ///     .await?;
     /// let manager = SessionManager::<Values>::builder(store, KeyRing::express("keyboard cat")?)
-    ///     .cookie(cookie)
     ///     .build()?;
     /// # Ok(())
     /// # }

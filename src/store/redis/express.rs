@@ -25,6 +25,8 @@ use crate::store::{Created, Loaded, Rotation, Updated};
 use crate::ttl::{MAX_TTL, Ttl};
 use value::{Facts, hex, unhex};
 
+pub(crate) use value::check_data;
+
 /// How an Express service keeps its sessions: what its `session({ cookie })` and
 /// `new RedisStore({ prefix })` say.
 ///
@@ -34,7 +36,7 @@ use value::{Facts, hex, unhex};
 /// // session({ name: "connect.sid", cookie: { secure: true, sameSite: "lax", maxAge: 86_400_000 } })
 /// let cookie = SessionCookie::new().name("connect.sid").persistent(true);
 /// // new RedisStore({ prefix: "shop:" })
-/// let layout = ExpressLayout::new(cookie.clone()).prefix("shop:");
+/// let layout = ExpressLayout::new(cookie).prefix("shop:");
 /// ```
 #[derive(Clone, Debug)]
 pub struct ExpressLayout {
@@ -46,8 +48,8 @@ impl ExpressLayout {
     /// connect-redis' prefix unless told otherwise.
     pub const DEFAULT_PREFIX: &str = "sess:";
 
-    /// Sessions whose cookie has these attributes: give the [manager](crate::SessionManager) the same.
-    /// Node goes by them when it sends the cookie of a session that was made here.
+    /// Sessions whose cookie has these attributes: the [manager](crate::SessionManager) takes them from here,
+    /// and Node goes by them when it sends the cookie of a session that was made here.
     pub fn new(cookie: SessionCookie) -> Self {
         Self { cookie, prefix: Self::DEFAULT_PREFIX.to_owned() }
     }
@@ -77,6 +79,10 @@ struct Place {
 impl Express {
     pub(super) fn new(layout: ExpressLayout, connections: Arc<Connections>) -> Result<Self, Error> {
         Ok(Self { prefix: Prefix::new(layout.prefix)?, cookie: layout.cookie, connections })
+    }
+
+    pub(super) fn cookie(&self) -> &SessionCookie {
+        &self.cookie
     }
 
     pub(super) async fn load(&self, key: &SessionKey) -> Result<Loaded, Error> {

@@ -31,7 +31,7 @@ use self::connection::Connections;
 use self::express::Express;
 use self::failure::{Effect, Failure};
 use self::native::Native;
-use super::{Created, Loaded, Rotation, SessionStore, Updated};
+use super::{Created, Loaded, Requirements, Rotation, SessionStore, Updated};
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::id::SessionKey;
@@ -42,6 +42,8 @@ pub use self::builder::RedisStoreBuilder;
 pub use self::connection::{Health, Topology};
 #[cfg(feature = "express")]
 pub use self::express::ExpressLayout;
+#[cfg(feature = "express")]
+pub(crate) use self::express::check_data;
 
 /// Keeps sessions in Redis: they outlive the process, and all instances of a service share them.
 ///
@@ -172,6 +174,17 @@ impl SessionStore for RedisStore {
 
     async fn delete(&self, key: &SessionKey) -> Result<bool, Error> {
         forward!(self.delete(key))
+    }
+
+    fn requirements(&self) -> Requirements {
+        Requirements {
+            #[cfg(feature = "express")]
+            express: match &self.layout {
+                Layout::Native(_) => None,
+                Layout::Express(express) => Some(express.cookie().clone()),
+                Layout::Both(both) => Some(both.express_cookie().clone()),
+            },
+        }
     }
 }
 

@@ -169,26 +169,9 @@ pub(super) fn read(key: &SessionKey, value: &[u8], facts: Facts, now: Timestamp)
 
 /// The value for a record that is stored at `now`, up to where its seal belongs.
 pub(super) fn write(record: &Record, ours: &SessionCookie, now: Timestamp) -> Result<String, Error> {
-    let refused = |reason: String| Err(Error::Encode { reason });
-    if record.data.codec != JSON {
-        return refused(
-            "express-session reads JSON only: leave the manager's codec at `Codec::Json`".to_owned(),
-        );
-    }
-    let Some(members) = Members::parse(&record.data.bytes) else {
-        return refused(
-            "express-session keeps an object: the session's type must be a struct or a map".to_owned(),
-        );
-    };
     let mut value = Object::new();
     value.add(COOKIE, &cookie::object(ours, record, now));
-    for (name, json) in members.iter() {
-        if is_taken(name) {
-            return refused(format!(
-                "Node would lose the member {name:?}, because its sessions have something else of that name: \
-                 call it otherwise, or give it another name in JSON by #[serde(rename)]"
-            ));
-        }
+    for (name, json) in checked(&record.data)?.iter() {
         value.add(name, json.get());
     }
     let envelope = Record { data: Payload { codec: JSON, bytes: Bytes::new() }, ..record.clone() }.to_bytes();
@@ -198,6 +181,33 @@ pub(super) fn write(record: &Record, ours: &SessionCookie, now: Timestamp) -> Re
         return Err(Error::TooLarge { what: "the session's value", size, limit });
     }
     Ok(value)
+}
+
+/// Refuses data that Node could not read, or not all of it.
+pub(crate) fn check_data(data: &Payload) -> Result<(), Error> {
+    checked(data).map(|_| ())
+}
+
+/// The members of data that Node can read.
+fn checked(data: &Payload) -> Result<Members<'_>, Error> {
+    let refused = |reason: String| Err(Error::Encode { reason });
+    if data.codec != JSON {
+        return refused(
+            "express-session reads JSON only: leave the manager's codec at `Codec::Json`".to_owned(),
+        );
+    }
+    let Some(members) = Members::parse(&data.bytes) else {
+        return refused(
+            "express-session keeps an object: the session's type must be a struct or a map".to_owned(),
+        );
+    };
+    if let Some((name, _)) = members.iter().find(|(name, _)| is_taken(name)) {
+        return refused(format!(
+            "Node would lose the member {name:?}, because its sessions have something else of that name: call it \
+             otherwise, or give it another name in JSON by #[serde(rename)]"
+        ));
+    }
+    Ok(members)
 }
 
 fn is_taken(name: &str) -> bool {
