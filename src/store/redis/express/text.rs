@@ -24,7 +24,7 @@ pub(super) fn mended(json: &[u8]) -> Cow<'_, [u8]> {
     mended
 }
 
-/// The unit of UTF-16 that `\uXXXX` stands for.
+/// The unit of UTF-16 that six bytes such as `\u00e9` stand for.
 fn unit(json: &[u8], at: usize) -> Option<u16> {
     let digits = json.get(at..at + 6)?.strip_prefix(b"\\u")?;
     let digits = std::str::from_utf8(digits).ok().filter(|digits| !digits.starts_with('+'))?;
