@@ -34,6 +34,9 @@ use crate::store::redis::target::Host;
 
 /// A command that needs two keys waits for both to arrive during a migration.
 const TRY_AGAIN_AFTER: Duration = Duration::from_millis(10);
+/// It is not tried again so late that the answer might not come in time: the outcome would be unknown,
+/// where `TRYAGAIN` says that there was none.
+const LAST_TRY: Duration = Duration::from_millis(50);
 /// Nodes that send a command round in circles.
 const MOST_MOVES: u32 = 5;
 
@@ -172,7 +175,7 @@ impl Shared {
             };
             redirection = match self.redirection(&result, &member.host) {
                 None => return result,
-                Some(Redirection::TryAgain) if Instant::now() + TRY_AGAIN_AFTER >= deadline => return result,
+                Some(Redirection::TryAgain) if Instant::now() + LAST_TRY >= deadline => return result,
                 Some(Redirection::Moved(_)) if moves >= MOST_MOVES => {
                     let words = format!("the nodes of the cluster do not agree on who serves slot {slot}");
                     return Err(Failure::NotConnected(words));
