@@ -108,7 +108,7 @@ impl SessionId {
     ///
     /// # Panics
     ///
-    /// Never: an id is ASCII by construction.
+    /// Never: an id is text by construction.
     pub fn as_str(&self) -> &str {
         match &self.0 {
             Form::Native(bytes) => std::str::from_utf8(bytes).expect("ids are ASCII"),

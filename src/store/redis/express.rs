@@ -1,6 +1,7 @@
 //! The layout of express-session and connect-redis, for sessions that a Node service shares.
 
 mod cookie;
+mod layout;
 mod scripts;
 mod text;
 mod value;
@@ -25,42 +26,8 @@ use crate::store::{Created, Loaded, Rotation, Updated};
 use crate::ttl::{MAX_TTL, Ttl};
 use value::{Facts, hex, unhex};
 
+pub use layout::ExpressLayout;
 pub(crate) use value::check_data;
-
-/// How an Express service keeps its sessions: what its `session({ cookie })` and
-/// `new RedisStore({ prefix })` say.
-///
-/// ```
-/// use session_store::{ExpressLayout, SessionCookie};
-///
-/// // session({ name: "connect.sid", cookie: { secure: true, sameSite: "lax", maxAge: 86_400_000 } })
-/// let cookie = SessionCookie::new().name("connect.sid").persistent(true);
-/// // new RedisStore({ prefix: "shop:" })
-/// let layout = ExpressLayout::new(cookie).prefix("shop:");
-/// ```
-#[derive(Clone, Debug)]
-pub struct ExpressLayout {
-    cookie: SessionCookie,
-    prefix: String,
-}
-
-impl ExpressLayout {
-    /// connect-redis' prefix unless told otherwise.
-    pub const DEFAULT_PREFIX: &str = "sess:";
-
-    /// Sessions whose cookie has these attributes: the [manager](crate::SessionManager) takes them from here,
-    /// and Node goes by them when it sends the cookie of a session that was made here.
-    pub fn new(cookie: SessionCookie) -> Self {
-        Self { cookie, prefix: Self::DEFAULT_PREFIX.to_owned() }
-    }
-
-    /// What the names of the keys begin with: connect-redis' `prefix`, `sess:` by default.
-    #[must_use]
-    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
-        self.prefix = prefix.into();
-        self
-    }
-}
 
 #[derive(Debug)]
 pub(super) struct Express {

@@ -49,8 +49,9 @@ pub(crate) use self::express::check_data;
 ///
 /// A session is one string under `session:{lineage}:digest`, with a time to live. Loading it is one
 /// `GET`, creating it one `SET` with `NX`, and everything else one Lua script (`EVALSHA`), which
-/// Redis runs as one atomic step. (The feature `express` adds the layout of connect-redis.) Redis 6 or newer (tested with 7.0): one server, a master that
-/// sentinels watch, or a Redis Cluster; [`builder`](Self::builder) lists how a URL names them.
+/// Redis runs as one atomic step. (The feature `express` adds the layout of connect-redis.) Redis 6 or
+/// newer (tested with 7.0): one server, a master that sentinels watch, or a Redis Cluster;
+/// [`builder`](Self::builder) lists how a URL names them.
 ///
 /// # Connections
 ///
@@ -59,7 +60,7 @@ pub(crate) use self::express::check_data;
 /// tries again after 50 ms, then ever less often, down to every 0.8 seconds. Only writes are refused
 /// by a server that became a replica. A new master is noticed as soon as a sentinel or a node of the
 /// cluster tells; a cluster's other masters are not affected. All of that runs on the tokio runtime
-/// that the store is used on, so that must keep running. [`health`](Self::health) tells how it is.
+/// that used the store first, so that must keep running. [`health`](Self::health) tells how it is.
 ///
 /// # Permissions
 ///

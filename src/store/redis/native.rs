@@ -4,7 +4,6 @@ mod scripts;
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use redis::{Cmd, ToRedisArgs, Value};
 
 use super::connection::{Connection, Connections, Way};
@@ -68,16 +67,15 @@ impl Native {
             Err(failure) if failure.is_wrong_type() => return Ok(Made::Not),
             reply => reply.map_err(|failure| failure.into_error(Effect::Write))?,
         };
-        let bears = |bytes: &[u8]| {
-            let held = Envelope::from_bytes(key, Bytes::copy_from_slice(bytes));
-            held.is_ok_and(|held| held.bears(record.revision))
+        let is_ours = match reply {
+            Value::Okay => return Ok(Made::Now),
+            Value::BulkString(bytes) => {
+                Envelope::from_bytes(key, bytes.into()).is_ok_and(|held| held.bears(record.revision))
+            }
+            // It ended between the two commands.
+            _ => false,
         };
-        Ok(match reply {
-            Value::Okay => Made::Now,
-            Value::BulkString(bytes) if bears(&bytes) => Made::Before,
-            // Or it ended between the two commands.
-            _ => Made::Not,
-        })
+        Ok(if is_ours { Made::Before } else { Made::Not })
     }
 
     pub(super) async fn update(

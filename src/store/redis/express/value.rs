@@ -142,10 +142,10 @@ pub(super) fn read(key: &SessionKey, value: &[u8], facts: Facts, now: Timestamp)
     let members = Members::parse(&value).ok_or_else(|| corrupt("it is not a JSON object"))?;
     let stored = members.get(COOKIE).ok_or_else(|| corrupt("it has no cookie"))?;
     let stored = Members::parse(stored.get().as_bytes()).ok_or_else(|| corrupt("its cookie is no object"))?;
-    let terms = members.get(OURS).map(|ours| {
+    let envelope = members.get(OURS).map(|ours| {
         let digits: Option<&str> = serde_json::from_str(ours.get()).ok();
-        let envelope = digits.and_then(|it| unhex(it.get(..it.len().checked_sub(SEAL_LENGTH)?)?));
-        match Envelope::from_bytes(key, envelope.unwrap_or_default().into())? {
+        let bytes = digits.and_then(|it| unhex(it.get(..it.len().checked_sub(SEAL_LENGTH)?)?));
+        match Envelope::from_bytes(key, bytes.unwrap_or_default().into())? {
             Envelope::Record(record) => Ok(record),
             Envelope::Moved(_) => Err(corrupt("its envelope is a marker")),
         }
@@ -156,7 +156,7 @@ pub(super) fn read(key: &SessionKey, value: &[u8], facts: Facts, now: Timestamp)
     }
     let data = Payload { codec: JSON, bytes: data.finish().into() };
     // As old as this look at it, for all that is known of a session that Node made.
-    let mut record = terms.unwrap_or_else(|| Ok(Record::new(now, now, data.clone())))?;
+    let mut record = envelope.unwrap_or_else(|| Ok(Record::new(now, now, data.clone())))?;
     cookie::read(&stored, &mut record);
     Ok(Record {
         expires_at: facts.expires_at,

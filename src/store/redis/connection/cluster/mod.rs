@@ -76,8 +76,6 @@ impl Cluster {
 
     /// Connects to all masters, or fails if there is none to connect to.
     pub(super) async fn connect(&self) -> Result<(), Failure> {
-        // Whoever connects first is at home.
-        self.0.settings.home.runtime();
         let limit = self.0.settings.timeout;
         let ranges = match timeout(limit, self.0.ask_seeds()).await {
             Ok(answer) => answer,
