@@ -28,7 +28,7 @@ mod json_form;
 /// ```
 /// use session_store::Codec;
 ///
-/// assert_eq!(&Codec::Json.encode(&["tea"])?.bytes[..], b"[\"tea\"]");
+/// assert_eq!(&Codec::Json.encode(&["tea"])?.bytes()[..], b"[\"tea\"]");
 /// assert!(Codec::Json.encode(&f64::NAN).is_err());
 /// # Ok::<(), session_store::Error>(())
 /// ```
@@ -79,7 +79,7 @@ impl Codec {
     }
 
     fn of(payload: &Payload) -> Option<Self> {
-        match payload.codec {
+        match payload.codec() {
             1 => Some(Self::Json),
             #[cfg(feature = "messagepack")]
             2 => Some(Self::MessagePack),
@@ -104,7 +104,7 @@ impl Codec {
             #[cfg(feature = "bincode")]
             Self::Bincode => bincode::serde::encode_to_vec(data, BINCODE).map_err(|e| refused(&e))?,
         };
-        Ok(Payload { codec: self.tag(), bytes: bytes.into() })
+        Ok(Payload::new(self.tag(), bytes))
     }
 
     /// Decodes `payload`, whichever codec wrote it.
@@ -116,16 +116,16 @@ impl Codec {
     pub(crate) fn decode<T: DeserializeOwned>(payload: &Payload) -> Result<T, &'static str> {
         let codec = Self::of(payload).ok_or("a codec wrote it that this build doesn't have")?;
         match codec {
-            Self::Json => serde_json::from_slice(&payload.bytes).ok(),
+            Self::Json => serde_json::from_slice(payload.bytes()).ok(),
             #[cfg(feature = "messagepack")]
             Self::MessagePack => {
-                let mut bytes = &payload.bytes[..];
+                let mut bytes = &payload.bytes()[..];
                 rmp_serde::from_read(&mut bytes).ok().filter(|_| bytes.is_empty())
             }
             #[cfg(feature = "bincode")]
-            Self::Bincode => bincode::serde::decode_from_slice(&payload.bytes, BINCODE)
+            Self::Bincode => bincode::serde::decode_from_slice(payload.bytes(), BINCODE)
                 .ok()
-                .and_then(|(data, read)| (read == payload.bytes.len()).then_some(data)),
+                .and_then(|(data, read)| (read == payload.bytes().len()).then_some(data)),
         }
         .ok_or("its data does not fit the session's type")
     }

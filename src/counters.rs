@@ -1,6 +1,6 @@
 //! What happened so far, counted.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident,)*) => {
@@ -11,15 +11,16 @@ macro_rules! counters {
             $($(#[$doc])* pub $name: u64,)*
         }
 
-        /// The counters behind [`Counts`].
+        /// A part of [`Counters`], in cache lines of its own.
         #[derive(Debug, Default)]
-        pub(crate) struct Counters {
+        #[repr(align(128))]
+        pub(crate) struct Shard {
             $(pub(crate) $name: Counter,)*
         }
 
         impl Counters {
             pub(crate) fn read(&self) -> Counts {
-                Counts { $($name: self.$name.0.load(Ordering::Relaxed),)* }
+                Counts { $($name: self.0.iter().map(|shard| shard.$name.0.load(Ordering::Relaxed)).sum(),)* }
             }
         }
     };
@@ -50,6 +51,24 @@ counters! {
     conflicts,
     /// Changes dropped because their session had ended or moved meanwhile.
     ended_meanwhile,
+}
+
+/// The counters behind [`Counts`]. A thread always uses the same shard, so that threads seldom wait for
+/// each other's writes.
+#[derive(Debug, Default)]
+pub(crate) struct Counters([Shard; SHARDS]);
+
+const SHARDS: usize = 16;
+
+impl Counters {
+    /// Where this thread counts.
+    pub(crate) fn shard(&self) -> &Shard {
+        static THREADS: AtomicUsize = AtomicUsize::new(0);
+        thread_local! {
+            static NUMBER: usize = THREADS.fetch_add(1, Ordering::Relaxed);
+        }
+        &self.0[NUMBER.try_with(|number| number % SHARDS).unwrap_or(0)]
+    }
 }
 
 /// Counts up, without ordering anything else.

@@ -88,6 +88,13 @@ pub enum Error {
         /// The encoder's words.
         reason: String,
     },
+
+    /// A session's data cannot be decoded as the type that was asked for.
+    #[error("the session's data cannot be decoded: {reason}")]
+    Decode {
+        /// What is wrong, without the data.
+        reason: &'static str,
+    },
 }
 
 /// Why a change was not stored. Nothing was overwritten; loading the session again and repeating

@@ -4,6 +4,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 #[cfg(feature = "express")]
 use std::sync::Arc;
+use std::sync::OnceLock;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -40,8 +41,12 @@ const KEY_DOMAIN: &[u8] = b"session-store key v1:";
 /// assert_eq!(format!("{id:?}"), "SessionId(..)");
 /// assert!(SessionId::parse("not an id").is_none());
 /// ```
-#[derive(Clone, PartialEq, Eq)]
-pub struct SessionId(Form);
+#[derive(Clone)]
+pub struct SessionId {
+    form: Form,
+    /// Hashed at the first use.
+    key: OnceLock<SessionKey>,
+}
 
 #[derive(Clone, PartialEq, Eq)]
 enum Form {
@@ -58,13 +63,13 @@ impl SessionId {
     ///
     /// If the operating system has no randomness to give.
     pub fn generate() -> Self {
-        Self(Form::Native(text_of(random::bytes())))
+        Form::Native(text_of(random::bytes())).into()
     }
 
     /// Reads an id's text: exactly 32 characters of the base64url alphabet, anything else is
     /// `None`. So nothing malformed ever reaches a store.
     pub fn parse(text: &str) -> Option<Self> {
-        native(text).map(|bytes| Self(Form::Native(bytes)))
+        native(text).map(|bytes| Form::Native(bytes).into())
     }
 
     /// Reads an id of express-session, which may come from a `genid` of the application: any text of
@@ -83,14 +88,14 @@ impl SessionId {
     pub fn express(sid: &str) -> Option<Self> {
         let fits = (1..=LONGEST_EXPRESS_ID).contains(&sid.len());
         let plain = |c: char| !c.is_control() && c != '{' && c != '}';
-        (fits && sid.chars().all(plain)).then(|| Self(Form::Express(sid.into())))
+        (fits && sid.chars().all(plain)).then(|| Form::Express(sid.into()).into())
     }
 
     /// The same id, stored as express-session does.
     #[cfg(feature = "express")]
     pub(crate) fn into_express(self) -> Self {
-        match self.0 {
-            Form::Native(_) => Self(Form::Express(self.as_str().into())),
+        match self.form {
+            Form::Native(_) => Form::Express(self.as_str().into()).into(),
             Form::Express(_) => self,
         }
     }
@@ -98,7 +103,7 @@ impl SessionId {
     /// Whether it has the shape of this crate's own ids.
     #[cfg(feature = "express")]
     pub(crate) fn is_native(&self) -> bool {
-        match &self.0 {
+        match &self.form {
             Form::Native(_) => true,
             Form::Express(sid) => native(sid).is_some(),
         }
@@ -110,7 +115,7 @@ impl SessionId {
     ///
     /// Never: an id is text by construction.
     pub fn as_str(&self) -> &str {
-        match &self.0 {
+        match &self.form {
             Form::Native(bytes) => std::str::from_utf8(bytes).expect("ids are ASCII"),
             #[cfg(feature = "express")]
             Form::Express(sid) => sid,
@@ -122,8 +127,8 @@ impl SessionId {
     pub fn rotated(&self) -> Self {
         let mut next = text_of(random::bytes());
         next[..LINEAGE_LENGTH].copy_from_slice(&self.lineage());
-        let next = Self(Form::Native(next));
-        match &self.0 {
+        let next = Self::from(Form::Native(next));
+        match &self.form {
             Form::Native(_) => next,
             #[cfg(feature = "express")]
             Form::Express(_) => next.into_express(),
@@ -132,6 +137,10 @@ impl SessionId {
 
     /// What stores know this session by.
     pub fn key(&self) -> SessionKey {
+        self.key.get_or_init(|| self.hashed()).clone()
+    }
+
+    fn hashed(&self) -> SessionKey {
         let mut name = [0; NAME_LENGTH];
         name[0] = b'{';
         name[1..=LINEAGE_LENGTH].copy_from_slice(&self.lineage());
@@ -141,7 +150,7 @@ impl SessionId {
         SessionKey {
             name,
             #[cfg(feature = "express")]
-            express: match &self.0 {
+            express: match &self.form {
                 Form::Native(_) => None,
                 Form::Express(sid) => Some(Arc::clone(sid)),
             },
@@ -158,7 +167,7 @@ impl SessionId {
 
     /// The beginning of a native id; a foreign one, which may begin with anything, has one of its own.
     fn lineage(&self) -> [u8; LINEAGE_LENGTH] {
-        match &self.0 {
+        match &self.form {
             Form::Native(bytes) => *bytes.first_chunk().expect("an id is longer"),
             #[cfg(feature = "express")]
             Form::Express(sid) => match native(sid) {
@@ -168,6 +177,20 @@ impl SessionId {
         }
     }
 }
+
+impl From<Form> for SessionId {
+    fn from(form: Form) -> Self {
+        Self { form, key: OnceLock::new() }
+    }
+}
+
+impl PartialEq for SessionId {
+    fn eq(&self, other: &Self) -> bool {
+        self.form == other.form
+    }
+}
+
+impl Eq for SessionId {}
 
 /// The text of an id of this crate's own.
 fn native(text: &str) -> Option<[u8; ID_LENGTH]> {
@@ -239,6 +262,12 @@ impl SessionKey {
     #[cfg(feature = "express")]
     pub(crate) fn express_id(&self) -> Option<&str> {
         self.express.as_deref()
+    }
+
+    /// What keeps a session's keys in one slot of a Redis Cluster.
+    #[cfg(feature = "redis")]
+    pub(crate) fn lineage(&self) -> &str {
+        &self.storage_name()[1..=LINEAGE_LENGTH]
     }
 
     fn digest(&self) -> &str {

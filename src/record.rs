@@ -4,17 +4,17 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::random;
 
 mod envelope;
+mod payload;
 
 pub use envelope::{Envelope, Moved};
 #[cfg(feature = "redis")]
 pub(crate) use envelope::{MOVED_FORMAT, RECORD_FORMAT};
+pub use payload::Payload;
 
 /// One version of a session's record: a random number that each write draws afresh.
 ///
@@ -102,21 +102,6 @@ impl fmt::Debug for Owner {
     // A user's name is personal data: it stays out of logs.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Owner(..)")
-    }
-}
-
-/// A session's data as a codec wrote it, and which codec that was.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Payload {
-    /// The codec's tag; see `Codec`.
-    pub codec: u8,
-    /// The encoded data.
-    pub bytes: Bytes,
-}
-
-impl fmt::Debug for Payload {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Payload({} bytes, codec {})", self.bytes.len(), self.codec)
     }
 }
 

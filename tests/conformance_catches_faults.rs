@@ -204,7 +204,7 @@ impl SessionStore for Faulty {
         match (self.fault, self.found(key).await) {
             (Fault::TouchIsLost, _) => return Ok(true),
             (Fault::TouchCreates, None) => {
-                let data = Payload { codec: 1, bytes: "{}".into() };
+                let data = Payload::new(1, "{}");
                 self.inner.create(key, &Record::new(expires_at, expires_at, data), ttl).await?;
             }
             (Fault::TouchIgnoresTheRevision, Some(present)) => expected = present.revision,

@@ -25,7 +25,7 @@ async fn store(server: &Server) -> FallbackStore {
 
 async fn create(store: &FallbackStore) -> Result<(SessionKey, Record), Error> {
     let (key, now) = (SessionId::generate().key(), SystemClock.now());
-    let record = Record::new(now, now.saturating_add(HOUR), Payload { codec: 1, bytes: "{}".into() });
+    let record = Record::new(now, now.saturating_add(HOUR), Payload::new(1, "{}"));
     assert_eq!(store.create(&key, &record, Ttl::new(HOUR)).await?, Created::Created);
     Ok((key, record))
 }

@@ -29,7 +29,7 @@ fn key() -> SessionKey {
 
 fn record(data: &'static str) -> Record {
     let now = SystemClock.now();
-    Record::new(now, now.saturating_add(HOUR), Payload { codec: 1, bytes: data.into() })
+    Record::new(now, now.saturating_add(HOUR), Payload::new(1, data))
 }
 
 fn name(key: &SessionKey) -> String {

@@ -20,7 +20,7 @@ fn ttl() -> Ttl {
 }
 
 fn record() -> Record {
-    let data = Payload { codec: 1, bytes: "{}".into() };
+    let data = Payload::new(1, "{}");
     Record::new(Timestamp::from_millis(1), Timestamp::from_millis(u64::MAX >> 1), data)
 }
 

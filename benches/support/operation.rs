@@ -149,7 +149,7 @@ impl<S: SessionStore> Worker for Caller<S> {
 /// A shopper's session as the engine would store it.
 pub fn record() -> Record {
     let now = SystemClock.now();
-    let data = Payload { codec: 1, bytes: Shopper::json().into() };
+    let data = Payload::new(1, Shopper::json());
     let mut record = Record::new(now, now.saturating_add(DAY), data);
     record.idle_timeout = Some(DAY);
     record

@@ -27,7 +27,7 @@ pub(super) fn in_one_hour() -> Timestamp {
 }
 
 pub(super) fn data(text: impl Into<Bytes>) -> Payload {
-    Payload { codec: 1, bytes: text.into() }
+    Payload::new(1, text)
 }
 
 #[derive(Clone, Debug)]

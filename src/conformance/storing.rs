@@ -34,10 +34,10 @@ pub async fn every_field_survives(store: &Store) -> Result<(), Error> {
         own_expiry: true,
         own_idle_timeout: true,
         owner: Some(Owner::new("é".repeat(Owner::MAX_LENGTH / 2))?),
-        data: Payload { codec: 255, bytes: (0..=255).cycle().take(65_536).collect() },
+        data: Payload::new(255, (0..=255).cycle().take(65_536).collect::<Vec<u8>>()),
         ..plain.next()
     };
-    let empty = Record { data: Payload { codec: 0, bytes: "".into() }, ..plain.clone() };
+    let empty = Record { data: Payload::new(0, ""), ..plain.clone() };
     let short = Record { owner: Some(Owner::new("a")?), data: data("\0\r\n"), ..plain.next() };
     for record in [plain, full, empty, short] {
         let session = Session { record, ..Session::fresh() };

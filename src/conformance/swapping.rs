@@ -103,6 +103,6 @@ async fn increment(store: &Store, mut session: Session) -> Result<(), Error> {
 }
 
 fn count(record: &Record) -> usize {
-    let text = std::str::from_utf8(&record.data.bytes).expect("the counter is text");
+    let text = std::str::from_utf8(record.data.bytes()).expect("the counter is text");
     text.parse().expect("the counter is a number")
 }

@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::expiry::Expiry;
 use crate::merge::ConflictPolicy;
 use crate::record::{Payload, Record};
-use crate::session::{Exchange, SessionData};
+use crate::session::{Candidates, Exchange, SessionData};
 use crate::store::SessionStore;
 use crate::values::Values;
 
@@ -45,7 +45,7 @@ const MAX_CANDIDATES: usize = 4;
 pub struct SessionManager<T: SessionData = Values>(Arc<Inner<T>>);
 
 pub(crate) struct Inner<T> {
-    pub(crate) store: Arc<dyn SessionStore>,
+    store: Arc<dyn SessionStore>,
     pub(crate) cookie: CheckedCookie,
     pub(crate) signer: Signer,
     pub(crate) expiry: Expiry,
@@ -72,13 +72,14 @@ impl<T: SessionData> SessionManager<T> {
         let verify = |value| {
             let verified = manager.signer.verify(value);
             if verified.is_none() {
-                manager.counters.forged.add_one();
+                manager.counters.shard().forged.add_one();
                 tracing::debug!("a session cookie carries no valid signature");
             }
             verified
         };
         let values = cookie_header.into_iter().flat_map(|header| manager.cookie.values(header));
-        let candidates = values.filter_map(verify).take(MAX_CANDIDATES).collect();
+        let mut verified = values.filter_map(verify).take(MAX_CANDIDATES);
+        let candidates = Candidates { first: verified.next(), others: verified.collect() };
         Exchange::new(Arc::clone(manager), candidates)
     }
 
@@ -103,6 +104,11 @@ impl<T: SessionData> SessionManager<T> {
 }
 
 impl<T> Inner<T> {
+    /// The store itself: called on the `Arc`, which is a store too, an operation would be boxed twice.
+    pub(crate) fn store(&self) -> &dyn SessionStore {
+        &*self.store
+    }
+
     /// Whether the session's cookie carries a `Max-Age`, and so is sent again when its end moves.
     pub(crate) fn outlives_browser(&self, record: &Record) -> bool {
         self.cookie.is_persistent() || record.own_expiry || record.own_idle_timeout
@@ -110,7 +116,7 @@ impl<T> Inner<T> {
 
     /// Refuses data over the limit.
     pub(crate) fn check_size(&self, data: &Payload) -> Result<(), Error> {
-        let (size, limit) = (data.bytes.len(), self.max_payload);
+        let (size, limit) = (data.bytes().len(), self.max_payload);
         if size > limit {
             return Err(Error::TooLarge { what: "the session's data", size, limit });
         }

@@ -94,7 +94,7 @@ mod tests {
     }
 
     fn record(wish: &Wish, policy: &Expiry) -> Record {
-        let mut record = Record::new(START, START, Payload { codec: 1, bytes: "{}".into() });
+        let mut record = Record::new(START, START, Payload::new(1, "{}"));
         Terms::at_start(wish, policy, START).write_to(&mut record, START);
         record
     }

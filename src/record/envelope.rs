@@ -41,7 +41,7 @@ impl Record {
     pub fn to_bytes(&self) -> Vec<u8> {
         let owner = self.owner.as_ref().map_or("", Owner::as_str);
         let owner_length = u16::try_from(owner.len()).expect("bounded by Owner::MAX_LENGTH");
-        let mut out = Vec::with_capacity(FIXED_LENGTH + owner.len() + 1 + self.data.bytes.len());
+        let mut out = Vec::with_capacity(FIXED_LENGTH + owner.len() + 1 + self.data.bytes().len());
         out.push(RECORD_FORMAT);
         out.push(self.flags());
         out.extend(self.revision.0);
@@ -52,8 +52,8 @@ impl Record {
         out.extend(self.absolute_deadline.map_or(0, Timestamp::as_millis).to_be_bytes());
         out.extend(owner_length.to_be_bytes());
         out.extend(owner.as_bytes());
-        out.push(self.data.codec);
-        out.extend(&self.data.bytes);
+        out.push(self.data.codec());
+        out.extend(self.data.bytes());
         out
     }
 
@@ -77,8 +77,10 @@ impl Record {
         if owner_length > Owner::MAX_LENGTH {
             return Err(Fault::Broken("its owner is too long"));
         }
-        let owner = body.take(owner_length)?;
-        let owner = std::str::from_utf8(&owner).map_err(|_| Fault::Broken("its owner is no text"))?;
+        let owner = body.0.get(..owner_length).ok_or(Fault::Broken(CUT_SHORT))?;
+        let owner = std::str::from_utf8(owner).map_err(|_| Fault::Broken("its owner is no text"))?;
+        let owner = (!owner.is_empty()).then(|| Owner(owner.into()));
+        body.0.advance(owner_length);
         Ok(Self {
             created_at,
             expires_at,
@@ -86,10 +88,10 @@ impl Record {
             absolute_deadline: (deadline != 0).then(|| Timestamp::from_millis(deadline)),
             own_expiry: flags & OWN_EXPIRY != 0,
             own_idle_timeout: flags & OWN_IDLE_TIMEOUT != 0,
-            owner: (!owner.is_empty()).then(|| Owner(owner.into())),
+            owner,
             revision,
             previous_revision,
-            data: Payload { codec: body.byte()?, bytes: body.0 },
+            data: Payload::new(body.byte()?, body.0),
             #[cfg(feature = "express")]
             express_cookie: None,
         })
@@ -153,7 +155,7 @@ impl Moved {
 /// use session_store::{Envelope, Payload, Record, SessionId, Timestamp};
 ///
 /// let key = SessionId::generate().key();
-/// let data = Payload { codec: 1, bytes: "{}".into() };
+/// let data = Payload::new(1, "{}");
 /// let record = Record::new(Timestamp::from_millis(1), Timestamp::from_millis(2), data);
 /// let stored = Envelope::from_bytes(&key, record.to_bytes().into())?;
 /// assert_eq!(stored, Envelope::Record(record));
@@ -210,13 +212,6 @@ struct Reader(Bytes);
 impl Reader {
     fn skip_format(mut self) -> Result<Self, Fault> {
         self.byte().map(|_| self)
-    }
-
-    fn take(&mut self, length: usize) -> Result<Bytes, Fault> {
-        if self.0.len() < length {
-            return Err(Fault::Broken(CUT_SHORT));
-        }
-        Ok(self.0.split_to(length))
     }
 
     fn byte(&mut self) -> Result<u8, Fault> {

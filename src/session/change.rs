@@ -91,7 +91,7 @@ impl Change {
 /// (`IpAddr`), and sets may have any order, so what is compared has to come the same way: as it is
 /// encoded, with what `T` doesn't know, or else as `T` sees it.
 fn comparable<T: SessionData, const N: usize>(payloads: [&Payload; N]) -> Result<[Value; N], Error> {
-    let one_codec = payloads.iter().all(|payload| payload.codec == payloads[0].codec);
+    let one_codec = payloads.iter().all(|payload| payload.codec() == payloads[0].codec());
     let described: Option<Vec<_>> = payloads.iter().map(|payload| Codec::describe(payload)).collect();
     let values = match described {
         Some(values) if one_codec => values,

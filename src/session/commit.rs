@@ -41,7 +41,7 @@ impl<T: SessionData> Shared<T> {
             return false;
         };
         let now = self.manager.clock.now();
-        self.state.read(|state| {
+        self.state().read(|state| {
             state.baseline.is_none() && self.decide(state, &state.wish, false, now) == Action::Nothing
         })
     }
@@ -55,9 +55,9 @@ impl<T: SessionData> Shared<T> {
     fn plan(&self, moment: Moment) -> Result<Plan, Error> {
         let codec = self.manager.codec;
         let now = self.manager.clock.now();
-        self.state.write(|state| {
+        self.state().write(|state| {
             let mut change = pending_change(codec, state)?;
-            let too_late = state.committed && moment == Moment::Now;
+            let too_late = self.is_committed() && moment == Moment::Now;
             let wish = if too_late { Wish::default() } else { state.wish.clone() };
             let action = match self.decide(state, &wish, change.is_some(), now) {
                 Action::Touch(_) if moment == Moment::Now => Action::Nothing,
@@ -70,7 +70,7 @@ impl<T: SessionData> Shared<T> {
                 Standing::Ended => false,
             };
             if begins {
-                change = Change::Whole(codec.encode(&state.value)?);
+                change = Change::Whole(codec.encode(&*state.value)?);
             }
             Ok(Plan { action, now, standing: state.standing.clone(), change, wish, writes: state.writes })
         })
@@ -109,9 +109,9 @@ impl<T: SessionData> Shared<T> {
                 }
             }
             (Action::Delete, Standing::Live { id, .. }) => {
-                self.manager.counters.expired.add_one();
-                self.manager.store.delete(&id.key()).await?;
-                self.state.write(|state| state.standing = Standing::Ended);
+                self.manager.counters.shard().expired.add_one();
+                self.manager.store().delete(&id.key()).await?;
+                self.state().write(|state| state.standing = Standing::Ended);
             }
             (Action::Refuse(conflict), _) => return Err(conflict.into()),
             _ => {}
@@ -144,8 +144,8 @@ impl<T: SessionData> Shared<T> {
             Swapped::Missing => (Standing::Ended, Conflict::Ended),
             Swapped::Moved => (Standing::Moved { id: id.clone() }, Conflict::Moved),
         };
-        manager.counters.ended_meanwhile.add_one();
-        self.state.write(|state| state.standing = standing);
+        manager.counters.shard().ended_meanwhile.add_one();
+        self.state().write(|state| state.standing = standing);
         match (&plan.wish.new_id, plan.action) {
             (NewId::SignIn(_), _) => {
                 // What an owner left behind is nobody's to take over.
@@ -165,12 +165,12 @@ impl<T: SessionData> Shared<T> {
 
     /// Takes what was stored as the new state of affairs, and the wishes as granted.
     fn settle(&self, plan: &Plan, id: SessionId, record: Record) {
-        self.state.write(|state| {
+        self.state().write(|state| {
             if let Some(after) = plan.change.after() {
                 if state.writes == plan.writes {
                     // Merging may have brought in what others wrote: reads should see it.
                     if record.data != *after
-                        && let Ok(merged) = Codec::decode(&record.data)
+                        && let Ok(merged) = record.data.shared()
                     {
                         state.value = merged;
                     }
@@ -186,7 +186,7 @@ impl<T: SessionData> Shared<T> {
 
     pub(super) fn count_conflict(&self, error: &Error) {
         if matches!(error, Error::Conflict(_)) {
-            self.manager.counters.conflicts.add_one();
+            self.manager.counters.shard().conflicts.add_one();
         }
     }
 }
@@ -201,6 +201,6 @@ fn pending_change<T: SessionData>(codec: Codec, state: &State<T>) -> Result<Chan
     let Some(before) = &state.baseline else {
         return Ok(Change::None);
     };
-    let after = codec.encode(&state.value)?;
+    let after = codec.encode(&*state.value)?;
     Ok(if after == *before { Change::None } else { Change::Edit { before: before.clone(), after } })
 }

@@ -2,12 +2,11 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::commit::Moment;
 use super::state::{CookieChange, Standing, State, StateCell};
-use super::{Session, SessionData, Shared, uncut};
-use crate::codec::Codec;
-use crate::cookie::signing::Verified;
+use super::{Candidates, Session, SessionData, Shared, uncut};
 use crate::error::Error;
 use crate::id::SessionId;
 use crate::manager::{Inner, terms};
@@ -65,13 +64,13 @@ impl fmt::Debug for Effects {
 }
 
 impl<T: SessionData> Exchange<T> {
-    pub(crate) fn new(manager: Arc<Inner<T>>, candidates: Vec<Verified>) -> Self {
+    pub(crate) fn new(manager: Arc<Inner<T>>, candidates: Candidates) -> Self {
         Self(Arc::new(Shared {
             manager,
             candidates,
-            loading: tokio::sync::OnceCell::new(),
+            state: tokio::sync::OnceCell::new(),
             storing: tokio::sync::Mutex::new(()),
-            state: StateCell::new(State::new(Standing::New { unusable: None })),
+            committed: AtomicBool::new(false),
         }))
     }
 
@@ -87,7 +86,7 @@ impl<T: SessionData> Exchange<T> {
     ///
     /// As the store's `load`. A failed load is never an empty session.
     pub async fn session(&self) -> Result<Session<T>, Error> {
-        self.0.loading.get_or_try_init(|| self.0.load()).await?;
+        self.0.state.get_or_try_init(|| self.0.load()).await?;
         Ok(Session(Arc::clone(&self.0)))
     }
 
@@ -101,23 +100,22 @@ impl<T: SessionData> Exchange<T> {
     pub async fn finish(self, status: u16) -> Effects {
         let shared = self.0;
         let failed = status >= 500;
-        shared.state.write(|state| {
-            state.committed = true;
-            if failed {
-                state.fail();
-            }
-        });
-        if !shared.loading.initialized() {
+        shared.committed.store(true, Ordering::Release);
+        let Some(state) = shared.state.get() else {
             return Effects::default();
+        };
+        if failed {
+            state.write(State::fail);
         }
         let stored = if shared.is_settled() {
             Ok(())
         } else {
             let task = Arc::clone(&shared);
-            uncut(async move {
+            // In a box, so that the future of a request which only reads is a small one.
+            Box::pin(uncut(async move {
                 let _one_at_a_time = task.storing.lock().await;
                 task.store_pending(Moment::Response).await
-            })
+            }))
             .await
         };
         let failure = stored.err().filter(|error| {
@@ -133,56 +131,56 @@ impl<T: SessionData> Exchange<T> {
 
 impl<T: SessionData> Shared<T> {
     /// Finds the session among the ids that the request came with: the first that is stored.
-    async fn load(&self) -> Result<(), Error> {
-        let mut best = (Standing::New { unusable: None }, T::default());
-        for candidate in &self.candidates {
-            let found = self.load_one(&candidate.id).await?;
-            match &found.0 {
-                Standing::Live { .. } => {
-                    best = found;
-                    if !candidate.current_key {
-                        self.state.write(|state| state.cookie = CookieChange::Set);
-                    }
-                    break;
+    async fn load(&self) -> Result<StateCell<T>, Error> {
+        let mut best = None;
+        for candidate in self.candidates.iter() {
+            let (standing, value) = self.load_one(&candidate.id).await?;
+            let state = State::new(standing, value);
+            match (&state.standing, &best) {
+                (Standing::Live { .. }, _) => {
+                    let cookie = if candidate.current_key { CookieChange::Keep } else { CookieChange::Set };
+                    return Ok(StateCell::new(State { cookie, ..state }));
                 }
-                Standing::Moved { .. } => best = found,
-                _ if matches!(best.0, Standing::New { unusable: None }) => best = found,
+                (Standing::Moved { .. }, _)
+                | (_, None | Some(State { standing: Standing::New { unusable: None }, .. })) => {
+                    best = Some(state);
+                }
                 _ => {}
             }
         }
-        self.state.write(|state| (state.standing, state.value) = best);
-        Ok(())
+        let nothing = || State::new(Standing::New { unusable: None }, Arc::default());
+        Ok(StateCell::new(best.unwrap_or_else(nothing)))
     }
 
     /// Loads the session of one id, as far as it is there, in time and readable.
-    pub(super) async fn load_one(&self, id: &SessionId) -> Result<(Standing, T), Error> {
+    pub(super) async fn load_one(&self, id: &SessionId) -> Result<(Standing, Arc<T>), Error> {
         let manager = &*self.manager;
         let key = id.key();
-        let unusable = || Ok((Standing::New { unusable: Some(id.clone()) }, T::default()));
-        match manager.store.load(&key).await {
+        let unusable = || Ok((Standing::New { unusable: Some(id.clone()) }, Arc::default()));
+        match manager.store().load(&key).await {
             Ok(Loaded::Found(record)) if self.has_ended(&record) => {
-                manager.counters.expired.add_one();
+                manager.counters.shard().expired.add_one();
                 unusable()
             }
-            Ok(Loaded::Found(record)) => match Codec::decode(&record.data) {
+            Ok(Loaded::Found(record)) => match record.data.shared() {
                 Ok(value) => {
-                    manager.counters.loaded.add_one();
+                    manager.counters.shard().loaded.add_one();
                     Ok((Standing::Live { id: id.clone(), record }, value))
                 }
                 Err(reason) => {
-                    manager.counters.corrupt.add_one();
+                    manager.counters.shard().corrupt.add_one();
                     tracing::warn!(%key, reason, "session cannot be decoded: treated as absent");
                     unusable()
                 }
             },
-            Ok(Loaded::Moved) => Ok((Standing::Moved { id: id.clone() }, T::default())),
+            Ok(Loaded::Moved) => Ok((Standing::Moved { id: id.clone() }, Arc::default())),
             Ok(Loaded::Absent) => {
-                manager.counters.unknown.add_one();
+                manager.counters.shard().unknown.add_one();
                 tracing::debug!(%key, "a well-signed cookie names a session that is not stored");
-                Ok((Standing::New { unusable: None }, T::default()))
+                Ok((Standing::New { unusable: None }, Arc::default()))
             }
             Err(Error::Corrupt { reason, .. }) => {
-                manager.counters.corrupt.add_one();
+                manager.counters.shard().corrupt.add_one();
                 tracing::warn!(%key, reason, "session record cannot be read: treated as absent");
                 unusable()
             }
@@ -199,7 +197,7 @@ impl<T: SessionData> Shared<T> {
 
     fn cookie_to_set(&self) -> Option<String> {
         let manager = &*self.manager;
-        self.state.read(|state| match (state.cookie, &state.standing) {
+        self.state().read(|state| match (state.cookie, &state.standing) {
             (CookieChange::Set, Standing::Live { id, record }) => {
                 let life = record.expires_at.saturating_since(manager.clock.now());
                 let max_age = manager.outlives_browser(record).then_some(life);

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use serde::Serialize;
@@ -73,19 +74,26 @@ pub struct Session<T: SessionData = Values>(Arc<Shared<T>>);
 /// What the handles to a session and its [`Exchange`] share.
 pub(crate) struct Shared<T> {
     pub(crate) manager: Arc<Inner<T>>,
-    /// The well-signed ids that the request came with.
-    candidates: Vec<Verified>,
-    /// Done once, by whoever uses the session first.
-    loading: tokio::sync::OnceCell<()>,
+    candidates: Candidates,
+    /// Found out once, by whoever uses the session first. Nobody has a [`Session`] before.
+    state: tokio::sync::OnceCell<StateCell<T>>,
     /// One store operation at a time.
     storing: tokio::sync::Mutex<()>,
-    state: StateCell<T>,
+    /// The response is decided: nothing more may be created or given a new id.
+    committed: AtomicBool,
+}
+
+/// The well-signed ids that a request came with: one, but for browsers that hold several cookies.
+#[derive(Default)]
+pub(crate) struct Candidates {
+    pub(crate) first: Option<Verified>,
+    pub(crate) others: Vec<Verified>,
 }
 
 impl<T: SessionData> Session<T> {
     /// Looks at the data. A visitor without a session sees `T::default()`.
     pub fn read<R>(&self, look: impl FnOnce(&T) -> R) -> R {
-        self.0.state.read(|state| look(&state.value))
+        self.0.state().read(|state| look(&state.value))
     }
 
     /// Changes the data; it is stored when the response is ready, unless that is a 5xx.
@@ -113,7 +121,7 @@ impl<T: SessionData> Session<T> {
     /// }
     /// ```
     pub async fn update<R>(&self, change: impl FnMut(&mut T) -> R) -> Result<R, Error> {
-        if self.0.state.read(|state| state.baseline.is_some() || !state.wish.is_none()) {
+        if self.0.state().read(|state| state.baseline.is_some() || !state.wish.is_none()) {
             // In a task of its own, since it may change the id.
             self.save().await?;
         }
@@ -129,16 +137,16 @@ impl<T: SessionData> Session<T> {
     /// Reads the session from the store again, and drops what was written but not stored.
     pub async fn reload(&self) -> Result<(), Error> {
         let _one_at_a_time = self.0.storing.lock().await;
-        let id = self.0.state.read(|state| match &state.standing {
+        let id = self.0.state().read(|state| match &state.standing {
             Standing::Live { id, .. } | Standing::Moved { id } => Some(id.clone()),
             _ => None,
         });
         let Some(id) = id else {
-            self.0.state.write(|state| state.reset(state.standing.clone()));
+            self.0.state().write(|state| state.reset(state.standing.clone()));
             return Ok(());
         };
         let found = self.0.load_one(&id).await?;
-        self.0.state.write(|state| match found {
+        self.0.state().write(|state| match found {
             // It was there once: what is written now is not a new visitor's.
             (Standing::New { .. }, _) => state.reset(Standing::Ended),
             (standing, value) => {
@@ -230,12 +238,12 @@ impl<T: SessionData> Session<T> {
 
     /// Whether nothing is stored for this visitor yet.
     pub fn is_new(&self) -> bool {
-        self.0.state.read(|state| state.record().is_none())
+        self.0.state().read(|state| state.record().is_none())
     }
 
     /// Who is signed in, counting a sign-in of this request.
     pub fn owner(&self) -> Option<Owner> {
-        self.0.state.read(|state| {
+        self.0.state().read(|state| {
             let stored = || state.record().and_then(|record| record.owner.as_ref());
             state.wish.new_owner().or_else(stored).cloned()
         })
@@ -253,31 +261,45 @@ impl<T: SessionData> Session<T> {
 
     /// What the store knows the session by: safe to log and to show.
     pub fn key(&self) -> Option<SessionKey> {
-        self.0.state.read(|state| match &state.standing {
+        self.0.state().read(|state| match &state.standing {
             Standing::Live { id, .. } => Some(id.key()),
             _ => None,
         })
     }
 
     fn stored_time(&self, field: impl FnOnce(&Record) -> Timestamp) -> Option<SystemTime> {
-        self.0.state.read(|state| state.record().map(|record| field(record).to_system_time()))
+        self.0.state().read(|state| state.record().map(|record| field(record).to_system_time()))
     }
 
     /// Changes the state, as long as the response is not on its way.
     fn open<R>(&self, change: impl FnOnce(&mut State<T>) -> Result<R, Error>) -> Result<R, Error> {
-        self.0.state.write(
-            |state| {
-                if state.committed { Err(Conflict::Committed.into()) } else { change(state) }
-            },
-        )
+        self.0.state().write(|state| {
+            if self.0.is_committed() { Err(Conflict::Committed.into()) } else { change(state) }
+        })
+    }
+}
+
+impl Candidates {
+    fn iter(&self) -> impl Iterator<Item = &Verified> {
+        self.first.iter().chain(&self.others)
     }
 }
 
 impl<T: SessionData> Shared<T> {
+    /// What whoever holds a [`Session`] may ask for.
+    fn state(&self) -> &StateCell<T> {
+        self.state.get().expect("a session is handed out when it has been looked for")
+    }
+
+    /// To be asked under the state's lock: whatever was written before then belongs to the response.
+    fn is_committed(&self) -> bool {
+        self.committed.load(Ordering::Acquire)
+    }
+
     async fn save(&self) -> Result<(), Error> {
         let _one_at_a_time = self.storing.lock().await;
         self.store_pending(Moment::Now).await?;
-        match self.state.read(|state| state.standing.clone()) {
+        match self.state().read(|state| state.standing.clone()) {
             Standing::Ended => Err(Conflict::Ended.into()),
             Standing::Moved { .. } => Err(Conflict::Moved.into()),
             _ => Ok(()),
@@ -286,7 +308,7 @@ impl<T: SessionData> Shared<T> {
 
     async fn destroy(&self) -> Result<(), Error> {
         let _one_at_a_time = self.storing.lock().await;
-        let id = self.state.write(|state| {
+        let id = self.state().write(|state| {
             let id = match &state.standing {
                 Standing::Live { id, .. } | Standing::Moved { id } => Some(id.clone()),
                 Standing::New { unusable } => unusable.clone(),
@@ -299,15 +321,15 @@ impl<T: SessionData> Shared<T> {
         });
         // A browser may hold cookies of two sessions, for two paths or domains; after the logout it
         // must not come back with the other one.
-        let others = if self.candidates.len() > 1 { &self.candidates[..] } else { &[] };
-        let others = others.iter().map(|other| &other.id).filter(|other| id.as_ref() != Some(*other));
+        let all = if self.candidates.others.is_empty() { None } else { Some(self.candidates.iter()) };
+        let others = all.into_iter().flatten().map(|it| &it.id).filter(|other| id.as_ref() != Some(*other));
         for id in id.iter().chain(others) {
             let key = id.key();
-            self.manager.store.delete(&key).await?;
-            self.manager.counters.destroyed.add_one();
+            self.manager.store().delete(&key).await?;
+            self.manager.counters.shard().destroyed.add_one();
             tracing::debug!(%key, "session destroyed");
         }
-        self.state.write(|state| state.standing = Standing::New { unusable: None });
+        self.state().write(|state| state.standing = Standing::New { unusable: None });
         Ok(())
     }
 }

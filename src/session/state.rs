@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::fmt;
+use std::sync::Arc;
 
 use parking_lot::ReentrantMutex;
 
@@ -18,14 +19,13 @@ use crate::record::{Owner, Payload, Record};
 /// A request's view of one session.
 pub(crate) struct State<T> {
     pub(crate) standing: Standing,
-    pub(crate) value: T,
+    /// May be shared with other requests, until the first write.
+    pub(crate) value: Arc<T>,
     /// The encoding of `value` when it was last in step with the store. `None` until the first
     /// write, so that a request which only reads never encodes.
     pub(crate) baseline: Option<Payload>,
     pub(crate) wish: Wish,
     pub(crate) cookie: CookieChange,
-    /// The response is decided: nothing more may be created or given a new id.
-    pub(crate) committed: bool,
     /// Counts the writes, so that one which happened during a store operation is noticed.
     pub(crate) writes: u64,
 }
@@ -68,43 +68,42 @@ pub(crate) enum CookieChange {
 }
 
 impl<T: Default> State<T> {
-    pub(crate) fn new(standing: Standing) -> Self {
-        Self {
-            standing,
-            value: T::default(),
-            baseline: None,
-            wish: Wish::default(),
-            cookie: CookieChange::Keep,
-            committed: false,
-            writes: 0,
-        }
+    pub(crate) fn new(standing: Standing, value: Arc<T>) -> Self {
+        Self { standing, value, baseline: None, wish: Wish::default(), cookie: CookieChange::Keep, writes: 0 }
     }
 
     /// Forgets the session and whatever was to be done to it.
     pub(crate) fn reset(&mut self, standing: Standing) {
-        *self = Self {
-            cookie: self.cookie,
-            committed: self.committed,
-            writes: self.writes + 1,
-            ..Self::new(standing)
-        };
+        *self = Self { cookie: self.cookie, writes: self.writes + 1, ..Self::new(standing, Arc::default()) };
     }
 }
 
 impl<T: SessionData> State<T> {
     /// Writes to the value, after taking the baseline that tells later what changed.
     pub(crate) fn change<R>(&mut self, codec: Codec, change: impl FnOnce(&mut T) -> R) -> Result<R, Error> {
+        if Arc::get_mut(&mut self.value).is_none() {
+            self.value = Arc::new(self.copy(codec)?);
+        }
         if self.baseline.is_none() {
-            self.baseline = Some(codec.encode(&self.value)?);
+            self.baseline = Some(codec.encode(&*self.value)?);
         }
         self.writes += 1;
-        Ok(change(&mut self.value))
+        Ok(change(Arc::get_mut(&mut self.value).expect("it is this request's own")))
+    }
+
+    /// Another instance of the value, which other requests are reading.
+    fn copy(&self, codec: Codec) -> Result<T, Error> {
+        let encoded = match self.record() {
+            Some(record) => record.data.clone(),
+            None => codec.encode(&*self.value)?,
+        };
+        Codec::decode(&encoded).map_err(|reason| Error::Decode { reason })
     }
 
     /// Puts what was written since `known`, while something was being stored, on top of what is stored
     /// now. Where the two contradict, the write stands: it is the same request's later word.
     pub(crate) fn rebase(&mut self, codec: Codec, known: Payload, stored: &Payload) {
-        let merged = codec.encode(&self.value).and_then(|after| {
+        let merged = codec.encode(&*self.value).and_then(|after| {
             let written = Change::Edit { before: known.clone(), after };
             written.reconcile::<T>(codec, &ConflictPolicy::Merge, &known, stored)
         });
@@ -112,7 +111,7 @@ impl<T: SessionData> State<T> {
         let seen = Codec::decode::<T>(stored).ok().and_then(|stored| codec.encode(&stored).ok());
         self.baseline = match (decoded, seen) {
             (Some(value), Some(seen)) => {
-                self.value = value;
+                self.value = Arc::new(value);
                 Some(seen)
             }
             _ => Some(known),
@@ -123,7 +122,7 @@ impl<T: SessionData> State<T> {
     /// id it does, since the privilege that was about to be granted may have been granted elsewhere.
     pub(crate) fn fail(&mut self) {
         if self.baseline.take().is_some() {
-            let stored = self.record().and_then(|record| Codec::decode(&record.data).ok());
+            let stored = self.record().and_then(|record| record.data.shared().ok());
             self.value = stored.unwrap_or_default();
         }
         let new_id = match self.wish.new_id {

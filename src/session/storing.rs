@@ -54,10 +54,10 @@ impl<T: SessionData> Shared<T> {
         let ttl = Ttl::new(record.expires_at.saturating_since(now));
         for _ in 0..MAX_DRAWS {
             let id = manager.signer.fresh_id();
-            if manager.store.create(&id.key(), &record, ttl).await? == Created::Created {
-                manager.counters.created.add_one();
+            if manager.store().create(&id.key(), &record, ttl).await? == Created::Created {
+                manager.counters.shard().created.add_one();
                 tracing::debug!(key = %id.key(), "session created");
-                self.state.write(|state| state.cookie = CookieChange::Set);
+                self.state().write(|state| state.cookie = CookieChange::Set);
                 return Ok((id, record));
             }
         }
@@ -86,16 +86,16 @@ impl<T: SessionData> Shared<T> {
 
             let (expected, ttl) = (current.revision, Ttl::new(record.expires_at.saturating_since(swap.now)));
             let outcome = match &swap.new_id {
-                None => manager.store.update(&key, expected, &record, ttl).await,
+                None => manager.store().update(&key, expected, &record, ttl).await,
                 Some(new_id) => {
                     let rotation = Rotation { old: &key, expected, new: &new_id.key(), record: &record, ttl };
-                    manager.store.rotate(rotation).await
+                    manager.store().rotate(rotation).await
                 }
             };
             let outcome = match outcome {
                 // What others made of it meanwhile counts as absent, as it does when it is loaded.
                 Err(Error::Corrupt { reason, .. }) => {
-                    manager.counters.corrupt.add_one();
+                    manager.counters.shard().corrupt.add_one();
                     tracing::warn!(%key, reason, "session record cannot be read any more: treated as absent");
                     Updated::Missing
                 }
@@ -105,9 +105,9 @@ impl<T: SessionData> Shared<T> {
                 Updated::Updated => {
                     let outlives = |record| manager.outlives_browser(record).then_some(record.expires_at);
                     if swap.new_id.is_some() || outlives(&record) != outlives(swap.base) {
-                        self.state.write(|state| state.cookie = CookieChange::Set);
+                        self.state().write(|state| state.cookie = CookieChange::Set);
                     }
-                    let counters = &manager.counters;
+                    let counters = manager.counters.shard();
                     if swap.new_id.is_some() { &counters.rotated } else { &counters.updated }.add_one();
                     let id = swap.new_id.unwrap_or_else(|| swap.id.clone());
                     return Ok(Swapped::Stored(id, record));
@@ -132,11 +132,11 @@ impl<T: SessionData> Shared<T> {
     ) -> bool {
         let key = id.key();
         let ttl = Ttl::new(expires_at.saturating_since(now));
-        match self.manager.store.touch(&key, record.revision, expires_at, ttl).await {
+        match self.manager.store().touch(&key, record.revision, expires_at, ttl).await {
             Ok(true) => {
-                self.manager.counters.touched.add_one();
+                self.manager.counters.shard().touched.add_one();
                 if self.manager.outlives_browser(record) {
-                    self.state.write(|state| state.cookie = CookieChange::Set);
+                    self.state().write(|state| state.cookie = CookieChange::Set);
                 }
                 true
             }

@@ -1,5 +1,7 @@
 //! `update`: a change of the stored data as one atomic step.
 
+use std::sync::Arc;
+
 use super::change::Change;
 use super::commit::Moment;
 use super::state::{Standing, Wish};
@@ -35,12 +37,12 @@ impl<T: SessionData> Shared<T> {
         let _one_at_a_time = self.storing.lock().await;
         self.store_pending(Moment::Now).await?;
         let mut update = Update { codec: self.manager.codec, change, outcome: None };
-        let (standing, writes, committed, seen) = self.state.read(|state| {
+        let (standing, writes, committed, seen) = self.state().read(|state| {
             // A copy of what the handler sees, not another `T::default()`: that may draw a token, and
             // the first one may be in the page already.
             let is_new = matches!(state.standing, Standing::New { .. });
-            let seen = is_new.then(|| update.codec.encode(&state.value));
-            (state.standing.clone(), state.writes, state.committed, seen)
+            let seen = is_new.then(|| update.codec.encode(&*state.value));
+            (state.standing.clone(), state.writes, self.is_committed(), seen)
         });
         let stored = match standing {
             Standing::New { .. } => {
@@ -54,9 +56,9 @@ impl<T: SessionData> Shared<T> {
         .inspect_err(|error| self.count_conflict(error))?;
 
         let (answer, value) = update.outcome.expect("the change ran at least once");
-        self.state.write(|state| {
+        self.state().write(|state| {
             if state.writes == writes {
-                state.value = value;
+                state.value = Arc::new(value);
             } else if let Some((_, record)) = &stored
                 && let Some(known) = state.baseline.take()
             {
@@ -79,9 +81,9 @@ impl<T: SessionData> Shared<T> {
         match update.run_on(value)? {
             Change::Edit { .. } if committed => Err(Conflict::Committed.into()),
             Change::Edit { after, .. } => {
-                let wish = self.state.read(|state| state.wish.clone());
+                let wish = self.state().read(|state| state.wish.clone());
                 let created = self.create(&wish, after, self.manager.clock.now()).await?;
-                self.state.write(|state| state.grant(&wish));
+                self.state().write(|state| state.grant(&wish));
                 Ok(Some(created))
             }
             _ => Ok(None),
@@ -109,7 +111,7 @@ impl<T: SessionData> Shared<T> {
             Swapped::Missing => (Standing::Ended, Conflict::Ended),
             Swapped::Moved => (Standing::Moved { id }, Conflict::Moved),
         };
-        self.state.write(|state| state.standing = standing);
+        self.state().write(|state| state.standing = standing);
         Err(conflict.into())
     }
 }

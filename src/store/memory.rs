@@ -8,7 +8,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use moka::ops::compute::Op;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
@@ -17,7 +16,7 @@ use super::{Created, Loaded, Rotation, SessionStore, Updated};
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::id::SessionKey;
-use crate::record::{Envelope, Moved, Payload, Record, Revision};
+use crate::record::{Envelope, Moved, Record, Revision};
 use crate::ttl::Ttl;
 
 /// What a session takes besides its data and its owner's name: key, record, hash table, LRU queue
@@ -49,7 +48,7 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 /// # async fn main() -> Result<(), session_store::Error> {
 /// let store = MemoryStore::with_capacity(16 * 1024 * 1024);
 /// let key = SessionId::generate().key();
-/// let data = Payload { codec: 1, bytes: "{}".into() };
+/// let data = Payload::new(1, "{}");
 /// let record = Record::new(Timestamp::from_millis(1), Timestamp::from_millis(60_001), data);
 ///
 /// store.create(&key, &record, Ttl::new(Duration::from_secs(60))).await?;
@@ -112,10 +111,8 @@ impl MemoryStore {
         if size > self.capacity {
             return Err(Error::TooLarge { what: "the session in memory", size, limit: self.capacity });
         }
-        // The given bytes may be a small part of a large buffer, all of which would stay in memory.
-        let bytes = Bytes::copy_from_slice(&record.data.bytes);
-        let data = Payload { bytes, ..record.data };
-        Ok(Entry::new(Envelope::Record(Record { data, ..record.clone() }), ttl))
+        let record = Record { data: record.data.to_kept(), ..record.clone() };
+        Ok(Entry::new(Envelope::Record(record), ttl))
     }
 
     /// One atomic step: what it finds under `key`, what it makes of it, and what it answers.
@@ -265,7 +262,7 @@ impl Entry {
 }
 
 fn weight(record: &Record) -> usize {
-    OVERHEAD + record.owner.as_ref().map_or(0, |owner| owner.as_str().len()) + record.data.bytes.len()
+    OVERHEAD + record.owner.as_ref().map_or(0, |owner| owner.as_str().len()) + record.data.bytes().len()
 }
 
 struct StoredTtl;

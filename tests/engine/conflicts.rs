@@ -119,7 +119,10 @@ async fn a_write_over_what_another_build_stored_with_a_codec_of_its_own_is_refus
     let key = visitor.key(&world.manager).await;
     let exchange = visitor.begin(&world.manager);
     exchange.session().await.unwrap().write(|a| a.visits = 9).unwrap();
-    world.store.overwrite(&key, |record| record.data.codec = 9).await;
+    world
+        .store
+        .overwrite(&key, |record| record.data = session_store::Payload::new(9, record.data.bytes().clone()))
+        .await;
     let theirs = world.store.record(&key).await;
     assert_eq!(exchange.finish(200).await.failure.map(|error| error.status()), Some(409));
     assert_eq!(world.store.record(&key).await, theirs);

@@ -165,7 +165,12 @@ async fn data_that_cannot_be_decoded_is_absent_and_stays_where_it_is() {
     let world = World::new();
     let mut visitor = world.visitor(4).await;
     let key = visitor.key(&world.manager).await;
-    world.store.overwrite(&key, |record| record.data.bytes = "{\"visits\":\"many\"}".into()).await;
+    world
+        .store
+        .overwrite(&key, |record| {
+            record.data = session_store::Payload::new(record.data.codec(), "{\"visits\":\"many\"}")
+        })
+        .await;
     let broken = world.store.record(&key).await;
 
     visitor.visit(&world.manager, |session| session.write(|a| a.visits = 1)).await.unwrap();
@@ -179,7 +184,10 @@ async fn logging_out_deletes_even_what_cannot_be_read() {
     let world = World::new();
     let visitor = world.visitor(4).await;
     let key = visitor.key(&world.manager).await;
-    world.store.overwrite(&key, |record| record.data.bytes = "junk".into()).await;
+    world
+        .store
+        .overwrite(&key, |record| record.data = session_store::Payload::new(record.data.codec(), "junk"))
+        .await;
     visitor.begin(&world.manager).session().await.unwrap().destroy().await.unwrap();
     assert_eq!(world.store.record(&key).await, None);
 }

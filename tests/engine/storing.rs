@@ -135,7 +135,7 @@ async fn a_service_may_change_its_codec_without_signing_anybody_out() {
     let key = visitor.key(&world.manager).await;
     let compact = world.instance(|builder| builder.codec(Codec::MessagePack));
     visitor.clone().visit(&compact, |session| session.write(|a| a.visits = 5)).await.unwrap();
-    assert_eq!(world.store.record(&key).await.unwrap().data.codec, Codec::MessagePack.tag());
+    assert_eq!(world.store.record(&key).await.unwrap().data.codec(), Codec::MessagePack.tag());
     assert_eq!(visitor.sees(&world.manager).await.visits, 5);
 }
 

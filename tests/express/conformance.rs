@@ -29,7 +29,7 @@ impl<S: SessionStore> Disguised<S> {
     }
 
     fn written(&self, record: &Record) -> Record {
-        let data = Payload { codec: 1, bytes: object(&record.data).into() };
+        let data = Payload::new(1, object(&record.data));
         self.note(record.revision, record.expires_at);
         // Through the envelope, which is how a record is copied outside of the crate.
         let mut record = copy(record);
@@ -40,10 +40,10 @@ impl<S: SessionStore> Disguised<S> {
     fn read(&self, record: &Record) -> Record {
         let mut record = copy(record);
         let object: (u8, Vec<u8>) = {
-            let object: serde_json::Value = serde_json::from_slice(&record.data.bytes).unwrap();
+            let object: serde_json::Value = serde_json::from_slice(record.data.bytes()).unwrap();
             serde_json::from_value(object["payload"].clone()).unwrap()
         };
-        record.data = Payload { codec: object.0, bytes: object.1.into() };
+        record.data = Payload::new(object.0, object.1);
         record.expires_at = self.ends.lock().unwrap()[&record.revision.to_bytes()];
         record
     }

@@ -217,7 +217,7 @@ async fn no_increment_is_lost_by_a_move() {
         }
         world.settled().await;
         let record = world.primary.record(&session.key).await.unwrap();
-        assert_eq!(record.data.bytes.len(), session.record.data.bytes.len() + 4 * EACH);
+        assert_eq!(record.data.bytes().len(), session.record.data.bytes().len() + 4 * EACH);
         assert_eq!((world.status().moved, world.status().dropped), (1, 0));
     }
 }
@@ -225,7 +225,7 @@ async fn no_increment_is_lost_by_a_move() {
 async fn count_up(world: Arc<World>, mut session: Session, times: usize, pause: Duration) {
     for _ in 0..times {
         loop {
-            let next = session.edited(vec![b' '; session.record.data.bytes.len() + 1]);
+            let next = session.edited(vec![b' '; session.record.data.bytes().len() + 1]);
             match world.save(&next).await.unwrap() {
                 Updated::Updated => {
                     session = next;

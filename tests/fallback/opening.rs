@@ -168,7 +168,7 @@ async fn refusals_do_not_open() {
 async fn a_session_that_memory_has_no_room_for_is_too_large() {
     let world = World::with_memory(MemoryStore::with_capacity(2000));
     let mut large = Session::fresh();
-    large.record.data = Payload { codec: 1, bytes: vec![b' '; 2000].into() };
+    large.record.data = Payload::new(1, vec![b' '; 2000]);
     world.create(&large.key, &large.record, hour()).await.unwrap();
     let edited = large.edited("small");
     world.primary.goes(Mode::Down);

@@ -34,14 +34,14 @@ pub(crate) struct Session {
 
 impl Session {
     pub(crate) fn fresh() -> Self {
-        let data = Payload { codec: 1, bytes: "{}".into() };
+        let data = Payload::new(1, "{}");
         let id = SessionId::generate();
         Self { key: id.key(), id, record: Record::new(SystemClock.now(), in_one_hour(), data) }
     }
 
     pub(crate) fn edited(&self, text: impl Into<Bytes>) -> Self {
         let mut record = self.record.next();
-        record.data.bytes = text.into();
+        record.data = Payload::new(record.data.codec(), text);
         Self { record, ..self.clone() }
     }
 

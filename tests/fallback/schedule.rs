@@ -181,7 +181,7 @@ impl Play {
 
     async fn update(&mut self, n: usize) {
         let client = &mut self.clients[n];
-        let next = client.session().edited(format!("{} +", client.session().record.data.bytes.len()));
+        let next = client.session().edited(format!("{} +", client.session().record.data.bytes().len()));
         match self.world.save(&next).await {
             Ok(Updated::Updated) => {
                 let end = next.record.expires_at;

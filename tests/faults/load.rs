@@ -149,7 +149,7 @@ impl Worker {
     async fn create(&mut self) {
         let key = SessionId::generate().key();
         let now = SystemClock.now();
-        let data = Payload { codec: 1, bytes: "0".into() };
+        let data = Payload::new(1, "0");
         let record = Record::new(now, now.saturating_add(TTL), data);
         let store = Arc::clone(&self.store);
         if self.answer(store.create(&key, &record, Ttl::new(TTL))).await == Some(Created::Created) {
@@ -164,7 +164,7 @@ impl Worker {
             return self.load_one(index).await;
         }
         let mut next = record.next();
-        next.data.bytes = self.random.to_string().into();
+        next.data = Payload::new(next.data.codec(), self.random.to_string());
         let (key, expected, store) = (key.clone(), record.revision, Arc::clone(&self.store));
         let result = self.timed(store.update(&key, expected, &next, Ttl::new(TTL))).await;
         let known = &mut self.alive[index];

@@ -2,10 +2,12 @@ use super::*;
 use crate::clock::{Clock as _, SystemClock};
 use crate::id::SessionId;
 use crate::record::Owner;
+use crate::record::Payload;
+use bytes::Bytes;
 
 fn record(length: usize) -> Record {
     let now = SystemClock.now();
-    Record::new(now, now, Payload { codec: 1, bytes: vec![0; length].into() })
+    Record::new(now, now, Payload::new(1, vec![0; length]))
 }
 
 fn hour() -> Ttl {
@@ -23,7 +25,7 @@ async fn a_session_larger_than_the_store_is_refused_and_nothing_is_lost() {
     let key = create(&store, &record(1400), hour()).await.expect("2000 bytes fit into 2000");
     let Ok(Loaded::Found(present)) = store.load(&key).await else { panic!("it is stored") };
 
-    let data = Payload { codec: 1, bytes: vec![0; 1401].into() };
+    let data = Payload::new(1, vec![0; 1401]);
     let larger = Record { data, ..present.next() };
     let rotation =
         Rotation { old: &key, expected: present.revision, new: &key, record: &larger, ttl: hour() };
@@ -69,7 +71,7 @@ async fn a_small_part_of_a_large_buffer_is_copied() {
     let store = MemoryStore::new();
     let buffer = Bytes::from(vec![0; 1_000_000]);
     let mut small = record(0);
-    small.data.bytes = buffer.slice(..10);
+    small.data = Payload::new(small.data.codec(), buffer.slice(..10));
     let key = create(&store, &small, hour()).await.unwrap();
     drop(small);
     assert!(buffer.is_unique(), "the store holds on to the whole buffer");

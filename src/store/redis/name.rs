@@ -48,8 +48,7 @@ impl Name<'_> {
     /// [the specification](https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#hash-tags)
     /// has it.
     pub(super) fn slot(&self) -> Slot {
-        let tag = self.key.storage_name().split(['{', '}']).nth(1).unwrap_or_default();
-        slot(tag)
+        slot(self.key.lineage())
     }
 }
 
@@ -60,9 +59,24 @@ pub(super) fn slot(tag: &str) -> Slot {
 
 /// CRC-16/XMODEM.
 fn crc16(bytes: &[u8]) -> u16 {
-    let shift = |crc: u16| if crc & 0x8000 == 0 { crc << 1 } else { crc << 1 ^ 0x1021 };
-    bytes.iter().fold(0, |crc, byte| (0..8).fold(crc ^ u16::from(*byte) << 8, |crc, _| shift(crc)))
+    bytes.iter().fold(0, |crc, byte| crc << 8 ^ CRC_OF_BYTE[usize::from((crc >> 8) as u8 ^ byte)])
 }
+
+const CRC_OF_BYTE: [u16; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let mut crc = (byte as u16) << 8;
+        let mut bit = 0;
+        while bit < 8 {
+            crc = if crc & 0x8000 == 0 { crc << 1 } else { crc << 1 ^ 0x1021 };
+            bit += 1;
+        }
+        table[byte] = crc;
+        byte += 1;
+    }
+    table
+};
 
 impl ToRedisArgs for Name<'_> {
     fn write_redis_args<W: RedisWrite + ?Sized>(&self, out: &mut W) {

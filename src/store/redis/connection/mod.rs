@@ -175,9 +175,13 @@ impl Connection {
     }
 
     pub(super) async fn send(&mut self, command: &Cmd) -> Result<Value, Failure> {
-        if !self.asking {
-            return Ok(self.link.send_packed_command(command).await?.extract_error()?);
+        if self.asking {
+            return Box::pin(self.ask(command)).await;
         }
+        Ok(self.link.send_packed_command(command).await?.extract_error()?)
+    }
+
+    async fn ask(&mut self, command: &Cmd) -> Result<Value, Failure> {
         // ASKING is for the next command of the connection, which others use as well.
         let mut both = redis::pipe();
         both.cmd("ASKING").add_command(command.clone());

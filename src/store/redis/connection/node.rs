@@ -54,7 +54,7 @@ impl Node {
         F: Future<Output = Result<Value, Failure>>,
     {
         match (way, &self.durable) {
-            (Way::Durable, Some(durable)) => durable.run(operation).await,
+            (Way::Durable, Some(durable)) => Box::pin(durable.run(operation)).await,
             _ => self.pick().run(operation).await,
         }
     }

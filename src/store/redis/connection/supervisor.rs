@@ -202,7 +202,9 @@ impl Shared {
                 }
             }
             Err(failure) if failure.condemns_connection() => self.lose(link.generation, failure),
-            _ => link.timeouts.store(0, Ordering::Relaxed),
+            // Written only where it says something new: all threads read it.
+            _ if link.timeouts.load(Ordering::Relaxed) != 0 => link.timeouts.store(0, Ordering::Relaxed),
+            _ => {}
         }
     }
 
@@ -298,8 +300,11 @@ struct Patience<'a> {
 
 impl Drop for Patience<'_> {
     fn drop(&mut self) {
+        if !self.waiting {
+            return;
+        }
         let waited = self.since.elapsed();
-        if self.waiting && waited >= self.shared.timeout / 2 {
+        if waited >= self.shared.timeout / 2 {
             self.shared.count_timeout(self.link, &Failure::TimedOut(waited));
         }
     }

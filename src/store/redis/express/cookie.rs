@@ -35,13 +35,13 @@ pub(super) fn read(stored: &Members<'_>, record: &mut Record) {
             kept.add(name, json.get());
         }
     }
-    record.express_cookie = Some(Payload { codec: record.data.codec, bytes: kept.finish().into() });
+    record.express_cookie = Some(Payload::new(record.data.codec(), kept.finish()));
 }
 
 /// The object for a record that is stored at `now`: what Node wrote into it before, or else what `ours`
 /// says; with `expires` counted from now.
 pub(super) fn object(ours: &SessionCookie, record: &Record, now: Timestamp) -> String {
-    let stored = record.express_cookie.as_ref().and_then(|kept| Members::parse(&kept.bytes));
+    let stored = record.express_cookie.as_ref().and_then(|kept| Members::parse(kept.bytes()));
     // A sign-in, or an expiry of the session's own, ends what Express said of its life.
     let known = stored.as_ref().and_then(|stored| stored.get(MAX_AGE));
     let known = known
@@ -113,7 +113,7 @@ mod tests {
     const HOUR: Duration = Duration::from_secs(3600);
 
     fn record() -> Record {
-        let data = Payload { codec: 1, bytes: "{}".into() };
+        let data = Payload::new(1, "{}");
         Record { idle_timeout: Some(HOUR), ..Record::new(NOW, NOW.saturating_add(HOUR), data) }
     }
 

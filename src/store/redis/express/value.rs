@@ -154,7 +154,7 @@ pub(super) fn read(key: &SessionKey, value: &[u8], facts: Facts, now: Timestamp)
     for (name, value) in members.iter().filter(|(name, _)| !is_taken(name)) {
         data.add(name, value.get());
     }
-    let data = Payload { codec: JSON, bytes: data.finish().into() };
+    let data = Payload::new(JSON, data.finish());
     // As old as this look at it, for all that is known of a session that Node made.
     let mut record = envelope.unwrap_or_else(|| Ok(Record::new(now, now, data.clone())))?;
     cookie::read(&stored, &mut record);
@@ -174,7 +174,7 @@ pub(super) fn write(record: &Record, ours: &SessionCookie, now: Timestamp) -> Re
     for (name, json) in checked(&record.data)?.iter() {
         value.add(name, json.get());
     }
-    let envelope = Record { data: Payload { codec: JSON, bytes: Bytes::new() }, ..record.clone() }.to_bytes();
+    let envelope = Record { data: Payload::new(JSON, Bytes::new()), ..record.clone() }.to_bytes();
     let value = format!("{},\"{OURS}\":\"{}", value.0, hex(&envelope));
     let (size, limit) = (value.len() + SEAL_LENGTH + 2, MAX_LENGTH);
     if size > limit {
@@ -191,12 +191,12 @@ pub(crate) fn check_data(data: &Payload) -> Result<(), Error> {
 /// The members of data that Node can read.
 fn checked(data: &Payload) -> Result<Members<'_>, Error> {
     let refused = |reason: String| Err(Error::Encode { reason });
-    if data.codec != JSON {
+    if data.codec() != JSON {
         return refused(
             "express-session reads JSON only: leave the manager's codec at `Codec::Json`".to_owned(),
         );
     }
-    let Some(members) = Members::parse(&data.bytes) else {
+    let Some(members) = Members::parse(data.bytes()) else {
         return refused(
             "express-session keeps an object: the session's type must be a struct or a map".to_owned(),
         );

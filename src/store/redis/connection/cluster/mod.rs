@@ -111,7 +111,8 @@ impl Cluster {
         let result = owner.node.run(way, &operation).await;
         match self.0.redirection(&result, &owner.host) {
             None => result,
-            Some(redirection) => self.0.follow(redirection, slot, way, operation, deadline).await,
+            // In a box, since it is seldom needed and would make the future of every operation larger.
+            Some(redirection) => Box::pin(self.0.follow(redirection, slot, way, operation, deadline)).await,
         }
     }
 

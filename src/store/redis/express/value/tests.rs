@@ -32,7 +32,7 @@ fn sealed(value: String) -> String {
 }
 
 fn data(json: &str) -> Payload {
-    Payload { codec: 1, bytes: json.to_owned().into() }
+    Payload::new(1, json.to_owned())
 }
 
 const BY_NODE: &str = r#"{"cookie":{"originalMaxAge":60000,"expires":"2026-11-21T09:22:39.517Z","secure":false,"httpOnly":true,"path":"/","sameSite":"lax"},"user":"ada","cart":[]}"#;
@@ -109,7 +109,7 @@ fn what_node_cannot_keep_is_refused() {
     for json in ["1", "[1]", "null", "\"text\"", "", "{", "{}x"] {
         assert!(matches!(write(&Record::new(NOW, LATER, data(json))), Err(Error::Encode { .. })), "{json}");
     }
-    let other_codec = Payload { codec: 2, ..data("{}") };
+    let other_codec = Payload::new(2, "{}");
     let error = write(&Record::new(NOW, LATER, other_codec)).unwrap_err().to_string();
     assert!(error.contains("Codec::Json"), "{error}");
     let large = data(&format!(r#"{{"text":"{}"}}"#, "x".repeat(MAX_LENGTH)));
