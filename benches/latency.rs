@@ -119,7 +119,7 @@ impl Stage {
         let name = "session:{AAAA}:5okmGZOnqTYaaZ_vniTC_oSHLOGK";
         for (what, codec) in [("JSON", Codec::Json), ("MessagePack", Codec::MessagePack)] {
             floor::empty(&self.raw).await;
-            let payload = codec.encode(&Shopper::ada()).expect("it has this form").bytes;
+            let payload = codec.encode(&Shopper::ada()).expect("it has this form").bytes().clone();
             let mut set = cmd("SET");
             set.arg(name).arg(&payload[..]).arg("PX").arg(Ttl::new(DAY).as_millis());
             set.exec_async(&mut self.raw.clone()).await.expect("the server answers");

@@ -141,6 +141,12 @@ impl Codec {
     }
 }
 
+/// About how many bytes `data` takes in memory, as far as serde sees it.
+#[cfg(feature = "memory")]
+pub(crate) fn size_in_memory<T: Serialize>(data: &T) -> Option<usize> {
+    json_form::check(data).ok()
+}
+
 /// The JSON form of `data`.
 pub(crate) fn to_value<T: Serialize + ?Sized>(data: &T) -> Result<Value, Error> {
     json_form::check(data).map_err(|e| Error::Encode { reason: e.to_string() })?;

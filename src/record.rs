@@ -8,9 +8,14 @@ use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::random;
 
+#[cfg(feature = "memory")]
+#[cfg_attr(not(feature = "json"), allow(dead_code, reason = "without codecs nothing is decoded"))]
+mod decoded;
 mod envelope;
 mod payload;
 
+#[cfg(feature = "memory")]
+pub(crate) use decoded::Room;
 pub use envelope::{Envelope, Moved};
 #[cfg(feature = "redis")]
 pub(crate) use envelope::{MOVED_FORMAT, RECORD_FORMAT};

@@ -48,6 +48,6 @@ impl Shopper {
     }
 
     pub fn json() -> Vec<u8> {
-        Codec::Json.encode(&Self::ada()).expect("it has a JSON form").bytes.into()
+        Codec::Json.encode(&Self::ada()).expect("it has a JSON form").bytes().to_vec()
     }
 }

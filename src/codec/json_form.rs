@@ -1,6 +1,6 @@
-//! Finds what JSON has no form for: merging goes through JSON, whatever the codec.
+//! Walks through data: finds what JSON has no form for, and estimates what it takes in memory.
 //!
-//! Floats that are not finite (`serde_json` would silently write `null`), integers of more than 64
+//! Merging goes through JSON, whatever the codec, and that has no form for some things. Floats that are not finite (`serde_json` would silently write `null`), integers of more than 64
 //! bits, maps whose keys are not scalars, and nesting that `serde_json` would not read again.
 
 use serde::ser::{self, Serialize};
@@ -9,9 +9,14 @@ use std::fmt::Display;
 /// `serde_json` reads 127 levels; a variant of an enum counts as one here, and takes one there.
 const MAX_DEPTH: u8 = 120;
 
-/// Walks `data` and refuses the first value without a JSON form.
-pub(super) fn check<T: Serialize + ?Sized>(data: &T) -> Result<(), Fault> {
-    data.serialize(Walk { depth: 0, is_key: false })
+/// A bound for what a value takes beside its text: one of `serde_json`'s, with its place in a map or
+/// in a list that has grown to twice its length. The value of a struct's field takes far less.
+const VALUE_SIZE: usize = 160;
+
+/// Walks `data` and refuses the first value without a JSON form. Answers about how many bytes it takes
+/// in memory, rather too many than too few.
+pub(super) fn check<T: Serialize + ?Sized>(data: &T) -> Result<usize, Fault> {
+    data.serialize(Walk::START)
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -28,11 +33,17 @@ impl ser::Error for Fault {
 struct Walk {
     depth: u8,
     is_key: bool,
+    /// Of the value with the parts that were visited so far.
+    size: usize,
 }
 
 impl Walk {
-    fn visit<T: Serialize + ?Sized>(self, value: &T) -> Done {
-        value.serialize(self)
+    const START: Self = Self { depth: 0, is_key: false, size: VALUE_SIZE };
+
+    /// Visits a part.
+    fn visit<T: Serialize + ?Sized>(&mut self, part: &T) -> Result<(), Fault> {
+        self.size += part.serialize(Self { size: VALUE_SIZE, ..*self })?;
+        Ok(())
     }
 
     /// Goes into something that has parts.
@@ -46,24 +57,25 @@ impl Walk {
         Ok(Self { depth: self.depth + 1, ..self })
     }
 
-    fn integer<N: Display + Copy>(value: N) -> Done
+    fn integer<N: Display + Copy>(self, value: N) -> Done
     where
         u64: TryFrom<N>,
         i64: TryFrom<N>,
     {
         if u64::try_from(value).is_ok() || i64::try_from(value).is_ok() {
-            return Ok(());
+            return Ok(self.size);
         }
         Err(Fault(format!("the number {value} has more than 64 bits")))
     }
 }
 
-type Done = Result<(), Fault>;
+/// The value's size.
+type Done = Result<usize, Fault>;
 
 macro_rules! accept {
     ($($method:ident($($argument:ty),*);)*) => {$(
         fn $method(self $(, _: $argument)*) -> Done {
-            Ok(())
+            Ok(self.size)
         }
     )*};
 }
@@ -80,13 +92,13 @@ macro_rules! open {
 macro_rules! walk_elements {
     ($($compound:ident::$method:ident)*) => {$(
         impl ser::$compound for Walk {
-            type Ok = ();
+            type Ok = usize;
             type Error = Fault;
-            fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Done {
+            fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Fault> {
                 self.visit(value)
             }
             fn end(self) -> Done {
-                Ok(())
+                Ok(self.size)
             }
         }
     )*};
@@ -95,20 +107,24 @@ macro_rules! walk_elements {
 macro_rules! walk_fields {
     ($($compound:ident)*) => {$(
         impl ser::$compound for Walk {
-            type Ok = ();
+            type Ok = usize;
             type Error = Fault;
-            fn serialize_field<T: Serialize + ?Sized>(&mut self, _: &'static str, value: &T) -> Done {
+            fn serialize_field<T: Serialize + ?Sized>(
+                &mut self,
+                _: &'static str,
+                value: &T,
+            ) -> Result<(), Fault> {
                 self.visit(value)
             }
             fn end(self) -> Done {
-                Ok(())
+                Ok(self.size)
             }
         }
     )*};
 }
 
 impl ser::Serializer for Walk {
-    type Ok = ();
+    type Ok = usize;
     type Error = Fault;
 
     fn serialize_f32(self, value: f32) -> Done {
@@ -116,15 +132,27 @@ impl ser::Serializer for Walk {
     }
 
     fn serialize_f64(self, value: f64) -> Done {
-        if value.is_finite() { Ok(()) } else { Err(Fault(format!("the number {value} has no JSON form"))) }
+        if value.is_finite() {
+            Ok(self.size)
+        } else {
+            Err(Fault(format!("the number {value} has no JSON form")))
+        }
     }
 
     fn serialize_i128(self, value: i128) -> Done {
-        Self::integer(value)
+        self.integer(value)
     }
 
     fn serialize_u128(self, value: u128) -> Done {
-        Self::integer(value)
+        self.integer(value)
+    }
+
+    fn serialize_str(self, text: &str) -> Done {
+        Ok(self.size + text.len())
+    }
+
+    fn serialize_bytes(self, bytes: &[u8]) -> Done {
+        Ok(self.size + bytes.len())
     }
 
     accept! {
@@ -138,8 +166,6 @@ impl ser::Serializer for Walk {
         serialize_u32(u32);
         serialize_u64(u64);
         serialize_char(char);
-        serialize_str(&str);
-        serialize_bytes(&[u8]);
         serialize_none();
         serialize_unit();
         serialize_unit_struct(&'static str);
@@ -147,11 +173,11 @@ impl ser::Serializer for Walk {
     }
 
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Done {
-        self.visit(value)
+        value.serialize(self)
     }
 
     fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, value: &T) -> Done {
-        self.visit(value)
+        value.serialize(self)
     }
 
     fn serialize_newtype_variant<T: Serialize + ?Sized>(
@@ -161,7 +187,7 @@ impl ser::Serializer for Walk {
         _: &'static str,
         value: &T,
     ) -> Done {
-        self.deeper()?.visit(value)
+        value.serialize(self.deeper()?)
     }
 
     open! {
@@ -175,7 +201,7 @@ impl ser::Serializer for Walk {
     }
 
     fn collect_str<T: Display + ?Sized>(self, _: &T) -> Done {
-        Ok(())
+        Ok(self.size)
     }
 }
 
@@ -189,18 +215,20 @@ walk_elements! {
 walk_fields! { SerializeStruct SerializeStructVariant }
 
 impl ser::SerializeMap for Walk {
-    type Ok = ();
+    type Ok = usize;
     type Error = Fault;
 
-    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Done {
-        Self { is_key: true, ..*self }.visit(key)
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Fault> {
+        // Its place in the map is counted with the value's.
+        self.size += key.serialize(Self { is_key: true, size: 0, ..*self })?;
+        Ok(())
     }
 
-    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Done {
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Fault> {
         self.visit(value)
     }
 
     fn end(self) -> Done {
-        Ok(())
+        Ok(self.size)
     }
 }

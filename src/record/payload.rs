@@ -1,15 +1,15 @@
-//! A session's data as a codec wrote it; and decoded, where it stays in this process.
+//! A session's data as a codec wrote it.
 
-use std::any::Any;
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+#[cfg(any(feature = "memory", feature = "json"))]
+use std::sync::Arc;
 
 use bytes::Bytes;
-#[cfg(feature = "json")]
-use serde::de::DeserializeOwned;
 
+#[cfg(feature = "memory")]
+use super::decoded::{Decoded, Room};
 #[cfg(feature = "json")]
-use crate::{codec::Codec, error::Error};
+use crate::{codec::Codec, error::Error, session::SessionData};
 
 /// A session's data as a codec wrote it, and which codec that was.
 ///
@@ -25,24 +25,30 @@ use crate::{codec::Codec, error::Error};
 pub struct Payload {
     codec: u8,
     bytes: Bytes,
-    /// Where the bytes stay in this process: what the first reader made of them, for all clones.
+    /// Where the bytes stay in this process: what the first reader makes of them, for all clones.
+    #[cfg(feature = "memory")]
+    #[cfg_attr(not(feature = "json"), allow(dead_code, reason = "without codecs nothing is decoded"))]
     decoded: Option<Arc<Decoded>>,
 }
-
-type Decoded = OnceLock<Arc<dyn Any + Send + Sync>>;
 
 impl Payload {
     /// Data that the codec of this [tag](crate::Codec::tag) wrote.
     pub fn new(codec: u8, bytes: impl Into<Bytes>) -> Self {
-        Self { codec, bytes: bytes.into(), decoded: None }
+        Self {
+            codec,
+            bytes: bytes.into(),
+            #[cfg(feature = "memory")]
+            decoded: None,
+        }
     }
 
-    /// The same data in memory of its own, to be decoded once for all who will read it.
+    /// The same data in memory of its own; to be decoded once for all who will read it, if there is
+    /// `room`.
     #[cfg(feature = "memory")]
-    pub(crate) fn to_kept(&self) -> Self {
+    pub(crate) fn to_kept(&self, room: &Arc<Room>) -> Self {
         // The given bytes may be a small part of a large buffer, all of which would stay in memory.
         let bytes = Bytes::copy_from_slice(&self.bytes);
-        Self { codec: self.codec, bytes, decoded: Some(Arc::default()) }
+        Self { codec: self.codec, bytes, decoded: Some(Arc::new(Decoded::new(Arc::clone(room)))) }
     }
 
     /// The codec's tag.
@@ -59,34 +65,31 @@ impl Payload {
 #[cfg(feature = "json")]
 impl Payload {
     /// The data, decoded. What a [`MemoryStore`](crate::MemoryStore) holds is decoded by the first who
-    /// reads it as a `T`, and shared from then on.
+    /// reads it, and shared from then on.
     ///
     /// # Errors
     ///
     /// [`Error::Decode`] if these bytes are no `T`, or this program does not have
     /// their codec.
-    pub fn decode<T>(&self) -> Result<Arc<T>, Error>
-    where
-        T: DeserializeOwned + Send + Sync + 'static,
-    {
+    pub fn decode<T: SessionData>(&self) -> Result<Arc<T>, Error> {
         self.shared().map_err(|reason| Error::Decode { reason })
     }
 
     /// As [`decode`](Self::decode), and in general what is wrong.
-    pub(crate) fn shared<T>(&self) -> Result<Arc<T>, &'static str>
-    where
-        T: DeserializeOwned + Send + Sync + 'static,
-    {
-        // Others may have read it as another type.
-        let known = self.decoded.as_ref().and_then(|decoded| decoded.get());
-        if let Some(Ok(data)) = known.map(|known| Arc::clone(known).downcast()) {
+    pub(crate) fn shared<T: SessionData>(&self) -> Result<Arc<T>, &'static str> {
+        let decode = || Codec::decode(self).map(Arc::new);
+        #[cfg(feature = "memory")]
+        if let Some(decoded) = &self.decoded {
+            if let Some(data) = decoded.get() {
+                return Ok(data);
+            }
+            let data = decode()?;
+            if let Some(size) = crate::codec::size_in_memory(&*data) {
+                decoded.hold(&data, size);
+            }
             return Ok(data);
         }
-        let data = Arc::new(Codec::decode(self)?);
-        if let Some(decoded) = &self.decoded {
-            let _the_first_one_stays = decoded.set(Arc::<T>::clone(&data));
-        }
-        Ok(data)
+        decode()
     }
 }
 

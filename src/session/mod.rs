@@ -31,6 +31,10 @@ pub use exchange::{Effects, Exchange};
 
 /// What may be a session's data: any type that serde can write and read, and that has an empty
 /// value for visitors who have no session yet. Implemented for all of them.
+///
+/// Requests that only read may share one decoded value, if the store is in this process; the first
+/// [`write`](Session::write) makes a copy. So what a value changes in itself behind a `&T` (an atomic,
+/// a `Mutex`) is stored nowhere, and others may see it.
 pub trait SessionData: Serialize + DeserializeOwned + Default + Send + Sync + 'static {}
 
 impl<T: Serialize + DeserializeOwned + Default + Send + Sync + 'static> SessionData for T {}

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::ops::ControlFlow;
-use std::sync::{Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ use super::{Created, Loaded, Rotation, SessionStore, Updated};
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::id::SessionKey;
-use crate::record::{Envelope, Moved, Record, Revision};
+use crate::record::{Envelope, Moved, Record, Revision, Room};
 use crate::ttl::Ttl;
 
 /// What a session takes besides its data and its owner's name: key, record, hash table, LRU queue
@@ -59,6 +59,8 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 pub struct MemoryStore {
     cache: Cache<SessionKey, Entry>,
     capacity: usize,
+    /// For sessions as their readers decode them.
+    room: Arc<Room>,
     rotating: Mutex<()>,
     _ends_the_sweeper: mpsc::Sender<Infallible>,
 }
@@ -85,6 +87,9 @@ impl MemoryStore {
     /// A session counts as the length of its encoded data and of its owner's name, and 600 bytes
     /// for everything around them. One that exceeds the capacity on its own is refused; so a
     /// capacity of zero refuses every session.
+    ///
+    /// Sessions that are read are held decoded too, for all requests that come after, in up to half as
+    /// many bytes again; where these are used up, each request decodes for itself.
     pub fn with_capacity(bytes: usize) -> Self {
         Self::swept_every(SWEEP_INTERVAL, bytes)
     }
@@ -103,7 +108,13 @@ impl MemoryStore {
         if let Err(error) = sweeper.spawn(move || sweep(&swept, interval, &dropped)) {
             tracing::warn!(%error, "no thread to free expired sessions while the store is idle");
         }
-        Self { cache, capacity, rotating: Mutex::new(()), _ends_the_sweeper: sender }
+        Self {
+            cache,
+            capacity,
+            room: Arc::new(Room::new(capacity / 2)),
+            rotating: Mutex::new(()),
+            _ends_the_sweeper: sender,
+        }
     }
 
     fn admit(&self, record: &Record, ttl: Ttl) -> Result<Entry, Error> {
@@ -111,7 +122,7 @@ impl MemoryStore {
         if size > self.capacity {
             return Err(Error::TooLarge { what: "the session in memory", size, limit: self.capacity });
         }
-        let record = Record { data: record.data.to_kept(), ..record.clone() };
+        let record = Record { data: record.data.to_kept(&self.room), ..record.clone() };
         Ok(Entry::new(Envelope::Record(record), ttl))
     }
 

@@ -168,7 +168,7 @@ async fn data_that_cannot_be_decoded_is_absent_and_stays_where_it_is() {
     world
         .store
         .overwrite(&key, |record| {
-            record.data = session_store::Payload::new(record.data.codec(), "{\"visits\":\"many\"}")
+            record.data = session_store::Payload::new(record.data.codec(), "{\"visits\":\"many\"}");
         })
         .await;
     let broken = world.store.record(&key).await;

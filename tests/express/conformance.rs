@@ -61,7 +61,7 @@ impl<S: SessionStore> Disguised<S> {
 }
 
 fn object(data: &Payload) -> String {
-    serde_json::json!({ "payload": (data.codec, &data.bytes[..]) }).to_string()
+    serde_json::json!({ "payload": (data.codec(), &data.bytes()[..]) }).to_string()
 }
 
 fn copy(record: &Record) -> Record {

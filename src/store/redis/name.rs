@@ -59,20 +59,18 @@ pub(super) fn slot(tag: &str) -> Slot {
 
 /// CRC-16/XMODEM.
 fn crc16(bytes: &[u8]) -> u16 {
-    bytes.iter().fold(0, |crc, byte| crc << 8 ^ CRC_OF_BYTE[usize::from((crc >> 8) as u8 ^ byte)])
+    bytes.iter().fold(0, |crc, byte| crc << 8 ^ CRC_OF_BYTE[usize::from(crc >> 8 ^ u16::from(*byte))])
 }
 
 const CRC_OF_BYTE: [u16; 256] = {
-    let mut table = [0; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        let mut crc = (byte as u16) << 8;
-        let mut bit = 0;
-        while bit < 8 {
+    let (mut table, mut byte) = ([0; 256], 0);
+    while byte < 256_u16 {
+        let (mut crc, mut bits) = (byte << 8, 8);
+        while bits > 0 {
             crc = if crc & 0x8000 == 0 { crc << 1 } else { crc << 1 ^ 0x1021 };
-            bit += 1;
+            bits -= 1;
         }
-        table[byte] = crc;
+        table[byte as usize] = crc;
         byte += 1;
     }
     table

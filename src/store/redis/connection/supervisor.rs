@@ -202,9 +202,7 @@ impl Shared {
                 }
             }
             Err(failure) if failure.condemns_connection() => self.lose(link.generation, failure),
-            // Written only where it says something new: all threads read it.
-            _ if link.timeouts.load(Ordering::Relaxed) != 0 => link.timeouts.store(0, Ordering::Relaxed),
-            _ => {}
+            _ => link.end_row_of_timeouts(),
         }
     }
 
@@ -311,6 +309,13 @@ impl Drop for Patience<'_> {
 }
 
 impl Link {
+    /// Writes only where that says something new, since all threads read it.
+    fn end_row_of_timeouts(&self) {
+        if self.timeouts.load(Ordering::Relaxed) != 0 {
+            self.timeouts.store(0, Ordering::Relaxed);
+        }
+    }
+
     /// A server that accepts connections and is of no use is not to be stormed.
     fn next_delay(&self) -> Duration {
         if self.opened.elapsed() < 4 * LONGEST_DELAY { longer(self.waited) } else { Duration::ZERO }

@@ -1,0 +1,94 @@
+//! What readers make of data that stays in this process: decoded once, as long as there is room.
+
+use std::any::Any;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+
+/// How many more bytes of decoded data a store may hold beside the encoded: decoded data is larger,
+/// often several times.
+#[derive(Debug)]
+pub(crate) struct Room(AtomicUsize);
+
+impl Room {
+    pub(crate) fn new(bytes: usize) -> Self {
+        Self(AtomicUsize::new(bytes))
+    }
+
+    fn take(&self, bytes: usize) -> bool {
+        let rest = |left: usize| left.checked_sub(bytes);
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, rest).is_ok()
+    }
+
+    fn give_back(&self, bytes: usize) {
+        self.0.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
+/// The decoded form of certain bytes, for all who hold them.
+pub(super) struct Decoded {
+    held: OnceLock<Held>,
+    room: Arc<Room>,
+}
+
+struct Held {
+    data: Arc<dyn Any + Send + Sync>,
+    size: usize,
+}
+
+impl Decoded {
+    pub(super) fn new(room: Arc<Room>) -> Self {
+        Self { held: OnceLock::new(), room }
+    }
+
+    /// What is held, unless the first reader read it as another type.
+    pub(super) fn get<T: Send + Sync + 'static>(&self) -> Option<Arc<T>> {
+        Arc::clone(&self.held.get()?.data).downcast().ok()
+    }
+
+    /// Holds `data`, of this size in bytes, if nothing is held yet and there is room.
+    pub(super) fn hold<T: Send + Sync + 'static>(&self, data: &Arc<T>, size: usize) {
+        if self.held.get().is_none() && self.room.take(size) {
+            let data = Arc::<T>::clone(data);
+            if self.held.set(Held { data, size }).is_err() {
+                self.room.give_back(size);
+            }
+        }
+    }
+}
+
+impl Drop for Decoded {
+    fn drop(&mut self) {
+        if let Some(held) = self.held.get() {
+            self.room.give_back(held.size);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn left(room: &Room) -> usize {
+        room.0.load(Ordering::Relaxed)
+    }
+
+    #[test]
+    fn the_first_form_is_held_while_there_is_room_and_gives_it_back() {
+        let room = Arc::new(Room::new(100));
+        let [first, second] = [(); 2].map(|()| Decoded::new(Arc::clone(&room)));
+        let number = Arc::new(17_u32);
+
+        first.hold(&number, 60);
+        assert!(Arc::ptr_eq(&first.get().unwrap(), &number));
+        assert_eq!(first.get::<String>(), None);
+        first.hold(&Arc::new("another type".to_owned()), 10);
+        assert_eq!(left(&room), 40);
+
+        second.hold(&number, 60);
+        assert_eq!(second.get::<u32>(), None, "there is no room for it");
+        drop(first);
+        assert_eq!(left(&room), 100);
+        second.hold(&number, 60);
+        assert_eq!(second.get(), Some(number));
+    }
+}

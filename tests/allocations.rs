@@ -1,0 +1,139 @@
+//! How often a request that only reads its session asks the allocator for memory: counted, so that it
+//! can't creep up unseen. Who makes it less lowers the number here. And how much a store holds.
+
+#![cfg(all(feature = "memory", feature = "redis", feature = "tower"))]
+
+mod support;
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::time::Duration;
+
+use allocation_counter::measure;
+use bytes::Bytes;
+use http::{Request, Response, header::COOKIE};
+use http_body_util::Full;
+use session_store::{
+    Clock as _, Codec, KeyRing, Loaded, MemoryStore, Record, RedisStore, Session, SessionId, SessionLayer,
+    SessionManager, SessionStore, SystemClock, Ttl, Values,
+};
+use support::redis::Server;
+use tokio::runtime::{Builder, Runtime};
+use tower::{Layer as _, Service as _, service_fn};
+
+const ROUNDS: u64 = 500;
+/// A text, which is an allocation by itself wherever it is decoded.
+type Data = String;
+
+/// Asserts how often `request` allocates once it has been made a few times. What grows now and then,
+/// such as a buffer, does not count.
+#[track_caller]
+fn assert_allocations(runtime: &Runtime, expected: u64, mut request: impl AsyncFnMut()) {
+    let mut rounds = || {
+        runtime.block_on(async {
+            for _ in 0..ROUNDS {
+                request().await;
+            }
+        });
+    };
+    rounds();
+    let counted = measure(rounds).count_total;
+    assert_eq!(counted / ROUNDS, expected, "{counted} allocations by {ROUNDS} requests");
+}
+
+/// One thread does everything, the Redis client's work included: others' is not counted.
+fn runtime() -> Runtime {
+    Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+/// A service, and the cookie of a visitor who has a session.
+async fn service(store: impl SessionStore) -> (SessionManager<Data>, String) {
+    let manager = SessionManager::builder(store, KeyRing::generate()).build().unwrap();
+    let exchange = manager.begin(None);
+    exchange.session().await.unwrap().write(|name: &mut Data| name.push_str("Ada")).unwrap();
+    let cookie = exchange.finish(200).await.set_cookie.unwrap();
+    (manager, cookie.split(';').next().unwrap().to_owned())
+}
+
+async fn read(manager: &SessionManager<Data>, cookie: &str) {
+    let exchange = manager.begin(Some(cookie));
+    let session = exchange.session().await.unwrap();
+    assert_eq!(session.read(String::len), 3);
+    assert!(exchange.finish(200).await.set_cookie.is_none());
+}
+
+/// What the request's handles share, and the future of the store's operation, which has to be in a
+/// box for there are many stores. The data was decoded by the first request, for all.
+#[test]
+fn a_read_from_memory_allocates_twice() {
+    let runtime = runtime();
+    let (manager, cookie) = runtime.block_on(service(MemoryStore::new()));
+    assert_allocations(&runtime, 2, async || read(&manager, &cookie).await);
+}
+
+#[test]
+fn a_session_that_is_not_used_costs_one_allocation() {
+    let runtime = runtime();
+    let (manager, cookie) = runtime.block_on(service(MemoryStore::new()));
+    assert_allocations(&runtime, 1, async || {
+        let _ = manager.begin(Some(&cookie)).finish(200).await;
+    });
+}
+
+/// A list of small numbers is one of the worst: decoded as `Values` it takes 37 times its JSON.
+#[test]
+fn what_is_held_decoded_is_bounded_too() {
+    const CAPACITY: usize = 4 << 20;
+    let runtime = runtime();
+    let numbers = Codec::Json.encode(&HashMap::from([("numbers", vec![0; 1000])])).unwrap();
+    let record = Record::new(SystemClock.now(), SystemClock.now(), numbers);
+    let mut store = None;
+    let fill = || {
+        let store = store.insert(MemoryStore::with_capacity(CAPACITY));
+        runtime.block_on(async {
+            for _ in 0..2000 {
+                let key = SessionId::generate().key();
+                store.create(&key, &record, Ttl::new(Duration::from_secs(60))).await.unwrap();
+                let Loaded::Found(found) = store.load(&key).await.unwrap() else { continue };
+                found.data.decode::<Values>().unwrap();
+            }
+        });
+    };
+    let held = usize::try_from(measure(fill).bytes_current).unwrap();
+    assert!((CAPACITY / 2..CAPACITY * 3 / 2).contains(&held), "{held} bytes are held");
+}
+
+/// Those two, two for the command, the client's four, and the decoded data: a text, behind an `Arc`.
+#[test]
+fn a_read_from_redis_allocates_ten_times_four_of_which_are_the_clients() {
+    let runtime = runtime();
+    let server = runtime.block_on(Server::start());
+    let mut client = runtime.block_on(server.client());
+    let mut get = redis::cmd("GET");
+    get.arg("name");
+    runtime.block_on(client.send_packed_command(redis::cmd("SET").arg("name").arg("Ada"))).unwrap();
+    assert_allocations(&runtime, 4, async || {
+        client.send_packed_command(&get).await.unwrap();
+    });
+
+    let store = runtime.block_on(RedisStore::connect(server.url())).unwrap();
+    let (manager, cookie) = runtime.block_on(service(store));
+    assert_allocations(&runtime, 10, async || read(&manager, &cookie).await);
+}
+
+/// The request's extensions are three, the layer's future is one, and the response's headers are two.
+#[test]
+fn the_layer_adds_six_allocations_to_those_of_the_engine() {
+    let runtime = runtime();
+    let (manager, cookie) = runtime.block_on(service(MemoryStore::new()));
+    let request = || Request::builder().header(COOKIE, &cookie).body(()).unwrap();
+    let own = measure(|| drop(request())).count_total;
+    let mut service = SessionLayer::new(manager).layer(service_fn(|request: Request<()>| async move {
+        let session = Session::<Data>::from_extensions(request.extensions()).await.unwrap();
+        assert_eq!(session.read(String::len), 3);
+        Ok::<_, Infallible>(Response::new(Full::<Bytes>::default()))
+    }));
+    assert_allocations(&runtime, own + 2 + 6, async || {
+        service.call(request()).await.unwrap();
+    });
+}
