@@ -4,17 +4,21 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use redis::aio::{AsyncPushSender, MultiplexedConnection};
+use redis::aio::AsyncPushSender;
 use redis::io::tcp::TcpSettings;
 use redis::io::tcp::socket2::TcpKeepalive;
 use redis::{
-    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo as _,
-    ProtocolVersion, RedisConnectionInfo, RedisError, RedisResult,
+    AsyncConnectionConfig, ErrorKind, ProtocolVersion, RedisConnectionInfo, RedisError, RedisResult,
 };
+#[cfg(unix)]
+use tokio::net::UnixStream;
 
+use super::link::{self, Link};
 use crate::error::Error;
 use crate::store::redis::target::{Host, Login, Tls};
 
+/// So many operations may be on their way to the driver before others wait for a place.
+const QUEUE_LENGTH: usize = 1024;
 /// An idle connection is probed after this long, so that one whose peer is gone is noticed before
 /// a request needs it.
 const KEEPALIVE: Duration = Duration::from_secs(15);
@@ -51,36 +55,37 @@ impl Dialer {
     ///
     /// News that the server closes the connection goes to `pushes`, as whatever else it sends
     /// unasked.
-    pub(super) async fn dial(
-        &self,
-        address: &Address,
-        pushes: impl AsyncPushSender,
-    ) -> RedisResult<MultiplexedConnection> {
+    pub(super) async fn dial(&self, address: &Address, pushes: impl AsyncPushSender) -> RedisResult<Link> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(None)
             .set_response_timeout(None)
+            .set_pipeline_buffer_size(QUEUE_LENGTH)
             .set_push_sender(pushes);
-        self.client(address)?.get_multiplexed_async_connection_with_config(&config).await
+        let greeting = self.greeting()?;
+        match (&self.tls, address) {
+            (None, Address::Host(host)) => {
+                let stream = link::connect(host, &tcp_settings()).await?;
+                Link::over(stream, &greeting, config).await
+            }
+            #[cfg(unix)]
+            (_, Address::Socket(path)) => {
+                Link::over(UnixStream::connect(path).await?, &greeting, config).await
+            }
+            #[cfg(not(unix))]
+            (_, Address::Socket(_)) => {
+                Err((ErrorKind::InvalidClientConfig, "Unix sockets are not to be had on this platform")
+                    .into())
+            }
+            (Some(tls), Address::Host(host)) => {
+                let client = secure::client(greeting, host, tls)?;
+                Ok(Link::of(client.get_multiplexed_async_connection_with_config(&config).await?))
+            }
+        }
     }
 
     /// The same for a few questions, where it doesn't matter how the connection ends.
-    pub(super) async fn dial_briefly(&self, address: &Address) -> RedisResult<MultiplexedConnection> {
+    pub(super) async fn dial_briefly(&self, address: &Address) -> RedisResult<Link> {
         self.dial(address, |_| Ok::<(), ()>(())).await
-    }
-
-    fn client(&self, address: &Address) -> RedisResult<Client> {
-        let plain = match address {
-            Address::Host(host) => ConnectionAddr::Tcp(host.name.clone(), host.port),
-            Address::Socket(path) => ConnectionAddr::Unix(path.clone()),
-        };
-        let info = plain
-            .into_connection_info()?
-            .set_tcp_settings(tcp_settings())
-            .set_redis_settings(self.greeting()?);
-        match (&self.tls, address) {
-            (Some(tls), Address::Host(host)) => secure::client(info, host, tls),
-            _ => Client::open(info),
-        }
     }
 
     /// What the connection begins with.
@@ -123,12 +128,10 @@ fn tcp_settings() -> TcpSettings {
 mod secure {
     use std::fs;
 
-    use redis::{ClientTlsConfig, TlsCertificates};
+    use redis::{Client, ClientTlsConfig, ConnectionAddr, IntoConnectionInfo as _, TlsCertificates};
     use rustls::crypto::{CryptoProvider, ring};
 
-    use super::{
-        Client, ConnectionAddr, ConnectionInfo, Error, ErrorKind, Host, RedisError, RedisResult, Tls,
-    };
+    use super::{Error, ErrorKind, Host, RedisConnectionInfo, RedisError, RedisResult, Tls, tcp_settings};
     use crate::store::redis::target::{ClientCertificate, Pem};
 
     /// Tries out on nobody what each attempt to connect will do.
@@ -139,14 +142,13 @@ mod secure {
             let _ = ring::default_provider().install_default();
         }
         let nobody = Host { name: "localhost".to_owned(), port: 0 };
-        let info = redis::IntoConnectionInfo::into_connection_info("redis://localhost");
-        match info.and_then(|info| client(info, &nobody, tls)) {
+        match client(RedisConnectionInfo::default(), &nobody, tls) {
             Ok(_) => Ok(()),
             Err(error) => Err(Error::Config(format!("TLS with Redis: {error}"))),
         }
     }
 
-    pub(super) fn client(info: ConnectionInfo, host: &Host, tls: &Tls) -> RedisResult<Client> {
+    pub(super) fn client(greeting: RedisConnectionInfo, host: &Host, tls: &Tls) -> RedisResult<Client> {
         let client_tls = tls.client.as_ref().map(|ClientCertificate { certificate, key }| {
             Ok::<_, RedisError>(ClientTlsConfig { client_cert: read(certificate)?, client_key: read(key)? })
         });
@@ -159,7 +161,9 @@ mod secure {
             TlsCertificates { client_tls: client_tls.transpose()?, root_cert: root_cert.transpose()? };
         let Host { name, port } = host.clone();
         let address = ConnectionAddr::TcpTls { host: name, port, insecure: tls.insecure, tls_params: None };
-        Client::build_with_tls(info.set_addr(address), certificates)
+        let info = address.into_connection_info()?;
+        let info = info.set_tcp_settings(tcp_settings()).set_redis_settings(greeting);
+        Client::build_with_tls(info, certificates)
     }
 
     const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
@@ -181,7 +185,9 @@ mod secure {
 
 #[cfg(not(feature = "tls"))]
 mod secure {
-    use super::{Client, ConnectionInfo, Error, Host, RedisResult, Tls};
+    use redis::Client;
+
+    use super::{Error, Host, RedisConnectionInfo, RedisResult, Tls};
 
     pub(super) fn check(_: &Tls) -> Result<(), Error> {
         Err(Error::Config(
@@ -191,7 +197,7 @@ mod secure {
         ))
     }
 
-    pub(super) fn client(_: ConnectionInfo, _: &Host, _: &Tls) -> RedisResult<Client> {
+    pub(super) fn client(_: RedisConnectionInfo, _: &Host, _: &Tls) -> RedisResult<Client> {
         unreachable!("a Dialer without TLS has none")
     }
 }

@@ -7,8 +7,10 @@
 mod cluster;
 mod dialer;
 mod durable;
+mod gathering;
 mod health;
 mod home;
+mod link;
 mod node;
 mod poll;
 mod sentinel;
@@ -20,13 +22,13 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::aio::MultiplexedConnection;
 use redis::{Cmd, Value};
 
 use self::cluster::Cluster;
 use self::dialer::{Address, Dialer};
 use self::health::Journal;
 use self::home::Home;
+use self::link::Link;
 use self::node::Node;
 use self::sentinel::Sentinel;
 use self::standalone::Standalone;
@@ -160,7 +162,7 @@ impl Connections {
 /// What commands are sent on; clones share it.
 #[derive(Clone)]
 pub(super) struct Connection {
-    link: MultiplexedConnection,
+    link: Link,
     /// Whether the server has the slot on trial only, as the target of a migration.
     asking: bool,
     /// Tells it from the one that takes its place.
@@ -170,7 +172,7 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    fn new(link: MultiplexedConnection) -> Self {
+    fn new(link: Link) -> Self {
         Self { link, asking: false, generation: 0, _watch: None }
     }
 
@@ -178,14 +180,14 @@ impl Connection {
         if self.asking {
             return Box::pin(self.ask(command)).await;
         }
-        Ok(self.link.send_packed_command(command).await?.extract_error()?)
+        Ok(self.link.client.send_packed_command(command).await?.extract_error()?)
     }
 
     async fn ask(&mut self, command: &Cmd) -> Result<Value, Failure> {
         // ASKING is for the next command of the connection, which others use as well.
         let mut both = redis::pipe();
         both.cmd("ASKING").add_command(command.clone());
-        let mut replies = self.link.send_packed_commands(&both, 1, 1).await?;
+        let mut replies = self.link.client.send_packed_commands(&both, 1, 1).await?;
         Ok(replies.pop().unwrap_or(Value::Nil).extract_error()?)
     }
 }

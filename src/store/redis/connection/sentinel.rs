@@ -16,6 +16,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
 use super::dialer::{Address, Dialer};
+use super::link::Link;
 use super::poll::{self, Vote};
 use super::standalone;
 use super::supervisor::{Connector, OnLoss};
@@ -82,9 +83,9 @@ impl Sentinel {
     }
 
     /// Connects to a server that is a master itself, not only in the sentinels' opinion.
-    async fn open(&self, host: &Host, on_loss: OnLoss) -> Result<MultiplexedConnection, Failure> {
+    async fn open(&self, host: &Host, on_loss: OnLoss) -> Result<Link, Failure> {
         let mut link = standalone::open(&self.to_servers, &Address::Host(host.clone()), on_loss).await?;
-        let reply: Vec<Value> = redis::cmd("ROLE").query_async(&mut link).await?;
+        let reply: Vec<Value> = redis::cmd("ROLE").query_async(&mut link.client).await?;
         let role: String = reply
             .into_iter()
             .next()
@@ -102,7 +103,7 @@ impl Sentinel {
             let (this, sentinel) = (self.clone(), sentinel.clone());
             async move {
                 let mut link = this.to_sentinels.dial_briefly(&Address::Host(sentinel)).await?;
-                this.opinion(&mut link).await
+                this.opinion(&mut link.client).await
             }
         });
         poll::latest(self.timeout, questions).await
@@ -157,11 +158,11 @@ impl Sentinel {
     async fn watch_with(&self, sentinel: &Host, master: &Vote<Host>) -> Result<Host, Failure> {
         let (sender, mut news) = unbounded_channel();
         let mut link = bounded(self.to_sentinels.dial(&Address::Host(sentinel.clone()), sender)).await?;
-        bounded(link.subscribe(&NEWS)).await?;
+        bounded(link.client.subscribe(&NEWS)).await?;
         loop {
             // Asked after the subscription, nothing is missed between the two. A sentinel that has
             // yet to hear of the latest failover still names the master before.
-            let now = bounded(self.opinion(&mut link)).await?;
+            let now = bounded(self.opinion(&mut link.client)).await?;
             if now.epoch > master.epoch && now.opinion != master.opinion {
                 return Ok(now.opinion);
             }

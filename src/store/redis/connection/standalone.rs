@@ -3,10 +3,10 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use redis::aio::MultiplexedConnection;
 use redis::{PushInfo, PushKind, RedisResult};
 
 use super::dialer::{Address, Dialer};
+use super::link::Link;
 use super::supervisor::{Connector, OnLoss};
 use super::{Connection, Failure};
 
@@ -37,11 +37,7 @@ impl fmt::Display for Standalone {
     }
 }
 
-pub(super) async fn open(
-    dialer: &Dialer,
-    address: &Address,
-    on_loss: OnLoss,
-) -> RedisResult<MultiplexedConnection> {
+pub(super) async fn open(dialer: &Dialer, address: &Address, on_loss: OnLoss) -> RedisResult<Link> {
     let on_push = move |push: PushInfo| {
         if push.kind == PushKind::Disconnection {
             on_loss(&CLOSED);
