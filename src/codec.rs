@@ -1,7 +1,11 @@
 //! How a session's data becomes bytes, and bytes become data.
 
+#[cfg(feature = "messagepack")]
+use rmp_serde::decode::Error::InvalidMarkerRead;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+#[cfg(feature = "messagepack")]
+use serde::de::{Deserialize as _, IgnoredAny};
 use serde_json::Value;
 
 use crate::error::Error;
@@ -119,8 +123,10 @@ impl Codec {
             Self::Json => serde_json::from_slice(payload.bytes()).ok(),
             #[cfg(feature = "messagepack")]
             Self::MessagePack => {
-                let mut bytes = &payload.bytes()[..];
-                rmp_serde::from_read(&mut bytes).ok().filter(|_| bytes.is_empty())
+                let mut reader = rmp_serde::Deserializer::from_read_ref(payload.bytes());
+                let data = T::deserialize(&mut reader).ok();
+                // Behind it there is not even the marker that a value begins with.
+                data.filter(|_| matches!(IgnoredAny::deserialize(&mut reader), Err(InvalidMarkerRead(_))))
             }
             #[cfg(feature = "bincode")]
             Self::Bincode => bincode::serde::decode_from_slice(payload.bytes(), BINCODE)

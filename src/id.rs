@@ -246,6 +246,12 @@ impl SessionKey {
         std::str::from_utf8(&self.name).expect("storage names are ASCII")
     }
 
+    /// The same, for what takes bytes.
+    #[cfg(feature = "redis")]
+    pub(crate) fn storage_bytes(&self) -> &[u8] {
+        &self.name
+    }
+
     /// Reads a [`storage_name`](Self::storage_name) back; `None` if it is not one.
     pub fn from_storage_name(name: &str) -> Option<Self> {
         let name: [u8; NAME_LENGTH] = name.as_bytes().try_into().ok()?;
@@ -266,8 +272,8 @@ impl SessionKey {
 
     /// What keeps a session's keys in one slot of a Redis Cluster.
     #[cfg(feature = "redis")]
-    pub(crate) fn lineage(&self) -> &str {
-        &self.storage_name()[1..=LINEAGE_LENGTH]
+    pub(crate) fn lineage(&self) -> &[u8] {
+        &self.name[1..=LINEAGE_LENGTH]
     }
 
     fn digest(&self) -> &str {

@@ -234,7 +234,7 @@ impl Express {
         })?;
         // Neither has braces, so the marker's hash tag is the whole name of the value.
         let value = format!("{}{id}", self.prefix.as_str());
-        Ok(Place { marker: format!("moved:{{{value}}}"), slot: name::slot(&value), value })
+        Ok(Place { marker: format!("moved:{{{value}}}"), slot: name::slot(value.as_bytes()), value })
     }
 
     fn value(&self, record: &Record) -> Result<String, Error> {

@@ -53,8 +53,8 @@ impl Name<'_> {
 }
 
 /// The slot of a hash tag, or of a name without one.
-pub(super) fn slot(tag: &str) -> Slot {
-    crc16(tag.as_bytes()) % SLOTS
+pub(super) fn slot(tag: &[u8]) -> Slot {
+    crc16(tag) % SLOTS
 }
 
 /// CRC-16/XMODEM.
@@ -79,8 +79,8 @@ const CRC_OF_BYTE: [u16; 256] = {
 impl ToRedisArgs for Name<'_> {
     fn write_redis_args<W: RedisWrite + ?Sized>(&self, out: &mut W) {
         let mut argument = out.writer_for_next_arg();
-        for part in [self.prefix, self.key.storage_name()] {
-            argument.write_all(part.as_bytes()).expect("commands are written to memory");
+        for part in [self.prefix.as_bytes(), self.key.storage_bytes()] {
+            argument.write_all(part).expect("commands are written to memory");
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -129,7 +130,9 @@ impl Supervisor {
             }
         };
         let mut patience = Patience { shared: &self.0, link, since: Instant::now(), waiting: true };
-        let result = match timeout(self.0.timeout, operation(link.connection.clone())).await {
+        // Pinned here, since what is given to the timer is moved several times.
+        let operation = pin!(operation(link.connection.clone()));
+        let result = match timeout(self.0.timeout, operation).await {
             Ok(result) => result,
             Err(_) => Err(Failure::TimedOut(self.0.timeout)),
         };
