@@ -6,13 +6,13 @@ mod support;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ::redis::aio::MultiplexedConnection;
 use ::redis::cmd;
 use session_store::{Codec, KeyRing, RedisStore, SessionManager, Ttl};
-use support::floor::{self, Command, RawClient};
+use support::floor::{Command, Raw, RawClient};
 use support::operation::{DAY, Operation};
 use support::redis::Server;
 use support::shopper::Shopper;
+use support::visitor::sign_up;
 use support::{TASKS, Worker, run, runtime};
 
 /// What is measured, each store operation after the command that it is compared with.
@@ -43,13 +43,13 @@ impl Cell {
 
 fn main() {
     // Cargo adds `--bench` of its own.
-    let quick = std::env::args().any(|argument| argument == "--quick");
+    let quick = std::env::args().any(|argument| ["--quick", "--test"].contains(&&*argument));
     let (rounds, slice) =
         if quick { (3, Duration::from_millis(40)) } else { (9, Duration::from_millis(200)) };
     runtime().block_on(async {
         let server = Server::start().await;
         let stage = Stage {
-            raw: floor::connect(&server.url()).await,
+            raw: Raw::connect(std::slice::from_ref(&server)).await,
             store: Arc::new(RedisStore::connect(server.url()).await.expect("the server answers")),
         };
         stage.print_latencies(rounds, slice).await;
@@ -58,7 +58,7 @@ fn main() {
 }
 
 struct Stage {
-    raw: MultiplexedConnection,
+    raw: Raw,
     store: Arc<RedisStore>,
 }
 
@@ -101,7 +101,7 @@ impl Stage {
     }
 
     async fn measure(&self, cell: Cell, tasks: u64, steps: u64) -> Slice {
-        floor::empty(&self.raw).await;
+        self.raw.empty().await;
         match cell {
             Cell::Raw(command) => {
                 Slice::of(RawClient::all(&self.raw, command, tasks, steps).await, steps).await
@@ -118,27 +118,23 @@ impl Stage {
         println!("|---|--:|--:|");
         let name = "session:{AAAA}:5okmGZOnqTYaaZ_vniTC_oSHLOGK";
         for (what, codec) in [("JSON", Codec::Json), ("MessagePack", Codec::MessagePack)] {
-            floor::empty(&self.raw).await;
+            self.raw.empty().await;
             let payload = codec.encode(&Shopper::ada()).expect("it has this form").bytes().clone();
             let mut set = cmd("SET");
             set.arg(name).arg(&payload[..]).arg("PX").arg(Ttl::new(DAY).as_millis());
-            set.exec_async(&mut self.raw.clone()).await.expect("the server answers");
+            set.exec_async(&mut self.raw.first()).await.expect("the server answers");
             self.print_size(&format!("the {what} alone, by `SET`")).await;
 
-            floor::empty(&self.raw).await;
+            self.raw.empty().await;
             let manager = SessionManager::builder(Arc::clone(&self.store), KeyRing::generate());
-            let manager = manager.codec(codec).build().expect("the settings agree");
-            let exchange = manager.begin(None);
-            let session = exchange.session().await.expect("nothing is asked for yet");
-            session.write(|shopper| *shopper = Shopper::ada()).expect("the response is not on its way");
-            assert!(exchange.finish(200).await.failure.is_none());
+            sign_up(&manager.codec(codec).build().expect("the settings agree")).await;
             self.print_size(&format!("a session as {what}")).await;
         }
     }
 
     /// Of the only key there is.
     async fn print_size(&self, what: &str) {
-        let mut raw = self.raw.clone();
+        let mut raw = self.raw.first();
         let name: String = cmd("RANDOMKEY").query_async(&mut raw).await.expect("there is a key");
         let length: u64 = cmd("STRLEN").arg(&name).query_async(&mut raw).await.expect("of a string");
         let mut usage = cmd("MEMORY");

@@ -8,24 +8,27 @@ use std::time::Duration;
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, SamplingMode, Throughput};
 use session_store::{MemoryStore, RedisStore, SessionStore};
-use support::floor::{self, Command, MokaReader, RawClient};
+use support::floor::{Command, MokaReader, Raw, RawClient};
 use support::operation::Operation;
-use support::redis::Server;
-use support::{TASKS, Worker, run, runtime};
+use support::redis::{Cluster, Server};
+use support::{TASKS, Worker, criterion, run, runtime};
 use tokio::runtime::Runtime;
 
 /// Large enough that nothing is evicted.
 const CAPACITY: usize = 4 << 30;
+/// Each has a replica, which is not asked for anything.
+const MASTERS: usize = 3;
 
 fn main() {
-    let mut criterion = Criterion::default()
-        .sample_size(20)
-        .warm_up_time(Duration::from_millis(300))
-        .measurement_time(Duration::from_secs(2))
-        .configure_from_args();
+    let mut criterion = criterion(Duration::from_secs(2));
     let runtime = runtime();
     memory(&mut criterion, &runtime);
-    redis(&mut criterion, &runtime);
+    {
+        let server = runtime.block_on(Server::start());
+        redis(&mut criterion, &runtime, "redis", &server.url(), std::slice::from_ref(&server));
+    }
+    let cluster = runtime.block_on(Cluster::start());
+    redis(&mut criterion, &runtime, "cluster", &cluster.url(), &cluster.nodes()[..MASTERS]);
     criterion.final_summary();
 }
 
@@ -37,21 +40,19 @@ fn memory(criterion: &mut Criterion, runtime: &Runtime) {
     }
 }
 
-fn redis(criterion: &mut Criterion, runtime: &Runtime) {
-    let server = runtime.block_on(Server::start());
-    let raw = runtime.block_on(floor::connect(&server.url()));
-    let store = runtime.block_on(RedisStore::connect(server.url())).expect("the server answers");
-    let store = Arc::new(store);
-    let mut bench = Bench::new(criterion, runtime, "redis");
+fn redis(criterion: &mut Criterion, runtime: &Runtime, name: &str, url: &str, masters: &[Server]) {
+    let raw = runtime.block_on(Raw::connect(masters));
+    let store = Arc::new(runtime.block_on(RedisStore::connect(url)).expect("the servers answer"));
+    let mut bench = Bench::new(criterion, runtime, name);
     for tasks in TASKS {
         for command in Command::ALL {
             bench.measure(command.name(), tasks, async |steps| {
-                floor::empty(&raw).await;
+                raw.empty().await;
                 RawClient::all(&raw, command, tasks, steps).await
             });
         }
         bench.store(tasks, async || {
-            floor::empty(&raw).await;
+            raw.empty().await;
             Arc::clone(&store)
         });
     }

@@ -11,7 +11,11 @@ use moka::sync::Cache;
 use session_store::{SessionId, SessionKey, Ttl};
 
 use super::operation::{DAY, record};
+use super::redis::Server;
 use super::{Worker, share};
+
+/// Of a cluster.
+const SLOTS: usize = 16384;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
@@ -34,20 +38,50 @@ impl Command {
     }
 }
 
-/// A connection as a store's is: RESP3 and no Nagle delay. It waits for ever, where a store has a
-/// timeout around each operation.
-pub async fn connect(url: &str) -> MultiplexedConnection {
-    let info = format!("{url}?protocol=resp3").into_connection_info().expect("the URL is one");
-    let info = info.set_tcp_settings(TcpSettings::default().set_nodelay(true));
-    let config = AsyncConnectionConfig::new().set_response_timeout(None);
-    let client = Client::open(info).expect("the URL is one");
-    client.get_multiplexed_async_connection_with_config(&config).await.expect("the server answers")
-}
+/// Connections as a store's are, one to each master: RESP3 and no Nagle delay. They wait for ever,
+/// where a store has a timeout around each operation.
+#[derive(Clone)]
+pub struct Raw(Vec<MultiplexedConnection>);
 
-/// Removes all keys.
-pub async fn empty(connection: &MultiplexedConnection) {
-    let flushed = cmd("FLUSHALL").exec_async(&mut connection.clone()).await;
-    flushed.expect("the server answers");
+impl Raw {
+    /// To servers that have an equal part of the slots each, in their order; a single one has all.
+    pub async fn connect(servers: &[Server]) -> Self {
+        let mut connections = Vec::new();
+        for server in servers {
+            let info =
+                format!("{}?protocol=resp3", server.url()).into_connection_info().expect("the URL is one");
+            let info = info.set_tcp_settings(TcpSettings::default().set_nodelay(true));
+            let config = AsyncConnectionConfig::new().set_response_timeout(None);
+            let client = Client::open(info).expect("the URL is one");
+            let connection = client.get_multiplexed_async_connection_with_config(&config).await;
+            connections.push(connection.expect("the server answers"));
+        }
+        Self(connections)
+    }
+
+    /// To the only server, or the first one.
+    pub fn first(&self) -> MultiplexedConnection {
+        self.0[0].clone()
+    }
+
+    /// To the server that holds what has this name.
+    async fn holder_of(&self, name: &str) -> MultiplexedConnection {
+        if self.0.len() == 1 {
+            return self.first();
+        }
+        let mut ask = cmd("CLUSTER");
+        let slot = ask.arg("KEYSLOT").arg(name).query_async(&mut self.first()).await;
+        let slot: usize = slot.expect("the server answers");
+        let holder = (0..self.0.len()).find(|number| slot < (number + 1) * SLOTS / self.0.len());
+        self.0[holder.expect("the last one holds the rest")].clone()
+    }
+
+    /// Removes all keys.
+    pub async fn empty(&self) {
+        for connection in &self.0 {
+            cmd("FLUSHALL").exec_async(&mut connection.clone()).await.expect("the server answers");
+        }
+    }
 }
 
 /// A task that sends `GET` or `SET … PX` by itself.
@@ -61,19 +95,17 @@ pub struct RawClient {
 }
 
 impl RawClient {
-    /// So many as `tasks`, on one connection, ready to take `steps` together.
-    pub async fn all(
-        connection: &MultiplexedConnection,
-        command: Command,
-        tasks: u64,
-        steps: u64,
-    ) -> Vec<Self> {
+    /// So many as `tasks`, on the same connections, ready to take `steps` together.
+    pub async fn all(raw: &Raw, command: Command, tasks: u64, steps: u64) -> Vec<Self> {
         let mut clients = Vec::new();
         for task in 0..tasks {
             let steps = if command == Command::SetNew { share(steps, tasks, task) } else { 0 };
-            let (connection, value) = (connection.clone(), record().to_bytes());
-            let ahead = (0..steps).map(|_| fresh_name()).collect();
-            let mut client = Self { connection, command, name: fresh_name(), value, ahead };
+            let id = SessionId::generate();
+            let name = name(&id);
+            let connection = raw.holder_of(&name).await;
+            // Ids of one lineage are in one slot.
+            let ahead = (0..steps).map(|_| self::name(&id.rotated())).collect();
+            let mut client = Self { connection, command, name, value: record().to_bytes(), ahead };
             client.set().await;
             clients.push(client);
         }
@@ -106,9 +138,9 @@ impl Worker for RawClient {
     }
 }
 
-/// As long as the names that a store gives.
-fn fresh_name() -> String {
-    format!("session:{}", SessionId::generate().key().storage_name())
+/// As long as the name that a store gives.
+fn name(id: &SessionId) -> String {
+    format!("session:{}", id.key().storage_name())
 }
 
 /// A task that gets the bytes from a plain cache.

@@ -5,13 +5,19 @@
 
 use std::time::{Duration, Instant};
 
+use criterion::Criterion;
+use futures_util::FutureExt as _;
 use tokio::runtime::{Builder, Runtime};
 
+#[cfg(feature = "redis")]
 pub mod floor;
 pub mod operation;
 pub mod shopper;
+pub mod signing;
+pub mod visitor;
 
 // The tests' launcher. The package has neither tests nor benchmarks, so nothing is missing from it.
+#[cfg(feature = "redis")]
 #[path = "../../tests/support/redis/mod.rs"]
 pub mod redis;
 
@@ -26,6 +32,21 @@ pub trait Worker: Send + 'static {
 /// The runtime of a small service, the same on every machine.
 pub fn runtime() -> Runtime {
     Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("threads can be started")
+}
+
+/// Criterion, with as much time for each benchmark and as many samples as their number allows.
+pub fn criterion(time: Duration) -> Criterion {
+    Criterion::default()
+        .sample_size(20)
+        .warm_up_time(Duration::from_millis(300))
+        .measurement_time(time)
+        .configure_from_args()
+}
+
+/// What comes out of something that has nothing to wait for, such as a store in memory: no runtime's
+/// time is measured with it.
+pub fn at_once<F: Future>(future: F) -> F::Output {
+    future.now_or_never().expect("there is nothing to wait for")
 }
 
 /// Has each worker take its share of `steps` in a task of its own, all at the same time. Answers

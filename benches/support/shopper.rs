@@ -24,7 +24,7 @@ pub struct Shopper {
     pub visits: u32,
 }
 
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Item {
     pub sku: String,
     pub quantity: u32,
