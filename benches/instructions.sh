@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Counts the instructions that the session's cookie takes, in the engine and in cookie-rs' signed jar,
+# with valgrind. Each step runs few times and many times; the difference is what the steps alone take.
+#
+# valgrind's processor has no instructions for SHA-256, so both sides hash by software here.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+few=1000 many=5000
+
+built=$(cargo bench --locked --no-run --bench instructions --message-format json)
+program=$(sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' <<<"$built")
+
+collected() { # a step, how often
+    valgrind --tool=callgrind --callgrind-out-file=/dev/null "$program" "$@" 2>&1 |
+        sed -n 's/^==[0-9]*== Collected : //p'
+}
+per_step() {
+    echo $((($(collected "$1" $many) - $(collected "$1" $few)) / (many - few)))
+}
+
+nothing=$(per_step nothing)
+verify=$(($(per_step begin-verified) - $(per_step begin)))
+# Of the response that signs, the first key does not fit; nor does either key of a forged cookie.
+misfit=$(($(per_step begin-forged-twice) - $(per_step begin-forged)))
+sign=$(($(per_step respond-signed) - $(per_step respond) - misfit))
+jar_verify=$(($(per_step jar-verify) - nothing))
+jar_sign=$(($(per_step jar-sign) - nothing))
+
+cat <<END
+| instructions | verify | sign |
+|---|--:|--:|
+| engine | $verify | $sign |
+| cookie-rs, signed jar | $jar_verify | $jar_sign |
+END
