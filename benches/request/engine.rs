@@ -1,50 +1,25 @@
-//! What the engine takes for a request: begin, the session, what a handler does with it, finish.
-
-mod support;
+//! What the engine takes for a request: begin, the session, what a handler does with it, finish. On a
+//! runtime of two threads.
 
 use std::hint::black_box;
 use std::sync::Arc;
-use std::time::Duration;
 
 use criterion::measurement::WallTime;
-use criterion::{BenchmarkGroup, BenchmarkId, Criterion, SamplingMode, Throughput};
-use session_store::{Key, KeyRing, MemoryStore, RedisStore, SessionManager, SessionStore};
-use support::redis::Server;
-use support::shopper::Shopper;
-use support::{Worker, run, runtime};
+use criterion::{BenchmarkGroup, BenchmarkId, SamplingMode, Throughput};
+use session_store::{Key, KeyRing, SessionManager, SessionStore};
 use tokio::runtime::Runtime;
+
+use crate::support::shopper::Shopper;
+use crate::support::visitor::{forge, manager, sign_up};
+use crate::support::{Worker, run};
 
 const TASKS: [u64; 2] = [1, 64];
 
-fn main() {
-    let mut criterion = Criterion::default()
-        .sample_size(20)
-        .warm_up_time(Duration::from_millis(300))
-        .measurement_time(Duration::from_secs(2))
-        .configure_from_args();
-    let runtime = runtime();
-    cookies(&mut criterion, &runtime);
-    requests(criterion.benchmark_group("memory"), &runtime, MemoryStore::new());
-
-    let server = runtime.block_on(Server::start());
-    let store = runtime.block_on(RedisStore::connect(server.url())).expect("the server answers");
-    requests(criterion.benchmark_group("redis"), &runtime, store);
-    criterion.final_summary();
-}
-
-/// What a cookie takes by itself: finding it in the header, and an HMAC to verify it.
-fn cookies(criterion: &mut Criterion, runtime: &Runtime) {
-    let manager = manager(MemoryStore::new(), KeyRing::generate());
-    let good = runtime.block_on(sign_up(&manager));
-    let forged = forge(&good);
-    let mut group = criterion.benchmark_group("cookie");
-    for (name, header) in [("verified", &*good), ("forged", &forged), ("not ours", "theme=dark; lang=en")] {
-        group.bench_function(name, |bencher| bencher.iter(|| manager.begin(Some(black_box(header)))));
-    }
-}
-
-fn requests(mut group: BenchmarkGroup<'_, WallTime>, runtime: &Runtime, store: impl SessionStore) {
-    let store = Arc::new(store);
+pub(crate) fn requests(
+    mut group: BenchmarkGroup<'_, WallTime>,
+    runtime: &Runtime,
+    store: Arc<impl SessionStore>,
+) {
     let (old, new) = (Key::generate(), Key::generate());
     let today = manager(Arc::clone(&store), KeyRing::new(old.clone()));
     let tomorrow = manager(store, KeyRing::new(new).with_previous(old));
@@ -155,21 +130,4 @@ impl Worker for Visitor {
         let effects = exchange.finish(200).await;
         assert!(effects.failure.is_none() && effects.set_cookie.is_some() == self.request.sets_a_cookie());
     }
-}
-
-fn manager(store: impl SessionStore, keys: KeyRing) -> SessionManager<Shopper> {
-    SessionManager::builder(store, keys).build().expect("the settings agree")
-}
-
-/// The cookie of a new session.
-async fn sign_up(manager: &SessionManager<Shopper>) -> String {
-    let exchange = manager.begin(None);
-    let session = exchange.session().await.expect("nothing is asked for yet");
-    session.write(|shopper| *shopper = Shopper::ada()).expect("the response is not on its way");
-    let header = exchange.finish(200).await.set_cookie.expect("there is something to remember");
-    header.split(';').next().unwrap_or_default().to_owned()
-}
-
-fn forge(cookie: &str) -> String {
-    format!("{}AAAA", &cookie[..cookie.len() - 4])
 }

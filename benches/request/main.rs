@@ -1,0 +1,36 @@
+//! What a session takes of a request: of the engine alone, and through each adapter beside the same
+//! service without sessions.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod actix_web;
+mod axum;
+mod engine;
+mod hosts;
+mod tower;
+mod warp;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use session_store::{MemoryStore, RedisStore};
+use support::redis::Server;
+use support::{criterion, runtime};
+
+fn main() {
+    let mut criterion = criterion(Duration::from_secs(2));
+    let runtime = runtime();
+    let server = runtime.block_on(Server::start());
+    let redis = runtime.block_on(RedisStore::connect(server.url())).expect("the server answers");
+    let (memory, redis) = (Arc::new(MemoryStore::new()), Arc::new(redis));
+
+    engine::requests(criterion.benchmark_group("memory"), &runtime, Arc::clone(&memory));
+    engine::requests(criterion.benchmark_group("redis"), &runtime, Arc::clone(&redis));
+    for host in hosts::ALL {
+        let mut group = criterion.benchmark_group(host.name);
+        hosts::requests(&mut group, &host, &runtime, "memory", &hosts::Visit::ALL, &memory);
+        hosts::requests(&mut group, &host, &runtime, "redis", &hosts::Visit::STORED, &redis);
+    }
+    criterion.final_summary();
+}
