@@ -10,8 +10,10 @@ use std::hint::black_box;
 use support::runtime;
 use support::signing::{Engine, SignedJar};
 
-/// Each answers whether it did what its name says.
-const STEPS: [(&str, fn(&Stage) -> bool); 9] = [
+/// Answers whether it did what its name says.
+type Step = fn(&Stage) -> bool;
+
+const STEPS: [(&str, Step); 9] = [
     ("nothing", |_| true),
     ("begin", |stage| {
         black_box(stage.engine.begin(black_box(None)));

@@ -157,7 +157,7 @@ pub(crate) fn modify(session: &Session<Shopper>) -> Result<(), Error> {
 
 /// What the adapters stand around: no service at all.
 fn engine(manager: Option<Manager>, client: &Client, steps: u64) -> Duration {
-    one_thread().block_on(async {
+    one_thread().block_on(async move {
         let start = Instant::now();
         for _ in 0..steps {
             let Some(manager) = &manager else { continue };

@@ -9,7 +9,7 @@ use tokio::runtime::Runtime;
 
 use super::at_once;
 use super::shopper::Shopper;
-use super::visitor::{forge, manager, sign_up};
+use super::visitor::{forge, manager, sent_back, sign_up};
 
 /// What the engine calls its cookie.
 const NAME: &str = "__Host-id";
@@ -82,9 +82,8 @@ pub struct SignedJar {
 impl SignedJar {
     /// Cookies for this id.
     pub fn new(id: &str) -> Self {
-        let mut jar = Self { key: JarKey::generate(), id: id.to_owned(), cookie: String::new() };
-        jar.cookie = jar.sign().split(';').next().unwrap_or_default().to_owned();
-        jar
+        let jar = Self { key: JarKey::generate(), id: id.to_owned(), cookie: String::new() };
+        Self { cookie: sent_back(&jar.sign()), ..jar }
     }
 
     /// From the `Cookie` header to the id, if the signature is right.

@@ -13,8 +13,12 @@ pub async fn sign_up(manager: &SessionManager<Shopper>) -> String {
     let exchange = manager.begin(None);
     let session = exchange.session().await.expect("nothing is asked for yet");
     session.write(|shopper| *shopper = Shopper::ada()).expect("the response is not on its way");
-    let header = exchange.finish(200).await.set_cookie.expect("there is something to remember");
-    header.split(';').next().unwrap_or_default().to_owned()
+    sent_back(&exchange.finish(200).await.set_cookie.expect("there is something to remember"))
+}
+
+/// The `Cookie` header of a browser that got this `Set-Cookie`.
+pub fn sent_back(set_cookie: &str) -> String {
+    set_cookie.split(';').next().unwrap_or_default().to_owned()
 }
 
 /// The same cookie under a signature that no key made.
