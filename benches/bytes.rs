@@ -1,10 +1,12 @@
 //! How many bytes of the heap a session takes in a `MemoryStore`, beside what the store counts for it.
 //! Prints Markdown.
 //!
-//! Bytes are those that were asked for; what the allocator adds to each allocation comes on top.
+//! Bytes of the heap are those that were asked for. What the allocator adds to each allocation shows in
+//! the last column: by how much the process grew, on Linux.
 
 mod support;
 
+use std::process::Command;
 use std::time::Duration;
 
 use allocation_counter::{AllocationInfo, measure};
@@ -14,23 +16,35 @@ use session_store::{
 use support::{at_once, operation::DAY};
 
 const PAYLOADS: [usize; 5] = [0, 100, 300, 1_000, 10_000];
-/// The hash table doubles as it fills, so a session takes more just after that.
-const SESSIONS: [u32; 4] = [1_000, 5_000, 10_000, 20_000];
+const SESSIONS: [u32; 3] = [1_000, 5_000, 20_000];
 /// Large enough that nothing is evicted.
 const CAPACITY: usize = 4 << 30;
+/// Asks this program how much it grows.
+const GROWTH: &str = "--growth";
 /// As long as moka lets pass before a write has it settle what it put off.
 const SETTLED: Duration = Duration::from_millis(350);
 
 fn main() {
-    let quick = std::env::args().any(|argument| ["--quick", "--test"].contains(&&*argument));
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    if let [GROWTH, payload, number] = &arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        let numbers = payload.parse().ok().zip(number.parse().ok());
+        let (payload, number) = numbers.expect("two numbers");
+        return println!("{}", growth(payload, number));
+    }
+    let quick = arguments.iter().any(|argument| ["--quick", "--test"].contains(&&**argument));
     let sessions = if quick { &SESSIONS[..1] } else { &SESSIONS };
-    println!("| data, bytes | the store counts | {} | allocations |", columns(sessions, |n| format!("{n}")));
-    println!("|--:|--:|{}--:|", "--:|".repeat(sessions.len()));
+    let most = sessions[sessions.len() - 1];
+    let headings = columns(sessions, u32::to_string);
+    println!("Bytes a session, with so many sessions.\n");
+    println!("| data | the store counts | {headings} | allocations | {most}, resident |");
+    println!("|--:|--:|{}--:|--:|", "--:|".repeat(sessions.len()));
     for payload in PAYLOADS {
         let taken: Vec<_> = sessions.iter().map(|number| per_session(payload, *number)).collect();
         let counted = counted(payload);
         let bytes = columns(&taken, |taken| format!("{:.0}", taken.bytes));
-        println!("| {payload} | {counted} | {bytes} | {:.1} |", taken[taken.len() - 1].allocations);
+        let allocations = taken[taken.len() - 1].allocations;
+        let resident = growth_of_a_process(payload, most);
+        println!("| {payload} | {counted} | {bytes} | {allocations:.1} | {resident} |");
     }
 }
 
@@ -48,6 +62,30 @@ fn per_session(payload: usize, number: u32) -> Taken {
     #[expect(clippy::cast_precision_loss, reason = "there are not that many")]
     let each = |sum: i64| sum as f64 / f64::from(number);
     Taken { bytes: each(bytes_current), allocations: each(count_current) }
+}
+
+/// The same by the system's account, in a process of its own: this one has free memory by now.
+fn growth_of_a_process(payload: usize, number: u32) -> String {
+    let program = std::env::current_exe().expect("it is running");
+    let arguments = [GROWTH, &payload.to_string(), &number.to_string()];
+    let output = Command::new(program).args(arguments).output().expect("it ran before");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+fn growth(payload: usize, number: u32) -> String {
+    let store = MemoryStore::with_capacity(CAPACITY);
+    fill(&store, payload, 100);
+    let before = resident_bytes();
+    fill(&store, payload, number);
+    let grown = resident_bytes().zip(before).map(|(after, before)| after.saturating_sub(before));
+    grown.map_or_else(|| "?".to_owned(), |grown| (grown / u64::from(number)).to_string())
+}
+
+fn resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let kib = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    kib.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kib| kib * 1024)
 }
 
 /// Keys and records are made here, so that what the store keeps of them counts, and nothing else.

@@ -6,6 +6,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 few=1000 many=5000
+command -v valgrind >/dev/null || { echo "valgrind is missing: install it with this system's package manager" >&2; exit 1; }
 
 built=$(cargo bench --locked --no-run --bench instructions --message-format json)
 program=$(sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' <<<"$built")

@@ -25,14 +25,15 @@ pub(crate) struct Host {
     /// Lets a client ask the service so many times; the service has sessions where there is a manager.
     /// Answers how long that took, without making the service.
     serve: fn(Option<Manager>, &Client, u64) -> Duration,
+    visits: &'static [Visit],
 }
 
 pub(crate) const ALL: [Host; 5] = [
-    Host { name: "engine", serve: engine },
-    Host { name: "tower", serve: tower::serve },
-    Host { name: "axum", serve: axum::serve },
-    Host { name: "warp", serve: warp::serve },
-    Host { name: "actix-web", serve: actix_web::serve },
+    Host { name: "engine", serve: engine, visits: &WITH_SESSIONS },
+    Host { name: "tower", serve: tower::serve, visits: &VISITS },
+    Host { name: "axum", serve: axum::serve, visits: &VISITS },
+    Host { name: "warp", serve: warp::serve, visits: &VISITS },
+    Host { name: "actix-web", serve: actix_web::serve, visits: &VISITS },
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,12 +50,13 @@ pub(crate) enum Visit {
     Modified,
 }
 
-impl Visit {
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Bare, Self::Untouched, Self::Anonymous, Self::Read, Self::Modified];
-    /// Those for which the store matters.
-    pub(crate) const STORED: [Self; 2] = [Self::Read, Self::Modified];
+const VISITS: [Visit; 5] = [Visit::Bare, Visit::Untouched, Visit::Anonymous, Visit::Read, Visit::Modified];
+/// Without sessions the engine does nothing.
+const WITH_SESSIONS: [Visit; 4] = [Visit::Untouched, Visit::Anonymous, Visit::Read, Visit::Modified];
+/// Those for which the store matters.
+const STORED: [Visit; 2] = [Visit::Read, Visit::Modified];
 
+impl Visit {
     fn name(self) -> &'static str {
         match self {
             Self::Bare => "without sessions",
@@ -74,24 +76,27 @@ impl Visit {
     }
 }
 
+/// All requests with sessions in memory, and those that ask the store in Redis too.
 pub(crate) fn requests(
-    group: &mut BenchmarkGroup<'_, WallTime>,
+    mut group: BenchmarkGroup<'_, WallTime>,
     host: &Host,
     runtime: &Runtime,
-    store_name: &str,
-    visits: &[Visit],
-    store: &Arc<impl SessionStore>,
+    memory: &Arc<impl SessionStore>,
+    redis: &Arc<impl SessionStore>,
 ) {
-    let manager = manager(Arc::clone(store), KeyRing::generate());
     group.throughput(Throughput::Elements(1)).sampling_mode(SamplingMode::Flat);
-    for visit in visits {
-        group.bench_function(BenchmarkId::new(visit.name(), store_name), |bencher| {
-            bencher.iter_custom(|steps| {
-                let cookie = runtime.block_on(sign_up(&manager));
-                let client = Client::new(*visit, cookie);
-                (host.serve)((*visit != Visit::Bare).then(|| manager.clone()), &client, steps)
+    let memory = ("memory", manager(Arc::clone(memory), KeyRing::generate()), host.visits);
+    let redis = ("redis", manager(Arc::clone(redis), KeyRing::generate()), &STORED[..]);
+    for (store, manager, visits) in [memory, redis] {
+        for visit in visits {
+            group.bench_function(BenchmarkId::new(visit.name(), store), |bencher| {
+                bencher.iter_custom(|steps| {
+                    let cookie = runtime.block_on(sign_up(&manager));
+                    let client = Client::new(*visit, cookie);
+                    (host.serve)((*visit != Visit::Bare).then(|| manager.clone()), &client, steps)
+                });
             });
-        });
+        }
     }
 }
 

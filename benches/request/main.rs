@@ -28,9 +28,7 @@ fn main() {
     engine::requests(criterion.benchmark_group("memory"), &runtime, Arc::clone(&memory));
     engine::requests(criterion.benchmark_group("redis"), &runtime, Arc::clone(&redis));
     for host in hosts::ALL {
-        let mut group = criterion.benchmark_group(host.name);
-        hosts::requests(&mut group, &host, &runtime, "memory", &hosts::Visit::ALL, &memory);
-        hosts::requests(&mut group, &host, &runtime, "redis", &hosts::Visit::STORED, &redis);
+        hosts::requests(criterion.benchmark_group(host.name), &host, &runtime, &memory, &redis);
     }
     criterion.final_summary();
 }
