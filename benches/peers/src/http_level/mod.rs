@@ -1,0 +1,126 @@
+//! Whole servers, each a process, under the load of another process.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+
+use crate::results::{HttpRow, HttpSlice};
+use crate::statistics::rotated;
+use crate::support::redis::{Server, Traffic};
+
+pub mod load;
+mod process;
+mod response;
+mod scenes;
+mod servers;
+
+use load::{Order, Report};
+use process::{LoadProcess, ServerProcess, processor_time};
+pub use scenes::{Setup, framework, scene};
+pub use servers::serve;
+
+const CONNECTIONS: usize = 32;
+
+#[derive(Clone, Copy, Debug)]
+pub struct Extent {
+    pub rounds: usize,
+    pub warm_up: Duration,
+    pub measured: Duration,
+}
+
+/// Starts every server, and asks each in turn, over and over.
+pub async fn measure(redis: &Server, extent: Extent) -> Vec<HttpRow> {
+    let mut client = redis.client().await;
+    let servers = Servers::start(&redis.url());
+    let mut rows: Vec<_> = scenes::all().into_iter().map(|entry| (entry, Vec::new())).collect();
+    for round in 0..extent.rounds {
+        for index in rotated(rows.len(), round) {
+            let (entry, slices) = &mut rows[index];
+            let server = servers.of(entry.setup);
+            let order = order(server.address, entry.path, extent);
+            slices.push(slice(&order, server, redis, &mut client).await);
+        }
+        eprintln!("round {} of {} over HTTP", round + 1, extent.rounds);
+    }
+    let row = |(entry, rounds): (scenes::Entry, _)| HttpRow {
+        scene: entry.scene.to_owned(),
+        framework: entry.framework.to_owned(),
+        contender: entry.contender.to_owned(),
+        does: entry.does.to_owned(),
+        rounds,
+    };
+    rows.into_iter().map(row).collect()
+}
+
+/// A request to a server from a browser without cookies, and then the same with those it got.
+pub fn once(setup: Setup, redis: &str, path: &str) {
+    let server = setup.start(redis);
+    let order = Order {
+        server: server.address,
+        path: path.to_owned(),
+        connections: 1,
+        warm_up: Duration::ZERO,
+        measured: Duration::ZERO,
+        sign_in: false,
+    };
+    LoadProcess::ready(&order.to_json()).report();
+}
+
+struct Servers(Vec<(Setup, ServerProcess)>);
+
+impl Servers {
+    fn start(redis: &str) -> Self {
+        let mut started: Vec<(Setup, ServerProcess)> = Vec::new();
+        for entry in scenes::all() {
+            if !started.iter().any(|(setup, _)| *setup == entry.setup) {
+                started.push((entry.setup, entry.setup.start(redis)));
+            }
+        }
+        Self(started)
+    }
+
+    fn of(&self, wanted: Setup) -> &ServerProcess {
+        let found = self.0.iter().find(|(setup, _)| *setup == wanted);
+        &found.expect("every entry's server was started").1
+    }
+}
+
+fn order(server: SocketAddr, path: &str, extent: Extent) -> Order {
+    let Extent { warm_up, measured, .. } = extent;
+    Order { server, path: path.to_owned(), connections: CONNECTIONS, warm_up, measured, sign_in: true }
+}
+
+async fn slice(
+    order: &Order,
+    server: &ServerProcess,
+    redis: &Server,
+    client: &mut MultiplexedConnection,
+) -> HttpSlice {
+    let load = LoadProcess::ready(&order.to_json());
+    let pids = [server.pid(), redis.pid()];
+    let (calls, before) = (Traffic::of(client).await, pids.map(processor_time));
+    let report = load.report();
+    let after = pids.map(processor_time);
+    let calls = Traffic::of(client).await.since(&calls);
+    let report: Report = serde_json::from_str(&report).expect("the load prints its report");
+    let requests = count(report.requests);
+    let micros = |time: Duration| time.as_secs_f64() * 1e6;
+    let [cpu_micros, redis_cpu_micros] = [0, 1].map(|of| (after[of] - before[of]) * 1e6 / requests);
+    // Counted as the clients sent them, and as scripts ran them.
+    let commands = count(calls.calls.values().sum()) / requests;
+    HttpSlice {
+        per_second: requests / report.elapsed.as_secs_f64(),
+        p50_micros: micros(report.p50),
+        p99_micros: micros(report.p99),
+        cpu_micros,
+        redis_cpu_micros,
+        commands,
+    }
+}
+
+/// Exact up to 2^53.
+#[allow(clippy::cast_precision_loss)]
+fn count(count: u64) -> f64 {
+    count as f64
+}

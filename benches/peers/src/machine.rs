@@ -1,0 +1,74 @@
+//! Where and with what it was measured.
+
+use std::process::Command;
+
+use crate::results::Version;
+
+/// In the order of the results: when, on what, with which versions.
+pub fn describe() -> (String, String, Vec<Version>) {
+    let when = time::OffsetDateTime::now_utc().date().to_string();
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let machine = format!("{processors} × {}", model().unwrap_or_else(|| "unknown processor".to_owned()));
+    let mut versions = vec![
+        version("redis-server", &said("redis-server", "--version", |line| word_after(line, "v="))),
+        version("Node", &said("node", "--version", |line| Some(line.trim_start_matches('v').to_owned()))),
+    ];
+    versions.extend(crates());
+    versions.extend(packages());
+    (when, machine, versions)
+}
+
+fn version(what: &str, version: &str) -> Version {
+    Version { what: what.to_owned(), version: version.to_owned() }
+}
+
+fn model() -> Option<String> {
+    let info = std::fs::read_to_string("/proc/cpuinfo").ok()?;
+    let line = info.lines().find(|line| line.starts_with("model name"))?;
+    Some(line.split_once(':')?.1.trim().to_owned())
+}
+
+fn said(program: &str, argument: &str, pick: impl Fn(&str) -> Option<String>) -> String {
+    let output = Command::new(program).arg(argument).output().ok();
+    let said = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    said.and_then(|said| pick(&said)).unwrap_or_else(|| "unknown".to_owned())
+}
+
+fn word_after(line: &str, mark: &str) -> Option<String> {
+    line.split_once(mark)?.1.split(' ').next().map(str::to_owned)
+}
+
+/// What was built, by the lock file.
+fn crates() -> Vec<Version> {
+    const NAMED: [&str; 12] = [
+        "session-store",
+        "redis",
+        "axum",
+        "actix-web",
+        "tokio",
+        "moka",
+        "tower-sessions",
+        "tower-sessions-redis-store",
+        "tower-sessions-moka-store",
+        "fred",
+        "actix-session",
+        "axum_session",
+    ];
+    let lock = include_str!("../Cargo.lock");
+    let quoted = |line: &str, key: &str| Some(line.strip_prefix(key)?.trim_matches('"').to_owned());
+    let package = |text: &str| {
+        let name = text.lines().find_map(|line| quoted(line, "name = "))?;
+        let number = text.lines().find_map(|line| quoted(line, "version = "))?;
+        NAMED.contains(&&*name).then(|| version(&name, &number))
+    };
+    lock.split("[[package]]").filter_map(package).collect()
+}
+
+fn packages() -> Vec<Version> {
+    let manifest: serde_json::Value =
+        serde_json::from_str(include_str!("../node/package.json")).expect("npm reads it");
+    let packages = manifest["dependencies"].as_object().into_iter().flatten();
+    packages
+        .map(|(name, number)| version(&format!("npm {name}"), number.as_str().unwrap_or_default()))
+        .collect()
+}

@@ -1,0 +1,80 @@
+//! Measures session-store beside other session libraries. `README.md` says how to run it and how to
+//! read what it prints.
+
+use std::error::Error;
+use std::time::Duration;
+
+mod bytes_level;
+mod http_level;
+mod machine;
+mod payload;
+mod report;
+mod results;
+mod statistics;
+mod store_level;
+
+#[path = "../../support/mod.rs"]
+mod support;
+
+use http_level::Setup;
+use results::Results;
+use support::floor;
+use support::redis::Server;
+
+const USAGE: &str = "measure [--quick] | report | serve SERVER MODE REDIS_URL | load ORDER";
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    match arguments[..] {
+        ["measure"] => report::write(&measure(false)),
+        ["measure", "--quick"] => report::write(&measure(true)),
+        // Again from what was measured before, such as after a change of the chart.
+        ["report"] => report::write(&report::read()?),
+        ["serve", server, mode, redis] => http_level::serve(server, mode, redis),
+        ["load", order] => http_level::load::run(&serde_json::from_str(order)?),
+        _ => Err(USAGE.into()),
+    }
+}
+
+fn measure(quick: bool) -> Results {
+    // The redis-server is started and asked on a runtime of its own, as are the stores.
+    let runtime = support::runtime();
+    let local = tokio::task::LocalSet::new();
+    local.block_on(&runtime, async {
+        let redis = Server::start().await;
+        let url = redis.url();
+        let raw = floor::connect(&url).await;
+        eprintln!("bytes");
+        let bytes = bytes_level::measure(&url, |text| express_writes(text, &url)).await;
+        eprintln!("stores in memory");
+        let cells = store_level::memory_cells();
+        let memory = store_level::measure(&cells, store_extent(quick), || async {}).await;
+        eprintln!("stores on Redis");
+        let cells = store_level::redis_cells(&url).await;
+        let store = store_level::measure(&cells, store_extent(quick), || floor::empty(&raw)).await;
+        // Their connections go before the servers come.
+        drop(cells);
+        floor::empty(&raw).await;
+        let http = http_level::measure(&redis, http_extent(quick)).await;
+        let (when, machine, versions) = machine::describe();
+        Results { when, machine, quick, versions, store, memory, http, bytes }
+    })
+}
+
+fn store_extent(quick: bool) -> store_level::Extent {
+    let (rounds, slice) =
+        if quick { (1, Duration::from_millis(10)) } else { (11, Duration::from_millis(100)) };
+    store_level::Extent { rounds, slice }
+}
+
+fn http_extent(quick: bool) -> http_level::Extent {
+    let (rounds, warm_up, measured) = if quick { (1, 50, 200) } else { (7, 300, 1000) };
+    let [warm_up, measured] = [warm_up, measured].map(Duration::from_millis);
+    http_level::Extent { rounds, warm_up, measured }
+}
+
+async fn express_writes(text: Option<usize>, redis: &str) {
+    let path = text.map_or("/sign_in".to_owned(), |bytes| format!("/sign_in?text={bytes}"));
+    http_level::once(Setup::Node { mode: "read", workers: 0 }, redis, &path);
+}

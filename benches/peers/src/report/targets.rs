@@ -1,0 +1,170 @@
+//! What session-store is meant to reach, beside what it reached.
+
+use crate::bytes_level::COMMON;
+use crate::http_level::{framework, scene};
+use crate::results::contender::{
+    ACTIX_SESSION, AXUM_SESSION, BARE, EXPRESS, EXPRESS_CLUSTER, OURS, OURS_COMPACT, RAW_GET, RAW_MOKA,
+    RAW_SET, TOWER_MOKA, TOWER_SESSIONS,
+};
+use crate::results::{Results, StoreSlice};
+use crate::store_level::Operation;
+use crate::support::TASKS;
+
+const PEERS: [&str; 3] = [TOWER_SESSIONS, ACTIX_SESSION, AXUM_SESSION];
+
+/// What must hold for each of the figures.
+#[derive(Clone, Copy, Debug)]
+pub enum Bound {
+    AtLeast(f64),
+    AtMost(f64),
+}
+
+#[derive(Debug)]
+pub struct Target {
+    pub what: &'static str,
+    pub bound: Bound,
+    /// What it is about, such as the number of tasks, and the figure.
+    pub measured: Vec<(String, f64)>,
+}
+
+impl Target {
+    pub fn is_met(&self) -> bool {
+        let meets = |(_, figure): &(String, f64)| match self.bound {
+            Bound::AtLeast(bound) => *figure >= bound,
+            Bound::AtMost(bound) => *figure <= bound,
+        };
+        !self.measured.is_empty() && self.measured.iter().all(meets)
+    }
+}
+
+pub fn all(results: &Results) -> Vec<Target> {
+    let mut targets = on_redis(results);
+    targets.extend(in_memory(results));
+    targets.extend(over_http(results));
+    targets.extend(bytes(results));
+    targets
+}
+
+fn on_redis(results: &Results) -> Vec<Target> {
+    use Operation::{Load, LoadBytes, Roll, Save, SaveBytes};
+    let floor = |operation, contender, floor_of, floor, of: fn(&StoreSlice) -> f64| {
+        let ratio = |tasks| {
+            let floor = results.on_redis(tasks, floor_of, floor);
+            results.on_redis(tasks, operation, contender).ratio(floor, of).median
+        };
+        by_tasks(&TASKS, ratio)
+    };
+    let best = |operation, tasks: &[u64]| {
+        let ratio = |tasks| {
+            let peer = results.best_on_redis(tasks, operation, &PEERS);
+            results.on_redis(tasks, operation, OURS).ratio(peer, pace).median
+        };
+        by_tasks(tasks, ratio)
+    };
+    vec![
+        at_least("Redis: load, undecoded ÷ raw GET", 0.95, floor(LoadBytes, OURS, LoadBytes, RAW_GET, pace)),
+        at_most("Redis: its p99 ÷ that of raw GET", 1.1, floor(LoadBytes, OURS, LoadBytes, RAW_GET, p99)),
+        at_least("Redis: load, typed, JSON ÷ best Rust peer", 1.15, best(Load, &TASKS)),
+        at_least(
+            "Redis: load, typed, MessagePack ÷ raw GET",
+            0.7,
+            floor(Load, OURS_COMPACT, LoadBytes, RAW_GET, pace),
+        ),
+        at_least("Redis: rolling read ÷ best Rust peer", 1.8, best(Roll, &TASKS)),
+        at_least("Redis: update ÷ raw SET", 0.65, floor(SaveBytes, OURS, SaveBytes, RAW_SET, pace)),
+        // What differs by less is level.
+        at_least("Redis: update, encoded ÷ best Rust peer's blind save", 0.95, best(Save, &TASKS[1..])),
+    ]
+}
+
+fn in_memory(results: &Results) -> Vec<Target> {
+    use Operation::{Load, LoadBytes};
+    let read = |operation, other| {
+        let ratio = |tasks| {
+            let other = results.in_memory(tasks, operation, other);
+            results.in_memory(tasks, Load, OURS).ratio(other, pace).median
+        };
+        by_tasks(&TASKS, ratio)
+    };
+    vec![
+        at_least("memory: load, typed ÷ moka's raw get", 0.6, read(LoadBytes, RAW_MOKA)),
+        at_least("memory: load, typed ÷ tower-sessions' moka store", 3.0, read(Load, TOWER_MOKA)),
+    ]
+}
+
+fn over_http(results: &Results) -> Vec<Target> {
+    use framework::{ACTIX, AXUM, EXPRESS as NODE};
+    use scene::{BARE as BARE_ROUTE, COUNTER, MEMORY, READ, ROLLING};
+    let ratio = |ours: (&str, &str), other: (&str, &str, &str)| {
+        let ours = results.over_http(ours.0, ours.1, OURS)?;
+        Some(ours.ratio(results.over_http(other.0, other.1, other.2)?).median)
+    };
+    let one = |ours, other| ratio(ours, other).map(|figure| (String::new(), figure)).into_iter().collect();
+    let express = [READ, ROLLING, COUNTER].into_iter().flat_map(|scene| {
+        let versus = move |peer: &str, label: &str| {
+            Some((format!("{scene}, {label}"), ratio((scene, AXUM), (scene, NODE, peer))?))
+        };
+        [versus(EXPRESS, "one process"), versus(EXPRESS_CLUSTER, "cluster of 2")]
+    });
+    let bare = [AXUM, ACTIX].into_iter().filter_map(|framework| {
+        Some((framework.to_owned(), ratio((MEMORY, framework), (BARE_ROUTE, framework, BARE))?))
+    });
+    vec![
+        at_least("axum: read-only ÷ tower-sessions", 1.3, one((READ, AXUM), (READ, AXUM, TOWER_SESSIONS))),
+        at_least(
+            "axum: rolling ÷ tower-sessions",
+            2.3,
+            one((ROLLING, AXUM), (ROLLING, AXUM, TOWER_SESSIONS)),
+        ),
+        at_least("axum: rolling ÷ actix-session", 1.4, one((ROLLING, AXUM), (ROLLING, ACTIX, ACTIX_SESSION))),
+        at_least(
+            "axum: counter ÷ tower-sessions",
+            1.2,
+            one((COUNTER, AXUM), (COUNTER, AXUM, TOWER_SESSIONS)),
+        ),
+        at_least(
+            "actix-web: read-only ÷ actix-session",
+            1.1,
+            one((READ, ACTIX), (READ, ACTIX, ACTIX_SESSION)),
+        ),
+        at_least(
+            "actix-web: counter ÷ actix-session",
+            1.1,
+            one((COUNTER, ACTIX), (COUNTER, ACTIX, ACTIX_SESSION)),
+        ),
+        at_least("memory, read-only ÷ the bare route", 0.8, bare.collect()),
+        at_least("axum ÷ Express", 12.0, express.flatten().collect()),
+    ]
+}
+
+fn bytes(results: &Results) -> Vec<Target> {
+    let usage = |contender| {
+        let usage = results.memory_usage(contender, COMMON).and_then(|bytes| u32::try_from(bytes).ok());
+        usage.map(|bytes| (String::new(), f64::from(bytes))).into_iter().collect()
+    };
+    vec![
+        at_most("MEMORY USAGE of the shopper, MessagePack", 416.0, usage(OURS_COMPACT)),
+        at_most("MEMORY USAGE of the shopper, JSON", 480.0, usage(OURS)),
+    ]
+}
+
+fn at_least(what: &'static str, bound: f64, measured: Vec<(String, f64)>) -> Target {
+    Target { what, bound: Bound::AtLeast(bound), measured }
+}
+
+fn at_most(what: &'static str, bound: f64, measured: Vec<(String, f64)>) -> Target {
+    Target { what, bound: Bound::AtMost(bound), measured }
+}
+
+fn by_tasks(tasks: &[u64], ratio: impl Fn(u64) -> f64) -> Vec<(String, f64)> {
+    let label = |tasks| if tasks == 1 { "1 task".to_owned() } else { format!("{tasks} tasks") };
+    tasks.iter().map(|&tasks| (label(tasks), ratio(tasks))).collect()
+}
+
+fn pace(slice: &StoreSlice) -> f64 {
+    slice.per_second
+}
+
+fn p99(slice: &StoreSlice) -> f64 {
+    slice.p99_micros
+}

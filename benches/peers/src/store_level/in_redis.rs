@@ -1,0 +1,129 @@
+//! Who is measured on Redis.
+
+use std::sync::Arc;
+
+use session_store::{Codec, RedisStore};
+use tower_sessions_redis_store::RedisStore as TowerRedisStore;
+
+use super::actix_session::ActixSession;
+use super::axum_session::AxumSession;
+use super::fred::{Fred, connect};
+use super::ours::{Managed, Ours};
+use super::tower_sessions::TowerSessions;
+use super::{Cell, Contender, Operation};
+use crate::results::contender::{
+    ACTIX_SESSION, AXUM_SESSION, MANAGED, OURS, OURS_COMPACT, RAW_GET, RAW_SET, RAW_SET_NEW, TOWER_SESSIONS,
+};
+use crate::support::floor::{self, Command, RawClient};
+
+const GET_FRED: &str = "fred, raw GET";
+const SET_FRED: &str = "fred, raw SET";
+
+/// Takes longer than reading the clock: each step is timed by itself.
+const TOGETHER: u64 = 1;
+
+pub async fn cells(url: &str) -> Vec<Cell> {
+    let fred = connect(url).await;
+    let store = Arc::new(RedisStore::connect(url).await.expect("the server answers"));
+    let mut cells = floors(url, &Fred::new(&fred)).await;
+    cells.extend(ours(&store));
+    cells.extend(peer(
+        TOWER_SESSIONS,
+        &TowerSessions::new(TowerRedisStore::new(fred)),
+        [
+            "GET; MessagePack of the whole record to a map of JSON values, then the struct from one of them",
+            "GET, SET XX EXAT: the record is written back as this request saw it",
+            "SET XX EXAT, blind: the last writer wins",
+            "SET NX EXAT",
+        ],
+    ));
+    cells.extend(peer(
+        ACTIX_SESSION,
+        &ActixSession::connect(url).await,
+        [
+            "GET; JSON of a map of texts, then the struct from JSON in one of them",
+            "GET, EXPIRE",
+            "SET XX EX, blind: the last writer wins, and what was deleted meanwhile gets a new id",
+            "SET NX EX",
+        ],
+    ));
+    cells.extend(peer(
+        AXUM_SESSION,
+        &AxumSession::new(url),
+        [
+            "UNWATCH, PING; GET; JSON of a map of texts, then the struct from JSON in one of them",
+            "twice UNWATCH, PING; GET; MULTI, SET, EXPIREAT, EXEC",
+            "UNWATCH, PING; MULTI, SET, EXPIREAT, EXEC, blind: a session that was deleted comes back",
+            "twice UNWATCH, PING; EXISTS; MULTI, SET, EXPIREAT, EXEC",
+        ],
+    ));
+    cells
+}
+
+/// The clients beneath, with the bytes of our layout under names as long, without a timeout.
+async fn floors(url: &str, fred: &Fred) -> Vec<Cell> {
+    let raw = floor::connect(url).await;
+    let commands = [
+        (Command::Get, Operation::LoadBytes, RAW_GET, "GET on one multiplexed connection"),
+        (Command::Set, Operation::SaveBytes, RAW_SET, "SET PX on one multiplexed connection"),
+        (Command::SetNew, Operation::Create, RAW_SET_NEW, "SET PX of a name that is new"),
+    ];
+    let mut cells = Vec::new();
+    for (command, operation, name, does) in commands {
+        let raw = raw.clone();
+        let prepare = move |tasks, steps| {
+            let raw = raw.clone();
+            async move { RawClient::all(&raw, command, tasks, steps).await }
+        };
+        cells.push(Cell::of_workers(operation, (name, name), does, prepare, TOGETHER));
+    }
+    let (get, set) = ((GET_FRED, RAW_GET), (SET_FRED, RAW_SET));
+    cells.push(Cell::of(Operation::LoadBytes, get, "GET on a pool of 6", fred, TOGETHER));
+    cells.push(Cell::of(Operation::SaveBytes, set, "SET EX on a pool of 6", fred, TOGETHER));
+    cells
+}
+
+fn ours(store: &Arc<RedisStore>) -> Vec<Cell> {
+    const SWAP: &str = "EVALSHA: compare-and-swap on the revision, never creates";
+    let mut cells = Vec::new();
+    for (name, codec) in [(OURS, Codec::Json), (OURS_COMPACT, Codec::MessagePack)] {
+        let contender = Ours::new(store, codec);
+        let both = [
+            (Operation::Load, RAW_GET, "GET; the struct from the stored bytes"),
+            (Operation::Save, RAW_SET, SWAP),
+        ];
+        let once = [
+            (Operation::LoadBytes, RAW_GET, "GET"),
+            (
+                Operation::Roll,
+                RAW_GET,
+                "GET; a touch only when it gains a tenth of the idle time: not in this run",
+            ),
+            (Operation::RollAlways, RAW_GET, "GET, EVALSHA: the worst case, which no policy of ours has"),
+            (Operation::SaveBytes, RAW_SET, SWAP),
+            (Operation::Create, RAW_SET_NEW, "SET NX PX, or a script where the server has to"),
+        ];
+        // What does not depend on the codec is measured once.
+        let operations = if codec == Codec::Json { [&both[..], &once].concat() } else { both.to_vec() };
+        let cell = |(operation, floor, does)| Cell::of(operation, (name, floor), does, &contender, TOGETHER);
+        cells.extend(operations.into_iter().map(cell));
+    }
+    let managed = Managed::new(Arc::clone(store), Codec::Json);
+    let request = "begin, read, finish: the cookie is verified, then GET";
+    cells.push(Cell::of(Operation::Load, (MANAGED, RAW_GET), request, &managed, TOGETHER));
+    let request = "begin, write, finish: the cookie is signed, too";
+    cells.push(Cell::of(Operation::Create, (MANAGED, RAW_SET_NEW), request, &managed, TOGETHER));
+    cells
+}
+
+/// What each peer does for: a read, a rolling read, a save, and a new session.
+fn peer<C: Contender>(name: &'static str, contender: &C, does: [&'static str; 4]) -> [Cell; 4] {
+    let [load, roll, save, create] = does;
+    let cell = |operation, floor, does| Cell::of(operation, (name, floor), does, contender, TOGETHER);
+    [
+        cell(Operation::Load, RAW_GET, load),
+        cell(Operation::Roll, RAW_GET, roll),
+        cell(Operation::Save, RAW_SET, save),
+        cell(Operation::Create, RAW_SET_NEW, create),
+    ]
+}
