@@ -107,7 +107,7 @@ async fn slice(
     let requests = count(report.requests);
     let micros = |time: Duration| time.as_secs_f64() * 1e6;
     let [cpu_micros, redis_cpu_micros] = [0, 1].map(|of| (after[of] - before[of]) * 1e6 / requests);
-    // Counted as the clients sent them, and as scripts ran them.
+    // Those that clients sent, and those that scripts ran.
     let commands = count(calls.calls.values().sum()) / requests;
     HttpSlice {
         per_second: requests / report.elapsed.as_secs_f64(),

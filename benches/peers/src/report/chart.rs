@@ -39,11 +39,11 @@ pub fn svg(results: &Results) -> String {
     let bars: usize = groups.iter().map(|(_, rows)| rows.len()).sum();
     let height = u32::try_from(bars).unwrap_or(0) * ROW + HEADING * 4 + FOOT;
     let mut out = String::new();
-    draw(&mut out, &groups, height).expect("a string can be written to");
+    draw(&mut out, &groups, height, &results.machine).expect("a string can be written to");
     out
 }
 
-fn draw(out: &mut String, groups: &[(&str, Vec<&HttpRow>)], height: u32) -> std::fmt::Result {
+fn draw(out: &mut String, groups: &[(&str, Vec<&HttpRow>)], height: u32, machine: &str) -> std::fmt::Result {
     writeln!(
         out,
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" \
@@ -64,9 +64,10 @@ fn draw(out: &mut String, groups: &[(&str, Vec<&HttpRow>)], height: u32) -> std:
     }
     writeln!(
         out,
-        "<text x=\"0\" y=\"{}\" font-size=\"11\">Requests a second, more is better. 32 connections, two \
-         workers on two processors shared with Redis and the load.</text>",
-        height - 6
+        "<text x=\"0\" y=\"{}\" font-size=\"11\">Requests a second, more is better. Two workers and 32 \
+         connections; {}, shared with Redis and the load.</text>",
+        height - 6,
+        machine.replace('&', "&amp;").replace('<', "&lt;")
     )?;
     writeln!(out, "</svg>")
 }
@@ -76,9 +77,11 @@ fn draw_bar(out: &mut String, row: &HttpRow, y: u32, share: f64) -> std::fmt::Re
     let (colour, weight) = if is_ours { (OURS_COLOUR, "600") } else { (PEER_COLOUR, "400") };
     let width = (f64::from(WIDTH - LABELS - FIGURES) * share).max(1.0);
     let middle = y + BAR / 2 + 4;
+    // What follows a comma is about the library, and comes last.
+    let (library, rest) = row.contender.split_at(row.contender.find(',').unwrap_or(row.contender.len()));
     let name = match &*row.framework {
         NODE => row.contender.clone(),
-        framework => format!("{} on {framework}", row.contender),
+        framework => format!("{library} on {framework}{rest}"),
     };
     writeln!(
         out,
