@@ -29,18 +29,18 @@ pub fn text(size: usize) -> String {
 
 /// Measures all that this process can write. `node` has Express write a session: with a text of so
 /// many bytes or, for `None`, the shopper.
-pub async fn measure<F: Future<Output = ()>>(url: &str, node: impl Fn(Option<usize>) -> F) -> Vec<BytesRow> {
+pub async fn measure(url: &str, node: impl Fn(Option<usize>)) -> Vec<BytesRow> {
     let scale = Scale { url: url.to_owned(), raw: floor::connect(url).await };
     let mut rows = Vec::new();
     for size in SIZES {
         rows.extend(scale.rust(&text(size), &Text::of(size)).await);
         scale.empty().await;
-        node(Some(size)).await;
+        node(Some(size));
         rows.push(scale.weigh(EXPRESS, &text(size)).await);
     }
     rows.extend(scale.rust(COMMON, &Shopper::ada()).await);
     scale.empty().await;
-    node(None).await;
+    node(None);
     rows.push(scale.weigh(EXPRESS, COMMON).await);
     rows
 }

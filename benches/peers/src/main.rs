@@ -74,7 +74,8 @@ fn http_extent(quick: bool) -> http_level::Extent {
     http_level::Extent { rounds, warm_up, measured }
 }
 
-async fn express_writes(text: Option<usize>, redis: &str) {
+/// Waits in place: nothing else is to be done meanwhile.
+fn express_writes(text: Option<usize>, redis: &str) {
     let path = text.map_or("/sign_in".to_owned(), |bytes| format!("/sign_in?text={bytes}"));
     http_level::once(Setup::Node { mode: "read", workers: 0 }, redis, &path);
 }

@@ -144,7 +144,7 @@ impl Browser {
         if !self.cookies.is_empty() {
             let cookies: Vec<_> =
                 self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
-            request += &format!("cookie: {}\r\n", cookies.join("; "));
+            request = format!("{request}cookie: {}\r\n", cookies.join("; "));
         }
         self.request = (request + "\r\n").into_bytes();
     }

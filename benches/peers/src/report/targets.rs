@@ -52,14 +52,15 @@ fn on_redis(results: &Results) -> Vec<Target> {
             let floor = results.on_redis(tasks, floor_of, floor);
             results.on_redis(tasks, operation, contender).ratio(floor, of).median
         };
-        by_tasks(&TASKS, ratio)
+        by_tasks(ratio)
     };
     let best = |operation, tasks: &[u64]| {
-        let ratio = |tasks| {
+        let ratio = |&tasks: &u64| {
             let peer = results.best_on_redis(tasks, operation, &PEERS);
-            results.on_redis(tasks, operation, OURS).ratio(peer, pace).median
+            let figure = results.on_redis(tasks, operation, OURS).ratio(peer, pace).median;
+            (format!("{}, {}", of_tasks(tasks), peer.contender), figure)
         };
-        by_tasks(tasks, ratio)
+        tasks.iter().map(ratio).collect()
     };
     vec![
         at_least("Redis: load, undecoded ÷ raw GET", 0.95, floor(LoadBytes, OURS, LoadBytes, RAW_GET, pace)),
@@ -84,7 +85,7 @@ fn in_memory(results: &Results) -> Vec<Target> {
             let other = results.in_memory(tasks, operation, other);
             results.in_memory(tasks, Load, OURS).ratio(other, pace).median
         };
-        by_tasks(&TASKS, ratio)
+        by_tasks(ratio)
     };
     vec![
         at_least("memory: load, typed ÷ moka's raw get", 0.6, read(LoadBytes, RAW_MOKA)),
@@ -156,9 +157,12 @@ fn at_most(what: &'static str, bound: f64, measured: Vec<(String, f64)>) -> Targ
     Target { what, bound: Bound::AtMost(bound), measured }
 }
 
-fn by_tasks(tasks: &[u64], ratio: impl Fn(u64) -> f64) -> Vec<(String, f64)> {
-    let label = |tasks| if tasks == 1 { "1 task".to_owned() } else { format!("{tasks} tasks") };
-    tasks.iter().map(|&tasks| (label(tasks), ratio(tasks))).collect()
+fn by_tasks(ratio: impl Fn(u64) -> f64) -> Vec<(String, f64)> {
+    TASKS.iter().map(|&tasks| (of_tasks(tasks), ratio(tasks))).collect()
+}
+
+fn of_tasks(tasks: u64) -> String {
+    if tasks == 1 { "1 task".to_owned() } else { format!("{tasks} tasks") }
 }
 
 fn pace(slice: &StoreSlice) -> f64 {

@@ -80,7 +80,8 @@ pub struct Extent {
 }
 
 impl Cell {
-    /// `floor` is the contender that the ratios are to, `does` what goes to the store.
+    /// `names` are the contender's, and that of the one that its ratios are to; `does` says what goes
+    /// to the store. `together` so many steps are timed as one.
     pub fn of<C: Contender>(
         operation: Operation,
         names: (&'static str, &'static str),
