@@ -25,7 +25,7 @@ pub fn cells() -> Vec<Cell> {
     let managed = Managed::new(Arc::clone(&store), Codec::Json);
     let moka = TowerSessions::new(MokaStore::new(Some(CAPACITY)));
     let map = TowerSessions::new(TowerMemoryStore::default());
-    let read = "the bytes, then the struct from them";
+    let read = "the struct, made by the first who reads it and shared by all until a write";
     let copy = "a copy of the record and its map, a copy of one value, then the struct from it";
     vec![
         Cell::of_workers(
@@ -41,7 +41,7 @@ pub fn cells() -> Vec<Cell> {
         Cell::of(
             Operation::Load,
             (MANAGED, RAW_MOKA),
-            "begin, read, finish: the cookie is verified",
+            "the same within begin, read, finish: the cookie is verified",
             &managed,
             TOGETHER,
         ),
