@@ -38,10 +38,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn measure(quick: bool) -> Results {
-    // The redis-server is started and asked on a runtime of its own, as are the stores.
-    let runtime = support::runtime();
-    let local = tokio::task::LocalSet::new();
-    local.block_on(&runtime, async {
+    support::runtime().block_on(async {
         let redis = Server::start().await;
         let url = redis.url();
         let raw = floor::connect(&url).await;
