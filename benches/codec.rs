@@ -1,24 +1,16 @@
 //! What encoding and decoding a session's data takes, beside the libraries beneath.
-//!
-//! [`Codec::encode`] is public and measured as it is. Decoding is not: `reload`, the narrowest call
-//! that does it, also asks the store, which is in memory, and puts the data into the session. So its
-//! floor is a `load` from the same store and the library's own decoding of those bytes.
 
 mod support;
 
 use std::hint::black_box;
-use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput};
 use serde::{Deserialize, Serialize};
-use session_store::{
-    Codec, KeyRing, Loaded, MemoryStore, Session, SessionKey, SessionManager, SessionStore as _,
-};
+use session_store::{Codec, Payload};
+use support::criterion;
 use support::shopper::Item;
-use support::{at_once, criterion, runtime};
-use tokio::runtime::Runtime;
 
 /// How many bytes of JSON, roughly.
 const SIZES: [usize; 5] = [0, 100, 300, 1_000, 10_000];
@@ -47,10 +39,9 @@ struct Subject {
 
 fn main() {
     let mut criterion = criterion(Duration::from_secs(1));
-    let runtime = runtime();
     for subject in subjects() {
         encode(&mut criterion, &subject);
-        decode(&mut criterion, &subject, &runtime);
+        decode(&mut criterion, &subject);
     }
     criterion.final_summary();
 }
@@ -89,66 +80,28 @@ fn encode(criterion: &mut Criterion, subject: &Subject) {
     let mut group = criterion.benchmark_group(format!("{}/encode", subject.name));
     for size in SIZES {
         let basket = Basket::of(size);
-        assert_eq!(*ours(subject, &basket), *(subject.encode)(&basket));
+        assert_eq!(**ours(subject, &basket).bytes(), *(subject.encode)(&basket));
         measure(&mut group, "session-store", size, || ours(subject, black_box(&basket)));
         measure(&mut group, subject.library, size, || (subject.encode)(black_box(&basket)));
     }
 }
 
-fn ours(subject: &Subject, basket: &Basket) -> bytes::Bytes {
-    subject.codec.encode(basket).expect("it has this form").bytes
+fn ours(subject: &Subject, basket: &Basket) -> Payload {
+    subject.codec.encode(basket).expect("it has this form")
 }
 
-fn decode(criterion: &mut Criterion, subject: &Subject, runtime: &Runtime) {
+fn decode(criterion: &mut Criterion, subject: &Subject) {
     let mut group = criterion.benchmark_group(format!("{}/decode", subject.name));
     for size in SIZES {
-        let stored = Stored::new(subject, Basket::of(size), runtime);
-        let floor = || (subject.decode)(&stored.load());
-        assert_eq!(floor(), stored.session.read(Basket::clone));
-        measure(&mut group, "session-store, reload", size, || stored.reload());
-        measure(&mut group, &format!("load and {}", subject.library), size, floor);
-        let bytes = stored.load();
-        measure(&mut group, subject.library, size, || (subject.decode)(black_box(&bytes)));
+        let payload = ours(subject, &Basket::of(size));
+        let decoded = || black_box(&payload).decode::<Basket>().expect("it was encoded");
+        assert_eq!(*decoded(), Basket::of(size));
+        measure(&mut group, "session-store", size, decoded);
+        measure(&mut group, subject.library, size, || (subject.decode)(black_box(payload.bytes())));
     }
 }
 
 fn measure<R>(group: &mut BenchmarkGroup<'_, WallTime>, who: &str, size: usize, mut call: impl FnMut() -> R) {
     group.throughput(Throughput::Elements(1));
     group.bench_function(BenchmarkId::new(who, size), |bencher| bencher.iter(&mut call));
-}
-
-/// A session that is stored, and a request that uses it.
-struct Stored {
-    store: Arc<MemoryStore>,
-    key: SessionKey,
-    session: Session<Basket>,
-}
-
-impl Stored {
-    fn new(subject: &Subject, basket: Basket, runtime: &Runtime) -> Self {
-        let store = Arc::new(MemoryStore::new());
-        let manager = SessionManager::<Basket>::builder(Arc::clone(&store), KeyRing::generate());
-        let manager = manager.codec(subject.codec).build().expect("the settings agree");
-        let exchange = manager.begin(None);
-        let signed_in = async {
-            let session = exchange.session().await?;
-            // An empty basket alone would not make a session.
-            session.sign_in("ada", |held| *held = basket)?;
-            session.save().await?;
-            Ok::<_, session_store::Error>(session)
-        };
-        let session = runtime.block_on(signed_in).expect("the store is in memory");
-        Self { store, key: session.key().expect("it is stored"), session }
-    }
-
-    fn reload(&self) {
-        at_once(self.session.reload()).expect("the store is in memory");
-    }
-
-    fn load(&self) -> bytes::Bytes {
-        match at_once(self.store.load(black_box(&self.key))) {
-            Ok(Loaded::Found(record)) => record.data.bytes,
-            other => panic!("{other:?}"),
-        }
-    }
 }
