@@ -99,7 +99,7 @@ fn fill(store: &MemoryStore, payload: usize, number: u32) {
 
 fn create(store: &MemoryStore, payload: usize) -> Result<(), session_store::Error> {
     let now = SystemClock.now();
-    let data = Payload { codec: 1, bytes: vec![b'x'; payload].into() };
+    let data = Payload::new(1, vec![b'x'; payload]);
     let mut record = Record::new(now, now.saturating_add(DAY), data);
     record.idle_timeout = Some(DAY);
     let created = at_once(store.create(&SessionId::generate().key(), &record, Ttl::new(DAY)))?;
