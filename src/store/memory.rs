@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use foldhash::fast::RandomState;
 use moka::ops::compute::Op;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
@@ -57,7 +58,7 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 /// # }
 /// ```
 pub struct MemoryStore {
-    cache: Cache<SessionKey, Entry>,
+    cache: Sessions,
     capacity: usize,
     /// For sessions as their readers decode them.
     room: Arc<Room>,
@@ -65,7 +66,9 @@ pub struct MemoryStore {
     _ends_the_sweeper: mpsc::Sender<Infallible>,
 }
 
-#[derive(Clone)]
+/// Keys are hashes already, and none is stored that this service did not sign: a quick hash will do.
+type Sessions = Cache<SessionKey, Arc<Entry>, RandomState>;
+
 struct Entry {
     held: Envelope,
     ttl: Ttl,
@@ -99,9 +102,9 @@ impl MemoryStore {
             .max_capacity(capacity as u64)
             // moka's default, TinyLFU, turns new sessions away in favour of much-used ones.
             .eviction_policy(EvictionPolicy::lru())
-            .weigher(|_, entry: &Entry| u32::try_from(entry.weight()).unwrap_or(u32::MAX))
+            .weigher(|_, entry: &Arc<Entry>| u32::try_from(entry.weight()).unwrap_or(u32::MAX))
             .expire_after(StoredTtl)
-            .build();
+            .build_with_hasher(RandomState::default());
         let (sender, dropped) = mpsc::channel();
         let swept = cache.clone();
         let sweeper = thread::Builder::new().name("session-sweeper".to_owned());
@@ -117,7 +120,7 @@ impl MemoryStore {
         }
     }
 
-    fn admit(&self, record: &Record, ttl: Ttl) -> Result<Entry, Error> {
+    fn admit(&self, record: &Record, ttl: Ttl) -> Result<Arc<Entry>, Error> {
         let size = weight(record);
         if size > self.capacity {
             return Err(Error::TooLarge { what: "the session in memory", size, limit: self.capacity });
@@ -127,17 +130,17 @@ impl MemoryStore {
     }
 
     /// One atomic step: what it finds under `key`, what it makes of it, and what it answers.
-    fn step<A>(&self, key: &SessionKey, decide: impl FnOnce(Option<Envelope>) -> (Op<Entry>, A)) -> A {
+    fn step<A>(&self, key: &SessionKey, decide: impl FnOnce(Option<&Envelope>) -> (Op<Arc<Entry>>, A)) -> A {
         let mut answer = None;
         self.cache.entry_by_ref(key).and_compute_with(|found| {
-            let (op, decided) = decide(found.map(|entry| entry.into_value().held));
+            let (op, decided) = decide(found.as_ref().map(|entry| &entry.value().held));
             answer = Some(decided);
             op
         });
         answer.expect("moka runs the closure exactly once")
     }
 
-    fn insert(&self, key: &SessionKey, own: Revision, entry: Entry) -> Created {
+    fn insert(&self, key: &SessionKey, own: Revision, entry: Arc<Entry>) -> Created {
         self.step(key, |found| match found {
             None => (Op::Put(entry), Created::Created),
             Some(held) if held.bears(own) => (Op::Nop, Created::Created),
@@ -145,7 +148,7 @@ impl MemoryStore {
         })
     }
 
-    fn swap(&self, key: &SessionKey, expected: Revision, own: Revision, entry: Entry) -> Updated {
+    fn swap(&self, key: &SessionKey, expected: Revision, own: Revision, entry: Arc<Entry>) -> Updated {
         self.step(key, |found| match judge(found, expected, own) {
             ControlFlow::Continue(()) => (Op::Put(entry), Updated::Updated),
             ControlFlow::Break(answer) => (Op::Nop, answer),
@@ -154,7 +157,7 @@ impl MemoryStore {
 
     /// Takes away what is under `key`. It does not follow a marker.
     pub(crate) fn remove(&self, key: &SessionKey) -> Option<Envelope> {
-        self.step(key, |found| (Op::Remove, found))
+        self.step(key, |found| (Op::Remove, found.cloned()))
     }
 }
 
@@ -174,10 +177,12 @@ impl fmt::Debug for MemoryStore {
 #[async_trait]
 impl SessionStore for MemoryStore {
     async fn load(&self, key: &SessionKey) -> Result<Loaded, Error> {
-        Ok(match self.cache.get(key).map(|entry| entry.held) {
-            Some(Envelope::Record(record)) => Loaded::Found(record),
-            Some(Envelope::Moved(_)) => Loaded::Moved,
-            None => Loaded::Absent,
+        let Some(entry) = self.cache.get(key) else {
+            return Ok(Loaded::Absent);
+        };
+        Ok(match &entry.held {
+            Envelope::Record(record) => Loaded::Found(record.clone()),
+            Envelope::Moved(_) => Loaded::Moved,
         })
     }
 
@@ -206,7 +211,7 @@ impl SessionStore for MemoryStore {
             Some(Envelope::Record(record))
                 if record.revision == expected && record.expires_at <= expires_at =>
             {
-                let held = Envelope::Record(Record { expires_at, ..record });
+                let held = Envelope::Record(Record { expires_at, ..record.clone() });
                 (Op::Put(Entry::new(held, ttl)), true)
             }
             _ => (Op::Nop, false),
@@ -222,8 +227,8 @@ impl SessionStore for MemoryStore {
         // back a session that was deleted under its new key meanwhile.
         let _alone = self.rotating.lock().unwrap_or_else(PoisonError::into_inner);
 
-        let found = self.cache.get(old).map(|entry| entry.held);
-        if let ControlFlow::Break(answer) = judge(found, expected, own) {
+        let found = self.cache.get(old);
+        if let ControlFlow::Break(answer) = judge(found.as_deref().map(|it| &it.held), expected, own) {
             return Ok(answer);
         }
         // The new key comes first: a deletion that finds the marker must find the session behind it.
@@ -248,19 +253,19 @@ impl SessionStore for MemoryStore {
 }
 
 /// Whether a write of revision `own` that expects `expected` may go on, or else its answer.
-fn judge(found: Option<Envelope>, expected: Revision, own: Revision) -> ControlFlow<Updated> {
+fn judge(found: Option<&Envelope>, expected: Revision, own: Revision) -> ControlFlow<Updated> {
     match found {
         None => ControlFlow::Break(Updated::Missing),
         Some(held) if held.bears(own) => ControlFlow::Break(Updated::Updated),
         Some(Envelope::Moved(_)) => ControlFlow::Break(Updated::Moved),
         Some(Envelope::Record(record)) if record.revision == expected => ControlFlow::Continue(()),
-        Some(Envelope::Record(record)) => ControlFlow::Break(Updated::Stale(record)),
+        Some(Envelope::Record(record)) => ControlFlow::Break(Updated::Stale(record.clone())),
     }
 }
 
 impl Entry {
-    fn new(held: Envelope, ttl: Ttl) -> Self {
-        Self { held, ttl, ends: Instant::now() + ttl.as_duration() }
+    fn new(held: Envelope, ttl: Ttl) -> Arc<Self> {
+        Arc::new(Self { held, ttl, ends: Instant::now() + ttl.as_duration() })
     }
 
     fn weight(&self) -> usize {
@@ -278,15 +283,15 @@ fn weight(record: &Record) -> usize {
 
 struct StoredTtl;
 
-impl moka::Expiry<SessionKey, Entry> for StoredTtl {
-    fn expire_after_create(&self, _: &SessionKey, entry: &Entry, _: Instant) -> Option<Duration> {
+impl moka::Expiry<SessionKey, Arc<Entry>> for StoredTtl {
+    fn expire_after_create(&self, _: &SessionKey, entry: &Arc<Entry>, _: Instant) -> Option<Duration> {
         Some(entry.ttl.as_duration())
     }
 
     fn expire_after_update(
         &self,
         _: &SessionKey,
-        entry: &Entry,
+        entry: &Arc<Entry>,
         _: Instant,
         _: Option<Duration>,
     ) -> Option<Duration> {
@@ -295,7 +300,7 @@ impl moka::Expiry<SessionKey, Entry> for StoredTtl {
 }
 
 /// Frees what has expired until the store drops the sender.
-fn sweep(cache: &Cache<SessionKey, Entry>, interval: Duration, dropped: &mpsc::Receiver<Infallible>) {
+fn sweep(cache: &Sessions, interval: Duration, dropped: &mpsc::Receiver<Infallible>) {
     while dropped.recv_timeout(interval) == Err(mpsc::RecvTimeoutError::Timeout) {
         cache.run_pending_tasks();
     }

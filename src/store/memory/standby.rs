@@ -20,7 +20,7 @@ impl MemoryStore {
 
     /// What is under `key`, be it a session or a marker.
     pub(crate) fn held(&self, key: &SessionKey) -> Option<Envelope> {
-        self.cache.get(key).map(|entry| entry.held)
+        self.cache.get(key).map(|entry| entry.held.clone())
     }
 
     /// The session of `key` and what is left of its time to live; not one that a rotation is just
@@ -28,9 +28,9 @@ impl MemoryStore {
     pub(crate) fn settled(&self, key: &SessionKey) -> Option<(Record, Ttl)> {
         let _no_rotation = self.rotating.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = self.cache.get(key)?;
-        match entry.held {
+        match &entry.held {
             Envelope::Record(record) => {
-                Some((record, Ttl::new(entry.ends.saturating_duration_since(Instant::now()))))
+                Some((record.clone(), Ttl::new(entry.ends.saturating_duration_since(Instant::now()))))
             }
             Envelope::Moved(_) => None,
         }
