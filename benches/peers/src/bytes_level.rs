@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use ::axum_session::DatabasePool as _;
-use redis::aio::MultiplexedConnection;
 use redis::cmd;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -15,7 +14,7 @@ use crate::results::contender::{
     ACTIX_SESSION, AXUM_SESSION, EXPRESS, OURS, OURS_COMPACT, OURS_EXPRESS, TOWER_SESSIONS,
 };
 use crate::store_level::{axum_session, fred};
-use crate::support::floor;
+use crate::support::floor::Raw;
 
 /// Of the text in the session, in bytes.
 pub const SIZES: [usize; 5] = [0, 100, 300, 1000, 10_000];
@@ -29,8 +28,8 @@ pub fn text(size: usize) -> String {
 
 /// Measures all that this process can write. `node` has Express write a session: with a text of so
 /// many bytes or, for `None`, the shopper.
-pub async fn measure(url: &str, node: impl Fn(Option<usize>)) -> Vec<BytesRow> {
-    let scale = Scale { url: url.to_owned(), raw: floor::connect(url).await };
+pub async fn measure(url: &str, raw: &Raw, node: impl Fn(Option<usize>)) -> Vec<BytesRow> {
+    let scale = Scale { url: url.to_owned(), raw: raw.clone() };
     let mut rows = Vec::new();
     for size in SIZES {
         rows.extend(scale.rust(&text(size), &Text::of(size)).await);
@@ -47,7 +46,7 @@ pub async fn measure(url: &str, node: impl Fn(Option<usize>)) -> Vec<BytesRow> {
 
 struct Scale {
     url: String,
-    raw: MultiplexedConnection,
+    raw: Raw,
 }
 
 impl Scale {
@@ -111,12 +110,12 @@ impl Scale {
     }
 
     async fn empty(&self) {
-        floor::empty(&self.raw).await;
+        self.raw.empty().await;
     }
 
     /// The only key there is.
     async fn weigh(&self, contender: &str, payload: &str) -> BytesRow {
-        let mut raw = self.raw.clone();
+        let mut raw = self.raw.first();
         let keys: u64 = cmd("DBSIZE").query_async(&mut raw).await.expect("the server answers");
         assert_eq!(keys, 1, "{contender} stores a session under one name");
         let name: String = cmd("RANDOMKEY").query_async(&mut raw).await.expect("there is a key");

@@ -12,13 +12,11 @@ mod report;
 mod results;
 mod statistics;
 mod store_level;
-
-#[path = "../../support/mod.rs"]
 mod support;
 
 use http_level::Setup;
 use results::Results;
-use support::floor;
+use support::floor::Raw;
 use support::redis::Server;
 
 const USAGE: &str = "measure [--quick] | report | serve SERVER MODE REDIS_URL | load ORDER";
@@ -41,18 +39,18 @@ fn measure(quick: bool) -> Results {
     support::runtime().block_on(async {
         let redis = Server::start().await;
         let url = redis.url();
-        let raw = floor::connect(&url).await;
+        let raw = Raw::connect(std::slice::from_ref(&redis)).await;
         eprintln!("bytes");
-        let bytes = bytes_level::measure(&url, |text| express_writes(text, &url)).await;
+        let bytes = bytes_level::measure(&url, &raw, |text| express_writes(text, &url)).await;
         eprintln!("stores in memory");
         let cells = store_level::memory_cells();
         let memory = store_level::measure(&cells, store_extent(quick), || async {}).await;
         eprintln!("stores on Redis");
-        let cells = store_level::redis_cells(&url).await;
-        let store = store_level::measure(&cells, store_extent(quick), || floor::empty(&raw)).await;
+        let cells = store_level::redis_cells(&url, &raw).await;
+        let store = store_level::measure(&cells, store_extent(quick), || raw.empty()).await;
         // Their connections go before the servers come.
         drop(cells);
-        floor::empty(&raw).await;
+        raw.empty().await;
         let http = http_level::measure(&redis, http_extent(quick)).await;
         let (when, machine, versions) = machine::describe();
         Results { when, machine, quick, versions, store, memory, http, bytes }

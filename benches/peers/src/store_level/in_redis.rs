@@ -14,7 +14,7 @@ use super::{Cell, Contender, Operation};
 use crate::results::contender::{
     ACTIX_SESSION, AXUM_SESSION, MANAGED, OURS, OURS_COMPACT, RAW_GET, RAW_SET, RAW_SET_NEW, TOWER_SESSIONS,
 };
-use crate::support::floor::{self, Command, RawClient};
+use crate::support::floor::{Command, Raw, RawClient};
 
 const GET_FRED: &str = "fred, raw GET";
 const SET_FRED: &str = "fred, raw SET";
@@ -22,10 +22,10 @@ const SET_FRED: &str = "fred, raw SET";
 /// Takes longer than reading the clock: each step is timed by itself.
 const TOGETHER: u64 = 1;
 
-pub async fn cells(url: &str) -> Vec<Cell> {
+pub async fn cells(url: &str, raw: &Raw) -> Vec<Cell> {
     let fred = connect(url).await;
     let store = Arc::new(RedisStore::connect(url).await.expect("the server answers"));
-    let mut cells = floors(url, &Fred::new(&fred)).await;
+    let mut cells = floors(raw, &Fred::new(&fred)).await;
     cells.extend(ours(&store));
     cells.extend(peer(
         TOWER_SESSIONS,
@@ -61,8 +61,7 @@ pub async fn cells(url: &str) -> Vec<Cell> {
 }
 
 /// The clients beneath, with the bytes of our layout under names as long, without a timeout.
-async fn floors(url: &str, fred: &Fred) -> Vec<Cell> {
-    let raw = floor::connect(url).await;
+async fn floors(raw: &Raw, fred: &Fred) -> Vec<Cell> {
     let commands = [
         (Command::Get, Operation::LoadBytes, RAW_GET, "GET on one multiplexed connection"),
         (Command::Set, Operation::SaveBytes, RAW_SET, "SET PX on one multiplexed connection"),
