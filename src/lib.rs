@@ -44,6 +44,12 @@ mod values;
 #[doc = include_str!("moving_from_express.md")]
 pub mod moving_from_express {}
 
+#[cfg(doc)]
+#[doc = include_str!("performance/page.md")]
+///
+#[doc = include_str!("performance/chart.svg")]
+pub mod performance {}
+
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use error::{Conflict, Error};
 pub use id::{SessionId, SessionKey};

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Measures session-store beside its peers, after installing what is missing, and writes results.json,
-# results.md and chart.svg here. With --quick it is only to see that everything runs, and writes nothing.
+# Measures session-store beside its peers, after installing what is missing, and writes results.json
+# and results.md here, and the chart of the documentation. With --quick it is only to see that everything runs, and writes nothing.
 set -euo pipefail
 cd "$(dirname "$0")"
 

@@ -1,7 +1,7 @@
 //! What the benchmarks share: the data, the tasks that do things over and over, and what they do.
 
 // Each benchmark compiles this module and uses its own part of it.
-#![allow(dead_code, unreachable_pub, missing_docs, missing_debug_implementations)]
+#![allow(dead_code, unused_imports, unreachable_pub, missing_docs, missing_debug_implementations)]
 
 use std::time::Duration;
 

@@ -16,6 +16,8 @@ pub(super) type HmacSha256 = Hmac<Sha256>;
 
 const COOKIE_DOMAIN: &[u8] = b"session-store cookie v1\0";
 const SIGNATURE_LENGTH: usize = 43;
+/// Of SHA-256 (FIPS 180-4 section 1).
+const HASH_BLOCK: usize = 64;
 
 /// Signs and verifies the ids of one cookie.
 #[derive(Clone)]
@@ -47,9 +49,11 @@ impl Signer {
     /// Binds every signature to the cookie's name, so that one cookie's value is nothing under
     /// another's.
     pub(crate) fn new(ring: &KeyRing, cookie_name: &str) -> Self {
-        // A cookie's name has no NUL: the parts cannot run into each other.
-        let bound =
-            |key: &Key| keyed(&key.0).chain_update(COOKIE_DOMAIN).chain_update(cookie_name).chain_update([0]);
+        // A cookie's name has no NUL: the parts cannot run into each other. Padded to whole blocks, they
+        // are hashed here, and not again with each id.
+        let mut binding = [COOKIE_DOMAIN, cookie_name.as_bytes(), &[0]].concat();
+        binding.resize(binding.len().next_multiple_of(HASH_BLOCK), 0);
+        let bound = |key: &Key| keyed(&key.0).chain_update(&binding);
         let signature = |key: &RingKey| match key {
             RingKey::Own(key) => Signature::Own(bound(key)),
             #[cfg(feature = "express")]
@@ -179,7 +183,7 @@ mod tests {
         let id = SessionId::parse("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA").unwrap();
         assert_eq!(
             signer().sign(&id),
-            "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA.X8QKJAyvccrZPb9jdfw8aFWFEK1RSrU4QQuUM_QbaKc"
+            "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA.k_AdiiCVPDiGrMTBw3BX3KcX_DQyYRzr-rvV62k2l30"
         );
     }
 

@@ -1,4 +1,5 @@
-//! What is made of the results: `results.json`, `results.md` and `chart.svg` beside `Cargo.toml`.
+//! What is made of the results: `results.json` and `results.md` beside `Cargo.toml`, and the chart of
+//! the crate's documentation.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -19,7 +20,7 @@ pub fn write(results: &Results) -> Result<(), Box<dyn Error>> {
     if !results.quick {
         std::fs::write(file("results.json"), lines(&serde_json::to_value(results)?)?)?;
         std::fs::write(file("results.md"), &tables)?;
-        std::fs::write(file("chart.svg"), &chart)?;
+        std::fs::write(file("../../src/performance/chart.svg"), &chart)?;
     }
     Ok(())
 }
