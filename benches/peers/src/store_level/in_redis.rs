@@ -25,7 +25,7 @@ const TOGETHER: u64 = 1;
 pub async fn cells(url: &str, raw: &Raw) -> Vec<Cell> {
     let fred = connect(url).await;
     let store = Arc::new(RedisStore::connect(url).await.expect("the server answers"));
-    let mut cells = floors(raw, &Fred::new(&fred)).await;
+    let mut cells = floors(raw, &Fred::new(&fred));
     cells.extend(ours(&store));
     cells.extend(peer(
         TOWER_SESSIONS,
@@ -61,7 +61,7 @@ pub async fn cells(url: &str, raw: &Raw) -> Vec<Cell> {
 }
 
 /// The clients beneath, with the bytes of our layout under names as long, without a timeout.
-async fn floors(raw: &Raw, fred: &Fred) -> Vec<Cell> {
+fn floors(raw: &Raw, fred: &Fred) -> Vec<Cell> {
     let commands = [
         (Command::Get, Operation::LoadBytes, RAW_GET, "GET on one multiplexed connection"),
         (Command::Set, Operation::SaveBytes, RAW_SET, "SET PX on one multiplexed connection"),
