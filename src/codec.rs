@@ -3,9 +3,9 @@
 #[cfg(feature = "messagepack")]
 use rmp_serde::decode::Error::InvalidMarkerRead;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 #[cfg(feature = "messagepack")]
-use serde::de::{Deserialize as _, IgnoredAny};
+use serde::de::Deserialize as _;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::error::Error;
@@ -125,8 +125,9 @@ impl Codec {
             Self::MessagePack => {
                 let mut reader = rmp_serde::Deserializer::from_read_ref(payload.bytes());
                 let data = T::deserialize(&mut reader).ok();
-                // Behind it there is not even the marker that a value begins with.
-                data.filter(|_| matches!(IgnoredAny::deserialize(&mut reader), Err(InvalidMarkerRead(_))))
+                // Behind it there is not even the marker that a value begins with. A unit has no parts, in
+                // which one could be missing.
+                data.filter(|_| matches!(<()>::deserialize(&mut reader), Err(InvalidMarkerRead(_))))
             }
             #[cfg(feature = "bincode")]
             Self::Bincode => bincode::serde::decode_from_slice(payload.bytes(), BINCODE)
@@ -147,10 +148,11 @@ impl Codec {
     }
 }
 
-/// About how many bytes `data` takes in memory, as far as serde sees it.
+/// About how many bytes `data` takes in memory, as far as serde sees it; more than there are for what has
+/// no JSON form.
 #[cfg(feature = "memory")]
-pub(crate) fn size_in_memory<T: Serialize>(data: &T) -> Option<usize> {
-    json_form::check(data).ok()
+pub(crate) fn size_in_memory<T: Serialize>(data: &T) -> usize {
+    json_form::check(data).unwrap_or(usize::MAX / 2)
 }
 
 /// The JSON form of `data`.

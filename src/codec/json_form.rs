@@ -1,7 +1,8 @@
 //! Walks through data: finds what JSON has no form for, and estimates what it takes in memory.
 //!
-//! Merging goes through JSON, whatever the codec, and that has no form for some things. Floats that are not finite (`serde_json` would silently write `null`), integers of more than 64
-//! bits, maps whose keys are not scalars, and nesting that `serde_json` would not read again.
+//! Merging goes through JSON, whatever the codec, and that has no form for floats that are not finite
+//! (`serde_json` would silently write `null`), integers of more than 64 bits, and maps whose keys are
+//! not scalars, and does not read again what is nested too deep.
 
 use serde::ser::{self, Serialize};
 use std::fmt::Display;
@@ -16,7 +17,12 @@ const VALUE_SIZE: usize = 160;
 /// Walks `data` and refuses the first value without a JSON form. Answers about how many bytes it takes
 /// in memory, rather too many than too few.
 pub(super) fn check<T: Serialize + ?Sized>(data: &T) -> Result<usize, Fault> {
-    data.serialize(Walk::START)
+    data.serialize(Walk { depth: 0, is_key: false, size: size_of_place(data) })
+}
+
+/// What a value takes where it is, in a list that has grown to twice its length.
+fn size_of_place<T: ?Sized>(value: &T) -> usize {
+    VALUE_SIZE.max(2 * size_of_val(value))
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -38,11 +44,9 @@ struct Walk {
 }
 
 impl Walk {
-    const START: Self = Self { depth: 0, is_key: false, size: VALUE_SIZE };
-
     /// Visits a part.
     fn visit<T: Serialize + ?Sized>(&mut self, part: &T) -> Result<(), Fault> {
-        self.size += part.serialize(Self { size: VALUE_SIZE, ..*self })?;
+        self.size += part.serialize(Self { size: size_of_place(part), ..*self })?;
         Ok(())
     }
 

@@ -97,8 +97,11 @@ fn self_describing_codecs_tolerate_added_and_removed_fields() {
 fn what_follows_the_data_makes_it_unreadable() {
     for codec in codecs() {
         let payload = codec.encode(&profile()).unwrap();
-        let longer = Payload::new(codec.tag(), [payload.bytes(), &[1][..]].concat());
-        assert!(Codec::decode::<Profile>(&longer).is_err(), "{codec:?}");
+        // In MessagePack: a number, and lists and a map that are cut off.
+        for rest in [&[1][..], &[0x91], &[0x81], &[0x91, 0x91], &[0xdc, 0, 1]] {
+            let longer = Payload::new(codec.tag(), [payload.bytes(), rest].concat());
+            assert!(Codec::decode::<Profile>(&longer).is_err(), "{codec:?}, {rest:x?}");
+        }
     }
 }
 

@@ -45,9 +45,16 @@ impl Decoded {
         Arc::clone(&self.held.get()?.data).downcast().ok()
     }
 
-    /// Holds `data`, of this size in bytes, if nothing is held yet and there is room.
-    pub(super) fn hold<T: Send + Sync + 'static>(&self, data: &Arc<T>, size: usize) {
-        if self.held.get().is_none() && self.room.take(size) {
+    /// Holds `data` if nothing is held yet and there is room for its size in bytes.
+    pub(super) fn hold<T>(&self, data: &Arc<T>, size: impl FnOnce(&T) -> usize)
+    where
+        T: Send + Sync + 'static,
+    {
+        if self.held.get().is_some() {
+            return;
+        }
+        let size = size(data);
+        if self.room.take(size) {
             let data = Arc::<T>::clone(data);
             if self.held.set(Held { data, size }).is_err() {
                 self.room.give_back(size);
@@ -78,17 +85,17 @@ mod tests {
         let [first, second] = [(); 2].map(|()| Decoded::new(Arc::clone(&room)));
         let number = Arc::new(17_u32);
 
-        first.hold(&number, 60);
+        first.hold(&number, |_| 60);
         assert!(Arc::ptr_eq(&first.get().unwrap(), &number));
         assert_eq!(first.get::<String>(), None);
-        first.hold(&Arc::new("another type".to_owned()), 10);
+        first.hold(&Arc::new("another type".to_owned()), |_| 10);
         assert_eq!(left(&room), 40);
 
-        second.hold(&number, 60);
+        second.hold(&number, |_| 60);
         assert_eq!(second.get::<u32>(), None, "there is no room for it");
         drop(first);
         assert_eq!(left(&room), 100);
-        second.hold(&number, 60);
+        second.hold(&number, |_| 60);
         assert_eq!(second.get(), Some(number));
     }
 }

@@ -84,9 +84,8 @@ impl Payload {
                 return Ok(data);
             }
             let data = decode()?;
-            if let Some(size) = crate::codec::size_in_memory(&*data) {
-                decoded.hold(&data, size);
-            }
+            // Counted with the encoding, for the text of what is written by its `Display`.
+            decoded.hold(&data, |data| crate::codec::size_in_memory(data) + self.bytes.len());
             return Ok(data);
         }
         decode()

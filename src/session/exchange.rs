@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering, fence};
 
 use super::commit::Moment;
 use super::state::{CookieChange, Standing, State, StateCell};
@@ -87,6 +87,7 @@ impl<T: SessionData> Exchange<T> {
     /// As the store's `load`. A failed load is never an empty session.
     pub async fn session(&self) -> Result<Session<T>, Error> {
         self.0.state.get_or_try_init(|| self.0.load()).await?;
+        fence(Ordering::SeqCst); // See `commit`.
         Ok(Session(Arc::clone(&self.0)))
     }
 
@@ -100,12 +101,8 @@ impl<T: SessionData> Exchange<T> {
     pub async fn finish(self, status: u16) -> Effects {
         let shared = self.0;
         let failed = status >= 500;
-        shared.committed.store(true, Ordering::Release);
-        let Some(state) = shared.state.get() else {
+        if !shared.commit(failed) {
             return Effects::default();
-        };
-        if failed {
-            state.write(State::fail);
         }
         let stored = if shared.is_settled() {
             Ok(())
@@ -130,6 +127,23 @@ impl<T: SessionData> Exchange<T> {
 }
 
 impl<T: SessionData> Shared<T> {
+    /// Decides the response, in one step with dropping what a failed one does not store. `false` if nobody
+    /// has used the session.
+    fn commit(&self, failed: bool) -> bool {
+        let commit = |state: &mut State<T>| {
+            self.committed.store(true, Ordering::Release);
+            if failed {
+                state.fail();
+            }
+        };
+        if self.state.get().is_none() {
+            // Whoever gets the session in this moment sees this, or else is seen by the second look.
+            self.committed.store(true, Ordering::Release);
+            fence(Ordering::SeqCst);
+        }
+        self.state.get().map(|state| state.write(commit)).is_some()
+    }
+
     /// Finds the session among the ids that the request came with: the first that is stored.
     async fn load(&self) -> Result<StateCell<T>, Error> {
         let mut best = None;

@@ -91,7 +91,7 @@ impl<T: SessionData> State<T> {
         Ok(change(Arc::get_mut(&mut self.value).expect("it is this request's own")))
     }
 
-    /// Another instance of the value, which other requests are reading.
+    /// An instance of this request's own, made of what is stored.
     fn copy(&self, codec: Codec) -> Result<T, Error> {
         let encoded = match self.record() {
             Some(record) => record.data.clone(),

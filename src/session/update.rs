@@ -57,7 +57,7 @@ impl<T: SessionData> Shared<T> {
 
         let (answer, value) = update.outcome.expect("the change ran at least once");
         self.state().write(|state| {
-            if state.writes == writes {
+            if state.writes == writes && state.baseline.is_none() {
                 state.value = Arc::new(value);
             } else if let Some((_, record)) = &stored
                 && let Some(known) = state.baseline.take()

@@ -92,7 +92,7 @@ impl MemoryStore {
     /// capacity of zero refuses every session.
     ///
     /// Sessions that are read are held decoded too, for all requests that come after, in up to half as
-    /// many bytes again; where these are used up, each request decodes for itself.
+    /// many bytes again; where these are used up, each request decodes for itself until others end.
     pub fn with_capacity(bytes: usize) -> Self {
         Self::swept_every(SWEEP_INTERVAL, bytes)
     }

@@ -1,5 +1,7 @@
 //! Operations of one request beside each other, and what becomes of them when nobody waits.
 
+use std::cell::Cell;
+
 use session_store::{Effects, Error, Exchange, Expiry};
 
 use crate::world::{Account, Browser, IDLE, World, codecs};
@@ -217,6 +219,41 @@ async fn a_write_while_updates_wait_for_their_turn_is_stored_too() {
     assert!(exchange.finish(200).await.failure.is_none());
     let account = visitor.sees(&world.manager).await;
     assert_eq!((account.name.as_str(), account.visits), ("Ada", 111));
+}
+
+/// The second update stores what was written during the first, before its own change; a write in that
+/// moment is one that it has not stored.
+#[tokio::test]
+async fn a_write_while_an_update_stores_an_earlier_one_is_stored_too() {
+    let world = World::new();
+    let visitor = world.visitor(1).await;
+    let exchange = visitor.begin(&world.manager);
+    let session = exchange.session().await.unwrap();
+    let first_is_done = Cell::new(false);
+    let first = async {
+        session.update(|a| a.visits += 10).await.unwrap();
+        world.store.hold("update");
+        first_is_done.set(true);
+    };
+    let meanwhile = async {
+        world.store.called("update").await;
+        session.write(|a| a.name = "Ada".into()).unwrap();
+        world.store.let_go();
+        while !first_is_done.get() {
+            tokio::task::yield_now().await;
+        }
+        world.store.called("update").await;
+        session.write(|a| a.cart.push("tea".into())).unwrap();
+        world.store.let_go();
+    };
+    world.store.hold("update");
+    let second = async { session.update(|a| a.visits += 100).await.unwrap() };
+    tokio::join!(biased; first, second, meanwhile);
+
+    assert!(exchange.finish(200).await.failure.is_none());
+    let account = visitor.sees(&world.manager).await;
+    assert_eq!((account.name.as_str(), account.visits), ("Ada", 111));
+    assert_eq!(account.cart, ["tea"]);
 }
 
 #[tokio::test]
