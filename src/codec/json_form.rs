@@ -15,12 +15,14 @@ const MAX_DEPTH: u8 = 120;
 const VALUE_SIZE: usize = 160;
 
 /// Walks `data` and refuses the first value without a JSON form. Answers about how many bytes it takes
-/// in memory, rather too many than too few.
+/// in memory, rather too many than too few but for large elements of lists that have no parts to show,
+/// such as `None`.
 pub(super) fn check<T: Serialize + ?Sized>(data: &T) -> Result<usize, Fault> {
     data.serialize(Walk { depth: 0, is_key: false, size: size_of_place(data) })
 }
 
-/// What a value takes where it is, in a list that has grown to twice its length.
+/// What a value takes where it is, in a list that has grown to twice its length. Lists show their own
+/// elements behind references: of those only the parts are known.
 fn size_of_place<T: ?Sized>(value: &T) -> usize {
     VALUE_SIZE.max(2 * size_of_val(value))
 }

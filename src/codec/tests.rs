@@ -118,6 +118,22 @@ fn bincode_refuses_what_does_not_fit_exactly() {
     assert!(Codec::decode::<Profile>(&payload).is_err());
 }
 
+/// What is held decoded takes its room from a bound: what encodes small may take much.
+#[cfg(feature = "memory")]
+#[test]
+fn sizes_in_memory_count_places_and_texts() {
+    #[derive(Clone, Serialize)]
+    struct Empty {
+        place: Option<[u64; 32]>,
+    }
+    let empty = vec![Empty { place: None }; 100];
+    assert!(super::size_in_memory(&empty) >= 100 * size_of::<Empty>());
+    let text = "x".repeat(5000);
+    assert!(super::size_in_memory(&text) >= 5000);
+    assert!(super::size_in_memory(&BTreeMap::from([(text, 1)])) >= 5000);
+    assert!(super::size_in_memory(&f64::NAN) > 1 << 40, "never held: there is no telling");
+}
+
 /// SECURITY 21 and 27.
 #[test]
 fn broken_data_is_an_error_that_does_not_quote_it() {

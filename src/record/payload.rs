@@ -69,8 +69,7 @@ impl Payload {
     ///
     /// # Errors
     ///
-    /// [`Error::Decode`] if these bytes are no `T`, or this program does not have
-    /// their codec.
+    /// [`Error::Decode`] if these bytes are no `T`, or this program does not have their codec.
     pub fn decode<T: SessionData>(&self) -> Result<Arc<T>, Error> {
         self.shared().map_err(|reason| Error::Decode { reason })
     }
