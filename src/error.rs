@@ -89,6 +89,13 @@ pub enum Error {
         reason: String,
     },
 
+    /// The store does not offer what was asked of it.
+    #[error("this session store cannot {what}")]
+    Unsupported {
+        /// What it cannot do.
+        what: &'static str,
+    },
+
     /// A session's data cannot be decoded as the type that was asked for.
     #[error("the session's data cannot be decoded: {reason}")]
     Decode {
@@ -129,6 +136,10 @@ pub enum Conflict {
     /// The session was logged out, revoked or expired while the request ran.
     #[error("the session ended while this request was running")]
     Ended,
+    /// The owner has as many sessions as
+    /// [`max_sessions_per_owner`](crate::SessionManagerBuilder::max_sessions_per_owner) allows.
+    #[error("this user has as many sessions as are allowed; end one of them first")]
+    TooManySessions,
     /// The session was given a new id while the request ran; the client has its new cookie.
     #[error("the session got a new id while this request was running; send the request again")]
     Moved,
@@ -142,7 +153,8 @@ pub enum Conflict {
 
 impl Error {
     /// The HTTP status that answers a request which failed this way: 503 where the store is
-    /// unavailable (or needs a newer service), 409 for a conflict, 500 for the rest.
+    /// unavailable (or needs a newer service), 409 for a conflict, 501 where the store does not offer
+    /// what was asked of it, 500 for the rest.
     ///
     /// ```
     /// use session_store::{Conflict, Error};
@@ -153,6 +165,7 @@ impl Error {
         match self {
             Self::Unavailable { .. } | Self::NewerFormat { .. } => 503,
             Self::Conflict(_) => 409,
+            Self::Unsupported { .. } => 501,
             _ => 500,
         }
     }

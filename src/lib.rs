@@ -53,17 +53,20 @@ pub mod performance {}
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use error::{Conflict, Error};
 pub use id::{SessionId, SessionKey};
-pub use record::{Envelope, Moved, Owner, Payload, Record, Revision};
+pub use record::{Envelope, Label, Moved, Owner, Payload, Record, Revision};
 #[cfg(feature = "memory")]
 pub use store::fallback::{FallbackPolicy, FallbackStatus, FallbackStore};
 #[cfg(feature = "memory")]
 pub use store::memory::MemoryStore;
+pub use store::owners::{Doom, Entered, Entering, Entry, Evict, Owned, OwnerIndex, OwnerLimit, Verdict};
 #[cfg(feature = "express")]
 pub use store::redis::ExpressLayout;
 #[cfg(feature = "redis")]
 pub use store::redis::target::Credentials;
 #[cfg(feature = "redis")]
 pub use store::redis::{Health, RedisStore, RedisStoreBuilder, Topology};
+pub use store::status::StoreStatus;
+pub use store::survey::{Cursor, Page, SessionSummary, Survey, Usage};
 pub use store::{Created, Loaded, Requirements, Rotation, SessionStore, Updated};
 pub use ttl::{MAX_TTL, Ttl};
 

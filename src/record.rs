@@ -77,18 +77,8 @@ impl Owner {
     ///
     /// [`Error::Config`] for an empty name, [`Error::TooLarge`] over [`Owner::MAX_LENGTH`].
     pub fn new(name: impl AsRef<str>) -> Result<Self, Error> {
-        let name = name.as_ref();
-        if name.is_empty() {
-            return Err(Error::Config("the owner of a session needs a name".to_owned()));
-        }
-        if name.len() > Self::MAX_LENGTH {
-            return Err(Error::TooLarge {
-                what: "the owner's name",
-                size: name.len(),
-                limit: Self::MAX_LENGTH,
-            });
-        }
-        Ok(Self(name.into()))
+        named("the owner of a session needs a name", "the owner's name", Self::MAX_LENGTH, name.as_ref())
+            .map(Self)
     }
 
     /// The name.
@@ -110,6 +100,62 @@ impl fmt::Debug for Owner {
     }
 }
 
+/// What the application calls a session when it lists a user's: a device, an address, 1 to 64 bytes.
+///
+/// ```
+/// use session_store::Label;
+///
+/// assert_eq!(Label::new("Firefox on Linux")?.as_str(), "Firefox on Linux");
+/// assert!(Label::new("x".repeat(65)).is_err());
+/// # Ok::<(), session_store::Error>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Label(Arc<str>);
+
+impl Label {
+    /// The longest label, in bytes.
+    pub const MAX_LENGTH: usize = 64;
+
+    /// A label of this text.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] for an empty text, [`Error::TooLarge`] over [`Label::MAX_LENGTH`].
+    pub fn new(text: impl AsRef<str>) -> Result<Self, Error> {
+        named("the label of a session needs a text", "the session's label", Self::MAX_LENGTH, text.as_ref())
+            .map(Self)
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl AsRef<str> for Label {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Label {
+    // An address is personal data.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Label(..)")
+    }
+}
+
+/// A text of 1 to `limit` bytes.
+fn named(if_empty: &str, what: &'static str, limit: usize, text: &str) -> Result<Arc<str>, Error> {
+    if text.is_empty() {
+        return Err(Error::Config(if_empty.to_owned()));
+    }
+    if text.len() > limit {
+        return Err(Error::TooLarge { what, size: text.len(), limit });
+    }
+    Ok(text.into())
+}
+
 /// A session as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -129,6 +175,8 @@ pub struct Record {
     pub own_idle_timeout: bool,
     /// Who is signed in.
     pub owner: Option<Owner>,
+    /// What the application calls the session.
+    pub label: Option<Label>,
     /// This version.
     pub revision: Revision,
     /// The version before it, by which a write sent twice recognises itself.
@@ -151,6 +199,7 @@ impl Record {
             own_expiry: false,
             own_idle_timeout: false,
             owner: None,
+            label: None,
             revision: Revision::fresh(),
             previous_revision: None,
             data,

@@ -6,23 +6,26 @@
 //! ```text
 //!  0  format      0xA1: a session           0xB1: a marker, the session moved to another id
 //!  1  flags       1: expiry of its own,     0
-//!                 2: idle timeout alone
+//!                 2: idle timeout alone,
+//!                 4: it has a label
 //!  2  revision    8 bytes                   8 bytes
 //! 10  previous    8 bytes, 0 for none       8 bytes
 //! 18  expires_at  milliseconds              the successor's storage name
 //! 26  created_at  milliseconds
 //! 34  idle timeout, milliseconds, 0 for none
 //! 42  deadline    milliseconds, 0 for none
-//! 50  length of the owner, 2 bytes; the owner; codec, 1 byte; data
+//! 50  length of the owner, 2 bytes; the owner;
+//!     with a label, its length, 1 byte, and itself; codec, 1 byte; data
 //! ```
 //!
 //! No format byte starts a UTF-8 text, so foreign values are told apart by their first byte.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf as _, Bytes};
 
-use super::{Owner, Payload, Record, Revision};
+use super::{Label, Owner, Payload, Record, Revision};
 use crate::clock::{Timestamp, millis_rounded_up};
 use crate::error::Error;
 use crate::id::SessionKey;
@@ -34,14 +37,18 @@ pub(crate) const MOVED_FORMAT: u8 = 0xB1;
 const FIXED_LENGTH: usize = 52;
 const OWN_EXPIRY: u8 = 1;
 const OWN_IDLE_TIMEOUT: u8 = 2;
+const LABELLED: u8 = 4;
 const CUT_SHORT: &str = "it is cut short";
 
 impl Record {
-    /// The envelope: 53 bytes, the owner and the data.
+    /// The envelope: 53 bytes, the owner, the label (and a byte for its length) and the data.
     pub fn to_bytes(&self) -> Vec<u8> {
         let owner = self.owner.as_ref().map_or("", Owner::as_str);
         let owner_length = u16::try_from(owner.len()).expect("bounded by Owner::MAX_LENGTH");
-        let mut out = Vec::with_capacity(FIXED_LENGTH + owner.len() + 1 + self.data.bytes().len());
+        let label = self.label.as_ref().map_or("", Label::as_str);
+        let label_length = u8::try_from(label.len()).expect("bounded by Label::MAX_LENGTH");
+        let mut out =
+            Vec::with_capacity(FIXED_LENGTH + owner.len() + 1 + label.len() + 1 + self.data.bytes().len());
         out.push(RECORD_FORMAT);
         out.push(self.flags());
         out.extend(self.revision.0);
@@ -52,6 +59,10 @@ impl Record {
         out.extend(self.absolute_deadline.map_or(0, Timestamp::as_millis).to_be_bytes());
         out.extend(owner_length.to_be_bytes());
         out.extend(owner.as_bytes());
+        if self.label.is_some() {
+            out.push(label_length);
+            out.extend(label.as_bytes());
+        }
         out.push(self.data.codec());
         out.extend(self.data.bytes());
         out
@@ -59,12 +70,14 @@ impl Record {
 
     fn flags(&self) -> u8 {
         let of = |set: bool, flag: u8| if set { flag } else { 0 };
-        of(self.own_expiry, OWN_EXPIRY) | of(self.own_idle_timeout, OWN_IDLE_TIMEOUT)
+        of(self.own_expiry, OWN_EXPIRY)
+            | of(self.own_idle_timeout, OWN_IDLE_TIMEOUT)
+            | of(self.label.is_some(), LABELLED)
     }
 
     fn from_body(mut body: Reader) -> Result<Self, Fault> {
         let flags = body.byte()?;
-        if flags & !(OWN_EXPIRY | OWN_IDLE_TIMEOUT) != 0 {
+        if flags & !(OWN_EXPIRY | OWN_IDLE_TIMEOUT | LABELLED) != 0 {
             return Err(Fault::Newer);
         }
         let revision = Revision::from_bytes(body.array()?).ok_or(Fault::Broken("no revision"))?;
@@ -77,10 +90,15 @@ impl Record {
         if owner_length > Owner::MAX_LENGTH {
             return Err(Fault::Broken("its owner is too long"));
         }
-        let owner = body.0.get(..owner_length).ok_or(Fault::Broken(CUT_SHORT))?;
-        let owner = std::str::from_utf8(owner).map_err(|_| Fault::Broken("its owner is no text"))?;
-        let owner = (!owner.is_empty()).then(|| Owner(owner.into()));
-        body.0.advance(owner_length);
+        let owner = (owner_length > 0).then(|| body.text(owner_length)).transpose()?.map(Owner);
+        let mut label = None;
+        if flags & LABELLED != 0 {
+            let length = usize::from(body.byte()?);
+            if !(1..=Label::MAX_LENGTH).contains(&length) {
+                return Err(Fault::Broken("its label has a length that none has"));
+            }
+            label = Some(Label(body.text(length)?));
+        }
         Ok(Self {
             created_at,
             expires_at,
@@ -89,6 +107,7 @@ impl Record {
             own_expiry: flags & OWN_EXPIRY != 0,
             own_idle_timeout: flags & OWN_IDLE_TIMEOUT != 0,
             owner,
+            label,
             revision,
             previous_revision,
             data: Payload::new(body.byte()?, body.0),
@@ -222,6 +241,14 @@ impl Reader {
         let array = *self.0.first_chunk().ok_or(Fault::Broken(CUT_SHORT))?;
         self.0.advance(N);
         Ok(array)
+    }
+
+    fn text(&mut self, length: usize) -> Result<Arc<str>, Fault> {
+        let bytes = self.0.get(..length).ok_or(Fault::Broken(CUT_SHORT))?;
+        let text = std::str::from_utf8(bytes).map_err(|_| Fault::Broken("its owner or label is no text"))?;
+        let text = text.into();
+        self.0.advance(length);
+        Ok(text)
     }
 
     fn u64(&mut self) -> Result<u64, Fault> {

@@ -17,10 +17,10 @@ use super::{Created, Loaded, Rotation, SessionStore, Updated};
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::id::SessionKey;
-use crate::record::{Envelope, Moved, Record, Revision, Room};
+use crate::record::{Envelope, Label, Moved, Owner, Record, Revision, Room};
 use crate::ttl::Ttl;
 
-/// What a session takes besides its data and its owner's name: key, record, hash table, LRU queue
+/// What a session takes besides its data, its owner's name and its label: key, record, hash table, LRU queue
 /// and timer wheel. Measured with a counting allocator: 585 to 615 bytes.
 const OVERHEAD: usize = 600;
 /// moka removes what has expired only while the cache is used, or when it is told to.
@@ -87,8 +87,8 @@ impl MemoryStore {
 
     /// A store that holds this many bytes of sessions.
     ///
-    /// A session counts as the length of its encoded data and of its owner's name, and 600 bytes
-    /// for everything around them. One that exceeds the capacity on its own is refused; so a
+    /// A session counts as the length of its encoded data, its owner's name and its label, and 600
+    /// bytes for everything around them. One that exceeds the capacity on its own is refused; so a
     /// capacity of zero refuses every session.
     ///
     /// Sessions that are read are held decoded too, for all requests that come after, in up to half as
@@ -278,7 +278,9 @@ impl Entry {
 }
 
 fn weight(record: &Record) -> usize {
-    OVERHEAD + record.owner.as_ref().map_or(0, |owner| owner.as_str().len()) + record.data.bytes().len()
+    let length = |text: Option<&str>| text.map_or(0, str::len);
+    let (owner, label) = (record.owner.as_ref().map(Owner::as_str), record.label.as_ref().map(Label::as_str));
+    OVERHEAD + length(owner) + length(label) + record.data.bytes().len()
 }
 
 struct StoredTtl;

@@ -12,13 +12,19 @@ use crate::error::Error;
 use crate::id::SessionKey;
 use crate::record::{Record, Revision};
 use crate::ttl::Ttl;
+use owners::OwnerIndex;
+use status::StoreStatus;
+use survey::Survey;
 
 #[cfg(feature = "memory")]
 pub(crate) mod fallback;
 #[cfg(feature = "memory")]
 pub(crate) mod memory;
+pub(crate) mod owners;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
+pub(crate) mod status;
+pub(crate) mod survey;
 
 /// Keeps sessions, and decides races between requests.
 ///
@@ -89,6 +95,22 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// around another one passes on what that asks.
     fn requirements(&self) -> Requirements {
         Requirements::default()
+    }
+
+    /// The index of whose sessions these are, if the store keeps one: without it, nobody's sessions
+    /// can be listed, ended together or limited. `None` unless the store says otherwise.
+    fn owners(&self) -> Option<&dyn OwnerIndex> {
+        None
+    }
+
+    /// A way to go through all sessions, if the store has one. `None` unless the store says otherwise.
+    fn survey(&self) -> Option<&dyn Survey> {
+        None
+    }
+
+    /// How the store is, as far as is known without asking a server.
+    fn status(&self) -> StoreStatus {
+        StoreStatus::default()
     }
 }
 
@@ -195,6 +217,18 @@ macro_rules! forward {
 
             fn requirements(&self) -> Requirements {
                 (**self).requirements()
+            }
+
+            fn owners(&self) -> Option<&dyn OwnerIndex> {
+                (**self).owners()
+            }
+
+            fn survey(&self) -> Option<&dyn Survey> {
+                (**self).survey()
+            }
+
+            fn status(&self) -> StoreStatus {
+                (**self).status()
             }
         }
     )*};

@@ -15,6 +15,7 @@ fn golden_record() -> Record {
         own_expiry: true,
         own_idle_timeout: false,
         owner: Some(Owner::new("ada").unwrap()),
+        label: None,
         revision: Revision(*b"revision"),
         previous_revision: Some(Revision(*b"previous")),
         data: Payload::new(1, Bytes::from_static(b"{}")),
@@ -31,6 +32,17 @@ fn the_record_envelope_is_frozen() {
     assert_eq!(golden_record().to_bytes(), golden);
     let read = Envelope::from_bytes(&key(), Bytes::from_static(golden)).unwrap();
     assert_eq!(read, Envelope::Record(golden_record()));
+}
+
+#[test]
+fn a_label_stands_behind_the_owner() {
+    let record = Record { label: Some(Label::new("phone").unwrap()), ..golden_record() };
+    let golden: &[u8] = b"\xA1\x05revisionprevious\
+        \0\0\x11\x12\x13\x14\x15\x16\0\0\x01\x02\x03\x04\x05\x06\
+        \0\0\0\0\x21\x22\x23\x24\0\0\x31\x32\x33\x34\x35\x36\0\x03ada\x05phone\x01{}";
+    assert_eq!(record.to_bytes(), golden);
+    let read = Envelope::from_bytes(&key(), Bytes::from_static(golden)).unwrap();
+    assert_eq!(read, Envelope::Record(record));
 }
 
 #[test]
@@ -57,6 +69,7 @@ fn newer_envelopes_are_told_apart_from_corrupt_ones() {
         Envelope::from_bytes(&key(), changed.into()).unwrap_err()
     };
     assert!(matches!(with(0, 0xA2), Error::NewerFormat { format: 0xA2, .. }));
+    assert!(matches!(with(1, 0x09), Error::NewerFormat { format: 0xA1, .. }));
     assert!(matches!(with(1, 0x81), Error::NewerFormat { format: 0xA1, .. }));
     assert!(matches!(with(0, b'{'), Error::Corrupt { .. }));
     for length in 0..FIXED_LENGTH + 4 {
@@ -90,6 +103,7 @@ prop_compose! {
         own_expiry in any::<bool>(),
         own_idle_timeout in any::<bool>(),
         owner in proptest::option::of("[^\0]{1,40}"),
+        label in proptest::option::of("[^\0]{1,16}"),
         previous in any::<[u8; 8]>(),
         codec in any::<u8>(),
         data in proptest::collection::vec(any::<u8>(), 0..200),
@@ -102,6 +116,7 @@ prop_compose! {
             own_expiry,
             own_idle_timeout,
             owner: owner.map(|name| Owner::new(name).unwrap()),
+            label: label.map(|text| Label::new(text).unwrap()),
             revision: Revision::fresh(),
             previous_revision: Revision::from_bytes(previous),
             data: Payload::new(codec, data),

@@ -13,6 +13,9 @@ use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::id::SessionKey;
 use crate::record::{Envelope, Record, Revision};
+use crate::store::owners::OwnerIndex;
+use crate::store::status::StoreStatus;
+use crate::store::survey::Survey;
 use crate::store::{Created, Loaded, Requirements, Rotation, SessionStore, Updated};
 use crate::ttl::Ttl;
 
@@ -107,6 +110,18 @@ impl SessionStore for FallbackStore {
 
     fn requirements(&self) -> Requirements {
         self.0.primary.requirements()
+    }
+
+    fn owners(&self) -> Option<&dyn OwnerIndex> {
+        None
+    }
+
+    fn survey(&self) -> Option<&dyn Survey> {
+        None
+    }
+
+    fn status(&self) -> StoreStatus {
+        self.0.primary.status()
     }
 }
 

@@ -31,6 +31,9 @@ use self::connection::Connections;
 use self::express::Express;
 use self::failure::{Effect, Failure};
 use self::native::Native;
+use super::owners::OwnerIndex;
+use super::status::StoreStatus;
+use super::survey::Survey;
 use super::{Created, Loaded, Requirements, Rotation, SessionStore, Updated};
 use crate::clock::Timestamp;
 use crate::error::Error;
@@ -175,6 +178,18 @@ impl SessionStore for RedisStore {
 
     async fn delete(&self, key: &SessionKey) -> Result<bool, Error> {
         forward!(self.delete(key))
+    }
+
+    fn owners(&self) -> Option<&dyn OwnerIndex> {
+        None
+    }
+
+    fn survey(&self) -> Option<&dyn Survey> {
+        None
+    }
+
+    fn status(&self) -> StoreStatus {
+        StoreStatus { kind: "redis", ..StoreStatus::default() }
     }
 
     fn requirements(&self) -> Requirements {

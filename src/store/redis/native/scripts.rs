@@ -17,7 +17,7 @@ local found = redis.pcall('GET', KEYS[1])
 if not found or type(found) == 'table' then return found end
 local revision, previous, own = found:sub(3, 10), found:sub(11, 18), ARGV[2]:sub(3, 10)
 if revision == own or previous == own then return redis.status_reply('OK') end
-if #found < 53 or found:byte(1) ~= 0xA1 or found:byte(2) > 3 or revision ~= ARGV[1] then return found end
+if #found < 53 or found:byte(1) ~= 0xA1 or found:byte(2) > 7 or revision ~= ARGV[1] then return found end
 ";
 
 /// Key; expected revision, record, its time to live.
@@ -49,7 +49,7 @@ pub(super) static TOUCH: LazyLock<Script> = LazyLock::new(|| {
     Script::new(&[r"
 local head = redis.pcall('GETRANGE', KEYS[1], 0, 52)
 if type(head) == 'table' then return head end
-if #head < 53 or head:byte(1) ~= 0xA1 or head:byte(2) > 3 or head:sub(3, 10) ~= ARGV[1] then return head end
+if #head < 53 or head:byte(1) ~= 0xA1 or head:byte(2) > 7 or head:sub(3, 10) ~= ARGV[1] then return head end
 if struct.unpack('>I8', head, 19) > struct.unpack('>I8', ARGV[2]) then return 0 end
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 redis.call('SETRANGE', KEYS[1], 18, ARGV[2])

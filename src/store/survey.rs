@@ -1,0 +1,134 @@
+//! Going through all the sessions of a store, a page at a time.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::clock::Timestamp;
+use crate::error::Error;
+use crate::id::SessionKey;
+use crate::record::{Label, Owner, Record};
+
+/// What a store that can go through its sessions offers.
+///
+/// Whoever goes from the first page to the last sees each session at least once that was there all the
+/// time; one that came, went or got a new id meanwhile may be seen or not. A session may be on two pages.
+#[async_trait]
+pub trait Survey: Send + Sync {
+    /// The page at `cursor`, or the first one. About `size` keys are looked at for it, so it may have
+    /// fewer sessions, or none, and still not be the last one: that is the one without a `next`.
+    async fn page(&self, cursor: Option<&Cursor>, size: usize) -> Result<Page, Error>;
+
+    /// What the store's sessions take, and about how many there are.
+    async fn usage(&self) -> Result<Usage, Error>;
+}
+
+/// Some of a store's sessions.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Page {
+    /// The sessions, without those that have another id by now.
+    pub sessions: Vec<SessionSummary>,
+    /// Where it goes on; `None` at the end.
+    pub next: Option<Cursor>,
+    /// About which share of the whole was looked at by now, from 0 to 1.
+    pub progress: f64,
+}
+
+/// A place between two pages: a text that may be kept, and used by another process later.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cursor(String);
+
+impl Cursor {
+    /// A cursor of a store of one's own.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for Cursor {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self::new(text))
+    }
+}
+
+/// What is known of a session without its data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SessionSummary {
+    /// What the store knows it by: safe to log and to show.
+    pub key: SessionKey,
+    /// Who is signed in.
+    pub owner: Option<Owner>,
+    /// What the application calls it.
+    pub label: Option<Label>,
+    /// When the session, or its present sign-in, began.
+    pub created_at: Timestamp,
+    /// When it ends if it is not used again.
+    pub expires_at: Timestamp,
+    /// Its idle timeout.
+    pub idle_timeout: Option<Duration>,
+    /// When it ends however active it is.
+    pub absolute_deadline: Option<Timestamp>,
+    /// The tag of the codec that wrote its data.
+    pub codec: u8,
+    /// How many bytes its data takes.
+    pub data_bytes: usize,
+}
+
+impl SessionSummary {
+    /// The summary of a record.
+    pub fn new(key: SessionKey, record: &Record) -> Self {
+        Self {
+            key,
+            owner: record.owner.clone(),
+            label: record.label.clone(),
+            created_at: record.created_at,
+            expires_at: record.expires_at,
+            idle_timeout: record.idle_timeout,
+            absolute_deadline: record.absolute_deadline,
+            codec: record.data.codec(),
+            data_bytes: record.data.bytes().len(),
+        }
+    }
+
+    /// When it was last used: by a request that only read, to within the manager's
+    /// [touch share](crate::SessionManagerBuilder::touch_share) of the idle timeout; near the absolute
+    /// deadline, which nothing puts off, to within the idle timeout. `None` without an idle timeout.
+    pub fn last_seen(&self) -> Option<Timestamp> {
+        let idle = u64::try_from(self.idle_timeout?.as_millis()).unwrap_or(u64::MAX);
+        let used = Timestamp::from_millis(self.expires_at.as_millis().saturating_sub(idle));
+        Some(used.max(self.created_at))
+    }
+}
+
+/// What a store's sessions take.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct Usage {
+    /// About how many sessions there are.
+    pub sessions: f64,
+    /// How far off that may be, to either side, in 95 of 100 cases; 0 for an exact count.
+    pub error: f64,
+    /// Bytes in use, of all servers together, by whatever is kept there.
+    pub used_bytes: Option<u64>,
+    /// The most bytes that they may use, if there is a limit.
+    pub limit_bytes: Option<u64>,
+    /// About how many bytes a session takes.
+    pub bytes_per_session: Option<f64>,
+}
