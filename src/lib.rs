@@ -36,6 +36,8 @@ mod manager;
 #[cfg(feature = "json")]
 mod merge;
 #[cfg(feature = "json")]
+mod ownership;
+#[cfg(feature = "json")]
 mod session;
 #[cfg(feature = "json")]
 mod values;
@@ -58,7 +60,7 @@ pub use record::{Envelope, Label, Moved, Owner, Payload, Record, Revision};
 pub use store::fallback::{FallbackPolicy, FallbackStatus, FallbackStore};
 #[cfg(feature = "memory")]
 pub use store::memory::MemoryStore;
-pub use store::owners::{Doom, Entered, Entering, Entry, Evict, Owned, OwnerIndex, OwnerLimit, Verdict};
+pub use store::owners::{self, Evict, OwnerIndex};
 #[cfg(feature = "express")]
 pub use store::redis::ExpressLayout;
 #[cfg(feature = "redis")]

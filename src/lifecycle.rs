@@ -14,8 +14,8 @@ pub(crate) struct Facts {
     pub(crate) identity: Identity,
     /// The data differs from what was loaded.
     pub(crate) dirty: bool,
-    /// The session was given an expiry of its own.
-    pub(crate) expiry_set: bool,
+    /// The session was given an expiry of its own, or a label.
+    pub(crate) terms_set: bool,
 }
 
 /// Where a session stands in the store, as far as the request knows.
@@ -55,7 +55,7 @@ pub(crate) enum Action {
 
 /// Decides at `now`; a touch is due once it would gain `touch_share` of the idle timeout.
 pub(crate) fn decide(facts: Facts, now: Timestamp, touch_share: f64) -> Action {
-    let Facts { standing, identity, dirty, expiry_set } = facts;
+    let Facts { standing, identity, dirty, terms_set } = facts;
     match standing {
         Standing::New if dirty || identity == Identity::SignIn => Action::Create,
         Standing::New => Action::Nothing,
@@ -73,7 +73,7 @@ pub(crate) fn decide(facts: Facts, now: Timestamp, touch_share: f64) -> Action {
                 Action::Delete
             } else if identity != Identity::Keep {
                 Action::Rotate
-            } else if dirty || expiry_set {
+            } else if dirty || terms_set {
                 Action::Update
             } else if touch_is_due(next.saturating_since(expires_at), limits.idle, touch_share) {
                 Action::Touch(next)
@@ -129,15 +129,15 @@ mod tests {
             (Standing::Ended, Renew, false, false, Refuse(Conflict::Ended)),
             (Standing::Ended, SignIn, false, false, Create),
         ];
-        for (standing, identity, dirty, expiry_set, action) in table {
-            let facts = Facts { standing, identity, dirty, expiry_set };
+        for (standing, identity, dirty, terms_set, action) in table {
+            let facts = Facts { standing, identity, dirty, terms_set };
             assert_eq!(decide(facts, NOW, 0.1), action, "{facts:?}");
         }
     }
 
     #[test]
     fn a_touch_waits_for_its_share_of_the_idle_timeout() {
-        let reading = |standing| Facts { standing, identity: Keep, dirty: false, expiry_set: false };
+        let reading = |standing| Facts { standing, identity: Keep, dirty: false, terms_set: false };
         let end = NOW.saturating_add(IDLE);
         assert_eq!(decide(reading(live(9_999)), NOW, 0.1), Nothing);
         assert_eq!(decide(reading(live(10_000)), NOW, 0.1), Action::Touch(end));
@@ -161,7 +161,7 @@ mod tests {
         let limits = Limits { idle: Some(Duration::MAX), deadline: None };
         let half_way = Timestamp::from_millis(NOW.as_millis() + MAX_TTL.as_secs() * 500);
         let standing = Standing::Live { expires_at: half_way, limits };
-        let facts = Facts { standing, identity: Keep, dirty: false, expiry_set: false };
+        let facts = Facts { standing, identity: Keep, dirty: false, terms_set: false };
         assert_eq!(decide(facts, NOW, 0.1), Action::Touch(NOW.saturating_add(MAX_TTL)));
     }
 
@@ -170,7 +170,7 @@ mod tests {
         let limits = Limits { idle: Some(IDLE), deadline: Some(NOW) };
         let standing = Standing::Live { expires_at: NOW, limits };
         for identity in [Keep, Renew] {
-            let facts = Facts { standing, identity, dirty: true, expiry_set: true };
+            let facts = Facts { standing, identity, dirty: true, terms_set: true };
             assert_eq!(decide(facts, NOW, 0.1), Delete);
         }
     }

@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use session_store::owners::{Doom, Entered, Entering, Entry, Owned, OwnerIndex, Verdict};
 use session_store::{
-    Created, Error, Loaded, MemoryStore, Payload, Record, Revision, Rotation, SessionKey, SessionStore,
-    Timestamp, Ttl, Updated, conformance,
+    Created, Error, Loaded, MemoryStore, Owner, Payload, Record, Revision, Rotation, SessionKey,
+    SessionStore, Timestamp, Ttl, Updated, conformance,
 };
 
 /// A list of faults and the promises that each breaks: one test of each fault, and one that no
@@ -83,6 +84,20 @@ faults! {
     stops_at_the_marker: DeleteStopsAtTheMarker breaks
         a_logout_with_the_old_id_ends_the_rotated_session a_logout_follows_a_chain_of_rotations;
     loses_a_logout: DeleteIsLost breaks an_unknown_key_is_absent a_deleted_session_is_gone;
+
+    mixes_owners_up: OneOwnerForAll breaks an_entered_session_is_listed;
+    keeps_entries_for_ever: EntriesNeverEnd breaks an_entry_ends_with_its_time_to_live;
+    shortens_entries: EntriesShorten breaks an_entry_is_extended_and_never_shortened;
+    enters_what_is_doomed: DoomIsForgotten breaks
+        a_doomed_session_is_not_entered_again an_unknown_session_can_be_doomed;
+    /// A rotation in flight carries a revoked session over.
+    enters_successors_of_the_doomed: SuccessorsGetIn breaks a_doomed_sessions_successor_is_doomed;
+    keeps_replaced_entries: ReplacedStay breaks a_replaced_entry_is_gone;
+    spares_nobody: NobodyIsSpared breaks a_spared_session_stays;
+    keeps_removed_entries: RemovalIsLost breaks a_removed_entry_is_gone;
+    evicts_nobody: LimitIsIgnored breaks
+        beyond_the_limit_the_oldest_sessions_are_doomed beyond_the_limit_a_session_is_refused;
+    counts_in_two_steps: LimitIsCheckedBefore breaks the_limit_holds_for_concurrent_sign_ins;
 }
 
 #[test]
@@ -252,5 +267,57 @@ impl SessionStore for Faulty {
             (Fault::DeleteIsLost, _) | (Fault::DeleteStopsAtTheMarker, Loaded::Moved) => Ok(true),
             _ => self.inner.delete(key).await,
         }
+    }
+    fn owners(&self) -> Option<&dyn OwnerIndex> {
+        Some(self)
+    }
+}
+
+impl Faulty {
+    fn owner(&self, owner: &Owner) -> Owner {
+        if self.fault == Fault::OneOwnerForAll { Owner::new("everybody").unwrap() } else { owner.clone() }
+    }
+}
+
+#[async_trait]
+impl OwnerIndex for Faulty {
+    async fn enter(&self, owner: &Owner, mut entering: Entering<'_>) -> Result<Entered, Error> {
+        let owner = &self.owner(owner);
+        match self.fault {
+            Fault::EntriesNeverEnd => entering.ttl = Ttl::new(Duration::from_secs(3600)),
+            Fault::EntriesShorten => self.inner.remove(owner, &[entering.entry.clone()]).await?,
+            Fault::DoomIsForgotten => {
+                let doomed = self.inner.list(owner).await?.doomed;
+                self.inner.remove(owner, &doomed).await?;
+            }
+            Fault::SuccessorsGetIn => entering.replaces = None,
+            Fault::ReplacedStay => entering.replaced = None,
+            Fault::LimitIsIgnored => entering.limit = None,
+            Fault::LimitIsCheckedBefore => {
+                let present = self.inner.list(owner).await?.entries.len();
+                tokio::task::yield_now().await;
+                match entering.limit.take() {
+                    Some(limit) if present >= limit.sessions as usize => {
+                        return Ok(Entered { verdict: Verdict::Full, doomed: vec![] });
+                    }
+                    _ => {}
+                }
+            }
+            _ => {}
+        }
+        self.inner.enter(owner, entering).await
+    }
+
+    async fn list(&self, owner: &Owner) -> Result<Owned, Error> {
+        self.inner.list(&self.owner(owner)).await
+    }
+
+    async fn doom(&self, owner: &Owner, which: Doom<'_>) -> Result<Vec<Entry>, Error> {
+        let which = if self.fault == Fault::NobodyIsSpared { Doom::All } else { which };
+        self.inner.doom(&self.owner(owner), which).await
+    }
+
+    async fn remove(&self, owner: &Owner, entries: &[Entry]) -> Result<(), Error> {
+        if self.fault == Fault::RemovalIsLost { Ok(()) } else { self.inner.remove(owner, entries).await }
     }
 }

@@ -14,6 +14,8 @@
 //! [`all`] does the same from within a program. Each promise is also a function by itself: it
 //! returns the store's error if it meets one, and panics where the store breaks the promise.
 //!
+//! A store without an index of owners has nothing to prove about one.
+//!
 //! Sessions get fresh random keys, so a store that is in use is safe to test and tests may run
 //! side by side. A bounded store should hold 256 KiB at least. A test takes up to two seconds, as
 //! stores expire sessions by real clocks.
@@ -21,6 +23,7 @@
 
 mod expiring;
 mod logging_out;
+mod owning;
 mod replaying;
 mod rotating;
 mod sample;
@@ -29,6 +32,7 @@ mod swapping;
 
 pub use expiring::*;
 pub use logging_out::*;
+pub use owning::*;
 pub use replaying::*;
 pub use rotating::*;
 pub use storing::*;
@@ -97,6 +101,19 @@ macro_rules! __each_promise {
             a_touch_never_shortens
             a_touch_needs_the_expected_revision
             the_shortest_and_the_longest_time_to_live_are_kept
+
+            an_entered_session_is_listed
+            an_entry_ends_with_its_time_to_live
+            an_entry_is_extended_and_never_shortened
+            a_doomed_session_is_not_entered_again
+            an_unknown_session_can_be_doomed
+            a_doomed_sessions_successor_is_doomed
+            a_replaced_entry_is_gone
+            a_spared_session_stays
+            a_removed_entry_is_gone
+            beyond_the_limit_the_oldest_sessions_are_doomed
+            beyond_the_limit_a_session_is_refused
+            the_limit_holds_for_concurrent_sign_ins
         }
     };
 }

@@ -14,6 +14,7 @@ use crate::expiry::Expiry;
 use crate::merge::ConflictPolicy;
 use crate::session::SessionData;
 use crate::store::SessionStore;
+use crate::store::owners::{Evict, OwnerLimit};
 
 const DEFAULT_MAX_PAYLOAD: usize = 1 << 20;
 const DEFAULT_TOUCH_SHARE: f64 = 0.1;
@@ -39,6 +40,7 @@ pub struct SessionManagerBuilder<T: SessionData> {
     codec: Codec,
     max_payload: usize,
     on_conflict: ConflictPolicy<T>,
+    owner_limit: Option<OwnerLimit>,
     clock: Arc<dyn Clock>,
 }
 
@@ -53,6 +55,7 @@ impl<T: SessionData> SessionManagerBuilder<T> {
             codec: Codec::default(),
             max_payload: DEFAULT_MAX_PAYLOAD,
             on_conflict: ConflictPolicy::default(),
+            owner_limit: None,
             clock: Arc::new(SystemClock),
         }
     }
@@ -96,6 +99,21 @@ impl<T: SessionData> SessionManagerBuilder<T> {
         self
     }
 
+    /// How many sessions an owner may have at once, at least 1, and what happens when somebody signs in
+    /// beyond that (OWASP ASVS 7.1.2). Default: any number.
+    ///
+    /// It holds also for sign-ins at the same moment, and each of them has its answer when the response is
+    /// ready: a sign-in that is refused, or whose session another one evicts meanwhile, is a 409. To
+    /// answer otherwise, a handler calls [`Session::save`](crate::Session::save) after
+    /// [`sign_in`](crate::Session::sign_in).
+    ///
+    /// Sessions count for as long as they may live. One that has gone idle may be counted a tenth of its
+    /// idle timeout longer.
+    pub fn max_sessions_per_owner(mut self, sessions: u32, evict: Evict) -> Self {
+        self.owner_limit = Some(OwnerLimit { sessions, evict });
+        self
+    }
+
     /// The clock that expiry goes by. Default: the system's.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
@@ -106,14 +124,23 @@ impl<T: SessionData> SessionManagerBuilder<T> {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] for cookie attributes that contradict each other, a timeout of zero, and a
-    /// touch share outside 0 to 0.5; and where the store shares its sessions with Express, for keys, a
+    /// [`Error::Config`] for cookie attributes that contradict each other, a timeout of zero, a touch
+    /// share outside 0 to 0.5, and a limit of zero sessions, or any in a store without an index of owners; and where the store shares its sessions with Express, for keys, a
     /// cookie, a codec or data that Express would not understand.
     pub fn build(self) -> Result<SessionManager<T>, Error> {
         self.expiry.validate()?;
         if !(0.0..=0.5).contains(&self.touch_share) {
             let message = format!("the touch share is {}; give one from 0 to 0.5", self.touch_share);
             return Err(Error::Config(message));
+        }
+        if let Some(limit) = self.owner_limit {
+            if limit.sessions == 0 {
+                return Err(Error::Config("with 0 sessions per owner, nobody could sign in".to_owned()));
+            }
+            if self.store.owners().is_none() {
+                let message = "this store keeps no index of owners, so their sessions cannot be limited";
+                return Err(Error::Config(message.to_owned()));
+            }
         }
         #[cfg(feature = "express")]
         let layout = self.store.requirements().express;
@@ -134,6 +161,7 @@ impl<T: SessionData> SessionManagerBuilder<T> {
             codec: self.codec,
             max_payload: self.max_payload,
             on_conflict: self.on_conflict,
+            owner_limit: self.owner_limit,
             clock: self.clock,
             counters: Counters::default(),
         })))

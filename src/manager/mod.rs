@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::codec::Codec;
 use crate::cookie::CheckedCookie;
 use crate::cookie::keys::KeyRing;
@@ -12,14 +12,17 @@ use crate::counters::{Counters, Counts};
 use crate::error::Error;
 use crate::expiry::Expiry;
 use crate::merge::ConflictPolicy;
+use crate::ownership::Indexed;
 use crate::record::{Payload, Record};
 use crate::session::{Candidates, Exchange, SessionData};
 use crate::store::SessionStore;
+use crate::store::owners::OwnerLimit;
 use crate::values::Values;
 
 mod builder;
 #[cfg(feature = "express")]
 mod express;
+mod owners;
 pub(crate) mod terms;
 
 pub use builder::SessionManagerBuilder;
@@ -53,6 +56,7 @@ pub(crate) struct Inner<T> {
     pub(crate) codec: Codec,
     pub(crate) max_payload: usize,
     pub(crate) on_conflict: ConflictPolicy<T>,
+    pub(crate) owner_limit: Option<OwnerLimit>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) counters: Counters,
 }
@@ -107,6 +111,18 @@ impl<T> Inner<T> {
     /// The store itself: called on the `Arc`, which is a store too, an operation would be boxed twice.
     pub(crate) fn store(&self) -> &dyn SessionStore {
         &*self.store
+    }
+
+    /// The store for writes at `now`, of which its index of owners has to know.
+    pub(crate) fn indexed(&self, now: Timestamp) -> Indexed<'_> {
+        Indexed { store: self.store(), now }
+    }
+
+    /// Whether the session is past its time by this engine's clock, whatever the store's says.
+    pub(crate) fn has_ended(&self, record: &Record) -> bool {
+        let now = self.clock.now();
+        let deadline = terms::limits(record, &self.expiry).deadline;
+        record.expires_at <= now || deadline.is_some_and(|deadline| deadline <= now)
     }
 
     /// Whether the session's cookie carries a `Max-Age`, and so is sent again when its end moves.

@@ -2,8 +2,8 @@
 
 use crate::clock::Timestamp;
 use crate::expiry::{Expiry, Limits};
-use crate::record::{Owner, Record};
-use crate::session::state::Wish;
+use crate::record::{Label, Owner, Record};
+use crate::session::state::{NewId, Wish};
 
 /// What a write stores beside the data: the record as it was, the manager's policy and the
 /// handler's wishes, resolved.
@@ -11,6 +11,7 @@ use crate::session::state::Wish;
 pub(crate) struct Terms {
     pub(crate) created_at: Timestamp,
     pub(crate) owner: Option<Owner>,
+    label: Option<Label>,
     pub(crate) own_expiry: bool,
     own_idle_timeout: bool,
     pub(crate) limits: Limits,
@@ -23,6 +24,7 @@ impl Terms {
         Self {
             created_at: now,
             owner: wish.new_owner().cloned(),
+            label: wish.label.clone(),
             own_expiry: wish.own_expiry.is_some(),
             own_idle_timeout: false,
             limits: Limits { idle: expiry.idle_timeout(), deadline: expiry.deadline(now) },
@@ -32,8 +34,11 @@ impl Terms {
     /// The terms of a stored session once `wish` is granted. Only a sign-in starts the absolute
     /// timeout again; an expiry of the session's own can bring its end nearer, but not put it off.
     pub(crate) fn after(record: &Record, wish: &Wish, policy: &Expiry, now: Timestamp) -> Self {
-        if wish.new_owner().is_some() {
-            return Self::at_start(wish, policy, now);
+        let label = || wish.label.as_ref().or(record.label.as_ref()).cloned();
+        if let NewId::SignIn(owner) = &wish.new_id {
+            let keeps_label = record.owner.as_ref().is_none_or(|known| known == owner);
+            let terms = Self::at_start(wish, policy, now);
+            return Self { label: if keeps_label { label() } else { terms.label }, ..terms };
         }
         let mut limits = limits(record, policy);
         if let Some(own) = &wish.own_expiry {
@@ -42,7 +47,8 @@ impl Terms {
         }
         Self {
             created_at: record.created_at,
-            owner: record.owner.clone(),
+            owner: wish.new_owner().or(record.owner.as_ref()).cloned(),
+            label: label(),
             own_expiry: record.own_expiry || wish.own_expiry.is_some(),
             own_idle_timeout: record.own_idle_timeout && wish.own_expiry.is_none(),
             limits,
@@ -58,6 +64,7 @@ impl Terms {
         record.own_expiry = self.own_expiry;
         record.own_idle_timeout = self.own_idle_timeout;
         record.owner = self.owner;
+        record.label = self.label;
     }
 }
 
@@ -163,7 +170,7 @@ mod tests {
         assert!(Terms::after(&remembered, &Wish::default(), &policy, after(1)).own_expiry);
         let sign_in = NewId::SignIn(Owner::new("ada").unwrap());
         assert!(
-            !Terms::after(&remembered, &Wish { new_id: sign_in, own_expiry: None }, &policy, after(1))
+            !Terms::after(&remembered, &Wish { new_id: sign_in, ..Wish::default() }, &policy, after(1))
                 .own_expiry
         );
     }

@@ -86,8 +86,12 @@ impl<T: SessionData> Shared<T> {
             Standing::Moved { .. } => lifecycle::Standing::Moved,
             Standing::Ended => lifecycle::Standing::Ended,
         };
-        let (identity, expiry_set) = (wish.identity(), wish.own_expiry.is_some());
-        lifecycle::decide(Facts { standing, identity, dirty, expiry_set }, now, self.manager.touch_share)
+        let new_label = wish.label.is_some() && wish.label.as_ref() != state.label();
+        let terms_set = wish.own_expiry.is_some() || new_label;
+        // An owner is something to store, also where there is no data.
+        let dirty = dirty || wish.new_owner().is_some();
+        let facts = Facts { standing, identity: wish.identity(), dirty, terms_set };
+        lifecycle::decide(facts, now, self.manager.touch_share)
     }
 
     async fn carry_out(&self, plan: &Plan) -> Result<(), Error> {
@@ -108,9 +112,9 @@ impl<T: SessionData> Shared<T> {
                     self.settle(plan, id.clone(), record);
                 }
             }
-            (Action::Delete, Standing::Live { id, .. }) => {
+            (Action::Delete, Standing::Live { id, record }) => {
                 self.manager.counters.shard().expired.add_one();
-                self.manager.store().delete(&id.key()).await?;
+                self.manager.indexed(plan.now).delete(&id.key(), Some(record)).await?;
                 self.state().write(|state| state.standing = Standing::Ended);
             }
             (Action::Refuse(conflict), _) => return Err(conflict.into()),

@@ -9,8 +9,7 @@ use super::state::{CookieChange, Standing, State, StateCell};
 use super::{Candidates, Session, SessionData, Shared, uncut};
 use crate::error::Error;
 use crate::id::SessionId;
-use crate::manager::{Inner, terms};
-use crate::record::Record;
+use crate::manager::Inner;
 use crate::store::Loaded;
 
 /// The session's side of one request and its response: what an adapter works with.
@@ -172,7 +171,7 @@ impl<T: SessionData> Shared<T> {
         let key = id.key();
         let unusable = || Ok((Standing::New { unusable: Some(id.clone()) }, Arc::default()));
         match manager.store().load(&key).await {
-            Ok(Loaded::Found(record)) if self.has_ended(&record) => {
+            Ok(Loaded::Found(record)) if manager.has_ended(&record) => {
                 manager.counters.shard().expired.add_one();
                 unusable()
             }
@@ -200,13 +199,6 @@ impl<T: SessionData> Shared<T> {
             }
             Err(error) => Err(error),
         }
-    }
-
-    /// Whether the session is past its time by this engine's clock, whatever the store's says.
-    fn has_ended(&self, record: &Record) -> bool {
-        let now = self.manager.clock.now();
-        let deadline = terms::limits(record, &self.manager.expiry).deadline;
-        record.expires_at <= now || deadline.is_some_and(|deadline| deadline <= now)
     }
 
     fn cookie_to_set(&self) -> Option<String> {

@@ -14,7 +14,8 @@ use crate::error::{Conflict, Error};
 use crate::expiry::Expiry;
 use crate::id::SessionKey;
 use crate::manager::Inner;
-use crate::record::{Owner, Record};
+use crate::record::{Label, Owner, Record};
+use crate::store::owners::Entry;
 use crate::values::Values;
 use commit::Moment;
 use commit::changes_hands;
@@ -195,6 +196,54 @@ impl<T: SessionData> Session<T> {
         })
     }
 
+    /// Names the owner of a session that goes on as it is, but for a new id when the response is ready:
+    /// for sessions whose users signed in before the application named owners, or elsewhere (in Express).
+    /// Whoever signs in now is better served by [`sign_in`](Self::sign_in), which starts the absolute
+    /// timeout again.
+    ///
+    /// A visitor without a session gets one. A session that ended meanwhile is not created again: the
+    /// response is a 409.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] and [`Error::TooLarge`] for a name that [`Owner::new`] refuses;
+    /// [`Error::Config`] for a session of another owner: its data is nobody else's.
+    pub fn set_owner(&self, owner: impl AsRef<str>) -> Result<(), Error> {
+        let owner = Owner::new(owner)?;
+        self.open(|state| match state.owner() {
+            Some(present) if *present == owner => Ok(()),
+            Some(_) => Err(Error::Config(
+                "the session has another owner: `sign_in` begins a session for this one".to_owned(),
+            )),
+            None => {
+                state.wish.new_id = NewId::SetOwner(owner);
+                Ok(())
+            }
+        })
+    }
+
+    /// What to call this session where its owner's sessions are listed: a device, an address. Stored when
+    /// the response is ready, if there is a session to store, and kept until somebody else signs in.
+    ///
+    /// ```
+    /// # use session_store::{Error, Session};
+    /// async fn signed_in(session: Session, user: &str, device: &str) -> Result<(), Error> {
+    ///     session.sign_in(user, |_| ())?;
+    ///     session.set_label(device)
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] and [`Error::TooLarge`] for a text that [`Label::new`] refuses.
+    pub fn set_label(&self, label: impl AsRef<str>) -> Result<(), Error> {
+        let label = Label::new(label)?;
+        self.open(|state| {
+            state.wish.label = Some(label);
+            Ok(())
+        })
+    }
+
     /// Gives the session a new id when the response is ready, and keeps the rest: to be called when
     /// the visitor's privileges change.
     ///
@@ -247,10 +296,12 @@ impl<T: SessionData> Session<T> {
 
     /// Who is signed in, counting a sign-in of this request.
     pub fn owner(&self) -> Option<Owner> {
-        self.0.state().read(|state| {
-            let stored = || state.record().and_then(|record| record.owner.as_ref());
-            state.wish.new_owner().or_else(stored).cloned()
-        })
+        self.0.state().read(|state| state.owner().cloned())
+    }
+
+    /// What the session is called, counting a label of this request.
+    pub fn label(&self) -> Option<Label> {
+        self.0.state().read(|state| state.wish.label.as_ref().or(state.label()).cloned())
     }
 
     /// When the stored session, or its last sign-in, began.
@@ -267,6 +318,14 @@ impl<T: SessionData> Session<T> {
     pub fn key(&self) -> Option<SessionKey> {
         self.0.state().read(|state| match &state.standing {
             Standing::Live { id, .. } => Some(id.key()),
+            _ => None,
+        })
+    }
+
+    /// What an index of owners has of the stored session.
+    pub(crate) fn entry(&self) -> Option<Entry> {
+        self.0.state().read(|state| match &state.standing {
+            Standing::Live { id, record } => Some(Entry::of(id.key(), record)),
             _ => None,
         })
     }
@@ -312,7 +371,8 @@ impl<T: SessionData> Shared<T> {
 
     async fn destroy(&self) -> Result<(), Error> {
         let _one_at_a_time = self.storing.lock().await;
-        let id = self.state().write(|state| {
+        let (own, record) = self.state().write(|state| {
+            let record = state.record().cloned();
             let id = match &state.standing {
                 Standing::Live { id, .. } | Standing::Moved { id } => Some(id.clone()),
                 Standing::New { unusable } => unusable.clone(),
@@ -321,15 +381,17 @@ impl<T: SessionData> Shared<T> {
             // Kept until it is deleted: a second attempt must not succeed by doing nothing.
             state.reset(Standing::New { unusable: id.clone() });
             state.cookie = CookieChange::Remove;
-            id
+            (id, record)
         });
         // A browser may hold cookies of two sessions, for two paths or domains; after the logout it
         // must not come back with the other one.
         let all = if self.candidates.others.is_empty() { None } else { Some(self.candidates.iter()) };
-        let others = all.into_iter().flatten().map(|it| &it.id).filter(|other| id.as_ref() != Some(*other));
-        for id in id.iter().chain(others) {
+        let others = all.into_iter().flatten().map(|it| &it.id).filter(|other| own.as_ref() != Some(*other));
+        let indexed = self.manager.indexed(self.manager.clock.now());
+        for id in own.iter().chain(others) {
             let key = id.key();
-            self.manager.store().delete(&key).await?;
+            let known = record.as_ref().filter(|_| own.as_ref() == Some(id));
+            indexed.delete(&key, known).await?;
             self.manager.counters.shard().destroyed.add_one();
             tracing::debug!(%key, "session destroyed");
         }

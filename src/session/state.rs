@@ -14,7 +14,7 @@ use crate::expiry::Expiry;
 use crate::id::SessionId;
 use crate::lifecycle::Identity;
 use crate::merge::ConflictPolicy;
-use crate::record::{Owner, Payload, Record};
+use crate::record::{Label, Owner, Payload, Record};
 
 /// A request's view of one session.
 pub(crate) struct State<T> {
@@ -48,6 +48,7 @@ pub(crate) enum Standing {
 pub(crate) struct Wish {
     pub(crate) new_id: NewId,
     pub(crate) own_expiry: Option<Expiry>,
+    pub(crate) label: Option<Label>,
 }
 
 /// Whether, and why, the session should get a new id.
@@ -56,6 +57,8 @@ pub(crate) enum NewId {
     #[default]
     Unasked,
     Renew,
+    /// The session goes on, and is this owner's from now on.
+    SetOwner(Owner),
     SignIn(Owner),
 }
 
@@ -127,9 +130,9 @@ impl<T: SessionData> State<T> {
         }
         let new_id = match self.wish.new_id {
             NewId::Unasked => NewId::Unasked,
-            NewId::Renew | NewId::SignIn(_) => NewId::Renew,
+            NewId::Renew | NewId::SetOwner(_) | NewId::SignIn(_) => NewId::Renew,
         };
-        self.wish = Wish { new_id, own_expiry: None };
+        self.wish = Wish { new_id, ..Wish::default() };
     }
 }
 
@@ -139,6 +142,17 @@ impl<T> State<T> {
             Standing::Live { record, .. } => Some(record),
             _ => None,
         }
+    }
+
+    /// Whose session it is, counting a sign-in of this request.
+    pub(crate) fn owner(&self) -> Option<&Owner> {
+        let stored = || self.record().and_then(|record| record.owner.as_ref());
+        self.wish.new_owner().or_else(stored)
+    }
+
+    /// What is stored of its label.
+    pub(crate) fn label(&self) -> Option<&Label> {
+        self.record().and_then(|record| record.label.as_ref())
     }
 
     /// A wish stands until it is granted, so that a save which fails leaves it standing: data must
@@ -152,21 +166,21 @@ impl<T> State<T> {
 
 impl Wish {
     pub(crate) fn is_none(&self) -> bool {
-        matches!(self.new_id, NewId::Unasked) && self.own_expiry.is_none()
+        *self == Self::default()
     }
 
     pub(crate) fn identity(&self) -> Identity {
         match self.new_id {
             NewId::Unasked => Identity::Keep,
-            NewId::Renew => Identity::Renew,
+            NewId::Renew | NewId::SetOwner(_) => Identity::Renew,
             NewId::SignIn(_) => Identity::SignIn,
         }
     }
 
     pub(crate) fn new_owner(&self) -> Option<&Owner> {
         match &self.new_id {
-            NewId::SignIn(owner) => Some(owner),
-            _ => None,
+            NewId::SetOwner(owner) | NewId::SignIn(owner) => Some(owner),
+            NewId::Unasked | NewId::Renew => None,
         }
     }
 }

@@ -54,7 +54,8 @@ impl<T: SessionData> Shared<T> {
         let ttl = Ttl::new(record.expires_at.saturating_since(now));
         for _ in 0..MAX_DRAWS {
             let id = manager.signer.fresh_id();
-            if manager.store().create(&id.key(), &record, ttl).await? == Created::Created {
+            let created = manager.indexed(now).create(&id.key(), &record, ttl, manager.owner_limit).await?;
+            if created == Created::Created {
                 manager.counters.shard().created.add_one();
                 tracing::debug!(key = %id.key(), "session created");
                 self.state().write(|state| state.cookie = CookieChange::Set);
@@ -73,7 +74,7 @@ impl<T: SessionData> Shared<T> {
         mut data_on: impl FnMut(&Record) -> Result<Option<Payload>, Error>,
     ) -> Result<Swapped, Error> {
         let manager = &*self.manager;
-        let key = swap.id.key();
+        let (key, indexed) = (swap.id.key(), manager.indexed(swap.now));
         let mut current = swap.base.clone();
         for _ in 0..MAX_ROUNDS {
             let Some(data) = data_on(&current)? else {
@@ -86,10 +87,11 @@ impl<T: SessionData> Shared<T> {
 
             let (expected, ttl) = (current.revision, Ttl::new(record.expires_at.saturating_since(swap.now)));
             let outcome = match &swap.new_id {
-                None => manager.store().update(&key, expected, &record, ttl).await,
+                None => indexed.update(&key, &current, &record, ttl).await,
                 Some(new_id) => {
                     let rotation = Rotation { old: &key, expected, new: &new_id.key(), record: &record, ttl };
-                    manager.store().rotate(rotation).await
+                    let limit = manager.owner_limit.filter(|_| swap.wish.new_owner().is_some());
+                    indexed.rotate(rotation, &current, limit).await
                 }
             };
             let outcome = match outcome {
@@ -132,7 +134,7 @@ impl<T: SessionData> Shared<T> {
     ) -> bool {
         let key = id.key();
         let ttl = Ttl::new(expires_at.saturating_since(now));
-        match self.manager.store().touch(&key, record.revision, expires_at, ttl).await {
+        match self.manager.indexed(now).touch(&key, record, expires_at, ttl).await {
             Ok(true) => {
                 self.manager.counters.shard().touched.add_one();
                 if self.manager.outlives_browser(record) {

@@ -13,6 +13,8 @@ use moka::ops::compute::Op;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
+use self::owners::Owners;
+use super::owners::OwnerIndex;
 use super::{Created, Loaded, Rotation, SessionStore, Updated};
 use crate::clock::Timestamp;
 use crate::error::Error;
@@ -63,6 +65,7 @@ pub struct MemoryStore {
     /// For sessions as their readers decode them.
     room: Arc<Room>,
     rotating: Mutex<()>,
+    owners: Arc<Owners>,
     _ends_the_sweeper: mpsc::Sender<Infallible>,
 }
 
@@ -106,9 +109,10 @@ impl MemoryStore {
             .expire_after(StoredTtl)
             .build_with_hasher(RandomState::default());
         let (sender, dropped) = mpsc::channel();
-        let swept = cache.clone();
+        let (swept, owners) = (cache.clone(), Arc::new(Owners::default()));
+        let index = Arc::clone(&owners);
         let sweeper = thread::Builder::new().name("session-sweeper".to_owned());
-        if let Err(error) = sweeper.spawn(move || sweep(&swept, interval, &dropped)) {
+        if let Err(error) = sweeper.spawn(move || sweep(&swept, &index, interval, &dropped)) {
             tracing::warn!(%error, "no thread to free expired sessions while the store is idle");
         }
         Self {
@@ -116,6 +120,7 @@ impl MemoryStore {
             capacity,
             room: Arc::new(Room::new(capacity / 2)),
             rotating: Mutex::new(()),
+            owners,
             _ends_the_sweeper: sender,
         }
     }
@@ -250,6 +255,10 @@ impl SessionStore for MemoryStore {
         }
         Ok(was_there)
     }
+
+    fn owners(&self) -> Option<&dyn OwnerIndex> {
+        Some(self)
+    }
 }
 
 /// Whether a write of revision `own` that expects `expected` may go on, or else its answer.
@@ -302,12 +311,14 @@ impl moka::Expiry<SessionKey, Arc<Entry>> for StoredTtl {
 }
 
 /// Frees what has expired until the store drops the sender.
-fn sweep(cache: &Sessions, interval: Duration, dropped: &mpsc::Receiver<Infallible>) {
+fn sweep(cache: &Sessions, owners: &Owners, interval: Duration, dropped: &mpsc::Receiver<Infallible>) {
     while dropped.recv_timeout(interval) == Err(mpsc::RecvTimeoutError::Timeout) {
         cache.run_pending_tasks();
+        owners.sweep(|key| cache.contains_key(key));
     }
 }
 
+mod owners;
 mod standby;
 #[cfg(test)]
 mod tests;

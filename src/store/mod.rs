@@ -20,7 +20,7 @@ use survey::Survey;
 pub(crate) mod fallback;
 #[cfg(feature = "memory")]
 pub(crate) mod memory;
-pub(crate) mod owners;
+pub mod owners;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
 pub(crate) mod status;

@@ -1,5 +1,7 @@
 //! Whose sessions there are: the [`OwnerIndex`] that a store may keep, and how it stays true.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 use crate::clock::Timestamp;
@@ -65,19 +67,26 @@ pub struct Entering<'a> {
     pub entry: &'a Entry,
     /// How long it is there at most.
     pub ttl: Ttl,
+    /// Whether the session was written already, so that it is no more if it is not found.
+    pub written: bool,
     /// The owner's session that it takes the place of: if that is doomed, so is this one, and it does
     /// not count as one more.
     pub replaces: Option<&'a Entry>,
-    /// An entry whose session is no more, to be taken away.
-    pub gone: Option<&'a Entry>,
+    /// The owner's session whose place it took: its entry goes. If that is doomed, so is this one.
+    pub replaced: Option<&'a Entry>,
     /// How many sessions the owner may have, if this is a new one.
     pub limit: Option<OwnerLimit>,
 }
 
 impl<'a> Entering<'a> {
-    /// Enters a session and nothing else.
+    /// Enters a session that is about to be written for the first time.
     pub fn new(entry: &'a Entry, ttl: Ttl) -> Self {
-        Self { entry, ttl, replaces: None, gone: None, limit: None }
+        Self { entry, ttl, written: false, replaces: None, replaced: None, limit: None }
+    }
+
+    /// Enters a session that was written, or that is about to be written again.
+    pub fn again(entry: &'a Entry, ttl: Ttl) -> Self {
+        Self { written: true, ..Self::new(entry, ttl) }
     }
 }
 
@@ -106,8 +115,14 @@ pub enum Evict {
 pub struct Entered {
     /// What became of the entry.
     pub verdict: Verdict,
-    /// All of the owner's entries that are doomed now.
+    /// The owner's entries that are doomed now, or a hundred of them: whoever enters a session also
+    /// deletes what somebody else who doomed it may have left.
     pub doomed: Vec<Entry>,
+}
+
+impl Entered {
+    /// How many doomed entries an answer has at most.
+    pub const MOST_DOOMED: usize = 100;
 }
 
 /// What became of an entry.
@@ -129,9 +144,14 @@ pub struct Owned {
     pub entries: Vec<Entry>,
     /// Sessions that are to go.
     pub doomed: Vec<Entry>,
-    /// When all of the owner's sessions, or all but one, were last doomed, if that is less than a week
-    /// ago.
+    /// When all of the owner's sessions, or all but one, were last doomed, if that is less than
+    /// [`Owned::REVOCATION_KNOWN`] ago: what was signed in elsewhere before then must not be brought in.
     pub revoked_at: Option<Timestamp>,
+}
+
+impl Owned {
+    /// How long it is known when an owner's sessions were last doomed: a week.
+    pub const REVOCATION_KNOWN: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 }
 
 /// Which entries [`OwnerIndex::doom`] dooms.

@@ -1,7 +1,8 @@
 use super::*;
 use crate::clock::{Clock as _, SystemClock};
 use crate::id::SessionId;
-use crate::record::Owner;
+use crate::store::owners::{self, Entering, OwnerIndex as _};
+
 use crate::record::Payload;
 use bytes::Bytes;
 
@@ -106,11 +107,35 @@ async fn an_idle_store_frees_what_has_expired() {
     }
 }
 
+/// Else the index would grow while a full store forgets sessions.
+#[tokio::test]
+async fn what_a_full_store_forgot_leaves_the_index_of_owners() {
+    let store = MemoryStore::with_capacity(2 * weight(&record(9)));
+    let owner = Owner::new("ada").unwrap();
+    let mut entries = Vec::new();
+    for n in 0..5 {
+        let record = record(n);
+        let key = create(&store, &record, hour()).await.unwrap();
+        let entry = owners::Entry::of(key, &record);
+        store.enter(&owner, Entering::again(&entry, hour())).await.unwrap();
+        entries.push(entry);
+    }
+    let on_its_way = owners::Entry::of(SessionId::generate().key(), &record(9));
+    store.enter(&owner, Entering::new(&on_its_way, hour())).await.unwrap();
+    store.cache.run_pending_tasks();
+    store.owners.sweep(|key| store.cache.contains_key(key));
+    let left = store.list(&owner).await.unwrap().entries;
+    assert!(left.contains(&on_its_way), "it may yet be written");
+    assert_eq!(left.len(), 3, "{left:?}");
+    assert!(left.contains(&entries[4]) && !left.contains(&entries[0]));
+}
+
 #[test]
 fn the_sweeper_ends_with_the_store() {
     let (sender, dropped) = mpsc::channel();
     let cache = MemoryStore::new().cache;
-    let sweeper = thread::spawn(move || sweep(&cache, Duration::from_secs(3600), &dropped));
+    let owners = Owners::default();
+    let sweeper = thread::spawn(move || sweep(&cache, &owners, Duration::from_secs(3600), &dropped));
     drop(sender);
     sweeper.join().expect("it ends, and does not wait for the hour");
 }

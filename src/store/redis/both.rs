@@ -32,6 +32,8 @@ impl Both {
 
     pub(super) async fn load(&self, key: &SessionKey) -> Result<Loaded, Error> {
         match self.native.load(key).await? {
+            // A key that was read from the index of this crate's own layout has no id.
+            Loaded::Absent if key.express_id().is_none() => return Ok(Loaded::Absent),
             Loaded::Absent => {}
             found => return Ok(found),
         }
@@ -119,6 +121,9 @@ impl Both {
     }
 
     pub(super) async fn delete(&self, key: &SessionKey) -> Result<bool, Error> {
+        if key.express_id().is_none() {
+            return self.native.delete(key).await;
+        }
         self.express.delete_beside(key, Some(&self.native)).await
     }
 

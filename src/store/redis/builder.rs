@@ -12,6 +12,7 @@ use super::express::{Express, ExpressLayout};
 use super::failure::Effect;
 use super::name::Prefix;
 use super::native::Native;
+use super::owners::Indexes;
 use super::target::{ClientCertificate, Credentials, Login, Pem, Target, Tls};
 use super::{Layout, RedisStore};
 use crate::error::{BoxError, Error};
@@ -277,17 +278,23 @@ impl RedisStoreBuilder {
         }
         let settings = Settings::new(self.timeout, self.connections, self.replication);
         let connections = Arc::new(Connections::new(self.target?, &settings)?);
+        let owners = Indexes::of_native(prefix.as_str(), &connections);
         let native = Native::new(prefix, Arc::clone(&connections));
         #[cfg(feature = "express")]
         if let Some((layout, beside)) = self.express {
             let express = Express::new(layout, Arc::clone(&connections))?;
-            let layout = match beside {
-                Beside::Nothing => Layout::Express(express),
-                Beside::Native { leaving } => Layout::Both(Both::new(native, express, leaving)),
+            let (owners, layout) = match beside {
+                Beside::Nothing => {
+                    (Indexes::of_express(express.prefix(), &connections), Layout::Express(express))
+                }
+                Beside::Native { leaving } => (
+                    Indexes::of_both(native.prefix(), express.prefix(), &connections),
+                    Layout::Both(Both::new(native, express, leaving)),
+                ),
             };
-            return Ok(RedisStore { layout, connections });
+            return Ok(RedisStore { layout, owners, connections });
         }
-        Ok(RedisStore { layout: Layout::Native(native), connections })
+        Ok(RedisStore { layout: Layout::Native(native), owners, connections })
     }
 
     fn with(mut self, set: impl FnOnce(&mut Target)) -> Self {

@@ -48,6 +48,10 @@ impl Express {
         Ok(Self { prefix: Prefix::new(layout.prefix)?, cookie: layout.cookie, connections })
     }
 
+    pub(super) fn prefix(&self) -> &str {
+        self.prefix.as_str()
+    }
+
     pub(super) fn cookie(&self) -> &SessionCookie {
         &self.cookie
     }

@@ -9,6 +9,7 @@ mod express;
 mod failure;
 mod name;
 mod native;
+mod owners;
 mod script;
 #[cfg_attr(not(feature = "tls"), allow(dead_code, reason = "what TLS needs is read and refused"))]
 pub(crate) mod target;
@@ -31,6 +32,7 @@ use self::connection::Connections;
 use self::express::Express;
 use self::failure::{Effect, Failure};
 use self::native::Native;
+use self::owners::Indexes;
 use super::owners::OwnerIndex;
 use super::status::StoreStatus;
 use super::survey::Survey;
@@ -92,6 +94,7 @@ pub(crate) use self::express::check_data;
 #[derive(Debug)]
 pub struct RedisStore {
     layout: Layout,
+    owners: Indexes,
     connections: Arc<Connections>,
 }
 
@@ -181,7 +184,7 @@ impl SessionStore for RedisStore {
     }
 
     fn owners(&self) -> Option<&dyn OwnerIndex> {
-        None
+        Some(self)
     }
 
     fn survey(&self) -> Option<&dyn Survey> {

@@ -29,6 +29,11 @@ impl Native {
         Self { prefix, connections }
     }
 
+    #[cfg(feature = "express")]
+    pub(super) fn prefix(&self) -> &str {
+        self.prefix.as_str()
+    }
+
     /// What a session's key is called.
     #[cfg(feature = "express")]
     pub(super) fn name(&self, key: &SessionKey) -> String {

@@ -1,0 +1,134 @@
+//! Whose sessions there are, and how they are ended.
+
+use futures_util::{StreamExt as _, stream};
+
+use super::SessionManager;
+use crate::error::Error;
+use crate::id::SessionKey;
+use crate::ownership::Ownership;
+use crate::record::{Owner, Record};
+use crate::session::{Session, SessionData};
+use crate::store::Loaded;
+use crate::store::owners::{Doom, Entry};
+use crate::store::survey::SessionSummary;
+
+/// So many sessions are looked up at once.
+const LOADED_AT_ONCE: usize = 64;
+
+impl<T: SessionData> SessionManager<T> {
+    /// The sessions of an owner, the latest sign-in first: for a page that shows users their devices
+    /// (OWASP ASVS 7.5.2).
+    ///
+    /// ```
+    /// use session_store::{KeyRing, MemoryStore, SessionManager};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), session_store::Error> {
+    /// let manager = SessionManager::<Vec<String>>::builder(MemoryStore::new(), KeyRing::generate()).build()?;
+    /// let request = manager.begin(None);
+    /// let session = request.session().await?;
+    /// session.sign_in("ada", |_| ())?;
+    /// session.set_label("Firefox on Linux")?;
+    /// session.save().await?;
+    ///
+    /// let devices = manager.sessions_of("ada").await?;
+    /// assert_eq!(devices[0].label.as_ref().map(|label| label.as_str()), Some("Firefox on Linux"));
+    /// assert_eq!(manager.revoke_all("ada").await?, 1);
+    /// assert!(manager.sessions_of("ada").await?.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of the store; [`Error::Unsupported`] where it keeps no index of owners; [`Error::Config`] and
+    /// [`Error::TooLarge`] for a name that [`Owner::new`] refuses.
+    pub async fn sessions_of(&self, owner: impl AsRef<str>) -> Result<Vec<SessionSummary>, Error> {
+        let owner = Owner::new(owner)?;
+        let entries = self.ownership(&owner)?.entries().await?;
+        let records = entries.into_iter().map(|Entry { key, .. }| async {
+            let record = self.live(&key).await;
+            (key, record)
+        });
+        let mut records = stream::iter(records).buffer_unordered(LOADED_AT_ONCE);
+        let mut sessions = Vec::new();
+        while let Some((key, record)) = records.next().await {
+            // An entry may be of a session that was never written, or is somebody else's by now.
+            if let Some(record) = record?.filter(|record| record.owner.as_ref() == Some(&owner)) {
+                sessions.push(SessionSummary::new(key, &record));
+            }
+        }
+        sessions.sort_by_key(|session| std::cmp::Reverse(session.created_at));
+        Ok(sessions)
+    }
+
+    /// Ends a session, for every request that comes with its id, in flight or later; the next one is
+    /// anonymous. Answers whether it was there: `false` where it ended by itself.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store.
+    pub async fn revoke(&self, key: &SessionKey) -> Result<bool, Error> {
+        let store = self.0.store();
+        let record = match store.load(key).await {
+            Ok(Loaded::Found(record)) => Some(record),
+            // Whatever it is, it can be deleted.
+            Ok(_) | Err(Error::Corrupt { .. } | Error::NewerFormat { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        let doomed = record.as_ref().and_then(|record| {
+            let ownership = Ownership::of(store, record.owner.as_ref()?)?;
+            Some((ownership, Entry::of(key.clone(), record)))
+        });
+        match doomed {
+            // Doomed first, or else a sign-in or renewal that is on its way could carry it over.
+            Some((ownership, entry)) => Ok(ownership.revoke(Doom::One(&entry)).await? > 0),
+            None => store.delete(key).await,
+        }
+    }
+
+    /// Ends all sessions of an owner, and answers how many there were (OWASP ASVS 7.4.2): each that was
+    /// signed in before this was called, whatever is done to it meanwhile.
+    ///
+    /// It goes by the index of owners. If that may have been lost or evicted, which a cache's eviction policy
+    /// or a master that failed can do, `revoke_all_thoroughly` looks at every session of the store instead.
+    ///
+    /// # Errors
+    ///
+    /// As [`sessions_of`](Self::sessions_of). What could not be deleted stays marked, and goes with the next
+    /// operation on this owner's sessions; repeating the call is right.
+    pub async fn revoke_all(&self, owner: impl AsRef<str>) -> Result<u64, Error> {
+        let owner = Owner::new(owner)?;
+        self.ownership(&owner)?.revoke(Doom::All).await
+    }
+
+    /// Ends all sessions of the user who is signed in with this one, but not this one (OWASP ASVS 7.4.3):
+    /// for after a change of the password. Answers how many there were; 0 for a visitor whom nobody
+    /// signed in.
+    ///
+    /// # Errors
+    ///
+    /// As [`revoke_all`](Self::revoke_all).
+    pub async fn revoke_others(&self, session: &Session<T>) -> Result<u64, Error> {
+        let Some(owner) = session.owner() else { return Ok(0) };
+        let ownership = self.ownership(&owner)?;
+        match session.entry() {
+            Some(entry) => ownership.revoke(Doom::AllBut(&entry)).await,
+            None => ownership.revoke(Doom::All).await,
+        }
+    }
+
+    fn ownership<'a>(&'a self, owner: &'a Owner) -> Result<Ownership<'a>, Error> {
+        let what = "tell whose sessions it keeps";
+        Ownership::of(self.0.store(), owner).ok_or(Error::Unsupported { what })
+    }
+
+    /// The record of `key`, if that is a session which has not ended.
+    async fn live(&self, key: &SessionKey) -> Result<Option<Record>, Error> {
+        match self.0.store().load(key).await {
+            Ok(Loaded::Found(record)) if !self.0.has_ended(&record) => Ok(Some(record)),
+            Ok(_) | Err(Error::Corrupt { .. } | Error::NewerFormat { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
