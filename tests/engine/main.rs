@@ -6,6 +6,7 @@ mod beside;
 mod conflicts;
 mod expiring;
 mod hostile;
+mod owners;
 mod round_trips;
 mod signing_in;
 mod storing;

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use session_store::owners::{Doom, Entered, Entering, Entry, Owned, OwnerIndex};
 use session_store::{
-    Codec, Created, Effects, Error, Exchange, Expiry, KeyRing, Loaded, ManualClock, MemoryStore, Record,
-    Revision, Rotation, Session, SessionCookie, SessionData, SessionKey, SessionManager,
+    Codec, Created, Effects, Error, Exchange, Expiry, KeyRing, Loaded, ManualClock, MemoryStore, Owner,
+    Record, Revision, Rotation, Session, SessionCookie, SessionData, SessionKey, SessionManager,
     SessionManagerBuilder, SessionStore, Timestamp, Ttl, Updated,
 };
 use tokio::sync::watch;
@@ -263,5 +264,31 @@ impl SessionStore for Spy {
     async fn delete(&self, key: &SessionKey) -> Result<bool, Error> {
         self.call("delete").await?;
         self.inner.delete(key).await
+    }
+    fn owners(&self) -> Option<&dyn OwnerIndex> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl OwnerIndex for Spy {
+    async fn enter(&self, owner: &Owner, entering: Entering<'_>) -> Result<Entered, Error> {
+        self.call(if entering.written { "enter again" } else { "enter" }).await?;
+        self.inner.enter(owner, entering).await
+    }
+
+    async fn list(&self, owner: &Owner) -> Result<Owned, Error> {
+        self.call("list").await?;
+        self.inner.list(owner).await
+    }
+
+    async fn doom(&self, owner: &Owner, which: Doom<'_>) -> Result<Vec<Entry>, Error> {
+        self.call("doom").await?;
+        self.inner.doom(owner, which).await
+    }
+
+    async fn remove(&self, owner: &Owner, entries: &[Entry]) -> Result<(), Error> {
+        self.call("remove").await?;
+        self.inner.remove(owner, entries).await
     }
 }
