@@ -2,7 +2,6 @@
 //! writes a session enters it before and looks again afterwards, whoever ends sessions dooms them before.
 
 use std::slice;
-use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
 
@@ -16,10 +15,6 @@ use crate::ttl::Ttl;
 
 /// So many deletions are on their way at once.
 const DELETED_AT_ONCE: usize = 64;
-/// An entry is extended when its session gains a tenth of its idle timeout, not at each write.
-const STEPS: u64 = 10;
-/// An entry lasts so much longer than its session, whose end is seen by the clocks of several hosts.
-const MARGIN: Duration = Duration::from_secs(5);
 
 /// A store whose sessions are written together with what the index says of them.
 #[derive(Clone, Copy)]
@@ -130,7 +125,7 @@ impl<'a> Indexed<'a> {
     /// Answers whether it may.
     async fn extend(&self, key: &SessionKey, current: &Record, record: &Record) -> Result<bool, Error> {
         match self.ownership(record) {
-            Some(ownership) if end(record) > end(current) => {
+            Some(ownership) if Entry::end(record) > Entry::end(current) => {
                 let entry = Entry::of(key.clone(), record);
                 ownership.enter(Entering::again(&entry, self.life(record))).await
             }
@@ -142,18 +137,9 @@ impl<'a> Indexed<'a> {
         Ownership::of(self.store, record.owner.as_ref()?)
     }
 
-    /// How long the entry of a session with this record lasts.
     fn life(&self, record: &Record) -> Ttl {
-        Ttl::new(end(record).saturating_since(self.now) + MARGIN)
+        Entry::life(record, record.expires_at.saturating_since(self.now))
     }
-}
-
-/// When the entry of a session with this record ends: rounded up, so that most writes need not move it.
-fn end(record: &Record) -> Timestamp {
-    let step =
-        record.idle_timeout.map_or(1, |idle| u64::try_from(idle.as_millis()).unwrap_or(u64::MAX) / STEPS);
-    let end = record.expires_at.as_millis();
-    Timestamp::from_millis(end.checked_next_multiple_of(step.max(1)).unwrap_or(end))
 }
 
 /// The sessions of one owner, in a store that keeps an index of them.

@@ -1,5 +1,7 @@
 //! Whose sessions there are: the [`OwnerIndex`] that a store may keep, and how it stays true.
 
+#[cfg(any(feature = "memory", feature = "redis"))]
+use std::collections::HashSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,6 +11,11 @@ use crate::error::Error;
 use crate::id::SessionKey;
 use crate::record::{Owner, Record};
 use crate::ttl::Ttl;
+
+/// An entry is extended when its session gains a tenth of its idle timeout.
+const STEPS: u128 = 10;
+/// The clocks of several hosts may differ so much.
+pub(crate) const MARGIN: Duration = Duration::from_secs(5);
 
 /// Which sessions an owner has, in a store that keeps sessions apart from each other.
 ///
@@ -57,6 +64,20 @@ impl Entry {
     /// The entry of a session with an owner.
     pub fn of(key: SessionKey, record: &Record) -> Self {
         Self { key, created_at: record.created_at }
+    }
+
+    /// When the entry of a session with this record should end, or later: at a full tenth of the idle
+    /// timeout, so that most writes need not extend it.
+    pub fn end(record: &Record) -> Timestamp {
+        let idle = record.idle_timeout.unwrap_or_default().as_millis();
+        let step = u64::try_from(idle / STEPS).unwrap_or(u64::MAX).max(1);
+        let end = record.expires_at.as_millis();
+        Timestamp::from_millis(end.checked_next_multiple_of(step).unwrap_or(end))
+    }
+
+    /// How long the entry lasts of a session with this record that has this time left.
+    pub fn life(record: &Record, left: Duration) -> Ttl {
+        Ttl::new(left + Self::end(record).saturating_since(record.expires_at) + MARGIN)
     }
 }
 
@@ -150,8 +171,23 @@ pub struct Owned {
 }
 
 impl Owned {
+    /// Adds what another index has of the same owner.
+    #[cfg(any(feature = "memory", feature = "redis"))]
+    pub(crate) fn add(&mut self, other: Self) {
+        add(&mut self.entries, other.entries);
+        add(&mut self.doomed, other.doomed);
+        self.revoked_at = self.revoked_at.max(other.revoked_at);
+    }
+
     /// How long it is known when an owner's sessions were last doomed: a week.
     pub const REVOCATION_KNOWN: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+}
+
+/// Adds the entries of keys that are not there yet.
+#[cfg(any(feature = "memory", feature = "redis"))]
+pub(crate) fn add(entries: &mut Vec<Entry>, more: Vec<Entry>) {
+    let known: HashSet<_> = entries.iter().map(|entry| entry.key.clone()).collect();
+    entries.extend(more.into_iter().filter(|entry| !known.contains(&entry.key)));
 }
 
 /// Which entries [`OwnerIndex::doom`] dooms.

@@ -10,6 +10,7 @@ mod engine;
 mod half_moved;
 mod moving;
 mod opening;
+mod owners;
 mod primary;
 mod routing;
 mod sample;

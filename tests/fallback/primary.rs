@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use session_store::owners::{Doom, Entered, Entering, Entry, Owned, OwnerIndex};
 use session_store::{
-    Created, Error, Loaded, MemoryStore, Record, Revision, Rotation, SessionKey, SessionStore, Timestamp,
-    Ttl, Updated,
+    Created, Error, Loaded, MemoryStore, Owner, Record, Revision, Rotation, SessionKey, SessionStore,
+    Timestamp, Ttl, Updated,
 };
 use tokio::time::sleep;
 
@@ -22,6 +23,8 @@ pub(crate) enum Call {
     Touch,
     Rotate,
     Delete,
+    /// Any that the index of owners is asked for.
+    Index,
 }
 
 /// What the primary does with an operation.
@@ -220,5 +223,52 @@ impl SessionStore for Primary {
     async fn delete(&self, key: &SessionKey) -> Result<bool, Error> {
         let (sessions, key) = (Arc::clone(&self.sessions), key.clone());
         self.step(Call::Delete, async move { sessions.delete(&key).await }).await
+    }
+
+    fn owners(&self) -> Option<&dyn OwnerIndex> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl OwnerIndex for Primary {
+    async fn enter(&self, owner: &Owner, entering: Entering<'_>) -> Result<Entered, Error> {
+        let (sessions, owner, entry) = (Arc::clone(&self.sessions), owner.clone(), entering.entry.clone());
+        let (replaces, replaced) = (entering.replaces.cloned(), entering.replaced.cloned());
+        let Entering { ttl, written, limit, .. } = entering;
+        let perform = async move {
+            let (replaces, replaced) = (replaces.as_ref(), replaced.as_ref());
+            let entering = Entering { ttl, written, limit, replaces, replaced, ..Entering::new(&entry, ttl) };
+            sessions.enter(&owner, entering).await
+        };
+        self.step(Call::Index, perform).await
+    }
+
+    async fn list(&self, owner: &Owner) -> Result<Owned, Error> {
+        let (sessions, owner) = (Arc::clone(&self.sessions), owner.clone());
+        self.step(Call::Index, async move { sessions.list(&owner).await }).await
+    }
+
+    async fn doom(&self, owner: &Owner, which: Doom<'_>) -> Result<Vec<Entry>, Error> {
+        let (sessions, owner) = (Arc::clone(&self.sessions), owner.clone());
+        let (all, entry) = match which {
+            Doom::All => (true, None),
+            Doom::AllBut(entry) => (true, Some(entry.clone())),
+            Doom::One(entry) => (false, Some(entry.clone())),
+        };
+        let perform = async move {
+            let which = match &entry {
+                None => Doom::All,
+                Some(entry) if all => Doom::AllBut(entry),
+                Some(entry) => Doom::One(entry),
+            };
+            sessions.doom(&owner, which).await
+        };
+        self.step(Call::Index, perform).await
+    }
+
+    async fn remove(&self, owner: &Owner, entries: &[Entry]) -> Result<(), Error> {
+        let (sessions, owner, entries) = (Arc::clone(&self.sessions), owner.clone(), entries.to_vec());
+        self.step(Call::Index, async move { OwnerIndex::remove(&*sessions, &owner, &entries).await }).await
     }
 }

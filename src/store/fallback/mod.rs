@@ -3,6 +3,7 @@
 mod breaker;
 mod ledger;
 mod moving;
+mod owners;
 mod recovery;
 mod routing;
 
@@ -63,6 +64,9 @@ use super::memory::MemoryStore;
 ///   deletions that are owed, end with the process.
 /// - A full memory forgets the sessions that were not used for the longest time. What it no longer
 ///   holds, because it was logged out, has expired or was forgotten, is 503 while the primary is away.
+/// - An owner's sessions can be listed, and all ended, only while the primary answers. A sign-in of an
+///   outage counts towards a limit of its owner's sessions once it has moved. It does not move if the
+///   owner's sessions were all ended after it, as long as this is the same week.
 /// - A write that timed out may reach a frozen primary late. Deletions are repeated for a minute after
 ///   it answers again to make up for that; later than that a session may come back.
 ///
@@ -120,7 +124,7 @@ pub struct FallbackStatus {
     /// Sessions moved from memory to the primary so far.
     pub moved: u64,
     /// Sessions dropped so far because the primary held another one, or a newer version, when they
-    /// were to be moved.
+    /// were to be moved, or because their owner's sessions were ended meanwhile.
     pub dropped: u64,
     /// Deletions not remembered so far, because too many were owed.
     pub forgotten_deletions: u64,

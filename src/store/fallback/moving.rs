@@ -38,6 +38,10 @@ impl Shared {
         let mut there = There::Nothing;
         for _ in 0..MOST_SENT {
             let Some((session, ttl)) = self.memory.settled(key) else { return Ok(()) };
+            if !self.may_move(key, &session, ttl).await? {
+                self.drop_revoked(key);
+                return Ok(());
+            }
             there = match there {
                 There::Nothing => self.create_there(key).await?,
                 There::Ours(known) if known.revision == session.revision => {
@@ -51,10 +55,15 @@ impl Shared {
                     There::Other
                 }
             };
-            if let There::Ours(known) = &there
-                && self.hand_over(key, known)
-            {
-                return Ok(());
+            if let There::Ours(known) = &there {
+                // It may have been revoked since it was sent.
+                if !self.may_move(key, known, ttl).await? {
+                    self.drop_revoked(key);
+                    return Ok(());
+                }
+                if self.hand_over(key, known) {
+                    return Ok(());
+                }
             }
         }
         Ok(())
@@ -139,6 +148,14 @@ impl Shared {
             ledger.moved += 1;
         }
         removed
+    }
+
+    /// Drops a session whose owner's sessions were ended meanwhile; what the primary may have of it goes, too.
+    fn drop_revoked(&self, key: &SessionKey) {
+        self.memory.remove(key);
+        let mut ledger = self.ledger();
+        ledger.owe_if_in_doubt(key);
+        ledger.dropped += 1;
     }
 
     /// Drops our session in favour of what the primary holds.

@@ -101,8 +101,6 @@ impl Shared {
         Ok(())
     }
 
-    // Revoking an owner's sessions will have to reach these: what was revoked since the primary went
-    // away is not to be moved.
     async fn move_sessions(self: &Arc<Self>) -> Result<(), Error> {
         for (moved, key) in in_turn(&self.memory.sessions()).enumerate() {
             if moved == PROOF {

@@ -39,6 +39,7 @@ impl SessionStore for FallbackStore {
         if shared.new_sessions_go_to_memory() {
             return shared.create_in_memory(key, record, ttl);
         }
+        shared.enter_where_it_goes(key, record, ttl).await?;
         match shared.observe(shared.primary.create(key, record, ttl).await) {
             Err(error @ Error::Unavailable { outcome_unknown: false, .. })
                 if shared.breaker.allows_memory() =>
@@ -97,6 +98,7 @@ impl SessionStore for FallbackStore {
             }
             shared.refuse_owed(rotation.old)?;
         }
+        shared.enter_where_it_goes(rotation.new, rotation.record, rotation.ttl).await?;
         shared.observe(shared.primary.rotate(rotation).await)
     }
 
@@ -113,7 +115,7 @@ impl SessionStore for FallbackStore {
     }
 
     fn owners(&self) -> Option<&dyn OwnerIndex> {
-        None
+        self.0.primary.owners().map(|_| self as &dyn OwnerIndex)
     }
 
     fn survey(&self) -> Option<&dyn Survey> {
@@ -127,7 +129,7 @@ impl SessionStore for FallbackStore {
 
 impl Shared {
     /// What memory holds under `key`; an error for a key that must not be used any more.
-    fn held(self: &Arc<Self>, key: &SessionKey) -> Result<Option<Envelope>, Error> {
+    pub(super) fn held(self: &Arc<Self>, key: &SessionKey) -> Result<Option<Envelope>, Error> {
         if !self.is_engaged() {
             return Ok(None);
         }
@@ -158,12 +160,12 @@ impl Shared {
         result
     }
 
-    fn new_sessions_go_to_memory(&self) -> bool {
+    pub(super) fn new_sessions_go_to_memory(&self) -> bool {
         self.is_engaged() && self.breaker.allows_memory() && self.ledger().open.is_some()
     }
 
     /// Sends new sessions to memory from now on.
-    fn open(self: &Arc<Self>, reason: &Error) {
+    pub(super) fn open(self: &Arc<Self>, reason: &Error) {
         let opens = {
             let mut ledger = self.engage();
             let opens = ledger.open.is_none();

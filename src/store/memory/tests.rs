@@ -1,7 +1,7 @@
 use super::*;
 use crate::clock::{Clock as _, SystemClock};
 use crate::id::SessionId;
-use crate::store::owners::{self, Entering, OwnerIndex as _};
+use crate::store::owners::{self, Entering};
 
 use crate::record::Payload;
 use bytes::Bytes;

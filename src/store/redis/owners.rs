@@ -21,7 +21,9 @@ use crate::error::Error;
 use crate::id::SessionId;
 use crate::id::SessionKey;
 use crate::record::{Moved, Owner};
-use crate::store::owners::{Doom, Entered, Entering, Entry, Evict, Owned, OwnerIndex, OwnerLimit, Verdict};
+use crate::store::owners::{
+    Doom, Entered, Entering, Entry, Evict, Owned, OwnerIndex, OwnerLimit, Verdict, add,
+};
 use crate::ttl::Ttl;
 
 const OWNER_DOMAIN: &[u8] = b"session-store owner v1:";
@@ -82,10 +84,7 @@ impl OwnerIndex for RedisStore {
     async fn list(&self, owner: &Owner) -> Result<Owned, Error> {
         let mut owned = self.owners.first.list(owner).await?;
         if let Some(second) = &self.owners.second {
-            let there = second.list(owner).await?;
-            add(&mut owned.entries, there.entries);
-            add(&mut owned.doomed, there.doomed);
-            owned.revoked_at = owned.revoked_at.max(there.revoked_at);
+            owned.add(second.list(owner).await?);
         }
         Ok(owned)
     }
@@ -104,12 +103,6 @@ impl OwnerIndex for RedisStore {
         }
         Ok(())
     }
-}
-
-/// Adds what is not there yet.
-fn add(entries: &mut Vec<Entry>, more: Vec<Entry>) {
-    let known: std::collections::HashSet<_> = entries.iter().map(|entry| entry.key.clone()).collect();
-    entries.extend(more.into_iter().filter(|entry| !known.contains(&entry.key)));
 }
 
 impl Indexes {

@@ -1,0 +1,121 @@
+//! Whose sessions there are: memory knows its own, and the primary the rest. What memory has is entered
+//! there too before it moves.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::{FallbackStore, Shared};
+use crate::error::Error;
+use crate::id::SessionKey;
+use crate::record::{Owner, Record};
+use crate::store::SessionStore as _;
+use crate::store::owners::{Doom, Entered, Entering, Entry, MARGIN, Owned, OwnerIndex, Verdict, add};
+use crate::ttl::Ttl;
+
+#[async_trait]
+impl OwnerIndex for FallbackStore {
+    async fn enter(&self, owner: &Owner, entering: Entering<'_>) -> Result<Entered, Error> {
+        let shared = &self.0;
+        let held = |entry: &Entry| Ok::<_, Error>(shared.held(&entry.key)?.is_some());
+        let is_in_memory = match (entering.written, entering.replaces) {
+            (true, _) => held(entering.entry)?,
+            (false, Some(replaced)) => held(replaced)?,
+            (false, None) => shared.new_sessions_go_to_memory(),
+        };
+        if is_in_memory {
+            return shared.memory.enter(owner, entering).await;
+        }
+        match shared.observe(shared.index()?.enter(owner, entering).await) {
+            // As a create would; which follows.
+            Err(error @ Error::Unavailable { outcome_unknown: false, .. })
+                if !entering.written && entering.replaces.is_none() && shared.breaker.allows_memory() =>
+            {
+                shared.open(&error);
+                shared.memory.enter(owner, entering).await
+            }
+            answer => answer,
+        }
+    }
+
+    async fn list(&self, owner: &Owner) -> Result<Owned, Error> {
+        let mut owned = self.0.observe(self.0.index()?.list(owner).await)?;
+        let here = self.0.memory.list(owner).await?;
+        owned.add(here);
+        Ok(owned)
+    }
+
+    async fn doom(&self, owner: &Owner, which: Doom<'_>) -> Result<Vec<Entry>, Error> {
+        let shared = &self.0;
+        let mut doomed = Vec::new();
+        if shared.is_engaged() {
+            doomed = shared.memory.doom(owner, which).await?;
+        }
+        add(&mut doomed, shared.observe(shared.index()?.doom(owner, which).await)?);
+        // The one that is spared is known there from now on, or it could not move any more.
+        if let Doom::AllBut(spared) = which
+            && let Some((record, ttl)) = shared.memory.settled(&spared.key)
+        {
+            let entering = Entering::again(spared, Entry::life(&record, ttl.as_duration()));
+            shared.observe(shared.index()?.enter(owner, entering).await)?;
+        }
+        Ok(doomed)
+    }
+
+    async fn remove(&self, owner: &Owner, entries: &[Entry]) -> Result<(), Error> {
+        OwnerIndex::remove(&self.0.memory, owner, entries).await?;
+        self.0.observe(self.0.index()?.remove(owner, entries).await)
+    }
+}
+
+impl Shared {
+    fn index(&self) -> Result<&dyn OwnerIndex, Error> {
+        self.primary.owners().ok_or(Error::Unsupported { what: "tell whose sessions it keeps" })
+    }
+
+    /// A session that is about to be written to the primary was entered by the state of a moment ago, and
+    /// so perhaps in memory.
+    pub(super) async fn enter_where_it_goes(
+        self: &Arc<Self>,
+        key: &SessionKey,
+        record: &Record,
+        ttl: Ttl,
+    ) -> Result<(), Error> {
+        let (Some(owner), Some(index)) = (&record.owner, self.primary.owners()) else { return Ok(()) };
+        let entry = Entry::of(key.clone(), record);
+        if self.memory.list(owner).await?.entries.contains(&entry) {
+            let life = Entry::life(record, ttl.as_duration());
+            self.observe(index.enter(owner, Entering::new(&entry, life)).await)?;
+            OwnerIndex::remove(&self.memory, owner, &[entry]).await?;
+        }
+        Ok(())
+    }
+
+    /// Enters a session of memory in the primary, where it is to move. `false` if it was ended: by its key,
+    /// or together with all of its owner's, at a time when the primary knew nothing of it.
+    pub(super) async fn may_move(
+        self: &Arc<Self>,
+        key: &SessionKey,
+        session: &Record,
+        ttl: Ttl,
+    ) -> Result<bool, Error> {
+        let (Some(owner), Some(index)) = (&session.owner, self.primary.owners()) else { return Ok(true) };
+        let entry = Entry::of(key.clone(), session);
+        if self.memory.list(owner).await?.doomed.contains(&entry) {
+            return Ok(false);
+        }
+        let known = self.observe(index.list(owner).await)?.entries.contains(&entry);
+        let life = Entry::life(session, ttl.as_duration());
+        let entered = self.observe(index.enter(owner, Entering::new(&entry, life)).await)?;
+        if entered.verdict == Verdict::Doomed || known {
+            return Ok(entered.verdict != Verdict::Doomed);
+        }
+        // Asked after it was entered: what is ended later than that dooms the entry.
+        let revoked_at = self.observe(index.list(owner).await)?.revoked_at;
+        let is_revoked = revoked_at.is_some_and(|at| session.created_at <= at.saturating_add(MARGIN));
+        if is_revoked {
+            self.observe(index.remove(owner, &[entry]).await)?;
+        }
+        Ok(!is_revoked)
+    }
+}

@@ -1,0 +1,128 @@
+//! Whose sessions there are, while the primary is away and once it is back.
+
+use std::time::Duration;
+
+use session_store::owners::{Doom, Entering, Entry, OwnerIndex as _, Verdict};
+use session_store::{Clock as _, Loaded};
+use session_store::{Owner, SessionStore as _, SystemClock};
+use tokio::time::sleep;
+
+use crate::primary::Mode;
+use crate::sample::{Session, World, hour};
+
+fn ada() -> Owner {
+    Owner::new("ada").unwrap()
+}
+
+/// A sign-in as the engine makes it.
+async fn signed_in(world: &World) -> Session {
+    let mut session = Session::fresh();
+    session.record.owner = Some(ada());
+    let entry = entry(&session);
+    let entered = world.enter(&ada(), Entering::new(&entry, hour())).await.unwrap();
+    assert_eq!(entered.verdict, Verdict::Entered);
+    world.create(&session.key, &session.record, hour()).await.unwrap();
+    let confirmed = world.enter(&ada(), Entering::again(&entry, hour())).await.unwrap();
+    assert_eq!(confirmed.verdict, Verdict::Entered);
+    session
+}
+
+fn entry(session: &Session) -> Entry {
+    Entry::of(session.key.clone(), &session.record)
+}
+
+/// Waits until memory has nothing left to move.
+async fn settled(world: &World) {
+    while world.status().in_memory > 0 || world.status().open {
+        sleep(Duration::from_millis(10)).await;
+    }
+}
+
+async fn is_known_there(world: &World, session: &Session) -> bool {
+    world.primary.sessions.list(&ada()).await.unwrap().entries.contains(&entry(session))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sign_in_of_an_outage_is_in_the_index_of_the_primary_once_it_has_moved() {
+    let world = World::while_down(Mode::Down);
+    let session = signed_in(&world).await;
+    assert!(!is_known_there(&world, &session).await);
+    world.primary.goes(Mode::Up);
+    settled(&world).await;
+    assert!(is_known_there(&world, &session).await);
+    assert_eq!(world.primary.record(&session.key).await, Some(session.record.clone()));
+    assert_eq!(world.list(&ada()).await.unwrap().entries, [entry(&session)]);
+}
+
+/// SECURITY 12: another instance, which reached the primary, ended all sessions of the owner.
+#[tokio::test(start_paused = true)]
+async fn what_was_ended_during_an_outage_does_not_move() {
+    let world = World::while_down(Mode::Down);
+    let session = signed_in(&world).await;
+    world.primary.sessions.doom(&ada(), Doom::All).await.unwrap();
+    world.primary.goes(Mode::Up);
+    settled(&world).await;
+    assert_eq!(world.primary.record(&session.key).await, None);
+    assert_eq!(world.load(&session.key).await.unwrap(), Loaded::Absent);
+    assert!(!is_known_there(&world, &session).await);
+    assert_eq!(world.status().dropped, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_signed_in_after_that_moves() {
+    let world = World::while_down(Mode::Down);
+    world.primary.sessions.doom(&ada(), Doom::All).await.unwrap();
+    let mut session = Session::fresh();
+    session.record.owner = Some(ada());
+    session.record.created_at = SystemClock.now().saturating_add(Duration::from_secs(60));
+    world.create(&session.key, &session.record, hour()).await.unwrap();
+    world.primary.goes(Mode::Up);
+    settled(&world).await;
+    assert!(world.primary.record(&session.key).await.is_some());
+    assert!(is_known_there(&world, &session).await);
+}
+
+/// Where the primary does not answer, it cannot be said that all were ended; those of memory are.
+#[tokio::test(start_paused = true)]
+async fn ending_all_sessions_needs_the_primary() {
+    let world = World::while_down(Mode::Down);
+    let session = signed_in(&world).await;
+    world.doom(&ada(), Doom::All).await.unwrap_err();
+    world.list(&ada()).await.unwrap_err();
+    let entered = world.enter(&ada(), Entering::again(&entry(&session), hour())).await.unwrap();
+    assert_eq!(entered.verdict, Verdict::Doomed);
+    world.primary.goes(Mode::Up);
+    settled(&world).await;
+    assert_eq!(world.primary.record(&session.key).await, None, "it did not move");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_session_that_ends_all_others_moves() {
+    let world = World::while_down(Mode::Down);
+    let (spared, other) = (signed_in(&world).await, signed_in(&world).await);
+    world.primary.goes(Mode::Up);
+    // Before the task comes to it.
+    let doomed = world.doom(&ada(), Doom::AllBut(&entry(&spared))).await.unwrap();
+    assert_eq!(doomed, [entry(&other)]);
+    settled(&world).await;
+    assert!(world.primary.record(&spared.key).await.is_some());
+    assert!(world.primary.record(&other.key).await.is_none());
+}
+
+/// What is entered in memory, and then created in the primary since that came back, is not missed there.
+#[tokio::test(start_paused = true)]
+async fn a_session_is_entered_where_it_goes() {
+    let world = World::while_down(Mode::Down);
+    let bystander = world.created().await;
+    let mut session = Session::fresh();
+    session.record.owner = Some(ada());
+    world.enter(&ada(), Entering::new(&entry(&session), hour())).await.unwrap();
+    world.primary.goes(Mode::Up);
+    while world.status().open {
+        sleep(Duration::from_millis(1)).await;
+    }
+    world.create(&session.key, &session.record, hour()).await.unwrap();
+    assert!(world.primary.record(&session.key).await.is_some(), "it went to the primary");
+    assert!(is_known_there(&world, &session).await);
+    drop(bystander);
+}
