@@ -171,11 +171,12 @@ pub struct Owned {
 }
 
 impl Owned {
-    /// Adds what another index has of the same owner.
+    /// Adds what another index has of the same owner. What is doomed in one is doomed.
     #[cfg(any(feature = "memory", feature = "redis"))]
     pub(crate) fn add(&mut self, other: Self) {
         add(&mut self.entries, other.entries);
         add(&mut self.doomed, other.doomed);
+        self.entries.retain(|entry| !self.doomed.contains(entry));
         self.revoked_at = self.revoked_at.max(other.revoked_at);
     }
 

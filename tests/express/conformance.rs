@@ -9,9 +9,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use session_store::owners::{Doom, Entered, Entering, Entry, Owned, OwnerIndex};
 use session_store::{
-    Created, Envelope, Error, Loaded, Payload, Record, RedisStore, RedisStoreBuilder, Revision, Rotation,
-    SessionId, SessionKey, SessionStore, Timestamp, Ttl, Updated, conformance,
+    Created, Envelope, Error, Loaded, Owner, Payload, Record, RedisStore, RedisStoreBuilder, Revision,
+    Rotation, SessionId, SessionKey, SessionStore, Timestamp, Ttl, Updated, conformance,
 };
 
 use super::stage::layout;
@@ -21,11 +22,13 @@ use crate::support::redis::{Cluster, Server};
 struct Disguised<S = RedisStore> {
     store: Arc<S>,
     ends: Arc<Mutex<HashMap<[u8; 8], Timestamp>>>,
+    /// The suite's keys, by what the store has for them.
+    keys: Arc<Mutex<HashMap<SessionKey, SessionKey>>>,
 }
 
 impl<S: SessionStore> Disguised<S> {
     fn new(store: S) -> Self {
-        Self { store: Arc::new(store), ends: Arc::default() }
+        Self { store: Arc::new(store), ends: Arc::default(), keys: Arc::default() }
     }
 
     fn written(&self, record: &Record) -> Record {
@@ -125,6 +128,58 @@ impl<S: SessionStore> SessionStore for Disguised<S> {
 
     async fn delete(&self, key: &SessionKey) -> Result<bool, Error> {
         self.store.delete(&disguise(key)).await
+    }
+
+    fn owners(&self) -> Option<&dyn OwnerIndex> {
+        Some(self)
+    }
+}
+
+impl<S> Disguised<S> {
+    fn entered(&self, entry: &Entry) -> Entry {
+        let key = disguise(&entry.key);
+        self.keys.lock().unwrap().insert(key.clone(), entry.key.clone());
+        Entry { key, ..*entry }
+    }
+
+    fn listed(&self, entries: &[Entry]) -> Vec<Entry> {
+        let keys = self.keys.lock().unwrap();
+        entries.iter().map(|entry| Entry { key: keys[&entry.key].clone(), ..*entry }).collect()
+    }
+}
+
+#[async_trait]
+impl<S: SessionStore> OwnerIndex for Disguised<S> {
+    async fn enter(&self, owner: &Owner, entering: Entering<'_>) -> Result<Entered, Error> {
+        let entered = |entry| self.entered(entry);
+        let (entry, replaces, replaced) =
+            (entered(entering.entry), entering.replaces.map(entered), entering.replaced.map(entered));
+        let (replaces, replaced) = (replaces.as_ref(), replaced.as_ref());
+        let entering = Entering { entry: &entry, replaces, replaced, ..entering };
+        let Entered { verdict, doomed } = self.store.owners().unwrap().enter(owner, entering).await?;
+        Ok(Entered { verdict, doomed: self.listed(&doomed) })
+    }
+
+    async fn list(&self, owner: &Owner) -> Result<Owned, Error> {
+        let mut owned = self.store.owners().unwrap().list(owner).await?;
+        owned.entries = self.listed(&owned.entries);
+        owned.doomed = self.listed(&owned.doomed);
+        Ok(owned)
+    }
+
+    async fn doom(&self, owner: &Owner, which: Doom<'_>) -> Result<Vec<Entry>, Error> {
+        let index = self.store.owners().unwrap();
+        let doomed = match which {
+            Doom::All => index.doom(owner, Doom::All).await?,
+            Doom::AllBut(entry) => index.doom(owner, Doom::AllBut(&self.entered(entry))).await?,
+            Doom::One(entry) => index.doom(owner, Doom::One(&self.entered(entry))).await?,
+        };
+        Ok(self.listed(&doomed))
+    }
+
+    async fn remove(&self, owner: &Owner, entries: &[Entry]) -> Result<(), Error> {
+        let entries: Vec<_> = entries.iter().map(|entry| self.entered(entry)).collect();
+        self.store.owners().unwrap().remove(owner, &entries).await
     }
 }
 
@@ -227,5 +282,29 @@ impl SessionStore for Stepped {
 
     async fn delete(&self, key: &SessionKey) -> Result<bool, Error> {
         self.now.delete(key).await
+    }
+    fn owners(&self) -> Option<&dyn OwnerIndex> {
+        Some(self)
+    }
+}
+
+/// Entered at the step before, everything else at the present one.
+#[async_trait]
+impl OwnerIndex for Stepped {
+    async fn enter(&self, owner: &Owner, entering: Entering<'_>) -> Result<Entered, Error> {
+        let store = if entering.written { &self.now } else { &self.before };
+        store.enter(owner, entering).await
+    }
+
+    async fn list(&self, owner: &Owner) -> Result<Owned, Error> {
+        self.now.list(owner).await
+    }
+
+    async fn doom(&self, owner: &Owner, which: Doom<'_>) -> Result<Vec<Entry>, Error> {
+        self.now.doom(owner, which).await
+    }
+
+    async fn remove(&self, owner: &Owner, entries: &[Entry]) -> Result<(), Error> {
+        self.now.remove(owner, entries).await
     }
 }
