@@ -187,10 +187,14 @@ impl Settings {
         Ok(Self { redis, fallback, layout, keys, expiry, prefix, cookie, warnings })
     }
 
-    async fn builder<T: SessionData>(self) -> Result<SessionManagerBuilder<T>, Error> {
-        for warning in self.warnings {
+    fn warn(&self) {
+        for warning in &self.warnings {
             tracing::warn!("{warning}");
         }
+    }
+
+    async fn builder<T: SessionData>(self) -> Result<SessionManagerBuilder<T>, Error> {
+        self.warn();
         let builder = match self.redis {
             Some(target) => {
                 let keys = self.keys.ok_or_else(|| Error::Config(self.layout.missing_secret().to_owned()))?;

@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::ffi::OsString;
 use std::net::{IpAddr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use std::sync::Arc;
 use super::environment::{Environment, wrong};
 use super::layout::Layout;
 use super::servers::Servers;
-use super::{Fallback, Store};
+use super::{Fallback, Settings, Store};
 use crate::cookie::SessionCookie;
 use crate::error::Error;
 #[cfg(feature = "memory")]
@@ -224,6 +225,51 @@ fn secret(environment: &Environment<'_>, name: &str) -> Result<Option<String>, E
     Ok(text)
 }
 
+impl RedisStoreBuilder {
+    /// The store that the environment names, with its layout and prefix: the same as
+    /// [`SessionManager::from_env`](crate::SessionManager::from_env) makes of the same variables, for whoever
+    /// needs the store itself. `None` if nothing names a Redis server, or memory is asked for.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), session_store::Error> {
+    /// use session_store::{KeyRing, RedisStoreBuilder, SessionManager};
+    /// use std::sync::Arc;
+    ///
+    /// let Some(builder) = RedisStoreBuilder::from_env()? else { panic!("set REDIS_URL") };
+    /// let store = Arc::new(builder.connect().await?);
+    /// let manager = SessionManager::<u32>::builder(Arc::clone(&store), KeyRing::generate()).build()?;
+    /// println!("{:?}", store.health());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] names the variable that is wrong. What is set without effect gets a warning in the
+    /// log.
+    pub fn from_env() -> Result<Option<Self>, Error> {
+        Self::from_variables(|name| std::env::var_os(name))
+    }
+
+    /// As [`from_env`](Self::from_env), with variables from elsewhere.
+    pub fn from_variables(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Option<Self>, Error> {
+        let settings = Settings::read(&Environment::new(&lookup))?;
+        settings.warn();
+        let Settings { redis, prefix, layout, cookie, .. } = settings;
+        Ok(redis.map(|target| builder(target, prefix, &layout, &cookie)))
+    }
+}
+
+fn builder(
+    target: Target,
+    prefix: Option<String>,
+    layout: &Layout,
+    cookie: &SessionCookie,
+) -> RedisStoreBuilder {
+    let redis = RedisStoreBuilder::from_target(target);
+    layout.apply(if let Some(prefix) = prefix { redis.prefix(prefix) } else { redis }, cookie)
+}
+
 /// The store that the variables ask for.
 pub(super) async fn store(
     target: Target,
@@ -232,11 +278,7 @@ pub(super) async fn store(
     layout: &Layout,
     cookie: &SessionCookie,
 ) -> Result<Store, Error> {
-    let mut redis = RedisStoreBuilder::from_target(target);
-    if let Some(prefix) = prefix {
-        redis = redis.prefix(prefix);
-    }
-    with_fallback(layout.apply(redis, cookie), fallback).await
+    with_fallback(builder(target, prefix, layout, cookie), fallback).await
 }
 
 async fn with_fallback(redis: RedisStoreBuilder, fallback: Fallback) -> Result<Store, Error> {

@@ -312,3 +312,18 @@ impl io::Write for Log {
         Ok(())
     }
 }
+
+#[test]
+fn a_store_by_itself_is_made_of_the_same_variables() {
+    use std::ffi::OsString;
+    let of = |variables: &'static [(&str, &str)]| {
+        RedisStoreBuilder::from_variables(move |name| {
+            let found = variables.iter().find(|(known, _)| *known == name);
+            found.map(|(_, value)| OsString::from(*value))
+        })
+    };
+    let builder = of(&[("REDIS_HOST", "h"), ("SESSION_PREFIX", "shop:")]).unwrap().expect("a server is named");
+    assert!(format!("{builder:?}").contains("shop:"), "{builder:?}");
+    assert!(of(&[]).unwrap().is_none() && of(&[("REDIS_URL", "memory:")]).unwrap().is_none());
+    assert!(of(&[("REDIS_PORT", "6379")]).is_err());
+}
