@@ -13,6 +13,7 @@ use moka::ops::compute::Op;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
+use super::survey::Survey;
 use super::{Created, Loaded, Rotation, SessionStore, Updated};
 use crate::clock::Timestamp;
 use crate::error::Error;
@@ -250,6 +251,10 @@ impl SessionStore for MemoryStore {
         }
         Ok(was_there)
     }
+
+    fn survey(&self) -> Option<&dyn Survey> {
+        Some(self)
+    }
 }
 
 /// Whether a write of revision `own` that expects `expected` may go on, or else its answer.
@@ -309,5 +314,6 @@ fn sweep(cache: &Sessions, interval: Duration, dropped: &mpsc::Receiver<Infallib
 }
 
 mod standby;
+mod survey;
 #[cfg(test)]
 mod tests;

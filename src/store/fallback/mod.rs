@@ -5,6 +5,7 @@ mod ledger;
 mod moving;
 mod recovery;
 mod routing;
+mod survey;
 
 use std::fmt;
 use std::sync::Arc;
