@@ -285,9 +285,9 @@ impl RedisStoreBuilder {
                 Beside::Nothing => Layout::Express(express),
                 Beside::Native { leaving } => Layout::Both(Both::new(native, express, leaving)),
             };
-            return Ok(RedisStore { layout, connections });
+            return Ok(RedisStore::new(layout, connections));
         }
-        Ok(RedisStore { layout: Layout::Native(native), connections })
+        Ok(RedisStore::new(Layout::Native(native), connections))
     }
 
     fn with(mut self, set: impl FnOnce(&mut Target)) -> Self {

@@ -10,6 +10,7 @@ mod failure;
 mod name;
 mod native;
 mod script;
+mod survey;
 #[cfg_attr(not(feature = "tls"), allow(dead_code, reason = "what TLS needs is read and refused"))]
 pub(crate) mod target;
 #[cfg_attr(
@@ -31,6 +32,7 @@ use self::connection::Connections;
 use self::express::Express;
 use self::failure::{Effect, Failure};
 use self::native::Native;
+use self::survey::Masters;
 use super::owners::OwnerIndex;
 use super::status::StoreStatus;
 use super::survey::Survey;
@@ -93,9 +95,14 @@ pub(crate) use self::express::check_data;
 pub struct RedisStore {
     layout: Layout,
     connections: Arc<Connections>,
+    masters: Masters,
 }
 
 impl RedisStore {
+    fn new(layout: Layout, connections: Arc<Connections>) -> Self {
+        Self { layout, connections, masters: Masters::default() }
+    }
+
     /// What keys begin with unless told otherwise.
     pub const DEFAULT_PREFIX: &str = "session:";
     /// How long an operation may take unless told otherwise.
@@ -185,7 +192,7 @@ impl SessionStore for RedisStore {
     }
 
     fn survey(&self) -> Option<&dyn Survey> {
-        None
+        Some(self)
     }
 
     fn status(&self) -> StoreStatus {

@@ -29,6 +29,10 @@ impl Native {
         Self { prefix, connections }
     }
 
+    pub(super) fn prefix(&self) -> &Prefix {
+        &self.prefix
+    }
+
     /// What a session's key is called.
     #[cfg(feature = "express")]
     pub(super) fn name(&self, key: &SessionKey) -> String {
