@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session_store::{
-    Created, Error, Loaded, MemoryStore, Payload, Record, Revision, Rotation, SessionKey, SessionStore,
-    Timestamp, Ttl, Updated, conformance,
+    Created, Cursor, Error, Loaded, MemoryStore, Page, Payload, Record, Revision, Rotation, SessionKey,
+    SessionStore, SessionSummary, Survey, Timestamp, Ttl, Updated, Usage, conformance,
 };
 
 /// A list of faults and the promises that each breaks: one test of each fault, and one that no
@@ -83,6 +83,13 @@ faults! {
     stops_at_the_marker: DeleteStopsAtTheMarker breaks
         a_logout_with_the_old_id_ends_the_rotated_session a_logout_follows_a_chain_of_rotations;
     loses_a_logout: DeleteIsLost breaks an_unknown_key_is_absent a_deleted_session_is_gone;
+
+    surveys_one_page: SurveyEndsEarly breaks
+        a_survey_sees_every_session a_survey_sees_what_stays_while_others_come_and_go;
+    surveys_without_owners: SurveyForgetsTheOwner breaks a_survey_tells_what_records_hold;
+    surveys_what_moved: SurveySeesOldIds breaks a_survey_does_not_see_markers;
+    surveys_what_ended: SurveySeesTheDead breaks a_survey_does_not_see_what_has_ended;
+    surveys_from_anywhere: SurveyTakesAnyCursor breaks a_survey_refuses_what_is_no_cursor;
 }
 
 #[test]
@@ -112,12 +119,14 @@ struct Faulty {
     inner: MemoryStore,
     creates: AtomicUsize,
     successors: Mutex<HashMap<SessionKey, SessionKey>>,
+    /// What a survey shows besides.
+    ghosts: Mutex<Vec<SessionSummary>>,
 }
 
 impl Faulty {
     fn new(fault: Fault) -> Self {
-        let (creates, successors) = (AtomicUsize::new(0), Mutex::default());
-        Self { fault, inner: MemoryStore::new(), creates, successors }
+        let (creates, successors, ghosts) = (AtomicUsize::new(0), Mutex::default(), Mutex::default());
+        Self { fault, inner: MemoryStore::new(), creates, successors, ghosts }
     }
 
     fn key(&self, key: &SessionKey) -> SessionKey {
@@ -238,6 +247,7 @@ impl SessionStore for Faulty {
                 return Ok(Updated::Updated);
             }
             (Fault::ForgetsReplays, Loaded::Moved) => return Ok(Updated::Moved),
+            (Fault::SurveySeesOldIds, Loaded::Found(present)) => self.haunt(&old, &present),
             (Fault::FollowsTheMarker, _) => {
                 drop(self.successors.lock().unwrap().insert(old.clone(), new.clone()));
             }
@@ -250,7 +260,52 @@ impl SessionStore for Faulty {
         let key = &self.key(key);
         match (self.fault, self.inner.load(key).await?) {
             (Fault::DeleteIsLost, _) | (Fault::DeleteStopsAtTheMarker, Loaded::Moved) => Ok(true),
+            (Fault::SurveySeesTheDead, Loaded::Found(present)) => {
+                self.haunt(key, &present);
+                self.inner.delete(key).await
+            }
             _ => self.inner.delete(key).await,
         }
+    }
+
+    fn survey(&self) -> Option<&dyn Survey> {
+        use Fault::{
+            SurveyEndsEarly, SurveyForgetsTheOwner, SurveySeesOldIds, SurveySeesTheDead, SurveyTakesAnyCursor,
+        };
+        let faults = [
+            SurveyEndsEarly,
+            SurveyForgetsTheOwner,
+            SurveySeesOldIds,
+            SurveySeesTheDead,
+            SurveyTakesAnyCursor,
+        ];
+        faults.contains(&self.fault).then_some(self)
+    }
+}
+
+impl Faulty {
+    fn haunt(&self, key: &SessionKey, record: &Record) {
+        self.ghosts.lock().unwrap().push(SessionSummary::new(key.clone(), record));
+    }
+}
+
+#[async_trait]
+impl Survey for Faulty {
+    async fn page(&self, mut cursor: Option<&Cursor>, size: usize) -> Result<Page, Error> {
+        if self.fault == Fault::SurveyTakesAnyCursor {
+            cursor = None;
+        }
+        let mut page = self.inner.survey().unwrap().page(cursor, size).await?;
+        page.sessions.extend(self.ghosts.lock().unwrap().iter().cloned());
+        match self.fault {
+            Fault::SurveyEndsEarly => page.next = None,
+            Fault::SurveyForgetsTheOwner => page.sessions.iter_mut().for_each(|it| it.owner = None),
+            _ => {}
+        }
+        Ok(page)
+    }
+
+    async fn usage(&self) -> Result<Usage, Error> {
+        self.inner.survey().unwrap().usage().await
     }
 }

@@ -25,6 +25,7 @@ mod replaying;
 mod rotating;
 mod sample;
 mod storing;
+mod surveying;
 mod swapping;
 
 pub use expiring::*;
@@ -32,6 +33,7 @@ pub use logging_out::*;
 pub use replaying::*;
 pub use rotating::*;
 pub use storing::*;
+pub use surveying::*;
 pub use swapping::*;
 
 use std::fmt;
@@ -97,6 +99,13 @@ macro_rules! __each_promise {
             a_touch_never_shortens
             a_touch_needs_the_expected_revision
             the_shortest_and_the_longest_time_to_live_are_kept
+
+            a_survey_sees_every_session
+            a_survey_sees_what_stays_while_others_come_and_go
+            a_survey_tells_what_records_hold
+            a_survey_does_not_see_markers
+            a_survey_does_not_see_what_has_ended
+            a_survey_refuses_what_is_no_cursor
         }
     };
 }
