@@ -183,7 +183,7 @@ mod tests {
     fn only_those_are_scanned_that_can_have_something() {
         let mut needs = vec![Need::Nothing; usize::from(SLOTS)];
         let moving = view("b", &["c"], CALM);
-        assert_eq!(queue(&needs, &moving), []);
+        assert!(queue(&needs, &moving).is_empty());
         needs[0] = Need::Moved;
         assert_eq!(queue(&needs, &moving), [2]);
         needs[0] = Need::All;
