@@ -20,7 +20,9 @@ pub(crate) fn record() -> Record {
 }
 
 pub(crate) async fn connect(url: impl AsRef<str>) -> Arc<RedisStore> {
-    Arc::new(RedisStore::connect(url).await.expect("the servers answer"))
+    // Patient, as the machine does much else.
+    let builder = RedisStore::builder(url).timeout(Duration::from_secs(2));
+    Arc::new(builder.connect().await.expect("the servers answer"))
 }
 
 pub(crate) async fn with_prefix(url: &str, prefix: &str) -> Arc<RedisStore> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
-use super::pages::{OnProgress, Pages};
+use super::pages::{OnProgress, Pages, patiently};
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::id::SessionKey;
@@ -130,10 +130,11 @@ async fn end(store: &Arc<dyn SessionStore>, all: impl Iterator<Item = Due>) -> R
         }
         let store = Arc::clone(store);
         ending.spawn(async move {
-            let was_there = store.delete(&due.key).await?;
+            let was_there = patiently(|| store.delete(&due.key)).await?;
             // An entry leaves after its session.
             if let (Some((owner, created_at)), Some(index)) = (due.owned, store.owners()) {
-                index.remove(&owner, &[Entry { key: due.key, created_at }]).await?;
+                let entry = [Entry { key: due.key, created_at }];
+                patiently(|| index.remove(&owner, &entry)).await?;
             }
             Ok(was_there)
         });

@@ -76,7 +76,10 @@ impl Pages {
     pub(super) fn ask(&self) -> Option<Asking> {
         let Next::At(cursor) = &self.next else { return None };
         let (store, cursor, size) = (Arc::clone(&self.store), cursor.clone(), self.size);
-        Some(Box::pin(async move { survey_of(&*store)?.page(cursor.as_ref(), size).await }))
+        Some(Box::pin(async move {
+            let survey = survey_of(&*store)?;
+            patiently(|| survey.page(cursor.as_ref(), size)).await
+        }))
     }
 
     /// Takes in a page that was asked for, without sessions that are over, or were seen before.
@@ -88,6 +91,21 @@ impl Pages {
             page.sessions.retain(|session| seen.insert(session.key.fingerprint()));
         }
         page
+    }
+}
+
+/// Tries what does no harm if it is done twice, and a third time: of a million steps, one may well find the
+/// server busy for a moment.
+pub(super) async fn patiently<A, F>(mut step: impl FnMut() -> F) -> Result<A, Error>
+where
+    F: Future<Output = Result<A, Error>>,
+{
+    let mut failures = 0;
+    loop {
+        match step().await {
+            Err(Error::Unavailable { .. }) if failures < 2 => failures += 1,
+            outcome => return outcome,
+        }
     }
 }
 

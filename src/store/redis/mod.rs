@@ -75,6 +75,17 @@ pub(crate) use self::express::check_data;
 /// +sentinel|get-master-addr-by-name` with all channels; `+wait` to
 /// [wait for replicas](RedisStoreBuilder::wait_for_replicas).
 ///
+/// Going through all sessions (a manager's `count`, `sessions`, `clear` and `usage`) takes
+/// `+scan +strlen +dbsize +info +memory|usage` besides, and `+cluster|nodes` in a cluster; nothing else
+/// does. `SCAN` shows such a user the names of all keys of the database, other services' included; this
+/// crate's have nothing to hide.
+///
+/// # Several services in one Redis
+///
+/// Each has its own [prefix](RedisStoreBuilder::prefix). What one stores can't be read, counted or cleared
+/// by another, also where one prefix begins like another, or has characters that a pattern of Redis would
+/// take for placeholders.
+///
 /// # Errors
 ///
 /// [`Error::Unavailable`] where Redis can't be reached, does not answer within the
