@@ -79,7 +79,7 @@ pub use {
     cookie::{SameSite, SessionCookie},
     counters::Counts,
     expiry::Expiry,
-    manager::{SessionManager, SessionManagerBuilder},
+    manager::{Clearing, SessionManager, SessionManagerBuilder, SessionScan},
     merge::ConflictPolicy,
     session::{Effects, Exchange, Session, SessionData},
     values::Values,

@@ -9,8 +9,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use session_store::owners::{Doom, Entered, Entering, Entry, Owned, OwnerIndex, Verdict};
 use session_store::{
-    Created, Error, Loaded, MemoryStore, Owner, Payload, Record, Revision, Rotation, SessionKey,
-    SessionStore, Timestamp, Ttl, Updated, conformance,
+    Created, Cursor, Error, Loaded, MemoryStore, Owner, Page, Payload, Record, Revision, Rotation,
+    SessionKey, SessionStore, SessionSummary, Survey, Timestamp, Ttl, Updated, Usage, conformance,
 };
 
 /// A list of faults and the promises that each breaks: one test of each fault, and one that no
@@ -98,6 +98,13 @@ faults! {
     evicts_nobody: LimitIsIgnored breaks
         beyond_the_limit_the_oldest_sessions_are_doomed beyond_the_limit_a_session_is_refused;
     counts_in_two_steps: LimitIsCheckedBefore breaks the_limit_holds_for_concurrent_sign_ins;
+
+    surveys_one_page: SurveyEndsEarly breaks
+        a_survey_sees_every_session a_survey_sees_what_stays_while_others_come_and_go;
+    surveys_without_owners: SurveyForgetsTheOwner breaks a_survey_tells_what_records_hold;
+    surveys_what_moved: SurveySeesOldIds breaks a_survey_does_not_see_markers;
+    surveys_what_ended: SurveySeesTheDead breaks a_survey_does_not_see_what_has_ended;
+    surveys_from_anywhere: SurveyTakesAnyCursor breaks a_survey_refuses_what_is_no_cursor;
 }
 
 #[test]
@@ -127,12 +134,14 @@ struct Faulty {
     inner: MemoryStore,
     creates: AtomicUsize,
     successors: Mutex<HashMap<SessionKey, SessionKey>>,
+    /// What a survey shows besides.
+    ghosts: Mutex<Vec<SessionSummary>>,
 }
 
 impl Faulty {
     fn new(fault: Fault) -> Self {
-        let (creates, successors) = (AtomicUsize::new(0), Mutex::default());
-        Self { fault, inner: MemoryStore::new(), creates, successors }
+        let (creates, successors, ghosts) = (AtomicUsize::new(0), Mutex::default(), Mutex::default());
+        Self { fault, inner: MemoryStore::new(), creates, successors, ghosts }
     }
 
     fn key(&self, key: &SessionKey) -> SessionKey {
@@ -253,6 +262,7 @@ impl SessionStore for Faulty {
                 return Ok(Updated::Updated);
             }
             (Fault::ForgetsReplays, Loaded::Moved) => return Ok(Updated::Moved),
+            (Fault::SurveySeesOldIds, Loaded::Found(present)) => self.haunt(&old, &present),
             (Fault::FollowsTheMarker, _) => {
                 drop(self.successors.lock().unwrap().insert(old.clone(), new.clone()));
             }
@@ -265,11 +275,57 @@ impl SessionStore for Faulty {
         let key = &self.key(key);
         match (self.fault, self.inner.load(key).await?) {
             (Fault::DeleteIsLost, _) | (Fault::DeleteStopsAtTheMarker, Loaded::Moved) => Ok(true),
+            (Fault::SurveySeesTheDead, Loaded::Found(present)) => {
+                self.haunt(key, &present);
+                self.inner.delete(key).await
+            }
             _ => self.inner.delete(key).await,
         }
     }
+
     fn owners(&self) -> Option<&dyn OwnerIndex> {
         Some(self)
+    }
+
+    fn survey(&self) -> Option<&dyn Survey> {
+        use Fault::{
+            SurveyEndsEarly, SurveyForgetsTheOwner, SurveySeesOldIds, SurveySeesTheDead, SurveyTakesAnyCursor,
+        };
+        let faults = [
+            SurveyEndsEarly,
+            SurveyForgetsTheOwner,
+            SurveySeesOldIds,
+            SurveySeesTheDead,
+            SurveyTakesAnyCursor,
+        ];
+        faults.contains(&self.fault).then_some(self)
+    }
+}
+
+impl Faulty {
+    fn haunt(&self, key: &SessionKey, record: &Record) {
+        self.ghosts.lock().unwrap().push(SessionSummary::new(key.clone(), record));
+    }
+}
+
+#[async_trait]
+impl Survey for Faulty {
+    async fn page(&self, mut cursor: Option<&Cursor>, size: usize) -> Result<Page, Error> {
+        if self.fault == Fault::SurveyTakesAnyCursor {
+            cursor = None;
+        }
+        let mut page = self.inner.survey().unwrap().page(cursor, size).await?;
+        page.sessions.extend(self.ghosts.lock().unwrap().iter().cloned());
+        match self.fault {
+            Fault::SurveyEndsEarly => page.next = None,
+            Fault::SurveyForgetsTheOwner => page.sessions.iter_mut().for_each(|it| it.owner = None),
+            _ => {}
+        }
+        Ok(page)
+    }
+
+    async fn usage(&self) -> Result<Usage, Error> {
+        self.inner.survey().unwrap().usage().await
     }
 }
 

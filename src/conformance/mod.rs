@@ -28,6 +28,7 @@ mod replaying;
 mod rotating;
 mod sample;
 mod storing;
+mod surveying;
 mod swapping;
 
 pub use expiring::*;
@@ -36,6 +37,7 @@ pub use owning::*;
 pub use replaying::*;
 pub use rotating::*;
 pub use storing::*;
+pub use surveying::*;
 pub use swapping::*;
 
 use std::fmt;
@@ -114,6 +116,13 @@ macro_rules! __each_promise {
             beyond_the_limit_the_oldest_sessions_are_doomed
             beyond_the_limit_a_session_is_refused
             the_limit_holds_for_concurrent_sign_ins
+
+            a_survey_sees_every_session
+            a_survey_sees_what_stays_while_others_come_and_go
+            a_survey_tells_what_records_hold
+            a_survey_does_not_see_markers
+            a_survey_does_not_see_what_has_ended
+            a_survey_refuses_what_is_no_cursor
         }
     };
 }

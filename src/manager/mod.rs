@@ -23,9 +23,11 @@ mod builder;
 #[cfg(feature = "express")]
 mod express;
 mod owners;
+mod survey;
 pub(crate) mod terms;
 
 pub use builder::SessionManagerBuilder;
+pub use survey::{Clearing, SessionScan};
 
 /// At most so many cookies of one name are looked up for a request. A browser sends two when one
 /// was set for a parent domain or a longer path.

@@ -35,6 +35,9 @@ pub(crate) const RECORD_FORMAT: u8 = 0xA1;
 pub(crate) const MOVED_FORMAT: u8 = 0xB1;
 /// Where an owner begins: the fixed part's length.
 const FIXED_LENGTH: usize = 52;
+/// So many bytes at most come before the data.
+#[cfg(feature = "redis")]
+pub(crate) const LONGEST_HEAD: usize = FIXED_LENGTH + Owner::MAX_LENGTH + 1 + Label::MAX_LENGTH + 1;
 const OWN_EXPIRY: u8 = 1;
 const OWN_IDLE_TIMEOUT: u8 = 2;
 const LABELLED: u8 = 4;

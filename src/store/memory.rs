@@ -15,6 +15,7 @@ use moka::sync::Cache;
 
 use self::owners::Owners;
 use super::owners::OwnerIndex;
+use super::survey::Survey;
 use super::{Created, Loaded, Rotation, SessionStore, Updated};
 use crate::clock::Timestamp;
 use crate::error::Error;
@@ -259,6 +260,10 @@ impl SessionStore for MemoryStore {
     fn owners(&self) -> Option<&dyn OwnerIndex> {
         Some(self)
     }
+
+    fn survey(&self) -> Option<&dyn Survey> {
+        Some(self)
+    }
 }
 
 /// Whether a write of revision `own` that expects `expected` may go on, or else its answer.
@@ -320,5 +325,6 @@ fn sweep(cache: &Sessions, owners: &Owners, interval: Duration, dropped: &mpsc::
 
 mod owners;
 mod standby;
+mod survey;
 #[cfg(test)]
 mod tests;

@@ -17,8 +17,14 @@ use crate::record::{Label, Owner, Record};
 /// time; one that came, went or got a new id meanwhile may be seen or not. A session may be on two pages.
 #[async_trait]
 pub trait Survey: Send + Sync {
-    /// The page at `cursor`, or the first one. About `size` keys are looked at for it, so it may have
-    /// fewer sessions, or none, and still not be the last one: that is the one without a `next`.
+    /// The page at `cursor`, or the first one. About `size` keys are looked at for it (1 at least, and
+    /// [`Page::MAX_SIZE`] at most), so it may have fewer sessions, or none, and still not be the last one:
+    /// that is the one without a `next`.
+    ///
+    /// # Errors
+    ///
+    /// Those of a [`SessionStore`](crate::SessionStore); the same page may be asked for again.
+    /// [`Error::Config`] for a cursor that is none of this store's.
     async fn page(&self, cursor: Option<&Cursor>, size: usize) -> Result<Page, Error>;
 
     /// What the store's sessions take, and about how many there are.
@@ -31,10 +37,17 @@ pub trait Survey: Send + Sync {
 pub struct Page {
     /// The sessions, without those that have another id by now.
     pub sessions: Vec<SessionSummary>,
+    /// What is stored as a session is, and cannot be read as one: cut short, or written by a newer version.
+    pub unreadable: Vec<SessionKey>,
     /// Where it goes on; `None` at the end.
     pub next: Option<Cursor>,
     /// About which share of the whole was looked at by now, from 0 to 1.
     pub progress: f64,
+}
+
+impl Page {
+    /// The most keys that are looked at for a page.
+    pub const MAX_SIZE: usize = 10_000;
 }
 
 /// A place between two pages: a text that may be kept, and used by another process later.
@@ -45,6 +58,12 @@ impl Cursor {
     /// A cursor of a store of one's own.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
+    }
+
+    /// What a store says of a cursor that it did not make.
+    #[cfg(any(feature = "memory", feature = "redis"))]
+    pub(crate) fn is_strange() -> Error {
+        Error::Config("this cursor is none of this session store's: start without one".to_owned())
     }
 
     /// The text.
@@ -105,6 +124,12 @@ impl SessionSummary {
             codec: record.data.codec(),
             data_bytes: record.data.bytes().len(),
         }
+    }
+
+    /// Whether its time is over.
+    #[cfg(feature = "json")]
+    pub(crate) fn has_ended(&self, now: Timestamp) -> bool {
+        self.expires_at <= now || self.absolute_deadline.is_some_and(|deadline| deadline <= now)
     }
 
     /// When it was last used: by a request that only read, to within the manager's

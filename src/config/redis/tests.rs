@@ -322,7 +322,8 @@ fn a_store_by_itself_is_made_of_the_same_variables() {
             found.map(|(_, value)| OsString::from(*value))
         })
     };
-    let builder = of(&[("REDIS_HOST", "h"), ("SESSION_PREFIX", "shop:")]).unwrap().expect("a server is named");
+    let builder =
+        of(&[("REDIS_HOST", "h"), ("SESSION_PREFIX", "shop:")]).unwrap().expect("a server is named");
     assert!(format!("{builder:?}").contains("shop:"), "{builder:?}");
     assert!(of(&[]).unwrap().is_none() && of(&[("REDIS_URL", "memory:")]).unwrap().is_none());
     assert!(of(&[("REDIS_PORT", "6379")]).is_err());

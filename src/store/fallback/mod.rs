@@ -6,6 +6,7 @@ mod moving;
 mod owners;
 mod recovery;
 mod routing;
+mod survey;
 
 use std::fmt;
 use std::sync::Arc;

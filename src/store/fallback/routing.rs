@@ -119,7 +119,7 @@ impl SessionStore for FallbackStore {
     }
 
     fn survey(&self) -> Option<&dyn Survey> {
-        None
+        self.0.primary.survey().map(|_| self as _)
     }
 
     fn status(&self) -> StoreStatus {

@@ -2,6 +2,7 @@
 //! goes from the one to the other.
 
 use super::express::{Destination, Express};
+use super::name::Prefix;
 use super::native::Native;
 use super::{Made, in_use};
 use crate::clock::Timestamp;
@@ -28,6 +29,14 @@ impl Both {
 
     pub(super) fn express_cookie(&self) -> &SessionCookie {
         self.express.cookie()
+    }
+
+    pub(super) fn express_prefix(&self) -> &Prefix {
+        self.express.prefix()
+    }
+
+    pub(super) fn native_prefix(&self) -> &Prefix {
+        self.native.prefix()
     }
 
     pub(super) async fn load(&self, key: &SessionKey) -> Result<Loaded, Error> {
@@ -121,6 +130,7 @@ impl Both {
     }
 
     pub(super) async fn delete(&self, key: &SessionKey) -> Result<bool, Error> {
+        // A key that a survey found in this crate's own layout tells no id of Express.
         if key.express_id().is_none() {
             return self.native.delete(key).await;
         }

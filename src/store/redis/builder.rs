@@ -278,7 +278,7 @@ impl RedisStoreBuilder {
         }
         let settings = Settings::new(self.timeout, self.connections, self.replication);
         let connections = Arc::new(Connections::new(self.target?, &settings)?);
-        let owners = Indexes::of_native(prefix.as_str(), &connections);
+        let owners = Indexes::of_native(&prefix, &connections);
         let native = Native::new(prefix, Arc::clone(&connections));
         #[cfg(feature = "express")]
         if let Some((layout, beside)) = self.express {
@@ -292,9 +292,9 @@ impl RedisStoreBuilder {
                     Layout::Both(Both::new(native, express, leaving)),
                 ),
             };
-            return Ok(RedisStore { layout, owners, connections });
+            return Ok(RedisStore::new(layout, owners, connections));
         }
-        Ok(RedisStore { layout: Layout::Native(native), owners, connections })
+        Ok(RedisStore::new(Layout::Native(native), owners, connections))
     }
 
     fn with(mut self, set: impl FnOnce(&mut Target)) -> Self {

@@ -22,11 +22,13 @@ use crate::cookie::SessionCookie;
 use crate::error::Error;
 use crate::id::{SessionId, SessionKey};
 use crate::record::{Moved, Record, Revision};
+use crate::store::survey::SessionSummary;
 use crate::store::{Created, Loaded, Rotation, Updated};
 use crate::ttl::{MAX_TTL, Ttl};
 use value::{Facts, hex, unhex};
 
 pub use layout::ExpressLayout;
+pub(super) use value::MAX_LENGTH;
 pub(crate) use value::check_data;
 
 #[derive(Debug)]
@@ -48,12 +50,12 @@ impl Express {
         Ok(Self { prefix: Prefix::new(layout.prefix)?, cookie: layout.cookie, connections })
     }
 
-    pub(super) fn prefix(&self) -> &str {
-        self.prefix.as_str()
-    }
-
     pub(super) fn cookie(&self) -> &SessionCookie {
         &self.cookie
+    }
+
+    pub(super) fn prefix(&self) -> &Prefix {
+        &self.prefix
     }
 
     pub(super) async fn load(&self, key: &SessionKey) -> Result<Loaded, Error> {
@@ -294,6 +296,24 @@ fn found(key: &SessionKey, reply: Value, effect: Effect) -> Result<Record, Error
         expires_at: now.saturating_add(left),
     };
     value::read(key, &value, facts, now)
+}
+
+/// What a value tells of its session, with so many milliseconds left to live (-1 for no end); `None` if it
+/// is none.
+pub(super) fn summary(key: &SessionKey, value: &[u8], left: i64) -> Option<SessionSummary> {
+    if left == -2 {
+        return None;
+    }
+    let now = SystemClock.now();
+    let left = u64::try_from(left).map_or(MAX_TTL, Duration::from_millis);
+    // Its revision is a matter for those who write.
+    let facts = Facts {
+        revision: Revision::from_bytes([1; 8])?,
+        previous_revision: None,
+        expires_at: now.saturating_add(left),
+    };
+    let record = value::read(key, value, facts, now).ok()?;
+    Some(SessionSummary::new(key.clone(), &record))
 }
 
 fn digits(revision: Revision) -> String {

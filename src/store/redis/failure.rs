@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use redis::{ErrorKind, RedisError};
+use redis::{ErrorKind, ParsingError, RedisError};
 
 use super::target::Host;
 use crate::error::Error;
@@ -48,6 +48,11 @@ impl Failure {
     /// Whether the value under the key has a type that a session never has.
     pub(super) fn is_wrong_type(&self) -> bool {
         self.code() == Some("WRONGTYPE")
+    }
+
+    /// Whether the key is on its way to another node of the cluster, or there.
+    pub(super) fn is_redirection(&self) -> bool {
+        matches!(self.code(), Some("MOVED" | "ASK" | "TRYAGAIN"))
     }
 
     /// Whether the server does not know a script by its hash.
@@ -151,6 +156,12 @@ impl Failure {
 impl From<RedisError> for Failure {
     fn from(error: RedisError) -> Self {
         Self::Redis(error)
+    }
+}
+
+impl From<ParsingError> for Failure {
+    fn from(error: ParsingError) -> Self {
+        Self::Redis(error.into())
     }
 }
 

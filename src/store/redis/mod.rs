@@ -11,6 +11,7 @@ mod name;
 mod native;
 mod owners;
 mod script;
+mod survey;
 #[cfg_attr(not(feature = "tls"), allow(dead_code, reason = "what TLS needs is read and refused"))]
 pub(crate) mod target;
 #[cfg_attr(
@@ -33,6 +34,7 @@ use self::express::Express;
 use self::failure::{Effect, Failure};
 use self::native::Native;
 use self::owners::Indexes;
+use self::survey::Masters;
 use super::owners::OwnerIndex;
 use super::status::StoreStatus;
 use super::survey::Survey;
@@ -75,6 +77,17 @@ pub(crate) use self::express::check_data;
 /// +sentinel|get-master-addr-by-name` with all channels; `+wait` to
 /// [wait for replicas](RedisStoreBuilder::wait_for_replicas).
 ///
+/// Going through all sessions (a manager's `count`, `sessions`, `clear` and `usage`) takes
+/// `+scan +strlen +dbsize +info +memory|usage` besides, and `+cluster|nodes` in a cluster; nothing else
+/// does. `SCAN` shows such a user the names of all keys of the database, other services' included; this
+/// crate's have nothing to hide.
+///
+/// # Several services in one Redis
+///
+/// Each has its own [prefix](RedisStoreBuilder::prefix). What one stores can't be read, counted or cleared
+/// by another, also where one prefix begins like another, or has characters that a pattern of Redis would
+/// take for placeholders.
+///
 /// # Errors
 ///
 /// [`Error::Unavailable`] where Redis can't be reached, does not answer within the
@@ -96,9 +109,14 @@ pub struct RedisStore {
     layout: Layout,
     owners: Indexes,
     connections: Arc<Connections>,
+    masters: Masters,
 }
 
 impl RedisStore {
+    fn new(layout: Layout, owners: Indexes, connections: Arc<Connections>) -> Self {
+        Self { layout, owners, connections, masters: Masters::default() }
+    }
+
     /// What keys begin with unless told otherwise.
     pub const DEFAULT_PREFIX: &str = "session:";
     /// How long an operation may take unless told otherwise.
@@ -188,7 +206,7 @@ impl SessionStore for RedisStore {
     }
 
     fn survey(&self) -> Option<&dyn Survey> {
-        None
+        Some(self)
     }
 
     fn status(&self) -> StoreStatus {

@@ -29,9 +29,8 @@ impl Native {
         Self { prefix, connections }
     }
 
-    #[cfg(feature = "express")]
-    pub(super) fn prefix(&self) -> &str {
-        self.prefix.as_str()
+    pub(super) fn prefix(&self) -> &Prefix {
+        &self.prefix
     }
 
     /// What a session's key is called.

@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::connection::{Connections, Way};
 use super::failure::Effect;
-use super::name::{self, Slot};
+use super::name::{self, Prefix, Slot};
 use super::script::Script;
 use super::{RedisStore, unexpected};
 use crate::clock::Timestamp;
@@ -52,11 +52,11 @@ pub(super) struct Index {
 enum Naming {
     /// Sessions by their keys' names. The prefix stands before it all, so that permission for the prefix's
     /// keys will do.
-    Native { prefix: String },
+    Native { prefix: Prefix },
     /// Sessions by their ids, as they are stored. The prefix is in the middle: whoever lists the sessions of
     /// Express by it must not come across these keys.
     #[cfg(feature = "express")]
-    Express { prefix: String },
+    Express { prefix: Prefix },
 }
 
 /// The keys of one owner.
@@ -106,27 +106,27 @@ impl OwnerIndex for RedisStore {
 }
 
 impl Indexes {
-    pub(super) fn of_native(prefix: &str, connections: &Arc<Connections>) -> Self {
+    pub(super) fn of_native(prefix: &Prefix, connections: &Arc<Connections>) -> Self {
         Self { first: Index::native(prefix, connections), second: None }
     }
 
     #[cfg(feature = "express")]
-    pub(super) fn of_express(prefix: &str, connections: &Arc<Connections>) -> Self {
-        let naming = Naming::Express { prefix: prefix.to_owned() };
+    pub(super) fn of_express(prefix: &Prefix, connections: &Arc<Connections>) -> Self {
+        let naming = Naming::Express { prefix: prefix.clone() };
         Self { first: Index { naming, connections: Arc::clone(connections) }, second: None }
     }
 
     /// That of Express first: it has the sessions' ids, without which they are not found there.
     #[cfg(feature = "express")]
-    pub(super) fn of_both(native: &str, express: &str, connections: &Arc<Connections>) -> Self {
+    pub(super) fn of_both(native: &Prefix, express: &Prefix, connections: &Arc<Connections>) -> Self {
         let second = Some(Index::native(native, connections));
         Self { second, ..Self::of_express(express, connections) }
     }
 }
 
 impl Index {
-    fn native(prefix: &str, connections: &Arc<Connections>) -> Self {
-        let naming = Naming::Native { prefix: prefix.to_owned() };
+    fn native(prefix: &Prefix, connections: &Arc<Connections>) -> Self {
+        let naming = Naming::Native { prefix: prefix.clone() };
         Self { naming, connections: Arc::clone(connections) }
     }
 
@@ -213,9 +213,9 @@ impl Naming {
         let hash = Sha256::new().chain_update(OWNER_DOMAIN).chain_update(owner.as_str()).finalize();
         let hash = URL_SAFE_NO_PAD.encode(&hash[..HASH_BYTES]);
         let (before, tag) = match self {
-            Self::Native { prefix } => (format!("{prefix}owner:"), hash),
+            Self::Native { prefix } => (format!("{}owner:", prefix.as_str()), hash),
             #[cfg(feature = "express")]
-            Self::Express { prefix } => ("owner:".to_owned(), format!("{prefix}{hash}")),
+            Self::Express { prefix } => ("owner:".to_owned(), format!("{}{hash}", prefix.as_str())),
         };
         let key = |what: &str| format!("{before}{{{tag}}}{what}");
         Names { keys: [key(""), key(":doomed"), key(":revoked")], slot: name::slot(tag.as_bytes()) }

@@ -22,7 +22,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::{Cmd, Value};
+use redis::{Cmd, Pipeline, Value};
 
 use self::cluster::Cluster;
 use self::dialer::{Address, Dialer};
@@ -35,7 +35,7 @@ use self::standalone::Standalone;
 use self::supervisor::Connector;
 use super::failure::Failure;
 use super::name::Slot;
-use super::target::{Servers, Target};
+use super::target::{Host, Servers, Target};
 use crate::error::Error;
 
 pub(super) use self::durable::Replication;
@@ -145,8 +145,32 @@ impl Connections {
         }
     }
 
+    /// Runs an operation of one or more commands on a certain node of a cluster, and otherwise on the
+    /// server that there is.
+    pub(super) async fn run_at<F>(
+        &self,
+        node: Option<&Host>,
+        operation: impl FnOnce(Connection) -> F,
+    ) -> Result<Value, Failure>
+    where
+        F: Future<Output = Result<Value, Failure>>,
+    {
+        match (&self.0, node) {
+            (Kind::Cluster(cluster), Some(node)) => cluster.run_at(node, operation).await,
+            (Kind::Cluster(_), None) => Err(Failure::NotConnected("no node was named".to_owned())),
+            (Kind::One { node, .. }, _) => node.run(Way::Shared, operation).await,
+        }
+    }
+
+    /// The nodes of a cluster that are known so far.
+    pub(super) fn nodes(&self) -> Vec<Host> {
+        match &self.0 {
+            Kind::One { .. } => Vec::new(),
+            Kind::Cluster(cluster) => cluster.nodes(),
+        }
+    }
+
     /// Whether all keys are on one server, so that a script may use any of them.
-    #[cfg(feature = "express")]
     pub(super) fn are_one_server(&self) -> bool {
         matches!(self.0, Kind::One { .. })
     }
@@ -181,6 +205,11 @@ impl Connection {
             return Box::pin(self.ask(command)).await;
         }
         Ok(self.link.client.send_packed_command(command).await?.extract_error()?)
+    }
+
+    /// The answers to several commands at once, of which each may be an error; not on trial.
+    pub(super) async fn send_all(&mut self, commands: &Pipeline) -> Result<Value, Failure> {
+        Ok(Value::Array(self.link.client.send_packed_commands(commands, 0, commands.len()).await?))
     }
 
     async fn ask(&mut self, command: &Cmd) -> Result<Value, Failure> {

@@ -17,7 +17,7 @@ use crate::id::SessionKey;
 use crate::record::{Envelope, Payload, Record, Revision};
 
 /// The longest value that is read or written, in bytes.
-pub(super) const MAX_LENGTH: usize = 1_000_000;
+pub(in crate::store::redis) const MAX_LENGTH: usize = 1_000_000;
 /// The tag of the only codec that Node can read.
 const JSON: u8 = Codec::Json.tag();
 const COOKIE: &str = "cookie";

@@ -116,6 +116,32 @@ impl Cluster {
         }
     }
 
+    /// Runs an operation on this node, whatever slots it has.
+    pub(super) async fn run_at<F>(
+        &self,
+        host: &Host,
+        operation: impl FnOnce(Connection) -> F,
+    ) -> Result<Value, Failure>
+    where
+        F: Future<Output = Result<Value, Failure>>,
+    {
+        let deadline = Instant::now() + self.0.settings.limit(Way::Shared);
+        let member = self.0.admit(host.clone(), None, deadline).await?;
+        let result = member.node.run(Way::Shared, operation).await;
+        if result.as_ref().is_err_and(Failure::doubts_the_node) {
+            self.0.refresh();
+        }
+        result
+    }
+
+    pub(super) fn nodes(&self) -> Vec<Host> {
+        let map = self.0.map.load();
+        if map.members().is_empty() {
+            self.0.refresh();
+        }
+        map.members().iter().map(|member| member.host.clone()).collect()
+    }
+
     pub(super) fn health(&self) -> Health {
         self.0.journal.health(Topology::Cluster, self.0.map.load().status())
     }

@@ -1,0 +1,165 @@
+//! `SessionScan`: all sessions, one after the other.
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::vec;
+
+use futures_core::Stream;
+use futures_core::stream::FusedStream;
+
+use super::pages::{Asking, OnProgress, Pages};
+use crate::error::Error;
+use crate::store::survey::{Cursor, Page, SessionSummary};
+
+/// The stream of all sessions, from [`SessionManager::sessions`](crate::SessionManager::sessions).
+///
+/// Sessions that are there all the time are seen, each once; one that comes, goes or gets a new id
+/// meanwhile may be seen or not. To tell whether a session was seen before, the scan remembers each in 20
+/// to 40 bytes. The store is asked for one page at a time, when the one before was handed out; dropping
+/// the scan ends it.
+///
+/// The stream ends after an error. To go on later, or in another process, keep the
+/// [`cursor`](Self::cursor):
+///
+/// ```
+/// use futures_util::StreamExt as _;
+/// use session_store::{Cursor, KeyRing, MemoryStore, SessionManager};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), session_store::Error> {
+/// # let manager = SessionManager::<u32>::builder(MemoryStore::new(), KeyRing::generate()).build()?;
+/// let mut sessions = manager.sessions().page_size(100).on_progress(|seen, share| {
+///     println!("{seen} sessions so far, {:.0} % of the store", share * 100.0);
+/// });
+/// while let Some(session) = sessions.next().await {
+///     if session.is_err() {
+///         let saved = sessions.cursor().map(ToString::to_string);
+///         sessions = match saved {
+///             Some(saved) => manager.sessions().resume(Cursor::new(saved)),
+///             None => manager.sessions(),
+///         };
+/// #       break;
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "a stream does nothing unless it is polled"]
+pub struct SessionScan {
+    pages: Pages,
+    asking: Option<Asking>,
+    ready: vec::IntoIter<SessionSummary>,
+    /// Where the page begins that is being handed out.
+    began: Option<Cursor>,
+    failed: bool,
+    over: bool,
+    seen: u64,
+    share: f64,
+    on_progress: Option<OnProgress>,
+}
+
+impl SessionScan {
+    pub(super) fn new(pages: Pages) -> Self {
+        Self {
+            pages,
+            asking: None,
+            ready: Vec::new().into_iter(),
+            began: None,
+            failed: false,
+            over: false,
+            seen: 0,
+            share: 0.0,
+            on_progress: None,
+        }
+    }
+
+    /// About how many keys the store looks at for a page: 250 unless told otherwise, 1 to 10,000. Larger
+    /// pages are faster, and hold up requests for longer: each is one command to Redis, which serves
+    /// nobody else meanwhile.
+    pub fn page_size(mut self, keys: usize) -> Self {
+        self.pages.size = keys.clamp(1, Page::MAX_SIZE);
+        self
+    }
+
+    /// Calls this after each page, with how many sessions were seen so far, and about which share of the
+    /// store was looked at, from 0 to 1. That never falls, and is 1 at the end.
+    pub fn on_progress(mut self, callback: impl FnMut(u64, f64) + Send + 'static) -> Self {
+        self.on_progress = Some(Box::new(callback));
+        self
+    }
+
+    /// Begins where another scan of the same store was. What that one has seen, this one does not know of:
+    /// some sessions may be seen again.
+    pub fn resume(mut self, cursor: Cursor) -> Self {
+        self.began = Some(cursor.clone());
+        self.pages.start_at(Some(cursor));
+        self
+    }
+
+    /// From where another scan would have to begin to see the rest; `None` before the first page is done,
+    /// and at the end. Sessions of the page that is being handed out are seen again.
+    pub fn cursor(&self) -> Option<&Cursor> {
+        if self.ready.len() > 0 { self.began.as_ref() } else { self.pages.cursor() }
+    }
+
+    fn take(&mut self, page: Page) {
+        self.began = self.pages.cursor().cloned();
+        let page = self.pages.take(page);
+        self.seen += page.sessions.len() as u64;
+        let share = if page.next.is_none() { 1.0 } else { page.progress.clamp(0.0, 1.0) };
+        self.share = self.share.max(share);
+        if let Some(on_progress) = &mut self.on_progress {
+            on_progress(self.seen, self.share);
+        }
+        self.ready = page.sessions.into_iter();
+    }
+}
+
+impl Stream for SessionScan {
+    type Item = Result<SessionSummary, Error>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        loop {
+            if let Some(session) = this.ready.next() {
+                return Poll::Ready(Some(Ok(session)));
+            }
+            if this.failed || this.over {
+                return Poll::Ready(None);
+            }
+            if this.asking.is_none() {
+                this.asking = this.pages.ask();
+            }
+            let Some(asking) = &mut this.asking else {
+                this.over = true;
+                continue;
+            };
+            let page = ready!(asking.as_mut().poll(cx));
+            this.asking = None;
+            match page {
+                Ok(page) => this.take(page),
+                Err(error) => {
+                    this.failed = true;
+                    return Poll::Ready(Some(Err(error)));
+                }
+            }
+        }
+    }
+}
+
+impl FusedStream for SessionScan {
+    fn is_terminated(&self) -> bool {
+        self.ready.len() == 0 && (self.failed || self.over)
+    }
+}
+
+impl fmt::Debug for SessionScan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionScan")
+            .field("pages", &self.pages)
+            .field("seen", &self.seen)
+            .field("share", &self.share)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,211 @@
+//! Going through all sessions: by `SCAN`, on every server that has some.
+//!
+//! - [`names`]: which keys are sessions of this store.
+//! - [`step`]: one `SCAN` on one server.
+//! - [`reading`]: what the records say of themselves.
+//! - [`view`]: who has which slot of a cluster, and which are on their way.
+//! - [`passes`]: which nodes to scan, and which again.
+//! - [`tour`]: how far one got, as the text of a cursor.
+//! - [`usage`]: how much there is, by a sample.
+
+mod names;
+mod passes;
+mod reading;
+mod step;
+mod tour;
+mod usage;
+mod view;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+
+use self::names::{Names, Part};
+use self::step::{Spot, Step};
+use self::tour::{Round, Tour};
+use self::view::View;
+use super::failure::{Effect, Failure};
+use super::target::Host;
+use super::{Layout, RedisStore};
+use crate::error::Error;
+use crate::store::survey::{Cursor, Page, Survey, Usage};
+
+/// Where the masters of a cluster were when it was last looked at, by their ids. A cursor has the ids
+/// alone: it may come from anywhere, and must not lead to a server that nobody else named.
+#[derive(Debug, Default)]
+pub(super) struct Masters(ArcSwap<HashMap<String, Host>>);
+
+#[async_trait]
+impl Survey for RedisStore {
+    async fn page(&self, cursor: Option<&Cursor>, size: usize) -> Result<Page, Error> {
+        let size = size.clamp(1, Page::MAX_SIZE);
+        let mut tour = match cursor {
+            None => self.set_out(self.parts()[0]).await?,
+            Some(cursor) => Tour::parse(cursor.as_str()).ok_or_else(Cursor::is_strange)?,
+        };
+        let one_server = matches!(tour, Tour::One { .. });
+        if one_server != self.connections.are_one_server() || !self.parts().contains(&tour.part()) {
+            return Err(Cursor::is_strange());
+        }
+        let names = self.names(tour.part());
+        let (host, step) = match &mut tour {
+            Tour::One { spot, .. } => {
+                let step = self.step(None, spot, &names, size).await.map_err(into_error)?;
+                *spot = step.next.clone();
+                (None, step)
+            }
+            Tour::Cluster { round, spot, .. } => self.step_in_cluster(round, spot, &names, size).await?,
+        };
+        let (sessions, unreadable) = self.read(host.as_ref(), &names, step.keys).await?;
+        let progress = self.progress(&tour, step.share);
+        let next = self.go_on(tour).await?.map(|tour| Cursor::new(tour.to_string()));
+        let progress = if next.is_none() { 1.0 } else { progress };
+        Ok(Page { sessions, unreadable, next, progress })
+    }
+
+    async fn usage(&self) -> Result<Usage, Error> {
+        self.sampled().await
+    }
+}
+
+impl RedisStore {
+    /// The layouts to go through, and in which order: sessions move from Express' to this crate's own, so
+    /// one that has left the former before it was looked at is in the latter before that is.
+    fn parts(&self) -> &'static [Part] {
+        match &self.layout {
+            Layout::Native(_) => &[Part::Native],
+            #[cfg(feature = "express")]
+            Layout::Express(_) => &[Part::Express],
+            #[cfg(feature = "express")]
+            Layout::Both(_) => &[Part::Express, Part::Native],
+        }
+    }
+
+    fn names(&self, part: Part) -> Names<'_> {
+        let prefix = match (&self.layout, part) {
+            (Layout::Native(native), _) => native.prefix(),
+            #[cfg(feature = "express")]
+            (Layout::Express(express), _) => express.prefix(),
+            #[cfg(feature = "express")]
+            (Layout::Both(both), Part::Express) => both.express_prefix(),
+            #[cfg(feature = "express")]
+            (Layout::Both(both), Part::Native) => both.native_prefix(),
+        };
+        Names::new(prefix, part)
+    }
+
+    async fn set_out(&self, part: Part) -> Result<Tour, Error> {
+        let spot = Spot::default();
+        if self.connections.are_one_server() {
+            return Ok(Tour::One { part, spot });
+        }
+        let round = Round::first(self.look().await?);
+        Ok(Tour::Cluster { part, round, spot })
+    }
+
+    /// One page of the first node in the queue; of the next one if that is no master any more.
+    async fn step_in_cluster(
+        &self,
+        round: &mut Round,
+        spot: &mut Spot,
+        names: &Names<'_>,
+        size: usize,
+    ) -> Result<(Option<Host>, Step), Error> {
+        while let Some(id) = round.present() {
+            let mut failure = None;
+            if let Some(host) = self.host_of(id).await? {
+                match self.step(Some(&host), spot, names, size).await {
+                    Ok(step) => {
+                        *spot = step.next.clone();
+                        return Ok((Some(host), step));
+                    }
+                    Err(reason) => failure = Some((host, reason)),
+                }
+            }
+            // It may be somewhere else by now, or another one has taken over from it.
+            if let Some((host, reason)) = failure {
+                let Ok(_) = self.look().await else { return Err(into_error(reason)) };
+                match self.masters.0.load().get(id) {
+                    Some(present) if *present == host => return Err(into_error(reason)),
+                    Some(_) => continue,
+                    None => {}
+                }
+            }
+            round.skip();
+            *spot = Spot::default();
+        }
+        Ok((None, Step::default()))
+    }
+
+    /// What comes after a page; nothing at the end.
+    async fn go_on(&self, tour: Tour) -> Result<Option<Tour>, Error> {
+        let part = tour.part();
+        match tour {
+            Tour::One { ref spot, .. } if !spot.is_start() => return Ok(Some(tour)),
+            Tour::One { .. } => {}
+            Tour::Cluster { part, mut round, spot } => {
+                if spot.is_start() {
+                    round.finish_node();
+                }
+                if round.present().is_some() || round.next(self.look().await?)? {
+                    return Ok(Some(Tour::Cluster { part, round, spot }));
+                }
+            }
+        }
+        let mut parts = self.parts().iter().skip_while(|it| **it != part).skip(1);
+        match parts.next() {
+            Some(next) => self.set_out(*next).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "there are two parts at most")]
+    fn progress(&self, tour: &Tour, share: f64) -> f64 {
+        let parts = self.parts();
+        let before = parts.iter().take_while(|part| **part != tour.part()).count();
+        let of_part = match tour {
+            Tour::One { .. } => share,
+            Tour::Cluster { round, .. } => round.progress(share),
+        };
+        (before as f64 + of_part) / parts.len() as f64
+    }
+
+    /// Where the node of this id is, if it is a master (still).
+    async fn host_of(&self, id: &str) -> Result<Option<Host>, Error> {
+        if let Some(host) = self.masters.0.load().get(id) {
+            return Ok(Some(host.clone()));
+        }
+        self.look().await?;
+        Ok(self.masters.0.load().get(id).cloned())
+    }
+
+    /// Asks all nodes of the cluster, as each knows of its own slots only which are on their way.
+    async fn look(&self) -> Result<View, Error> {
+        let mut answers = Vec::new();
+        let mut failures = HashMap::new();
+        let mut hosts = self.connections.nodes();
+        while !hosts.is_empty() {
+            for host in hosts {
+                match self.connections.run_at(Some(&host), view::ask).await {
+                    Ok(answer) => answers.push(view::Answer::new(host, answer).map_err(into_error)?),
+                    Err(failure) => drop(failures.insert(host, failure)),
+                }
+            }
+            hosts = view::not_asked(&answers);
+            hosts.retain(|host| !failures.contains_key(host));
+        }
+        if answers.is_empty() {
+            let unknown = || Failure::NotConnected("no node of the cluster is known yet".to_owned());
+            return Err(into_error(failures.into_values().next().unwrap_or_else(unknown)));
+        }
+        let (view, hosts) = View::of(&answers).map_err(into_error)?;
+        self.masters.0.store(Arc::new(hosts));
+        Ok(view)
+    }
+}
+
+fn into_error(failure: Failure) -> Error {
+    failure.into_error(Effect::Read)
+}
