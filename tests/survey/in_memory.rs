@@ -4,11 +4,10 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use futures_util::TryStreamExt as _;
-use session_store::owners::{Doom, Entered, Entering, Entry, Owned, OwnerIndex};
+use session_store::owners::{Doom, Entered, Entering, Entry, Owned, OwnerIndex, Verdict};
 use session_store::{
     Created, Error, FallbackPolicy, FallbackStore, KeyRing, Loaded, MemoryStore, Owner, Record, RedisStore,
     Revision, Rotation, SessionId, SessionKey, SessionManager, SessionStore, Survey, Timestamp, Ttl, Updated,
-    Verdict,
 };
 
 use crate::stage::{record, ttl};
