@@ -91,7 +91,8 @@ impl<T: SessionData> SessionManager<T> {
     /// signed in before this was called, whatever is done to it meanwhile.
     ///
     /// It goes by the index of owners. If that may have been lost or evicted, which a cache's eviction policy
-    /// or a master that failed can do, `revoke_all_thoroughly` looks at every session of the store instead.
+    /// or a master that failed can do, [`revoke_all_thoroughly`](Self::revoke_all_thoroughly) looks at every
+    /// session of the store besides.
     ///
     /// # Errors
     ///
@@ -100,6 +101,38 @@ impl<T: SessionData> SessionManager<T> {
     pub async fn revoke_all(&self, owner: impl AsRef<str>) -> Result<u64, Error> {
         let owner = Owner::new(owner)?;
         self.ownership(&owner)?.revoke(Doom::All).await
+    }
+
+    /// As [`revoke_all`](Self::revoke_all), and then goes through all sessions of the store for those that the
+    /// index of owners does not know (any more).
+    ///
+    /// # Errors
+    ///
+    /// Those of the store; [`Error::Unsupported`] where it has no [`survey`](crate::SessionStore::survey).
+    /// Without an index, a session that is given a new id meanwhile may be missed.
+    pub async fn revoke_all_thoroughly(&self, owner: impl AsRef<str>) -> Result<u64, Error> {
+        let owner = Owner::new(owner)?;
+        let began = self.0.clock.now();
+        let is_meant = |created_at| created_at <= began;
+        let ownership = Ownership::of(self.0.store(), &owner);
+        let mut ended = match &ownership {
+            Some(ownership) => ownership.revoke(Doom::All).await?,
+            None => 0,
+        };
+        let mut sessions = self.sessions();
+        while let Some(session) = sessions.next().await {
+            let session = session?;
+            if session.owner.as_ref() == Some(&owner) && is_meant(session.created_at) {
+                ended += u64::from(self.revoke(&session.key).await?);
+            }
+        }
+        // One that got a new id while this went through the store is in the index by now.
+        if let Some(ownership) = ownership {
+            for entry in ownership.entries().await?.iter().filter(|entry| is_meant(entry.created_at)) {
+                ended += ownership.revoke(Doom::One(entry)).await?;
+            }
+        }
+        Ok(ended)
     }
 
     /// Ends all sessions of the user who is signed in with this one, but not this one (OWASP ASVS 7.4.3):
