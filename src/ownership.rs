@@ -168,25 +168,38 @@ impl<'a> Ownership<'a> {
         Ok(owned.entries)
     }
 
-    /// Whether a session is entered; not if it is doomed.
+    /// Whether a session is entered. If it is doomed it is not, and it is gone.
     async fn enter(&self, entering: Entering<'_>) -> Result<bool, Error> {
+        let Entering { entry, replaces, replaced, .. } = entering;
         let entered = self.index.enter(self.owner, entering).await?;
         self.sweep(entered.doomed).await;
         match entered.verdict {
             Verdict::Entered => Ok(true),
-            Verdict::Doomed => Ok(false),
             Verdict::Full => Err(Conflict::TooManySessions.into()),
+            Verdict::Doomed => {
+                // Of many that are doomed, an answer has some.
+                for doomed in [Some(entry), replaces, replaced].into_iter().flatten() {
+                    self.store.delete(&doomed.key).await?;
+                }
+                Ok(false)
+            }
         }
     }
 
     /// After a session was written under a new key: it may have been doomed meanwhile, by somebody who
     /// could not delete it yet.
     async fn confirm(&self, entering: Entering<'_>) -> Result<(), Error> {
-        if self.enter(entering).await? {
-            return Ok(());
+        match self.enter(entering).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Conflict::Ended.into()),
+            Err(error) => {
+                // Its id goes to nobody.
+                if let Err(error) = self.store.delete(&entering.entry.key).await {
+                    tracing::debug!(%error, "a session that could not be confirmed stays until it ends");
+                }
+                Err(error)
+            }
         }
-        self.store.delete(&entering.entry.key).await?;
-        Err(Conflict::Ended.into())
     }
 
     /// A session was not written under its new key, unless it still may be.

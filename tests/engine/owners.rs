@@ -373,3 +373,36 @@ async fn no_session_outlives_what_the_index_knows() {
     browser.visit(&world.manager, |_| ()).await;
     assert!(world.store.record(&key).await.unwrap().expires_at > ends);
 }
+
+/// Whoever is doomed together with many others goes by itself.
+#[tokio::test]
+async fn one_of_many_doomed_sessions_goes_when_it_is_used() {
+    let world = World::new();
+    let mut browsers = Vec::new();
+    for _ in 0..300 {
+        browsers.push(signed_in(&world, "ada").await);
+    }
+    let ada = Owner::new("ada").unwrap();
+    world.store.inner.doom(&ada, session_store::owners::Doom::All).await.unwrap();
+    world.clock.advance(IDLE / 2);
+    let last = &mut browsers[299];
+    let key = last.key(&world.manager).await;
+    last.visit(&world.manager, |_| ()).await;
+    assert!(world.store.record(&key).await.is_none());
+}
+
+/// A sign-in that cannot be confirmed fails, and leaves no session that nobody could end.
+#[tokio::test]
+async fn a_sign_in_that_is_not_confirmed_leaves_nothing() {
+    let world = World::new();
+    world.store.hold("enter again");
+    let exchange = Browser::default().begin(&world.manager);
+    exchange.session().await.unwrap().sign_in("ada", |_| ()).unwrap();
+    let finishing = tokio::spawn(exchange.finish(200));
+    world.store.called("enter again").await;
+    world.store.fails_once("enter again");
+    world.store.let_go();
+    let effects = finishing.await.unwrap();
+    assert!(matches!(effects.failure, Some(Error::Unavailable { .. })) && effects.set_cookie.is_none());
+    assert_eq!(count(&world.manager, "ada").await, 0);
+}
