@@ -52,13 +52,13 @@ impl Survey for RedisStore {
         let names = self.names(tour.part());
         let (host, step) = match &mut tour {
             Tour::One { spot, .. } => {
-                let step = self.step(None, spot, &names, size).await.map_err(into_error)?;
+                let step = self.step(None, spot, names, size).await.map_err(into_error)?;
                 *spot = step.next.clone();
                 (None, step)
             }
-            Tour::Cluster { round, spot, .. } => self.step_in_cluster(round, spot, &names, size).await?,
+            Tour::Cluster { round, spot, .. } => self.step_in_cluster(round, spot, names, size).await?,
         };
-        let (sessions, unreadable) = self.read(host.as_ref(), &names, step.keys).await?;
+        let (sessions, unreadable) = self.read(host.as_ref(), names, step.keys).await?;
         let progress = self.progress(&tour, step.share);
         let next = self.go_on(tour).await?.map(|tour| Cursor::new(tour.to_string()));
         let progress = if next.is_none() { 1.0 } else { progress };
@@ -110,7 +110,7 @@ impl RedisStore {
         &self,
         round: &mut Round,
         spot: &mut Spot,
-        names: &Names<'_>,
+        names: Names<'_>,
         size: usize,
     ) -> Result<(Option<Host>, Step), Error> {
         // What is known of the masters may be from long ago, and is put right once.

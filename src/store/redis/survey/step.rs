@@ -42,7 +42,7 @@ impl RedisStore {
         &self,
         node: Option<&Host>,
         spot: &Spot,
-        names: &Names<'_>,
+        names: Names<'_>,
         size: usize,
     ) -> Result<Step, Failure> {
         let mut cursor = spot.cursor;
