@@ -90,7 +90,7 @@ async fn a_whole_migration_between_two_pages() {
     let stage = Stage::set(2).await;
     let mut walk = stage.scan_the_first(100).await;
     stage.redis.migrate_slot(stage.slot, stage.in_place(0).await).await;
-    walk.to_the_end().await;
+    walk.finish().await;
     stage.nothing_missed(&walk);
 }
 
@@ -108,11 +108,11 @@ async fn a_migration_that_is_left_open() {
             stage.redis.begin_migration(stage.slot, target).await;
         }
         stage.move_some(source, target, 150).await;
-        walk.to_the_end().await;
+        walk.finish().await;
         stage.nothing_missed(&walk);
         // It ends, though the slot never arrives; and sees the same again.
         let mut again = Walk::new(&stage.store, 1000);
-        again.to_the_end().await;
+        again.finish().await;
         stage.nothing_missed(&again);
         assert!(stage.keys_on(source).await > 0 && stage.keys_on(target).await > 0);
     }
@@ -150,7 +150,7 @@ async fn a_migration_that_is_called_off() {
     let () = stage.redis.nodes()[source].ask(&stable).await.unwrap();
     stage.move_some(target, source, 150).await;
     let () = stage.redis.nodes()[target].ask(&stable).await.unwrap();
-    walk.to_the_end().await;
+    walk.finish().await;
     stage.nothing_missed(&walk);
 }
 
@@ -164,7 +164,7 @@ async fn a_slot_that_moves_twice() {
         assert!(walk.step().await, "the first pass is over, and there is another");
     }
     stage.redis.migrate_slot(stage.slot, stage.in_place(1).await).await;
-    walk.to_the_end().await;
+    walk.finish().await;
     stage.nothing_missed(&walk);
 }
 

@@ -16,6 +16,8 @@ use crate::store::redis::name::{SLOTS, Slot};
 
 /// The longest text that is read: every slot by itself, and on its way.
 const LONGEST: usize = 512 * 1024;
+/// The largest cluster that is advised has 1,000 nodes.
+const MOST_MASTERS: usize = 1024;
 /// So many passes are made over nodes that slots keep moving to.
 const MOST_PASSES: u32 = 10;
 
@@ -134,7 +136,11 @@ impl Tour {
                 let (owners, needs) = (runs(owners, owner)?, runs(needs, need)?);
                 let (pass, done) = (pass.parse().ok()?, done.parse().ok()?);
                 // Without a node there is nothing to go on with.
-                if queue.is_empty() || !(1..=MOST_PASSES).contains(&pass) {
+                let plausible = (1..=masters.len()).contains(&queue.len())
+                    && skipped.len() <= masters.len()
+                    && masters.len() <= MOST_MASTERS
+                    && (1..=MOST_PASSES).contains(&pass);
+                if !plausible {
                     return None;
                 }
                 let view = View { masters, owners, importers };
@@ -299,6 +305,7 @@ mod tests {
             ("1xm", "1xq"),
             (";0,2;", ";0,3;"),
             (";0,2;", ";;"),
+            (";0,2;", ";0,1,2,2;"),
             (";1", ";1;1"),
         ] {
             let changed = if part == ";1" { format!("{text};1") } else { text.replacen(part, other, 1) };
