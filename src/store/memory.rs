@@ -13,6 +13,7 @@ use moka::ops::compute::Op;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
+use super::status::StoreStatus;
 use super::{Created, Loaded, Rotation, SessionStore, Updated};
 use crate::clock::Timestamp;
 use crate::error::Error;
@@ -249,6 +250,10 @@ impl SessionStore for MemoryStore {
             removed = self.remove(&marker.successor);
         }
         Ok(was_there)
+    }
+
+    fn status(&self) -> StoreStatus {
+        StoreStatus { kind: "memory", ..StoreStatus::default() }
     }
 }
 
