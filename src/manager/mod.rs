@@ -20,7 +20,11 @@ use crate::values::Values;
 mod builder;
 #[cfg(feature = "express")]
 mod express;
+pub(crate) mod observed;
+mod stats;
 pub(crate) mod terms;
+
+use observed::Observed;
 
 pub use builder::SessionManagerBuilder;
 
@@ -55,6 +59,7 @@ pub(crate) struct Inner<T> {
     pub(crate) on_conflict: ConflictPolicy<T>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) counters: Counters,
+    observed: Observed,
 }
 
 impl<T: SessionData> SessionManager<T> {

@@ -9,6 +9,7 @@ use crate::codec::Codec;
 use crate::error::{Conflict, Error};
 use crate::id::SessionId;
 use crate::lifecycle::{self, Action, Facts};
+use crate::manager::observed::Operation;
 use crate::manager::terms::Terms;
 use crate::record::{Owner, Record};
 
@@ -108,9 +109,10 @@ impl<T: SessionData> Shared<T> {
                     self.settle(plan, id.clone(), record);
                 }
             }
-            (Action::Delete, Standing::Live { id, .. }) => {
-                self.manager.counters.shard().expired.add_one();
-                self.manager.store().delete(&id.key()).await?;
+            (Action::Delete, Standing::Live { id, record }) => {
+                self.manager.count_expired(record, plan.now);
+                let key = id.key();
+                self.manager.observe(Operation::Delete, &key, self.manager.store().delete(&key)).await?;
                 self.state().write(|state| state.standing = Standing::Ended);
             }
             (Action::Refuse(conflict), _) => return Err(conflict.into()),

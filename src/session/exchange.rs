@@ -9,6 +9,7 @@ use super::state::{CookieChange, Standing, State, StateCell};
 use super::{Candidates, Session, SessionData, Shared, uncut};
 use crate::error::Error;
 use crate::id::SessionId;
+use crate::manager::observed::Operation;
 use crate::manager::{Inner, terms};
 use crate::record::Record;
 use crate::store::Loaded;
@@ -171,9 +172,9 @@ impl<T: SessionData> Shared<T> {
         let manager = &*self.manager;
         let key = id.key();
         let unusable = || Ok((Standing::New { unusable: Some(id.clone()) }, Arc::default()));
-        match manager.store().load(&key).await {
+        match manager.observe(Operation::Load, &key, manager.store().load(&key)).await {
             Ok(Loaded::Found(record)) if self.has_ended(&record) => {
-                manager.counters.shard().expired.add_one();
+                manager.count_expired(&record, record.expires_at.min(manager.clock.now()));
                 unusable()
             }
             Ok(Loaded::Found(record)) => match record.data.shared() {

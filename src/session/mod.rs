@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tracing::Instrument as _;
 
 use crate::clock::Timestamp;
 use crate::cookie::signing::Verified;
@@ -14,6 +15,7 @@ use crate::error::{Conflict, Error};
 use crate::expiry::Expiry;
 use crate::id::SessionKey;
 use crate::manager::Inner;
+use crate::manager::observed::{End, Operation};
 use crate::record::{Owner, Record};
 use crate::values::Values;
 use commit::Moment;
@@ -312,7 +314,8 @@ impl<T: SessionData> Shared<T> {
 
     async fn destroy(&self) -> Result<(), Error> {
         let _one_at_a_time = self.storing.lock().await;
-        let id = self.state().write(|state| {
+        let (id, began) = self.state().write(|state| {
+            let began = state.record().map(|record| record.created_at);
             let id = match &state.standing {
                 Standing::Live { id, .. } | Standing::Moved { id } => Some(id.clone()),
                 Standing::New { unusable } => unusable.clone(),
@@ -321,7 +324,7 @@ impl<T: SessionData> Shared<T> {
             // Kept until it is deleted: a second attempt must not succeed by doing nothing.
             state.reset(Standing::New { unusable: id.clone() });
             state.cookie = CookieChange::Remove;
-            id
+            (id, began)
         });
         // A browser may hold cookies of two sessions, for two paths or domains; after the logout it
         // must not come back with the other one.
@@ -329,9 +332,12 @@ impl<T: SessionData> Shared<T> {
         let others = all.into_iter().flatten().map(|it| &it.id).filter(|other| id.as_ref() != Some(*other));
         for id in id.iter().chain(others) {
             let key = id.key();
-            self.manager.store().delete(&key).await?;
+            self.manager.observe(Operation::Delete, &key, self.manager.store().delete(&key)).await?;
             self.manager.counters.shard().destroyed.add_one();
             tracing::debug!(%key, "session destroyed");
+        }
+        if let Some(began) = began {
+            self.manager.count_duration(End::Destroyed, began, self.manager.clock.now());
         }
         self.state().write(|state| state.standing = Standing::New { unusable: None });
         Ok(())
@@ -342,7 +348,8 @@ impl<T: SessionData> Shared<T> {
 async fn uncut<R: Send + 'static>(
     work: impl Future<Output = Result<R, Error>> + Send + 'static,
 ) -> Result<R, Error> {
-    tokio::spawn(work).await.unwrap_or_else(|ended| match ended.try_into_panic() {
+    // What happens there belongs to the request's trace.
+    tokio::spawn(work.in_current_span()).await.unwrap_or_else(|ended| match ended.try_into_panic() {
         Ok(panic) => std::panic::resume_unwind(panic),
         Err(_) => Err(Error::Unavailable {
             outcome_unknown: true,

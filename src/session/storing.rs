@@ -5,6 +5,7 @@ use super::{SessionData, Shared};
 use crate::clock::Timestamp;
 use crate::error::{Conflict, Error};
 use crate::id::SessionId;
+use crate::manager::observed::Operation;
 use crate::manager::terms::Terms;
 use crate::record::{Payload, Record};
 use crate::store::{Created, Rotation, Updated};
@@ -54,9 +55,10 @@ impl<T: SessionData> Shared<T> {
         let ttl = Ttl::new(record.expires_at.saturating_since(now));
         for _ in 0..MAX_DRAWS {
             let id = manager.signer.fresh_id();
-            if manager.store().create(&id.key(), &record, ttl).await? == Created::Created {
-                manager.counters.shard().created.add_one();
-                tracing::debug!(key = %id.key(), "session created");
+            let key = id.key();
+            let created = manager.store().create(&key, &record, ttl);
+            if manager.observe(Operation::Create, &key, created).await? == Created::Created {
+                manager.count_created(&key, &record, now);
                 self.state().write(|state| state.cookie = CookieChange::Set);
                 return Ok((id, record));
             }
@@ -86,10 +88,13 @@ impl<T: SessionData> Shared<T> {
 
             let (expected, ttl) = (current.revision, Ttl::new(record.expires_at.saturating_since(swap.now)));
             let outcome = match &swap.new_id {
-                None => manager.store().update(&key, expected, &record, ttl).await,
+                None => {
+                    let updated = manager.store().update(&key, expected, &record, ttl);
+                    manager.observe(Operation::Update, &key, updated).await
+                }
                 Some(new_id) => {
                     let rotation = Rotation { old: &key, expected, new: &new_id.key(), record: &record, ttl };
-                    manager.store().rotate(rotation).await
+                    manager.observe(Operation::Rotate, &key, manager.store().rotate(rotation)).await
                 }
             };
             let outcome = match outcome {
@@ -108,7 +113,11 @@ impl<T: SessionData> Shared<T> {
                         self.state().write(|state| state.cookie = CookieChange::Set);
                     }
                     let counters = manager.counters.shard();
-                    if swap.new_id.is_some() { &counters.rotated } else { &counters.updated }.add_one();
+                    if swap.new_id.is_some() {
+                        counters.rotated.add_one();
+                    } else {
+                        counters.updated.add_one();
+                    }
                     let id = swap.new_id.unwrap_or_else(|| swap.id.clone());
                     return Ok(Swapped::Stored(id, record));
                 }
@@ -132,7 +141,8 @@ impl<T: SessionData> Shared<T> {
     ) -> bool {
         let key = id.key();
         let ttl = Ttl::new(expires_at.saturating_since(now));
-        match self.manager.store().touch(&key, record.revision, expires_at, ttl).await {
+        let touched = self.manager.store().touch(&key, record.revision, expires_at, ttl);
+        match self.manager.observe(Operation::Touch, &key, touched).await {
             Ok(true) => {
                 self.manager.counters.shard().touched.add_one();
                 if self.manager.outlives_browser(record) {
