@@ -97,11 +97,11 @@ async fn neither_spans_nor_stats_nor_metrics_hold_an_id_an_owner_or_data() {
     note(&signed_in);
     world.read(&cookie).await.unwrap();
     world.clock.advance(Duration::from_secs(60));
-    let mut told = serde_json::to_string(&world.manager.stats().await).unwrap();
+    let here = world.manager.stats().await;
     world.store.is_away.store(true, Ordering::SeqCst);
     world.read(&signed_in).await.unwrap_err();
-    told.push_str(&serde_json::to_string(&world.manager.stats().await).unwrap());
-    told += &format!("{:?}", world.manager.stats().await);
+    let away = world.manager.stats().await;
+    let mut told = format!("{here:?} {away:?} {}", serde_json::json!([here, away]));
     #[cfg(feature = "metrics")]
     {
         let metrics = crate::metrics::rendered();
