@@ -215,7 +215,16 @@ impl SessionStore for RedisStore {
     }
 
     fn status(&self) -> StoreStatus {
-        StoreStatus { kind: "redis", ..StoreStatus::default() }
+        let Health { connected, since, topology, last_error, reconnects, .. } = self.health();
+        StoreStatus {
+            kind: "redis",
+            topology: Some(topology.name()),
+            connected,
+            since: Some(since),
+            reconnects,
+            last_error,
+            ..StoreStatus::default()
+        }
     }
 
     fn requirements(&self) -> Requirements {
