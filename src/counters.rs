@@ -51,6 +51,8 @@ counters! {
     rotated,
     /// Sessions that a request ended.
     destroyed,
+    /// Sessions that were revoked, one by one or together with others of their owner.
+    revoked,
     /// Cookies of the session's name that no key of the ring signed.
     forged,
     /// Well-signed ids that the store did not hold.
@@ -89,8 +91,12 @@ pub(crate) struct Counter<const EVENT: usize>(AtomicU64);
 
 impl<const EVENT: usize> Counter<EVENT> {
     pub(crate) fn add_one(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.add(1);
+    }
+
+    pub(crate) fn add(&self, count: u64) {
+        self.0.fetch_add(count, Ordering::Relaxed);
         #[cfg(feature = "metrics")]
-        crate::metrics::count(EVENT);
+        crate::metrics::count(EVENT, count);
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! | name | type | labels | what |
 //! |---|---|---|---|
-//! | `session_store_events_total` | counter | `event`: `created`, `loaded`, `updated`, `touched`, `rotated`, `destroyed`, `forged`, `unknown`, `expired`, `corrupt`, `conflicts`, `ended_meanwhile` | what sessions went through: the fields of [`Counts`](crate::Counts) |
+//! | `session_store_events_total` | counter | `event`: `created`, `loaded`, `updated`, `touched`, `rotated`, `destroyed`, `revoked`, `forged`, `unknown`, `expired`, `corrupt`, `conflicts`, `ended_meanwhile` | what sessions went through: the fields of [`Counts`](crate::Counts) |
 //! | `session_store_operation_duration_seconds` | histogram | `operation`: `load`, `create`, `update`, `touch`, `rotate`, `delete`; `outcome`: `ok`, `unavailable`, `refused`, `unreadable`, `failed` | how long the store took; of the loads from a `MemoryStore` one in 64 |
 //! | `session_store_session_duration_seconds` | histogram | `end`: `destroyed`, `expired` | how long sessions lasted whose end a request saw; as [`Stats::session_durations`](crate::Stats::session_durations) |
 //! | `session_store_connected` | gauge | `store`, `topology` | 1: sessions can be read and written; 0: they can't |
@@ -19,7 +19,7 @@
 //! [`SessionManager::stats`](crate::SessionManager::stats), which also describes all of them: call it
 //! before each scrape, as `examples/metrics.rs` does. What is not known is `NaN`.
 //!
-//! No label holds anything of a session or a visitor, so there are 12 counters of events and at most 32
+//! No label holds anything of a session or a visitor, so there are 13 counters of events and at most 32
 //! histograms, whatever happens. Several managers of one process add up in the first three; the gauges
 //! are those of the one that was asked last.
 //!
@@ -92,8 +92,8 @@ fn duration_key(end: &'static str) -> Key {
 }
 
 /// Counts one more of the event that has this place in [`EVENTS`].
-pub(crate) fn count(event: usize) {
-    with_recorder(|recorder| recorder.register_counter(&EVENT_KEYS[event], &METADATA).increment(1));
+pub(crate) fn count(event: usize, times: u64) {
+    with_recorder(|recorder| recorder.register_counter(&EVENT_KEYS[event], &METADATA).increment(times));
 }
 
 /// Takes note of how long an operation of the store took.

@@ -52,7 +52,7 @@ pub(crate) static DURATION_BUCKETS: [f64; 14] = [
 ///   "memoryUsedBytes": 2412544, "memoryLimitBytes": 1073741824, "bytesPerSession": 412.5,
 ///   "counts": {
 ///     "created": 1310, "loaded": 88123, "updated": 5020, "touched": 1911, "rotated": 412,
-///     "destroyed": 96, "forged": 2, "unknown": 11, "expired": 7, "corrupt": 0, "conflicts": 1,
+///     "destroyed": 96, "revoked": 4, "forged": 2, "unknown": 11, "expired": 7, "corrupt": 0, "conflicts": 1,
 ///     "endedMeanwhile": 3
 ///   },
 ///   "sessionsPerSecond": 0.35,

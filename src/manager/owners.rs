@@ -80,11 +80,12 @@ impl<T: SessionData> SessionManager<T> {
             let ownership = Ownership::of(store, record.owner.as_ref()?)?;
             Some((ownership, Entry::of(key.clone(), record)))
         });
-        match doomed {
+        let ended = match doomed {
             // Doomed first, or else a sign-in or renewal that is on its way could carry it over.
-            Some((ownership, entry)) => Ok(ownership.revoke(Doom::One(&entry)).await? > 0),
-            None => store.delete(key).await,
-        }
+            Some((ownership, entry)) => self.revoke_in(ownership, Doom::One(&entry)).await?,
+            None => self.count_revoked(u64::from(store.delete(key).await?)),
+        };
+        Ok(ended > 0)
     }
 
     /// Ends all sessions of an owner, and answers how many there were (OWASP ASVS 7.4.2): each that was
@@ -100,7 +101,7 @@ impl<T: SessionData> SessionManager<T> {
     /// operation on this owner's sessions; repeating the call is right.
     pub async fn revoke_all(&self, owner: impl AsRef<str>) -> Result<u64, Error> {
         let owner = Owner::new(owner)?;
-        self.ownership(&owner)?.revoke(Doom::All).await
+        self.revoke_in(self.ownership(&owner)?, Doom::All).await
     }
 
     /// As [`revoke_all`](Self::revoke_all), and then goes through all sessions of the store for those that the
@@ -116,7 +117,7 @@ impl<T: SessionData> SessionManager<T> {
         let is_meant = |created_at| created_at <= began;
         let ownership = Ownership::of(self.0.store(), &owner);
         let mut ended = match &ownership {
-            Some(ownership) => ownership.revoke(Doom::All).await?,
+            Some(ownership) => self.revoke_in(*ownership, Doom::All).await?,
             None => 0,
         };
         let mut sessions = self.sessions();
@@ -129,7 +130,7 @@ impl<T: SessionData> SessionManager<T> {
         // One that got a new id while this went through the store is in the index by now.
         if let Some(ownership) = ownership {
             for entry in ownership.entries().await?.iter().filter(|entry| is_meant(entry.created_at)) {
-                ended += ownership.revoke(Doom::One(entry)).await?;
+                ended += self.revoke_in(ownership, Doom::One(entry)).await?;
             }
         }
         Ok(ended)
@@ -146,9 +147,18 @@ impl<T: SessionData> SessionManager<T> {
         let Some(owner) = session.owner() else { return Ok(0) };
         let ownership = self.ownership(&owner)?;
         match session.entry() {
-            Some(entry) => ownership.revoke(Doom::AllBut(&entry)).await,
-            None => ownership.revoke(Doom::All).await,
+            Some(entry) => self.revoke_in(ownership, Doom::AllBut(&entry)).await,
+            None => self.revoke_in(ownership, Doom::All).await,
         }
+    }
+
+    async fn revoke_in(&self, ownership: Ownership<'_>, which: Doom<'_>) -> Result<u64, Error> {
+        Ok(self.count_revoked(ownership.revoke(which).await?))
+    }
+
+    fn count_revoked(&self, count: u64) -> u64 {
+        self.0.counters.shard().revoked.add(count);
+        count
     }
 
     fn ownership<'a>(&'a self, owner: &'a Owner) -> Result<Ownership<'a>, Error> {

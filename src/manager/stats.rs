@@ -1,6 +1,5 @@
 //! What a manager, and its store, tell of themselves.
 
-use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 
 use super::observed::Operation;
@@ -8,10 +7,7 @@ use super::{Inner, SessionManager};
 use crate::error::Error;
 use crate::session::SessionData;
 use crate::stats::{RedisStats, Stats, StoreLatencies};
-use crate::store::survey::{Survey, Usage};
-
-/// How many keys are looked at for a page of a count.
-const PAGE: usize = 1000;
+use crate::store::survey::Usage;
 
 impl<T: SessionData> SessionManager<T> {
     /// How the sessions are, with an estimate of how many there are: a few commands to the store.
@@ -49,26 +45,11 @@ impl<T: SessionData> SessionManager<T> {
     /// [`Error::Unsupported`] where the store can't go through its sessions, and what it answers where
     /// it fails: a count that broke off is none.
     pub async fn stats_exact(&self) -> Result<Stats, Error> {
-        let survey = self.0.store().survey().ok_or(Error::Unsupported { what: "count its sessions" })?;
-        let sessions = count(survey).await?;
-        let mut usage = survey.usage().await?;
+        let sessions = self.count().await?;
+        let mut usage = self.usage().await?;
         usage.sessions = crate::histogram::as_float(sessions);
         usage.error = 0.0;
         Ok(self.0.report(Ok(Some(usage))))
-    }
-}
-
-/// How many sessions there are. One may be on several pages.
-async fn count(survey: &dyn Survey) -> Result<u64, Error> {
-    let mut seen = HashSet::new();
-    let mut cursor = None;
-    loop {
-        let page = survey.page(cursor.as_ref(), PAGE).await?;
-        seen.extend(page.sessions.into_iter().map(|session| session.key));
-        match page.next {
-            Some(next) => cursor = Some(next),
-            None => return Ok(seen.len() as u64),
-        }
     }
 }
 

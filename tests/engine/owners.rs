@@ -78,6 +78,7 @@ async fn an_operator_ends_one_session_a_user_all_others_or_all() {
     let key = first.key(&world.manager).await;
     assert!(world.manager.revoke(&key).await.unwrap());
     assert!(!world.manager.revoke(&key).await.unwrap(), "it is gone");
+    assert_eq!(world.manager.counts().revoked, 1);
     assert!(!is_signed_in(&world, &first).await);
     assert_eq!(count(&world.manager, "ada").await, 2);
 

@@ -37,7 +37,7 @@ async fn the_json_has_the_shape_that_is_documented() {
         },
         "memoryUsedBytes": 2_412_544, "memoryLimitBytes": 1_073_741_824, "bytesPerSession": 412.5,
         "counts": {
-            "created": 1, "loaded": 0, "updated": 0, "touched": 0, "rotated": 0, "destroyed": 0, "forged": 0,
+            "created": 1, "loaded": 0, "updated": 0, "touched": 0, "rotated": 0, "destroyed": 0, "revoked": 0, "forged": 0,
             "unknown": 0, "expired": 0, "corrupt": 0, "conflicts": 0, "endedMeanwhile": 0,
         },
         "sessionsPerSecond": 1.0 / 60.0,
