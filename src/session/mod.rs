@@ -237,7 +237,8 @@ impl<T: SessionData> Session<T> {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] and [`Error::TooLarge`] for a text that [`Label::new`] refuses.
+    /// [`Error::Config`] and [`Error::TooLarge`] for a text that [`Label::new`] refuses;
+    /// [`Label::truncated`] takes what fits.
     pub fn set_label(&self, label: impl AsRef<str>) -> Result<(), Error> {
         let label = Label::new(label)?;
         self.open(|state| {

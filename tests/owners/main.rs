@@ -6,6 +6,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[cfg(all(feature = "axum", feature = "memory"))]
+mod devices;
 mod keeping;
 mod racing;
 mod stage;
