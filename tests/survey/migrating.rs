@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use session_store::{RedisStore, SessionId, SessionKey};
+use session_store::{ExpressLayout, RedisStore, SessionCookie, SessionId, SessionKey};
 
 use crate::stage::{Walk, connect, fill, store_all};
 use crate::support::redis::Cluster;
@@ -187,4 +187,35 @@ async fn a_resharding_that_has_no_end() {
         assert!(pages < 200, "it goes on for ever");
     }
     stage.nothing_missed(&walk);
+}
+
+/// Each of these has a slot of its own. Some arrive, and some are on their way to the end.
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_of_express_are_not_missed_either() {
+    let redis = Cluster::start().await;
+    let layout = ExpressLayout::new(SessionCookie::new().secure(false));
+    let store = Arc::new(RedisStore::builder(redis.url()).express(layout).connect().await.unwrap());
+    let id = || SessionId::express(SessionId::generate().as_str()).unwrap();
+    let keys = store_all(&store, (0..900).map(|_| id().key()).collect()).await;
+    let order = order(&redis).await;
+    let (first, last) = (order[0], order[2]);
+    let mut walk = Walk::new(&store, 50);
+    while walk.progress < 1.0 / 3.0 {
+        assert!(walk.step().await);
+    }
+    let names: Vec<String> = redis.nodes()[last].ask("KEYS *").await.unwrap();
+    for (nth, name) in names.iter().take(40).enumerate() {
+        let slot = redis.nodes()[last].ask(&format!("CLUSTER KEYSLOT {name}")).await.unwrap();
+        if redis.master_of(slot).await != last {
+            continue;
+        }
+        if nth % 2 == 0 {
+            redis.migrate_slot(slot, first).await;
+        } else {
+            redis.begin_migration(slot, first).await;
+            redis.move_keys(slot, last, first).await;
+        }
+    }
+    walk.finish().await;
+    assert_eq!(walk.missed(&keys), 0);
 }

@@ -11,8 +11,10 @@ use crate::error::Error;
 use crate::store::SessionStore;
 use crate::store::survey::{Cursor, Page};
 
-/// By 100 to 1,000 keys at a time, a count of a million sessions took 17 to 10 seconds, and requests beside it
-/// fared alike. So it is near the quick end, where a `SCAN` is still a matter of a few hundred microseconds.
+/// Measured with a million sessions and 16 tasks that load others: by 100 a count beside them takes longest, and
+/// from 250 on the differences are those between two runs; by 1,000 the slowest loads in a thousand waited for
+/// up to 12 ms, else for 6 to 8. Of a `SCAN`, during which Redis serves nobody, it is the size: 0.2 ms for 100,
+/// 0.6 for 500, 1 to 2 for 1,000.
 pub(super) const DEFAULT_SIZE: usize = 500;
 
 /// Told how many sessions were seen, or ended, and which share of the whole was looked at.
