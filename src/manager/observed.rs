@@ -23,8 +23,8 @@ use crate::stats::{DURATION_BUCKETS, LATENCY_BUCKETS};
 use crate::store::status::StoreStatus;
 use crate::store::{Created, Loaded, Updated};
 
-/// One load in so many is timed where the store is in this process. Looking at the clock twice takes a
-/// tenth of the time that such a load takes.
+/// One load in so many is timed where the store is in this process: such a load takes so little that two
+/// looks at the clock would be felt.
 const TIMED_IN_MEMORY: u32 = 64;
 
 /// What a store is asked for.
