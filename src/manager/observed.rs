@@ -1,13 +1,16 @@
 //! What the engine asks of its store, watched: a span, the time that it took, and how it came out.
 
 use std::cell::Cell;
+use std::pin::Pin;
 #[cfg(feature = "metrics")]
 use std::sync::Once;
 use std::sync::atomic::AtomicU64;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use tracing::Instrument as _;
 use tracing::field::Empty;
+use tracing::level_filters::LevelFilter;
+use tracing::{Level, Span};
 
 use super::Inner;
 use crate::clock::Timestamp;
@@ -20,8 +23,8 @@ use crate::stats::{DURATION_BUCKETS, LATENCY_BUCKETS};
 use crate::store::status::StoreStatus;
 use crate::store::{Created, Loaded, Updated};
 
-/// One load in so many is timed where the store is in this process. Looking at the clock twice takes a
-/// tenth of the time that such a load takes.
+/// One load in so many is timed where the store is in this process: such a load takes so little that two
+/// looks at the clock would be felt.
 const TIMED_IN_MEMORY: u32 = 64;
 
 /// What a store is asked for.
@@ -87,30 +90,19 @@ impl Observed {
 }
 
 impl<T> Inner<T> {
-    /// Waits for what the store makes of an operation on the session of `key`. Every call of the engine
-    /// to its store goes through here.
-    pub(crate) async fn observe<A: Answer>(
-        &self,
-        operation: Operation,
-        key: &SessionKey,
-        call: impl Future<Output = Result<A, Error>>,
-    ) -> Result<A, Error> {
+    /// Watches what the store makes of an operation on the session of `key`. Every call of the engine to
+    /// its store goes through here.
+    pub(crate) fn observe<A, C>(&self, operation: Operation, key: &SessionKey, call: C) -> Observing<'_, C>
+    where
+        A: Answer,
+        C: Future<Output = Result<A, Error>> + Unpin,
+    {
         let started = self.observed.start(operation);
-        let span = tracing::debug_span!("session_store", operation = operation.name(), %key, outcome = Empty);
-        let answer = if span.is_disabled() {
-            call.await
-        } else {
-            let answer = call.instrument(span.clone()).await;
-            span.record("outcome", answer.as_ref().map_or_else(fault, Answer::name));
-            answer
-        };
-        if let Some(started) = started {
-            let took = started.elapsed();
-            self.observed.latencies[operation as usize].add(took);
-            #[cfg(feature = "metrics")]
-            crate::metrics::time(operation, answer.as_ref().err(), took);
-        }
-        answer
+        // Asked first, since a span that is disabled is not for nothing where `tracing` has its feature `log`.
+        let span = (Level::DEBUG <= LevelFilter::current()).then(
+            || tracing::debug_span!("session_store", operation = operation.name(), %key, outcome = Empty),
+        );
+        Observing { call, observed: &self.observed, operation, started, span }
     }
 
     /// Counts a session that was created at `now`, and tells the log. Not a line for operators, since
@@ -135,6 +127,41 @@ impl<T> Inner<T> {
         crate::metrics::end(end, lasted);
         #[cfg(not(feature = "metrics"))]
         let _ = end;
+    }
+}
+
+/// An operation of the store that is watched. Written by hand, since an `async fn` would move the answer,
+/// a whole record, once more.
+#[must_use]
+pub(crate) struct Observing<'a, C> {
+    call: C,
+    observed: &'a Observed,
+    operation: Operation,
+    started: Option<Instant>,
+    span: Option<Span>,
+}
+
+impl<A: Answer, C: Future<Output = Result<A, Error>> + Unpin> Future for Observing<'_, C> {
+    type Output = C::Output;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<C::Output> {
+        let this = self.get_mut();
+        let answer = {
+            let _entered = this.span.as_ref().map(Span::enter);
+            Pin::new(&mut this.call).poll(context)
+        };
+        if let Poll::Ready(answer) = &answer {
+            if let Some(span) = &this.span {
+                span.record("outcome", answer.as_ref().map_or_else(fault, Answer::name));
+            }
+            if let Some(started) = this.started {
+                let took = started.elapsed();
+                this.observed.latencies[this.operation as usize].add(took);
+                #[cfg(feature = "metrics")]
+                crate::metrics::time(this.operation, answer.as_ref().err(), took);
+            }
+        }
+        answer
     }
 }
 
