@@ -2,6 +2,7 @@
 //! writes a session enters it before and looks again afterwards, whoever ends sessions dooms them before.
 
 use std::slice;
+use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
 
@@ -11,8 +12,8 @@ use crate::id::SessionKey;
 use crate::manager::Inner;
 use crate::manager::observed::Operation;
 use crate::record::{Owner, Record};
-use crate::store::owners::{Doom, Entering, Entry, OwnerIndex, OwnerLimit, Verdict};
-use crate::store::{Created, Rotation, SessionStore, Updated};
+use crate::store::owners::{Doom, Entering, Entry, MARGIN, OwnerIndex, OwnerLimit, Stage, Verdict};
+use crate::store::{Created, Loaded, Rotation, SessionStore, Updated};
 use crate::ttl::Ttl;
 
 /// So many deletions are on their way at once.
@@ -36,15 +37,18 @@ impl<'a, T> Indexed<'a, T> {
         let create = self.manager.observe(Operation::Create, key, self.store().create(key, record, ttl));
         let Some(ownership) = self.ownership(record) else { return create.await };
         let entry = Entry::of(key.clone(), record);
-        let entering = Entering { limit, ..Entering::new(&entry, self.life(record)) };
-        if !ownership.enter(entering).await? {
+        // What is never written is soon forgotten.
+        let pending = Entry::life(record, self.left(record)).min(Entry::ON_ITS_WAY);
+        let entering = Entering { limit, ..Entering::new(&entry, pending, Stage::Before) };
+        if ownership.enter(entering).await?.is_none() {
             return Err(Conflict::Ended.into());
         }
         let created = create.await;
-        if matches!(created, Ok(Created::Created)) {
-            ownership.confirm(Entering::again(&entry, self.life(record))).await?;
-        } else {
-            ownership.leave_if_unwritten(&entry, created.as_ref().err()).await;
+        match &created {
+            Ok(Created::Created) => self.confirm(&ownership, &entry, record, None).await?,
+            // It may yet be written.
+            Err(error) if error.outcome_unknown() => {}
+            _ => ownership.leave(slice::from_ref(&entry), &[]).await,
         }
         created
     }
@@ -57,11 +61,16 @@ impl<'a, T> Indexed<'a, T> {
         record: &Record,
         ttl: Ttl,
     ) -> Result<Updated, Error> {
-        if !self.extend(key, current, record).await? {
+        let extension = self.extend(key, current, record).await?;
+        if extension == Extension::Refused {
             return Ok(Updated::Missing);
         }
         let update = self.store().update(key, current.revision, record, ttl);
-        self.manager.observe(Operation::Update, key, update).await
+        let updated = self.manager.observe(Operation::Update, key, update).await;
+        if let (Extension::Made { .. }, Ok(Updated::Missing | Updated::Moved)) = (extension, &updated) {
+            self.leave(key, record).await;
+        }
+        updated
     }
 
     /// A touch. A session that was revoked is not touched.
@@ -73,11 +82,17 @@ impl<'a, T> Indexed<'a, T> {
         ttl: Ttl,
     ) -> Result<bool, Error> {
         let touched = Record { expires_at, ..current.clone() };
-        if !self.extend(key, current, &touched).await? {
+        let extension = self.extend(key, current, &touched).await?;
+        if extension == Extension::Refused {
             return Ok(false);
         }
         let touch = self.store().touch(key, current.revision, expires_at, ttl);
-        self.manager.observe(Operation::Touch, key, touch).await
+        let touch = self.manager.observe(Operation::Touch, key, touch).await?;
+        // Had it no effect because the session is gone?
+        if !touch && extension == (Extension::Made { known: false }) && !self.is_there(key).await? {
+            self.leave(key, current).await;
+        }
+        Ok(touch)
     }
 
     /// A rotation from `current`. A session that was revoked is missing; or it is a conflict, if that
@@ -91,10 +106,13 @@ impl<'a, T> Indexed<'a, T> {
         let Rotation { old, new, record, .. } = rotation;
         let (old, new) = (Entry::of(old.clone(), current), Entry::of(new.clone(), record));
         let ownership = self.ownership(record);
-        let replaced = (record.owner == current.owner).then_some(&old);
+        let replaces = (record.owner == current.owner).then_some(&old);
         if let Some(ownership) = &ownership {
-            let entering = Entering { replaces: replaced, limit, ..Entering::new(&new, self.life(record)) };
-            if !ownership.enter(entering).await? {
+            let life = Entry::life(record, self.left(record));
+            // Where the owner stays, what protects a session is its old entry, so the new one may stand.
+            let life = if replaces.is_some() { life } else { life.min(Entry::ON_ITS_WAY) };
+            let entering = Entering { replaces, limit, ..Entering::new(&new, life, Stage::Before) };
+            if ownership.enter(entering).await?.is_none() {
                 return Ok(Updated::Missing);
             }
         }
@@ -102,15 +120,14 @@ impl<'a, T> Indexed<'a, T> {
         let rotated = self.manager.observe(Operation::Rotate, rotation.old, rotate).await;
         let is_done = matches!(rotated, Ok(Updated::Updated));
         if let Some(ownership) = &ownership {
-            if is_done {
-                let again = Entering::again(&new, self.life(record));
-                ownership.confirm(Entering { replaced, ..again }).await?;
-            } else {
-                ownership.leave_if_unwritten(&new, rotated.as_ref().err()).await;
+            match &rotated {
+                Ok(Updated::Updated) => self.confirm(ownership, &new, record, replaces).await?,
+                Err(error) if error.outcome_unknown() => {}
+                _ => ownership.leave(slice::from_ref(&new), &[]).await,
             }
         }
-        if let Some(before) = self.ownership(current).filter(|_| is_done && replaced.is_none()) {
-            before.leave(slice::from_ref(&old)).await;
+        if let Some(before) = self.ownership(current).filter(|_| is_done && replaces.is_none()) {
+            before.leave(slice::from_ref(&old), &[]).await;
         }
         rotated
     }
@@ -118,37 +135,94 @@ impl<'a, T> Indexed<'a, T> {
     /// A deletion, of a session of which this record may be known.
     pub(crate) async fn delete(&self, key: &SessionKey, known: Option<&Record>) -> Result<bool, Error> {
         let was_there = self.manager.observe(Operation::Delete, key, self.store().delete(key)).await?;
-        if let Some(record) = known
-            && let Some(ownership) = self.ownership(record)
-        {
-            ownership.leave(&[Entry::of(key.clone(), record)]).await;
+        if let Some(record) = known {
+            self.leave(key, record).await;
         }
         Ok(was_there)
     }
 
     /// Lets the index know that a session ends as `record` says, if that is later than `current` does.
-    /// Answers whether it may.
-    async fn extend(&self, key: &SessionKey, current: &Record, record: &Record) -> Result<bool, Error> {
-        match self.ownership(record) {
-            Some(ownership) if Entry::end(record) > Entry::end(current) => {
-                let entry = Entry::of(key.clone(), record);
-                ownership.enter(Entering::again(&entry, self.life(record))).await
+    async fn extend(&self, key: &SessionKey, current: &Record, record: &Record) -> Result<Extension, Error> {
+        let Some(ownership) = self.ownership(record) else { return Ok(Extension::NotDue) };
+        if Entry::end(record) <= Entry::end(&current.as_written()) {
+            return Ok(Extension::NotDue);
+        }
+        let (entry, life) = (Entry::of(key.clone(), record), Entry::life(record, self.left(record)));
+        let known = ownership.enter(Entering::new(&entry, life, Stage::Later)).await?;
+        Ok(known.map_or(Extension::Refused, |known| Extension::Made { known }))
+    }
+
+    /// After a session was written under a new key: it may have been doomed meanwhile, or even have ended
+    /// already.
+    async fn confirm(
+        &self,
+        ownership: &Ownership<'_>,
+        entry: &Entry,
+        record: &Record,
+        replaces: Option<&Entry>,
+    ) -> Result<(), Error> {
+        let life = Entry::life(record, self.left(record));
+        let entering = Entering { replaces, ..Entering::new(entry, life, Stage::After) };
+        match ownership.enter(entering).await {
+            Ok(Some(true)) => Ok(()),
+            // A sign-in that found no room may have taken it for that of a session which has ended.
+            Ok(Some(false)) if replaces.is_some() && self.is_there(&entry.key).await? => Ok(()),
+            Ok(Some(false)) => {
+                self.store().delete(&entry.key).await?;
+                ownership.leave(slice::from_ref(entry), &[]).await;
+                Err(Conflict::Ended.into())
             }
-            _ => Ok(true),
+            Ok(None) => Err(Conflict::Ended.into()),
+            Err(error) if replaces.is_some() => {
+                tracing::warn!(key = %entry.key, %error, "a session's new id could not be confirmed in the index of owners");
+                Ok(())
+            }
+            Err(error) => {
+                // Its id goes to nobody.
+                if let Err(error) = self.store().delete(&entry.key).await {
+                    tracing::debug!(%error, "a session that could not be confirmed stays until it ends");
+                }
+                Err(error)
+            }
         }
     }
 
-    fn ownership(&self, record: &'a Record) -> Option<Ownership<'a>> {
-        Ownership::of(self.store(), record.owner.as_ref()?)
+    async fn is_there(&self, key: &SessionKey) -> Result<bool, Error> {
+        Ok(matches!(self.store().load(key).await?, Loaded::Found(_)))
+    }
+
+    async fn leave(&self, key: &SessionKey, record: &Record) {
+        if let Some(ownership) = self.ownership(record) {
+            ownership.leave(&[Entry::of(key.clone(), record)], &[]).await;
+        }
+    }
+
+    fn ownership<'r>(&self, record: &'r Record) -> Option<Ownership<'r>>
+    where
+        'a: 'r,
+    {
+        Ownership::of(self.store(), record.owner.as_ref()?, self.now)
     }
 
     fn store(&self) -> &'a dyn SessionStore {
         self.manager.store()
     }
 
-    fn life(&self, record: &Record) -> Ttl {
-        Entry::life(record, record.expires_at.saturating_since(self.now))
+    fn left(&self, record: &Record) -> Duration {
+        record.expires_at.saturating_since(self.now)
     }
+}
+
+/// What became of an entry that was to be extended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Extension {
+    NotDue,
+    /// It lasts longer; whether it was there before.
+    Made {
+        known: bool,
+    },
+    /// The session was doomed, and is gone.
+    Refused,
 }
 
 /// The sessions of one owner, in a store that keeps an index of them.
@@ -157,17 +231,27 @@ pub(crate) struct Ownership<'a> {
     store: &'a dyn SessionStore,
     index: &'a dyn OwnerIndex,
     owner: &'a Owner,
+    now: Timestamp,
 }
 
 impl<'a> Ownership<'a> {
     /// `None` where no index is kept.
-    pub(crate) fn of(store: &'a dyn SessionStore, owner: &'a Owner) -> Option<Self> {
-        Some(Self { store, index: store.owners()?, owner })
+    pub(crate) fn of(store: &'a dyn SessionStore, owner: &'a Owner, now: Timestamp) -> Option<Self> {
+        Some(Self { store, index: store.owners()?, owner, now })
     }
 
     /// Ends sessions, and answers how many there were.
     pub(crate) async fn revoke(&self, which: Doom<'_>) -> Result<u64, Error> {
         self.delete(self.index.doom(self.owner, which).await?).await
+    }
+
+    /// Ends a session, and answers whether it was there.
+    pub(crate) async fn revoke_one(&self, entry: &Entry) -> Result<bool, Error> {
+        let mut doomed = self.index.doom(self.owner, Doom::One(entry)).await?;
+        let was_there = self.delete(vec![entry.clone()]).await? > 0;
+        doomed.retain(|other| other != entry);
+        self.sweep(doomed).await;
+        Ok(was_there)
     }
 
     /// The sessions that should be there, once those are gone that are doomed.
@@ -177,50 +261,51 @@ impl<'a> Ownership<'a> {
         Ok(owned.entries)
     }
 
-    /// Whether a session is entered. If it is doomed it is not, and it is gone.
-    async fn enter(&self, entering: Entering<'_>) -> Result<bool, Error> {
-        let Entering { entry, replaces, replaced, .. } = entering;
-        let entered = self.index.enter(self.owner, entering).await?;
+    /// Whether a session is entered, and whether it was before. If it is doomed it is not, and it is gone.
+    async fn enter(&self, entering: Entering<'_>) -> Result<Option<bool>, Error> {
+        let mut entered = self.index.enter(self.owner, entering).await?;
+        if entered.verdict == Verdict::Full && self.forget_ended().await? {
+            entered = self.index.enter(self.owner, entering).await?;
+        }
         self.sweep(entered.doomed).await;
         match entered.verdict {
-            Verdict::Entered => Ok(true),
+            Verdict::Entered => Ok(Some(entered.known)),
             Verdict::Full => Err(Conflict::TooManySessions.into()),
             Verdict::Doomed => {
                 // Of many that are doomed, an answer has some.
-                for doomed in [Some(entry), replaces, replaced].into_iter().flatten() {
+                for doomed in [Some(entering.entry), entering.replaces].into_iter().flatten() {
                     self.store.delete(&doomed.key).await?;
                 }
-                Ok(false)
+                Ok(None)
             }
         }
     }
 
-    /// After a session was written under a new key: it may have been doomed meanwhile, by somebody who
-    /// could not delete it yet.
-    async fn confirm(&self, entering: Entering<'_>) -> Result<(), Error> {
-        match self.enter(entering).await {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(Conflict::Ended.into()),
-            Err(error) => {
-                // Its id goes to nobody.
-                if let Err(error) = self.store.delete(&entering.entry.key).await {
-                    tracing::debug!(%error, "a session that could not be confirmed stays until it ends");
-                }
-                Err(error)
+    /// Takes entries away whose sessions ended without the index being told: by a logout that still had the
+    /// id from before a renewal. Answers whether there were any.
+    async fn forget_ended(&self) -> Result<bool, Error> {
+        let mut ended = Vec::new();
+        for entry in self.index.list(self.owner).await?.entries {
+            if self.is_settled(&entry)
+                && matches!(self.store.load(&entry.key).await, Ok(Loaded::Absent | Loaded::Moved))
+            {
+                ended.push(entry);
             }
         }
+        self.index.remove(self.owner, &ended, &[]).await?;
+        Ok(!ended.is_empty())
     }
 
-    /// A session was not written under its new key, unless it still may be.
-    async fn leave_if_unwritten(&self, entry: &Entry, failure: Option<&Error>) {
-        if !failure.is_some_and(Error::outcome_unknown) {
-            self.leave(slice::from_ref(entry)).await;
-        }
+    /// Whether a session whose entry is there was certainly written, so that it is no more if it is not found:
+    /// what is not written leaves sooner. It may be on its way to this key from another one, though.
+    pub(crate) fn is_settled(&self, entry: &Entry) -> bool {
+        entry.created_at.saturating_add(Entry::ON_ITS_WAY + MARGIN) < self.now
     }
 
-    /// Sessions are no more. If that does not reach the index, their entries stay until their time is up.
-    async fn leave(&self, entries: &[Entry]) {
-        if let Err(error) = self.index.remove(self.owner, entries).await {
+    /// Sessions are no more, or were not found when they were to be deleted. If that does not reach the
+    /// index, their entries stay until their time is up.
+    pub(crate) async fn leave(&self, gone: &[Entry], missing: &[Entry]) {
+        if let Err(error) = self.index.remove(self.owner, gone, missing).await {
             tracing::debug!(%error, "sessions that are gone stay in the index of owners for now");
         }
     }
@@ -232,23 +317,23 @@ impl<'a> Ownership<'a> {
         }
     }
 
-    /// Deletes doomed sessions. Those that were not there stay doomed, since they may be on their way.
+    /// Deletes doomed sessions. Those that were not there stay doomed for a while: they may be on their way.
     async fn delete(&self, doomed: Vec<Entry>) -> Result<u64, Error> {
         let deletions = doomed.into_iter().map(|entry| async move {
             let deleted = self.store.delete(&entry.key).await;
             (entry, deleted)
         });
         let mut deletions = stream::iter(deletions).buffer_unordered(DELETED_AT_ONCE);
-        let (mut gone, mut failure) = (Vec::new(), None);
+        let (mut gone, mut missing, mut failure) = (Vec::new(), Vec::new(), None);
         while let Some((entry, deleted)) = deletions.next().await {
             match deleted {
                 Ok(true) => gone.push(entry),
-                Ok(false) => {}
+                Ok(false) => missing.push(entry),
                 Err(error) => failure = Some(error),
             }
         }
-        if !gone.is_empty() {
-            self.leave(&gone).await;
+        if !gone.is_empty() || !missing.is_empty() {
+            self.leave(&gone, &missing).await;
         }
         failure.map_or(Ok(gone.len() as u64), Err)
     }

@@ -200,6 +200,9 @@ pub struct Record {
     /// What express-session keeps of the cookie in the session, for that layout alone.
     #[cfg(feature = "express")]
     pub(crate) express_cookie: Option<Payload>,
+    /// The end that was last written, in that layout, where Node may have moved it since.
+    #[cfg(feature = "express")]
+    pub(crate) written_end: Option<Timestamp>,
 }
 
 impl Record {
@@ -219,13 +222,31 @@ impl Record {
             data,
             #[cfg(feature = "express")]
             express_cookie: None,
+            #[cfg(feature = "express")]
+            written_end: None,
         }
     }
 
     /// The version that follows this one: a fresh revision that remembers the present one.
     #[must_use]
     pub fn next(&self) -> Self {
-        Self { revision: Revision::fresh(), previous_revision: Some(self.revision), ..self.clone() }
+        Self {
+            revision: Revision::fresh(),
+            previous_revision: Some(self.revision),
+            #[cfg(feature = "express")]
+            written_end: None,
+            ..self.clone()
+        }
+    }
+
+    /// The same with the end that this crate last gave it, and not the one that Node did.
+    #[cfg(feature = "json")]
+    pub(crate) fn as_written(&self) -> Self {
+        Self {
+            #[cfg(feature = "express")]
+            expires_at: self.written_end.unwrap_or(self.expires_at),
+            ..self.clone()
+        }
     }
 
     fn bears(&self, revision: Revision) -> bool {

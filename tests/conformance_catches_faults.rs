@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use session_store::owners::{Doom, Entered, Entering, Entry, Owned, OwnerIndex, Verdict};
+use session_store::owners::{Doom, Entered, Entering, Entry, Owned, OwnerIndex, Stage, Verdict};
 use session_store::{
     Created, Cursor, Error, Loaded, MemoryStore, Owner, Page, Payload, Record, Revision, Rotation,
     SessionKey, SessionStore, SessionSummary, Survey, Timestamp, Ttl, Updated, Usage, conformance,
@@ -95,6 +95,8 @@ faults! {
     keeps_replaced_entries: ReplacedStay breaks a_replaced_entry_is_gone;
     spares_nobody: NobodyIsSpared breaks a_spared_session_stays;
     keeps_removed_entries: RemovalIsLost breaks a_removed_entry_is_gone;
+    forgets_missing_sessions: MissingGo breaks a_missing_session_is_kept_out_for_a_while;
+    counts_entries: TwoIdsCountTwice breaks a_session_under_two_ids_counts_once;
     evicts_nobody: LimitIsIgnored breaks
         beyond_the_limit_the_oldest_sessions_are_doomed beyond_the_limit_a_session_is_refused;
     counts_in_two_steps: LimitIsCheckedBefore breaks the_limit_holds_for_concurrent_sign_ins;
@@ -340,21 +342,28 @@ impl OwnerIndex for Faulty {
     async fn enter(&self, owner: &Owner, mut entering: Entering<'_>) -> Result<Entered, Error> {
         let owner = &self.owner(owner);
         match self.fault {
-            Fault::EntriesNeverEnd => entering.ttl = Ttl::new(Duration::from_secs(3600)),
-            Fault::EntriesShorten => self.inner.remove(owner, &[entering.entry.clone()]).await?,
+            Fault::EntriesNeverEnd => entering.life = Duration::from_secs(3600),
+            Fault::EntriesShorten => {
+                OwnerIndex::remove(&self.inner, owner, &[entering.entry.clone()], &[]).await?
+            }
             Fault::DoomIsForgotten => {
                 let doomed = self.inner.list(owner).await?.doomed;
-                self.inner.remove(owner, &doomed).await?;
+                OwnerIndex::remove(&self.inner, owner, &doomed, &[]).await?;
             }
             Fault::SuccessorsGetIn => entering.replaces = None,
-            Fault::ReplacedStay => entering.replaced = None,
+            Fault::ReplacedStay if entering.stage == Stage::After => entering.replaces = None,
+            Fault::TwoIdsCountTwice if self.inner.list(owner).await?.entries.len() >= 5 => {
+                if entering.limit.is_some() {
+                    return Ok(Entered { verdict: Verdict::Full, known: false, doomed: vec![] });
+                }
+            }
             Fault::LimitIsIgnored => entering.limit = None,
             Fault::LimitIsCheckedBefore => {
                 let present = self.inner.list(owner).await?.entries.len();
                 tokio::task::yield_now().await;
                 match entering.limit.take() {
                     Some(limit) if present >= limit.sessions as usize => {
-                        return Ok(Entered { verdict: Verdict::Full, doomed: vec![] });
+                        return Ok(Entered { verdict: Verdict::Full, known: false, doomed: vec![] });
                     }
                     _ => {}
                 }
@@ -373,7 +382,11 @@ impl OwnerIndex for Faulty {
         self.inner.doom(&self.owner(owner), which).await
     }
 
-    async fn remove(&self, owner: &Owner, entries: &[Entry]) -> Result<(), Error> {
-        if self.fault == Fault::RemovalIsLost { Ok(()) } else { self.inner.remove(owner, entries).await }
+    async fn remove(&self, owner: &Owner, gone: &[Entry], missing: &[Entry]) -> Result<(), Error> {
+        match self.fault {
+            Fault::RemovalIsLost => Ok(()),
+            Fault::MissingGo => OwnerIndex::remove(&self.inner, owner, &[gone, missing].concat(), &[]).await,
+            _ => OwnerIndex::remove(&self.inner, owner, gone, missing).await,
+        }
     }
 }

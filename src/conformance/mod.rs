@@ -113,8 +113,10 @@ macro_rules! __each_promise {
             a_replaced_entry_is_gone
             a_spared_session_stays
             a_removed_entry_is_gone
+            a_missing_session_is_kept_out_for_a_while
             beyond_the_limit_the_oldest_sessions_are_doomed
             beyond_the_limit_a_session_is_refused
+            a_session_under_two_ids_counts_once
             the_limit_holds_for_concurrent_sign_ins
 
             a_survey_sees_every_session

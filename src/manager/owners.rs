@@ -9,7 +9,7 @@ use crate::ownership::Ownership;
 use crate::record::{Owner, Record};
 use crate::session::{Session, SessionData};
 use crate::store::Loaded;
-use crate::store::owners::{Doom, Entry};
+use crate::store::owners::{Doom, Entry, MARGIN};
 use crate::store::survey::SessionSummary;
 
 /// So many sessions are looked up at once.
@@ -77,15 +77,16 @@ impl<T: SessionData> SessionManager<T> {
             Err(error) => return Err(error),
         };
         let doomed = record.as_ref().and_then(|record| {
-            let ownership = Ownership::of(store, record.owner.as_ref()?)?;
+            let ownership = Ownership::of(store, record.owner.as_ref()?, self.0.clock.now())?;
             Some((ownership, Entry::of(key.clone(), record)))
         });
         let ended = match doomed {
             // Doomed first, or else a sign-in or renewal that is on its way could carry it over.
-            Some((ownership, entry)) => self.revoke_in(ownership, Doom::One(&entry)).await?,
-            None => self.count_revoked(u64::from(store.delete(key).await?)),
+            Some((ownership, entry)) => ownership.revoke_one(&entry).await?,
+            None => store.delete(key).await?,
         };
-        Ok(ended > 0)
+        self.count_revoked(u64::from(ended));
+        Ok(ended)
     }
 
     /// Ends all sessions of an owner, and answers how many there were (OWASP ASVS 7.4.2): each that was
@@ -105,7 +106,8 @@ impl<T: SessionData> SessionManager<T> {
     }
 
     /// As [`revoke_all`](Self::revoke_all), and then goes through all sessions of the store for those that the
-    /// index of owners does not know (any more).
+    /// index of owners does not know (any more). As clocks of hosts may differ, it also ends what was signed
+    /// in within five seconds after the call. Records of a newer version of this crate are not looked at.
     ///
     /// # Errors
     ///
@@ -114,8 +116,9 @@ impl<T: SessionData> SessionManager<T> {
     pub async fn revoke_all_thoroughly(&self, owner: impl AsRef<str>) -> Result<u64, Error> {
         let owner = Owner::new(owner)?;
         let began = self.0.clock.now();
-        let is_meant = |created_at| created_at <= began;
-        let ownership = Ownership::of(self.0.store(), &owner);
+        // By the clock of whichever host signed it in.
+        let is_meant = |created_at| created_at <= began.saturating_add(MARGIN);
+        let ownership = Ownership::of(self.0.store(), &owner, began);
         let mut ended = match &ownership {
             Some(ownership) => self.revoke_in(*ownership, Doom::All).await?,
             None => 0,
@@ -130,7 +133,7 @@ impl<T: SessionData> SessionManager<T> {
         // One that got a new id while this went through the store is in the index by now.
         if let Some(ownership) = ownership {
             for entry in ownership.entries().await?.iter().filter(|entry| is_meant(entry.created_at)) {
-                ended += self.revoke_in(ownership, Doom::One(entry)).await?;
+                ended += self.count_revoked(u64::from(ownership.revoke_one(entry).await?));
             }
         }
         Ok(ended)
@@ -163,7 +166,7 @@ impl<T: SessionData> SessionManager<T> {
 
     fn ownership<'a>(&'a self, owner: &'a Owner) -> Result<Ownership<'a>, Error> {
         let what = "tell whose sessions it keeps";
-        Ownership::of(self.0.store(), owner).ok_or(Error::Unsupported { what })
+        Ownership::of(self.0.store(), owner, self.0.clock.now()).ok_or(Error::Unsupported { what })
     }
 
     /// The record of `key`, if that is a session which has not ended.

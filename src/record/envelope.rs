@@ -116,6 +116,8 @@ impl Record {
             data: Payload::new(body.byte()?, body.0),
             #[cfg(feature = "express")]
             express_cookie: None,
+            #[cfg(feature = "express")]
+            written_end: None,
         })
     }
 }

@@ -10,7 +10,7 @@ use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::id::SessionKey;
 use crate::record::{Owner, Record};
-use crate::ttl::Ttl;
+use crate::ttl::MAX_TTL;
 
 /// An entry is extended when its session gains a tenth of its idle timeout.
 const STEPS: u128 = 10;
@@ -25,10 +25,10 @@ pub(crate) const MARGIN: Duration = Duration::from_secs(5);
 /// - a session is [entered](Self::enter) before it is written, and entered for longer before it is
 ///   extended;
 /// - who ends sessions [dooms](Self::doom) their entries first, in one step, and deletes them then;
-/// - who has written a session enters it again, and finds out whether it was doomed meanwhile: then it
-///   goes. A doomed session's successor is not entered at all;
+/// - who has written a session enters it again, and finds out whether it was doomed meanwhile, or ended
+///   already: then it goes. A doomed session's successor is not entered at all;
 /// - an entry [leaves](Self::remove) when its session was deleted, or when its time has passed, and not
-///   because its session was not found: it may be on its way.
+///   because its session was not found: it may be on its way, for up to [`Entry::ON_ITS_WAY`].
 ///
 /// Each method is one atomic step for one owner. Entries whose time has passed, by the store's clock,
 /// are gone.
@@ -47,8 +47,9 @@ pub trait OwnerIndex: Send + Sync {
     /// Dooms entries, and answers with all of the owner's that are doomed now.
     async fn doom(&self, owner: &Owner, which: Doom<'_>) -> Result<Vec<Entry>, Error>;
 
-    /// Takes entries away, doomed or not.
-    async fn remove(&self, owner: &Owner, entries: &[Entry]) -> Result<(), Error>;
+    /// Takes the entries of sessions away that are `gone`, doomed or not. Doomed ones whose session was
+    /// `missing` when it was to be deleted stay for [`Entry::ON_ITS_WAY`] at most.
+    async fn remove(&self, owner: &Owner, gone: &[Entry], missing: &[Entry]) -> Result<(), Error>;
 }
 
 /// A session in an index.
@@ -61,6 +62,10 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// How long a write may be on its way: a minute. One that takes longer is that of a client which
+    /// nobody listens to any more.
+    pub const ON_ITS_WAY: Duration = Duration::from_secs(60);
+
     /// The entry of a session with an owner.
     pub fn of(key: SessionKey, record: &Record) -> Self {
         Self { key, created_at: record.created_at }
@@ -69,15 +74,15 @@ impl Entry {
     /// When the entry of a session with this record should end, or later: at a full tenth of the idle
     /// timeout, so that most writes need not extend it.
     pub fn end(record: &Record) -> Timestamp {
-        let idle = record.idle_timeout.unwrap_or_default().as_millis();
+        let idle = record.idle_timeout.unwrap_or_default().min(MAX_TTL).as_millis();
         let step = u64::try_from(idle / STEPS).unwrap_or(u64::MAX).max(1);
         let end = record.expires_at.as_millis();
         Timestamp::from_millis(end.checked_next_multiple_of(step).unwrap_or(end))
     }
 
     /// How long the entry lasts of a session with this record that has this time left.
-    pub fn life(record: &Record, left: Duration) -> Ttl {
-        Ttl::new(left + Self::end(record).saturating_since(record.expires_at) + MARGIN)
+    pub fn life(record: &Record, left: Duration) -> Duration {
+        left.min(MAX_TTL) + Self::end(record).saturating_since(record.expires_at) + MARGIN
     }
 }
 
@@ -86,29 +91,35 @@ impl Entry {
 pub struct Entering<'a> {
     /// The session.
     pub entry: &'a Entry,
-    /// How long it is there at most.
-    pub ttl: Ttl,
-    /// Whether the session was written already, so that it is no more if it is not found.
-    pub written: bool,
-    /// The owner's session that it takes the place of: if that is doomed, so is this one, and it does
-    /// not count as one more.
+    /// How long the entry is to last: up to 440 days and some seconds.
+    pub life: Duration,
+    /// When in the life of the session this is.
+    pub stage: Stage,
+    /// The owner's session that it takes the place of. If that is doomed, so is this one; once this one
+    /// was written, the other's entry goes.
     pub replaces: Option<&'a Entry>,
-    /// The owner's session whose place it took: its entry goes. If that is doomed, so is this one.
-    pub replaced: Option<&'a Entry>,
-    /// How many sessions the owner may have, if this is a new one.
+    /// How many sessions the owner may have, if this is one more. The same session under an old and a new
+    /// id, which are of one [lineage](SessionKey::lineage), counts once.
     pub limit: Option<OwnerLimit>,
 }
 
 impl<'a> Entering<'a> {
-    /// Enters a session that is about to be written for the first time.
-    pub fn new(entry: &'a Entry, ttl: Ttl) -> Self {
-        Self { entry, ttl, written: false, replaces: None, replaced: None, limit: None }
+    /// Enters a session at some stage, and nothing else.
+    pub fn new(entry: &'a Entry, life: Duration, stage: Stage) -> Self {
+        Self { entry, life, stage, replaces: None, limit: None }
     }
+}
 
-    /// Enters a session that was written, or that is about to be written again.
-    pub fn again(entry: &'a Entry, ttl: Ttl) -> Self {
-        Self { written: true, ..Self::new(entry, ttl) }
-    }
+/// When in the life of a session it is entered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Stage {
+    /// It is about to be written under its key for the first time.
+    Before,
+    /// It was written under its key for the first time just now.
+    After,
+    /// It has been there, and is about to be extended.
+    Later,
 }
 
 /// How many sessions an owner may have at once.
@@ -136,6 +147,8 @@ pub enum Evict {
 pub struct Entered {
     /// What became of the entry.
     pub verdict: Verdict,
+    /// Whether it was in the index before. If not, the session may have ended, or the index was lost.
+    pub known: bool,
     /// The owner's entries that are doomed now, or a hundred of them: whoever enters a session also
     /// deletes what somebody else who doomed it may have left.
     pub doomed: Vec<Entry>,
@@ -171,17 +184,18 @@ pub struct Owned {
 }
 
 impl Owned {
+    /// How long it is known when an owner's sessions were last doomed: a week.
+    pub const REVOCATION_KNOWN: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
     /// Adds what another index has of the same owner. What is doomed in one is doomed.
     #[cfg(any(feature = "memory", feature = "redis"))]
     pub(crate) fn add(&mut self, other: Self) {
         add(&mut self.entries, other.entries);
         add(&mut self.doomed, other.doomed);
-        self.entries.retain(|entry| !self.doomed.contains(entry));
+        let doomed: HashSet<_> = self.doomed.iter().collect();
+        self.entries.retain(|entry| !doomed.contains(entry));
         self.revoked_at = self.revoked_at.max(other.revoked_at);
     }
-
-    /// How long it is known when an owner's sessions were last doomed: a week.
-    pub const REVOCATION_KNOWN: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 }
 
 /// Adds the entries of keys that are not there yet.
@@ -200,4 +214,35 @@ pub enum Doom<'a> {
     AllBut(&'a Entry),
     /// This one, which need not be in the index.
     One(&'a Entry),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Payload;
+
+    /// Whatever the timeouts, the entry of a session that ends at `now + left` lasts until then; and as long
+    /// as no write moves that past the entry's own end, none is extended.
+    #[test]
+    fn an_entry_outlives_its_session() {
+        let day = Duration::from_secs(24 * 60 * 60);
+        for idle in [Duration::ZERO, Duration::from_millis(7), day, 365 * day, 400 * day, Duration::MAX] {
+            let now = Timestamp::from_millis(1_767_225_600_123);
+            let left = idle.min(MAX_TTL);
+            let record = |expires_at| Record {
+                idle_timeout: (!idle.is_zero()).then_some(idle),
+                ..Record::new(now, expires_at, Payload::new(1, ""))
+            };
+            let first = record(now.saturating_add(left));
+            let entry_ends = now.saturating_add(Entry::life(&first, left));
+            assert!(entry_ends >= Entry::end(&first) && Entry::end(&first) >= first.expires_at, "{idle:?}");
+            for share in 1..=40 {
+                let later = record(first.expires_at.saturating_add(left / 200 * share));
+                if Entry::end(&later) <= Entry::end(&first) {
+                    assert!(later.expires_at <= entry_ends, "{idle:?}, {share}");
+                }
+            }
+            assert!(Entry::life(&first, left) <= left + left / 10 + MARGIN);
+        }
+    }
 }

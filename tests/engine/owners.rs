@@ -344,10 +344,10 @@ async fn the_index_has_its_price() {
             ("read", "load"),
             ("write", "load, update"),
             ("write", "load, update"),
-            ("later write", "load, enter again, update"),
-            ("later read", "load, enter again, touch"),
-            ("renew", "load, enter, rotate, enter again"),
-            ("sign in", "load, enter, rotate, enter again"),
+            ("later write", "load, extend, update"),
+            ("later read", "load, extend, touch"),
+            ("renew", "load, enter, rotate, confirm"),
+            ("sign in", "load, enter, rotate, confirm"),
             ("log out", "load, delete, remove"),
         ]
     );
@@ -396,14 +396,95 @@ async fn one_of_many_doomed_sessions_goes_when_it_is_used() {
 #[tokio::test]
 async fn a_sign_in_that_is_not_confirmed_leaves_nothing() {
     let world = World::new();
-    world.store.hold("enter again");
+    world.store.hold("confirm");
     let exchange = Browser::default().begin(&world.manager);
     exchange.session().await.unwrap().sign_in("ada", |_| ()).unwrap();
     let finishing = tokio::spawn(exchange.finish(200));
-    world.store.called("enter again").await;
-    world.store.fails_once("enter again");
+    world.store.called("confirm").await;
+    world.store.fails_once("confirm");
     world.store.let_go();
     let effects = finishing.await.unwrap();
     assert!(matches!(effects.failure, Some(Error::Unavailable { .. })) && effects.set_cookie.is_none());
     assert_eq!(count(&world.manager, "ada").await, 0);
+}
+
+async fn entries(world: &World, owner: &str) -> usize {
+    world.store.inner.list(&Owner::new(owner).unwrap()).await.unwrap().entries.len()
+}
+
+/// A request that extends a session after it was logged out leaves no entry that would count.
+#[tokio::test]
+async fn what_is_extended_too_late_leaves_no_entry() {
+    for operation in ["write", "read"] {
+        let world = World::with(|builder| builder.max_sessions_per_owner(1, Evict::Refuse));
+        let browser = signed_in(&world, "ada").await;
+        let late = browser.begin(&world.manager);
+        let session = late.session().await.unwrap();
+        browser.begin(&world.manager).session().await.unwrap().destroy().await.unwrap();
+        world.clock.advance(IDLE / 2);
+        if operation == "write" {
+            session.write(|a| a.visits = 1).unwrap();
+        }
+        assert!(late.finish(200).await.failure.is_none());
+        assert_eq!(entries(&world, "ada").await, 0, "{operation}");
+        assert!(sign_in(world.manager.clone(), "ada").await.1.is_none(), "there is room");
+    }
+}
+
+/// Ended between its being stored and its being confirmed: no cookie, and nothing left behind.
+#[tokio::test]
+async fn what_ends_before_it_is_confirmed_gets_no_cookie() {
+    for ended_by in ["revoke_all", "eviction"] {
+        let world = World::with(|builder| builder.max_sessions_per_owner(1, Evict::Oldest));
+        world.store.hold("confirm");
+        let first = tokio::spawn(sign_in(world.manager.clone(), "ada"));
+        world.store.called("confirm").await;
+        world.clock.advance(Duration::from_secs(1));
+        let second = if ended_by == "revoke_all" {
+            assert_eq!(world.manager.revoke_all("ada").await.unwrap(), 1);
+            None
+        } else {
+            world.store.forget_calls();
+            let second = tokio::spawn(sign_in(world.manager.clone(), "ada"));
+            world.store.called("confirm").await;
+            Some(second)
+        };
+        world.store.let_go();
+        let (browser, failure) = first.await.unwrap();
+        assert_eq!(conflict(failure.as_ref()), Some(Conflict::Ended), "{ended_by}");
+        assert!(browser.cookie.is_none());
+        let left = usize::from(second.is_some());
+        if let Some(second) = second {
+            assert!(second.await.unwrap().1.is_none(), "the one that came later");
+        }
+        assert_eq!((entries(&world, "ada").await, count(&world.manager, "ada").await), (left, left));
+    }
+}
+
+/// A logout that still has the id from before a renewal ends the session, of whose entry it does not know.
+#[tokio::test]
+async fn an_entry_without_a_session_is_in_nobodys_way() {
+    let world = World::with(|builder| builder.max_sessions_per_owner(1, Evict::Refuse));
+    let mut browser = signed_in(&world, "ada").await;
+    let before = browser.clone();
+    browser.visit(&world.manager, Session::renew).await.unwrap();
+    before.begin(&world.manager).session().await.unwrap().destroy().await.unwrap();
+    assert!(!is_signed_in(&world, &browser).await);
+    assert_eq!(entries(&world, "ada").await, 1);
+    world.clock.advance(Duration::from_secs(90));
+    assert!(sign_in(world.manager.clone(), "ada").await.1.is_none());
+    assert_eq!(entries(&world, "ada").await, 1);
+}
+
+/// What protects a session that is given a new id is its old entry: that the new one could not be confirmed
+/// is no reason to lose the session.
+#[tokio::test]
+async fn a_renewal_that_is_not_confirmed_stands() {
+    let world = World::new();
+    let mut browser = signed_in(&world, "ada").await;
+    world.store.fails_once("confirm");
+    browser.visit(&world.manager, Session::renew).await.unwrap();
+    assert!(is_signed_in(&world, &browser).await);
+    assert_eq!(world.manager.revoke_all("ada").await.unwrap(), 1);
+    assert!(!is_signed_in(&world, &browser).await);
 }

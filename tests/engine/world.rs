@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use session_store::owners::{Doom, Entered, Entering, Entry, Owned, OwnerIndex};
+use session_store::owners::{Doom, Entered, Entering, Entry, Owned, OwnerIndex, Stage};
 use session_store::{
     Codec, Created, Effects, Error, Exchange, Expiry, KeyRing, Loaded, ManualClock, MemoryStore, Owner,
     Record, Revision, Rotation, Session, SessionCookie, SessionData, SessionKey, SessionManager,
@@ -280,7 +280,12 @@ impl SessionStore for Spy {
 #[async_trait]
 impl OwnerIndex for Spy {
     async fn enter(&self, owner: &Owner, entering: Entering<'_>) -> Result<Entered, Error> {
-        self.call(if entering.written { "enter again" } else { "enter" }).await?;
+        self.call(match entering.stage {
+            Stage::Before => "enter",
+            Stage::After => "confirm",
+            _ => "extend",
+        })
+        .await?;
         self.inner.enter(owner, entering).await
     }
 
@@ -294,8 +299,8 @@ impl OwnerIndex for Spy {
         self.inner.doom(owner, which).await
     }
 
-    async fn remove(&self, owner: &Owner, entries: &[Entry]) -> Result<(), Error> {
+    async fn remove(&self, owner: &Owner, gone: &[Entry], missing: &[Entry]) -> Result<(), Error> {
         self.call("remove").await?;
-        self.inner.remove(owner, entries).await
+        OwnerIndex::remove(&self.inner, owner, gone, missing).await
     }
 }

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use session_store::owners::{Doom, Entered, Entering, Entry, Owned, OwnerIndex};
+use session_store::owners::{Doom, Entered, Entering, Entry, Owned, OwnerIndex, Stage};
 use session_store::{
     Created, Envelope, Error, Loaded, Owner, Payload, Record, RedisStore, RedisStoreBuilder, Revision,
     Rotation, SessionId, SessionKey, SessionStore, Timestamp, Ttl, Updated, conformance,
@@ -152,12 +152,10 @@ impl<S> Disguised<S> {
 impl<S: SessionStore> OwnerIndex for Disguised<S> {
     async fn enter(&self, owner: &Owner, entering: Entering<'_>) -> Result<Entered, Error> {
         let entered = |entry| self.entered(entry);
-        let (entry, replaces, replaced) =
-            (entered(entering.entry), entering.replaces.map(entered), entering.replaced.map(entered));
-        let (replaces, replaced) = (replaces.as_ref(), replaced.as_ref());
-        let entering = Entering { entry: &entry, replaces, replaced, ..entering };
-        let Entered { verdict, doomed } = self.store.owners().unwrap().enter(owner, entering).await?;
-        Ok(Entered { verdict, doomed: self.listed(&doomed) })
+        let (entry, replaces) = (entered(entering.entry), entering.replaces.map(entered));
+        let entering = Entering { entry: &entry, replaces: replaces.as_ref(), ..entering };
+        let entered = self.store.owners().unwrap().enter(owner, entering).await?;
+        Ok(Entered { doomed: self.listed(&entered.doomed), ..entered })
     }
 
     async fn list(&self, owner: &Owner) -> Result<Owned, Error> {
@@ -177,9 +175,10 @@ impl<S: SessionStore> OwnerIndex for Disguised<S> {
         Ok(self.listed(&doomed))
     }
 
-    async fn remove(&self, owner: &Owner, entries: &[Entry]) -> Result<(), Error> {
-        let entries: Vec<_> = entries.iter().map(|entry| self.entered(entry)).collect();
-        self.store.owners().unwrap().remove(owner, &entries).await
+    async fn remove(&self, owner: &Owner, gone: &[Entry], missing: &[Entry]) -> Result<(), Error> {
+        let [gone, missing] =
+            [gone, missing].map(|some| some.iter().map(|entry| self.entered(entry)).collect::<Vec<_>>());
+        self.store.owners().unwrap().remove(owner, &gone, &missing).await
     }
 }
 
@@ -292,7 +291,7 @@ impl SessionStore for Stepped {
 #[async_trait]
 impl OwnerIndex for Stepped {
     async fn enter(&self, owner: &Owner, entering: Entering<'_>) -> Result<Entered, Error> {
-        let store = if entering.written { &self.now } else { &self.before };
+        let store = if entering.stage == Stage::Before { &self.before } else { &self.now };
         store.enter(owner, entering).await
     }
 
@@ -304,7 +303,7 @@ impl OwnerIndex for Stepped {
         self.now.doom(owner, which).await
     }
 
-    async fn remove(&self, owner: &Owner, entries: &[Entry]) -> Result<(), Error> {
-        self.now.remove(owner, entries).await
+    async fn remove(&self, owner: &Owner, gone: &[Entry], missing: &[Entry]) -> Result<(), Error> {
+        self.now.remove(owner, gone, missing).await
     }
 }

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use session_store::owners::{Doom, Entering, Entry, OwnerIndex as _, Verdict};
+use session_store::owners::{Doom, Entering, Entry, OwnerIndex as _, Stage, Verdict};
 use session_store::{Clock as _, Loaded};
 use session_store::{Owner, SessionStore as _, SystemClock};
 use tokio::time::sleep;
 
 use crate::primary::Mode;
-use crate::sample::{Session, World, hour};
+use crate::sample::{HOUR, Session, World, hour};
 
 fn ada() -> Owner {
     Owner::new("ada").unwrap()
@@ -19,10 +19,10 @@ async fn signed_in(world: &World) -> Session {
     let mut session = Session::fresh();
     session.record.owner = Some(ada());
     let entry = entry(&session);
-    let entered = world.enter(&ada(), Entering::new(&entry, hour())).await.unwrap();
+    let entered = world.enter(&ada(), Entering::new(&entry, HOUR, Stage::Before)).await.unwrap();
     assert_eq!(entered.verdict, Verdict::Entered);
     world.create(&session.key, &session.record, hour()).await.unwrap();
-    let confirmed = world.enter(&ada(), Entering::again(&entry, hour())).await.unwrap();
+    let confirmed = world.enter(&ada(), Entering::new(&entry, HOUR, Stage::After)).await.unwrap();
     assert_eq!(confirmed.verdict, Verdict::Entered);
     session
 }
@@ -89,7 +89,7 @@ async fn ending_all_sessions_needs_the_primary() {
     let session = signed_in(&world).await;
     world.doom(&ada(), Doom::All).await.unwrap_err();
     world.list(&ada()).await.unwrap_err();
-    let entered = world.enter(&ada(), Entering::again(&entry(&session), hour())).await.unwrap();
+    let entered = world.enter(&ada(), Entering::new(&entry(&session), HOUR, Stage::Later)).await.unwrap();
     assert_eq!(entered.verdict, Verdict::Doomed);
     world.primary.goes(Mode::Up);
     settled(&world).await;
@@ -116,7 +116,7 @@ async fn a_session_is_entered_where_it_goes() {
     let bystander = world.created().await;
     let mut session = Session::fresh();
     session.record.owner = Some(ada());
-    world.enter(&ada(), Entering::new(&entry(&session), hour())).await.unwrap();
+    world.enter(&ada(), Entering::new(&entry(&session), HOUR, Stage::Before)).await.unwrap();
     world.primary.goes(Mode::Up);
     while world.status().open {
         sleep(Duration::from_millis(1)).await;

@@ -234,12 +234,10 @@ impl SessionStore for Primary {
 impl OwnerIndex for Primary {
     async fn enter(&self, owner: &Owner, entering: Entering<'_>) -> Result<Entered, Error> {
         let (sessions, owner, entry) = (Arc::clone(&self.sessions), owner.clone(), entering.entry.clone());
-        let (replaces, replaced) = (entering.replaces.cloned(), entering.replaced.cloned());
-        let Entering { ttl, written, limit, .. } = entering;
+        let (Entering { life, stage, limit, .. }, replaces) = (entering, entering.replaces.cloned());
         let perform = async move {
-            let (replaces, replaced) = (replaces.as_ref(), replaced.as_ref());
-            let entering = Entering { ttl, written, limit, replaces, replaced, ..Entering::new(&entry, ttl) };
-            sessions.enter(&owner, entering).await
+            let replaces = replaces.as_ref();
+            sessions.enter(&owner, Entering { limit, replaces, ..Entering::new(&entry, life, stage) }).await
         };
         self.step(Call::Index, perform).await
     }
@@ -267,8 +265,10 @@ impl OwnerIndex for Primary {
         self.step(Call::Index, perform).await
     }
 
-    async fn remove(&self, owner: &Owner, entries: &[Entry]) -> Result<(), Error> {
-        let (sessions, owner, entries) = (Arc::clone(&self.sessions), owner.clone(), entries.to_vec());
-        self.step(Call::Index, async move { OwnerIndex::remove(&*sessions, &owner, &entries).await }).await
+    async fn remove(&self, owner: &Owner, gone: &[Entry], missing: &[Entry]) -> Result<(), Error> {
+        let (sessions, owner) = (Arc::clone(&self.sessions), owner.clone());
+        let (gone, missing) = (gone.to_vec(), missing.to_vec());
+        let perform = async move { OwnerIndex::remove(&*sessions, &owner, &gone, &missing).await };
+        self.step(Call::Index, perform).await
     }
 }

@@ -130,7 +130,7 @@ impl SessionStore for Custom {
 #[async_trait]
 impl OwnerIndex for Custom {
     async fn enter(&self, _: &Owner, _: Entering<'_>) -> Result<Entered, Error> {
-        Ok(Entered { verdict: Verdict::Entered, doomed: Vec::new() })
+        Ok(Entered { verdict: Verdict::Entered, known: true, doomed: Vec::new() })
     }
 
     async fn list(&self, _: &Owner) -> Result<Owned, Error> {
@@ -141,7 +141,7 @@ impl OwnerIndex for Custom {
         Ok(Vec::new())
     }
 
-    async fn remove(&self, owner: &Owner, entries: &[Entry]) -> Result<(), Error> {
+    async fn remove(&self, owner: &Owner, entries: &[Entry], _: &[Entry]) -> Result<(), Error> {
         let removed = entries.iter().map(|entry| (owner.clone(), entry.clone()));
         self.removed.lock().unwrap().extend(removed);
         Ok(())

@@ -134,7 +134,7 @@ async fn end(store: &Arc<dyn SessionStore>, all: impl Iterator<Item = Due>) -> R
             // An entry leaves after its session.
             if let (Some((owner, created_at)), Some(index)) = (due.owned, store.owners()) {
                 let entry = [Entry { key: due.key, created_at }];
-                patiently(|| index.remove(&owner, &entry)).await?;
+                patiently(|| index.remove(&owner, &entry, &[])).await?;
             }
             Ok(was_there)
         });

@@ -21,6 +21,8 @@ fn golden_record() -> Record {
         data: Payload::new(1, Bytes::from_static(b"{}")),
         #[cfg(feature = "express")]
         express_cookie: None,
+        #[cfg(feature = "express")]
+        written_end: None,
     }
 }
 
@@ -122,6 +124,8 @@ prop_compose! {
             data: Payload::new(codec, data),
             #[cfg(feature = "express")]
             express_cookie: None,
+            #[cfg(feature = "express")]
+            written_end: None,
         }
     }
 }

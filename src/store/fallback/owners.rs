@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::id::SessionKey;
 use crate::record::{Owner, Record};
 use crate::store::SessionStore as _;
-use crate::store::owners::{Doom, Entered, Entering, Entry, MARGIN, Owned, OwnerIndex, Verdict, add};
+use crate::store::owners::{Doom, Entered, Entering, Entry, MARGIN, Owned, OwnerIndex, Stage, Verdict, add};
 use crate::ttl::Ttl;
 
 #[async_trait]
@@ -18,10 +18,11 @@ impl OwnerIndex for FallbackStore {
     async fn enter(&self, owner: &Owner, entering: Entering<'_>) -> Result<Entered, Error> {
         let shared = &self.0;
         let held = |entry: &Entry| Ok::<_, Error>(shared.held(&entry.key)?.is_some());
-        let is_in_memory = match (entering.written, entering.replaces) {
-            (true, _) => held(entering.entry)?,
-            (false, Some(replaced)) => held(replaced)?,
-            (false, None) => shared.new_sessions_go_to_memory(),
+        let is_new = entering.stage == Stage::Before;
+        let is_in_memory = match entering.replaces {
+            Some(replaced) if is_new => held(replaced)?,
+            None if is_new => shared.new_sessions_go_to_memory(),
+            _ => held(entering.entry)?,
         };
         if is_in_memory {
             return shared.memory.enter(owner, entering).await;
@@ -29,7 +30,7 @@ impl OwnerIndex for FallbackStore {
         match shared.observe(shared.index()?.enter(owner, entering).await) {
             // As a create would; which follows.
             Err(error @ Error::Unavailable { outcome_unknown: false, .. })
-                if !entering.written && entering.replaces.is_none() && shared.breaker.allows_memory() =>
+                if is_new && entering.replaces.is_none() && shared.breaker.allows_memory() =>
             {
                 shared.open(&error);
                 shared.memory.enter(owner, entering).await
@@ -56,15 +57,16 @@ impl OwnerIndex for FallbackStore {
         if let Doom::AllBut(spared) = which
             && let Some((record, ttl)) = shared.memory.settled(&spared.key)
         {
-            let entering = Entering::again(spared, Entry::life(&record, ttl.as_duration()));
+            let life = Entry::life(&record, ttl.as_duration());
+            let entering = Entering::new(spared, life, Stage::Later);
             shared.observe(shared.index()?.enter(owner, entering).await)?;
         }
         Ok(doomed)
     }
 
-    async fn remove(&self, owner: &Owner, entries: &[Entry]) -> Result<(), Error> {
-        OwnerIndex::remove(&self.0.memory, owner, entries).await?;
-        self.0.observe(self.0.index()?.remove(owner, entries).await)
+    async fn remove(&self, owner: &Owner, gone: &[Entry], missing: &[Entry]) -> Result<(), Error> {
+        OwnerIndex::remove(&self.0.memory, owner, gone, missing).await?;
+        self.0.observe(self.0.index()?.remove(owner, gone, missing).await)
     }
 }
 
@@ -85,8 +87,8 @@ impl Shared {
         let entry = Entry::of(key.clone(), record);
         if self.memory.list(owner).await?.entries.contains(&entry) {
             let life = Entry::life(record, ttl.as_duration());
-            self.observe(index.enter(owner, Entering::new(&entry, life)).await)?;
-            OwnerIndex::remove(&self.memory, owner, &[entry]).await?;
+            self.observe(index.enter(owner, Entering::new(&entry, life, Stage::Later)).await)?;
+            OwnerIndex::remove(&self.memory, owner, &[entry], &[]).await?;
         }
         Ok(())
     }
@@ -104,17 +106,16 @@ impl Shared {
         if self.memory.list(owner).await?.doomed.contains(&entry) {
             return Ok(false);
         }
-        let known = self.observe(index.list(owner).await)?.entries.contains(&entry);
         let life = Entry::life(session, ttl.as_duration());
-        let entered = self.observe(index.enter(owner, Entering::new(&entry, life)).await)?;
-        if entered.verdict == Verdict::Doomed || known {
+        let entered = self.observe(index.enter(owner, Entering::new(&entry, life, Stage::Later)).await)?;
+        if entered.verdict == Verdict::Doomed || entered.known {
             return Ok(entered.verdict != Verdict::Doomed);
         }
         // Asked after it was entered: what is ended later than that dooms the entry.
         let revoked_at = self.observe(index.list(owner).await)?.revoked_at;
         let is_revoked = revoked_at.is_some_and(|at| session.created_at <= at.saturating_add(MARGIN));
         if is_revoked {
-            self.observe(index.remove(owner, &[entry]).await)?;
+            self.observe(index.remove(owner, &[entry], &[]).await)?;
         }
         Ok(!is_revoked)
     }

@@ -67,6 +67,7 @@ impl SessionStore for FallbackStore {
             // It was moved or deleted just now.
             shared.refuse_owed(key)?;
         }
+        shared.enter_where_it_goes(key, record, ttl).await?;
         shared.observe(shared.primary.update(key, expected, record, ttl).await)
     }
 

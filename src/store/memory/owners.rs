@@ -10,8 +10,10 @@ use super::MemoryStore;
 use crate::clock::{Clock as _, SystemClock, Timestamp};
 use crate::error::Error;
 use crate::id::SessionKey;
-use crate::record::{Moved, Owner};
-use crate::store::owners::{Doom, Entered, Entering, Entry, Evict, Owned, OwnerIndex, OwnerLimit, Verdict};
+use crate::record::Owner;
+use crate::store::owners::{
+    Doom, Entered, Entering, Entry, Evict, Owned, OwnerIndex, OwnerLimit, Stage, Verdict,
+};
 
 /// What is known of each owner.
 #[derive(Default)]
@@ -50,13 +52,8 @@ impl OwnerIndex for MemoryStore {
         Ok(self.owners.with(owner, |known| known.doom(which)))
     }
 
-    async fn remove(&self, owner: &Owner, gone: &[Entry]) -> Result<(), Error> {
-        self.owners.with(owner, |known| {
-            for entry in gone {
-                known.live.remove(&entry.key);
-                known.doomed.remove(&entry.key);
-            }
-        });
+    async fn remove(&self, owner: &Owner, gone: &[Entry], missing: &[Entry]) -> Result<(), Error> {
+        self.owners.with(owner, |known| known.remove(gone, missing));
         Ok(())
     }
 }
@@ -102,15 +99,16 @@ impl Known {
     }
 
     fn enter(&mut self, entering: Entering<'_>) -> Entered {
-        let Entering { entry, ttl, written, replaces, replaced, limit } = entering;
-        let verdict = if [Some(entry), replaces, replaced].into_iter().flatten().any(|it| self.is_doomed(it))
-        {
+        let Entering { entry, life, stage, replaces, limit } = entering;
+        let known = self.live.contains_key(&entry.key);
+        let is_doomed = |entry: &Entry| self.doomed.contains_key(&entry.key);
+        let verdict = if is_doomed(entry) || replaces.is_some_and(is_doomed) {
             Verdict::Doomed
-        } else if self.has_room(entry, replaces, limit) {
-            if let Some(replaced) = replaced {
+        } else if known || limit.is_none_or(|limit| self.makes_room(entry, limit)) {
+            if let (Stage::After, Some(replaced)) = (stage, replaces) {
                 self.live.remove(&replaced.key);
             }
-            let ends = Instant::now() + ttl.as_duration();
+            let (ends, written) = (Instant::now() + life, stage != Stage::Before);
             let new = Place { created_at: entry.created_at, ends, written };
             let place = self.live.entry(entry.key.clone()).or_insert(new);
             *place = Place { ends: place.ends.max(ends), written: place.written || written, ..*place };
@@ -118,27 +116,41 @@ impl Known {
         } else {
             Verdict::Full
         };
-        Entered { verdict, doomed: entries(&self.doomed).take(Entered::MOST_DOOMED).collect() }
+        let doomed = entries(&self.doomed).take(Entered::MOST_DOOMED).collect();
+        Entered { verdict, known, doomed }
     }
 
-    fn is_doomed(&self, entry: &Entry) -> bool {
-        self.doomed.contains_key(&entry.key)
-    }
-
-    /// Whether one more session is within the limit, by dooming others if need be.
-    fn has_room(&mut self, entry: &Entry, replaces: Option<&Entry>, limit: Option<OwnerLimit>) -> bool {
-        let Some(limit) = limit.filter(|_| !self.live.contains_key(&entry.key)) else { return true };
-        let mut others: Vec<_> = entries(&self.live).filter(|other| Some(other) != replaces).collect();
+    /// Whether one more session is within the limit, by dooming others if need be. A session is all that is
+    /// of one lineage: while it is given a new id, it has two entries.
+    fn makes_room(&mut self, entry: &Entry, limit: OwnerLimit) -> bool {
+        let mut others: HashMap<String, Vec<Entry>> = HashMap::new();
+        for other in entries(&self.live).filter(|other| other.key.lineage() != entry.key.lineage()) {
+            others.entry(other.key.lineage().to_owned()).or_default().push(other);
+        }
         let most = usize::try_from(limit.sessions).unwrap_or(usize::MAX);
         let too_many = (others.len() + 1).saturating_sub(most);
         if too_many > 0 && limit.evict == Evict::Refuse {
             return false;
         }
-        others.sort_by_key(|other| other.created_at);
-        for oldest in others.iter().take(too_many) {
-            self.doom(Doom::One(oldest));
+        let mut others: Vec<_> = others.into_values().collect();
+        others.sort_by_key(|session| session.iter().map(|entry| entry.created_at).max());
+        for entry in others.iter().take(too_many).flatten() {
+            self.doom(Doom::One(entry));
         }
         true
+    }
+
+    fn remove(&mut self, gone: &[Entry], missing: &[Entry]) {
+        for entry in gone {
+            self.live.remove(&entry.key);
+            self.doomed.remove(&entry.key);
+        }
+        let soon = Instant::now() + Entry::ON_ITS_WAY;
+        for entry in missing {
+            if let Some(place) = self.doomed.get_mut(&entry.key) {
+                place.ends = place.ends.min(soon);
+            }
+        }
     }
 
     fn doom(&mut self, which: Doom<'_>) -> Vec<Entry> {
@@ -148,7 +160,7 @@ impl Known {
                 let known = self.live.remove(&entry.key);
                 // Long enough to keep out a successor that is on its way.
                 let unknown =
-                    || Place { created_at: entry.created_at, ends: now + Moved::MAX_LIFE, written: true };
+                    || Place { created_at: entry.created_at, ends: now + Entry::ON_ITS_WAY, written: true };
                 self.doomed.entry(entry.key.clone()).or_insert_with(|| known.unwrap_or_else(unknown));
             }
             Doom::All => self.doom_all_but(None, now),

@@ -1,7 +1,7 @@
 use super::*;
 use crate::clock::{Clock as _, SystemClock};
 use crate::id::SessionId;
-use crate::store::owners::{self, Entering};
+use crate::store::owners::{self, Entering, Stage};
 
 use crate::record::Payload;
 use bytes::Bytes;
@@ -11,8 +11,10 @@ fn record(length: usize) -> Record {
     Record::new(now, now, Payload::new(1, vec![0; length]))
 }
 
+const HOUR: Duration = Duration::from_secs(3600);
+
 fn hour() -> Ttl {
-    Ttl::new(Duration::from_secs(3600))
+    Ttl::new(HOUR)
 }
 
 async fn create(store: &MemoryStore, record: &Record, ttl: Ttl) -> Result<SessionKey, Error> {
@@ -117,11 +119,11 @@ async fn what_a_full_store_forgot_leaves_the_index_of_owners() {
         let record = record(n);
         let key = create(&store, &record, hour()).await.unwrap();
         let entry = owners::Entry::of(key, &record);
-        store.enter(&owner, Entering::again(&entry, hour())).await.unwrap();
+        store.enter(&owner, Entering::new(&entry, HOUR, Stage::After)).await.unwrap();
         entries.push(entry);
     }
     let on_its_way = owners::Entry::of(SessionId::generate().key(), &record(9));
-    store.enter(&owner, Entering::new(&on_its_way, hour())).await.unwrap();
+    store.enter(&owner, Entering::new(&on_its_way, HOUR, Stage::Before)).await.unwrap();
     store.cache.run_pending_tasks();
     store.owners.sweep(|key| store.cache.contains_key(key));
     let left = store.list(&owner).await.unwrap().entries;

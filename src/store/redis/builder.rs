@@ -168,7 +168,8 @@ impl RedisStoreBuilder {
     /// still needs `KeyRing::express`.
     ///
     /// No Express service may be left: it would not find what has moved. Once every old session has
-    /// ended, this can go.
+    /// ended, this can go. Until then the index of owners of Express' layout is kept too, with the ids of
+    /// signed-in sessions as they are.
     #[cfg(feature = "express")]
     pub fn native_or_express(mut self, layout: ExpressLayout) -> Self {
         self.express = Some((layout, Beside::Native { leaving: true }));

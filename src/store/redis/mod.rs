@@ -79,8 +79,8 @@ pub(crate) use self::express::check_data;
 /// +sentinel|get-master-addr-by-name` with all channels; `+wait` to
 /// [wait for replicas](RedisStoreBuilder::wait_for_replicas).
 ///
-/// Where sessions have owners, it needs `+time +zadd +zrange +zrem +zremrangebyscore +zrevrange +zscore
-/// +zunionstore +pexpireat` besides, which the scripts of their index use.
+/// Where sessions have owners, it needs `+time +zadd +zrange +zrangebyscore +zrem +zremrangebyscore
+/// +zscore +pexpireat` besides, which the scripts of their index use.
 ///
 /// Going through all sessions (a manager's `count`, `sessions`, `clear` and `usage`) takes
 /// `+scan +strlen +dbsize +info +memory|usage` besides, and `+cluster|nodes` in a cluster; nothing else

@@ -48,7 +48,7 @@ impl Name<'_> {
     /// [the specification](https://redis.io/docs/latest/operate/oss_and_stack/reference/cluster-spec/#hash-tags)
     /// has it.
     pub(super) fn slot(&self) -> Slot {
-        slot(self.key.lineage())
+        slot(self.key.lineage().as_bytes())
     }
 }
 

@@ -1,8 +1,9 @@
-//! Whose sessions are in Redis: an index in sorted sets, a few keys for each owner.
+//! Whose sessions are in Redis: an index in sorted sets, one for each owner.
 
 mod scripts;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use base64::Engine as _;
@@ -15,20 +16,22 @@ use super::failure::Effect;
 use super::name::{self, Prefix, Slot};
 use super::script::Script;
 use super::{RedisStore, unexpected};
-use crate::clock::Timestamp;
+use crate::clock::{Timestamp, millis_rounded_up};
 use crate::error::Error;
 #[cfg(feature = "express")]
 use crate::id::SessionId;
 use crate::id::SessionKey;
-use crate::record::{Moved, Owner};
+use crate::record::Owner;
 use crate::store::owners::{
-    Doom, Entered, Entering, Entry, Evict, Owned, OwnerIndex, OwnerLimit, Verdict, add,
+    Doom, Entered, Entering, Entry, Evict, Owned, OwnerIndex, OwnerLimit, Stage, Verdict, add,
 };
-use crate::ttl::Ttl;
 
 const OWNER_DOMAIN: &[u8] = b"session-store owner v1:";
 /// As many bits of the hash as a session's key has.
 const HASH_BYTES: usize = 21;
+/// How long the index knows of a session that only Node uses.
+#[cfg(feature = "express")]
+const KNOWN_FROM_NODE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 const NO_ARGUMENTS: &[&str] = &[];
 /// So many entries a script takes away at once: Lua passes on no more than some thousand arguments.
 const REMOVED_AT_ONCE: usize = 1000;
@@ -59,12 +62,6 @@ enum Naming {
     Express { prefix: Prefix },
 }
 
-/// The keys of one owner.
-struct Names {
-    keys: [String; 3],
-    slot: Slot,
-}
-
 #[async_trait]
 impl OwnerIndex for RedisStore {
     async fn enter(&self, owner: &Owner, entering: Entering<'_>) -> Result<Entered, Error> {
@@ -76,6 +73,7 @@ impl OwnerIndex for RedisStore {
             if there.verdict == Verdict::Doomed {
                 entered.verdict = Verdict::Doomed;
             }
+            entered.known |= there.known;
             add(&mut entered.doomed, there.doomed);
         }
         Ok(entered)
@@ -97,9 +95,9 @@ impl OwnerIndex for RedisStore {
         Ok(doomed)
     }
 
-    async fn remove(&self, owner: &Owner, entries: &[Entry]) -> Result<(), Error> {
+    async fn remove(&self, owner: &Owner, gone: &[Entry], missing: &[Entry]) -> Result<(), Error> {
         for index in [Some(&self.owners.first), self.owners.second.as_ref()].into_iter().flatten() {
-            index.remove(owner, entries).await?;
+            index.remove(owner, gone, missing).await?;
         }
         Ok(())
     }
@@ -131,33 +129,35 @@ impl Index {
     }
 
     async fn enter(&self, owner: &Owner, entering: Entering<'_>) -> Result<Entered, Error> {
-        let Entering { entry, ttl, written, replaces, replaced, limit } = entering;
-        let member = |entry: Option<&Entry>| entry.map_or(String::new(), |entry| self.naming.member(entry));
+        let Entering { entry, life, stage, replaces, limit } = entering;
+        let replaces = replaces.map_or(String::new(), |replaces| self.naming.member(replaces));
         let (most, beyond) = match limit {
             None => (0, "oldest"),
             Some(OwnerLimit { sessions, evict: Evict::Oldest }) => (sessions, "oldest"),
             Some(OwnerLimit { sessions, evict: Evict::Refuse }) => (sessions, "refuse"),
         };
-        let sessions = (member(Some(entry)), ttl.as_millis(), member(replaces), member(replaced));
-        // A session's first entry must be there for as long as the session is.
-        let way = if written { Way::Shared } else { Way::Durable };
-        let reply = self.run(owner, way, &scripts::ENTER, (sessions, most, beyond)).await?;
-        let Some([Value::Int(verdict), doomed]) = parts(reply) else { return Err(unexpected(Effect::Write)) };
+        let life = millis_rounded_up(life.max(self.naming.least_life(stage)));
+        let session = (self.naming.member(entry), life, replaces, u8::from(stage == Stage::After));
+        // What a sign-in leaves must be there for as long as its session is.
+        let way = if stage == Stage::After { Way::Durable } else { Way::Shared };
+        let reply = self.run(owner, way, &scripts::ENTER, (session, most, beyond)).await?;
+        let Some([Value::Int(verdict), Value::Int(known), doomed]) = parts(reply) else {
+            return Err(unexpected(Effect::Write));
+        };
         let verdict = match verdict {
             0 => Verdict::Entered,
             1 => Verdict::Doomed,
             _ => Verdict::Full,
         };
-        Ok(Entered { verdict, doomed: self.entries(doomed)? })
+        Ok(Entered { verdict, known: known == 1, doomed: self.entries(doomed)? })
     }
 
     async fn list(&self, owner: &Owner) -> Result<Owned, Error> {
         let reply = self.run(owner, Way::Shared, &scripts::LIST, NO_ARGUMENTS).await?;
-        let Some([entries, doomed, revoked_at]) = parts(reply) else { return Err(unexpected(Effect::Write)) };
-        let revoked_at = match revoked_at {
-            Value::BulkString(digits) => std::str::from_utf8(&digits).ok().and_then(|it| it.parse().ok()),
-            _ => None,
+        let Some([entries, doomed, Value::BulkString(revoked_at)]) = parts(reply) else {
+            return Err(unexpected(Effect::Write));
         };
+        let revoked_at = std::str::from_utf8(&revoked_at).ok().and_then(|digits| digits.parse().ok());
         Ok(Owned {
             entries: self.entries(entries)?,
             doomed: self.entries(doomed)?,
@@ -167,20 +167,26 @@ impl Index {
 
     async fn doom(&self, owner: &Owner, which: Doom<'_>) -> Result<Vec<Entry>, Error> {
         let (script, entry, remembered) = match which {
-            Doom::One(entry) => (&scripts::DOOM_ONE, self.naming.member(entry), Moved::MAX_LIFE),
+            Doom::One(entry) => (&scripts::DOOM_ONE, self.naming.member(entry), Entry::ON_ITS_WAY),
             Doom::AllBut(entry) => {
                 (&scripts::DOOM_ALL_BUT, self.naming.member(entry), Owned::REVOCATION_KNOWN)
             }
             Doom::All => (&scripts::DOOM_ALL_BUT, String::new(), Owned::REVOCATION_KNOWN),
         };
-        let arguments = (entry, Ttl::new(remembered).as_millis());
+        let arguments = (entry, millis_rounded_up(remembered));
         self.entries(self.run(owner, Way::Durable, script, arguments).await?)
     }
 
-    async fn remove(&self, owner: &Owner, entries: &[Entry]) -> Result<(), Error> {
-        for some in entries.chunks(REMOVED_AT_ONCE) {
+    async fn remove(&self, owner: &Owner, gone: &[Entry], missing: &[Entry]) -> Result<(), Error> {
+        for (some, are_gone) in gone
+            .chunks(REMOVED_AT_ONCE)
+            .map(|some| (some, true))
+            .chain(missing.chunks(REMOVED_AT_ONCE).map(|some| (some, false)))
+        {
             let members: Vec<_> = some.iter().map(|entry| self.naming.member(entry)).collect();
-            self.run(owner, Way::Shared, &scripts::REMOVE, members).await?;
+            let count = if are_gone { members.len() } else { 0 };
+            let arguments = (count, millis_rounded_up(Entry::ON_ITS_WAY), members);
+            self.run(owner, Way::Shared, &scripts::REMOVE, arguments).await?;
         }
         Ok(())
     }
@@ -192,8 +198,8 @@ impl Index {
         script: &Script,
         arguments: impl ToRedisArgs + Send + Sync,
     ) -> Result<Value, Error> {
-        let Names { keys, slot } = self.naming.keys(owner);
-        let reply = script.run(&self.connections, slot, way, &keys[..], arguments).await;
+        let (name, slot) = self.naming.key(owner);
+        let reply = script.run(&self.connections, slot, way, name, arguments).await;
         reply.map_err(|failure| failure.into_error(Effect::Write))
     }
 
@@ -209,7 +215,7 @@ impl Index {
 
 impl Naming {
     /// Owners are hashed: their names, mail addresses at times, are nothing for `KEYS` or `MONITOR`.
-    fn keys(&self, owner: &Owner) -> Names {
+    fn key(&self, owner: &Owner) -> (String, Slot) {
         let hash = Sha256::new().chain_update(OWNER_DOMAIN).chain_update(owner.as_str()).finalize();
         let hash = URL_SAFE_NO_PAD.encode(&hash[..HASH_BYTES]);
         let (before, tag) = match self {
@@ -217,8 +223,19 @@ impl Naming {
             #[cfg(feature = "express")]
             Self::Express { prefix } => ("owner:".to_owned(), format!("{}{hash}", prefix.as_str())),
         };
-        let key = |what: &str| format!("{before}{{{tag}}}{what}");
-        Names { keys: [key(""), key(":doomed"), key(":revoked")], slot: name::slot(tag.as_bytes()) }
+        (format!("{before}{{{tag}}}"), name::slot(tag.as_bytes()))
+    }
+
+    /// How long an entry lasts at least. Node extends sessions without a word to the index: what it alone
+    /// has used since is known for so long.
+    fn least_life(&self, stage: Stage) -> Duration {
+        match self {
+            Self::Native { .. } => Duration::ZERO,
+            #[cfg(feature = "express")]
+            Self::Express { .. } if stage == Stage::Before => Duration::ZERO,
+            #[cfg(feature = "express")]
+            Self::Express { .. } => KNOWN_FROM_NODE,
+        }
     }
 
     fn member(&self, entry: &Entry) -> String {

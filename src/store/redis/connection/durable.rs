@@ -79,8 +79,8 @@ impl Durable {
                 let reply = self.link.run(operation).await?;
                 (reply, self.rounds_begun.load(Ordering::Acquire))
             };
-            // Anything else is what is stored instead.
-            if matches!(reply, Value::Okay | Value::Int(_)) {
+            // Anything else is what is stored instead. Of several parts one may tell of a write.
+            if matches!(reply, Value::Okay | Value::Int(_) | Value::Array(_)) {
                 self.confirm(begun, generation).await.inspect_err(|_| self.journal.unreplicated())?;
             }
             Ok(reply)

@@ -158,7 +158,9 @@ pub(super) fn read(key: &SessionKey, value: &[u8], facts: Facts, now: Timestamp)
     // As old as this look at it, for all that is known of a session that Node made.
     let mut record = envelope.unwrap_or_else(|| Ok(Record::new(now, now, data.clone())))?;
     cookie::read(&stored, &mut record);
+    let written_end = members.get(OURS).map(|_| record.expires_at);
     Ok(Record {
+        written_end,
         expires_at: facts.expires_at,
         revision: facts.revision,
         previous_revision: facts.previous_revision,

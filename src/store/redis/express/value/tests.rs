@@ -79,8 +79,12 @@ fn all_that_this_crate_knows_survives() {
         ..Record::new(NOW, LATER, data(r#"{"a":{"b":[1.0,"x"]},"né\"":null}"#))
     };
     let back = read(sealed(write(&record).unwrap()).as_bytes()).unwrap();
-    let expected =
-        Record { revision: facts().revision, express_cookie: back.express_cookie.clone(), ..record };
+    let expected = Record {
+        revision: facts().revision,
+        express_cookie: back.express_cookie.clone(),
+        written_end: back.written_end,
+        ..record
+    };
     assert_eq!(back, expected);
 }
 
