@@ -1,7 +1,7 @@
 //! Which keys of a Redis are sessions of one store: others have theirs beside them.
 
 use crate::id::SessionKey;
-use crate::store::redis::name::{self, Prefix, Slot};
+use crate::store::redis::name::{Prefix, Slot};
 
 /// A layout that sessions are in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +64,7 @@ impl<'a> Names<'a> {
             Part::Native => self.prefix.name(&named.key).slot(),
             // Neither prefix nor id has braces.
             #[cfg(feature = "express")]
-            Part::Express => name::slot(&named.name),
+            Part::Express => crate::store::redis::name::slot(&named.name),
         }
     }
 }
