@@ -3,6 +3,7 @@
 #[cfg(feature = "express")]
 mod both;
 mod builder;
+pub mod checkup;
 mod connection;
 #[cfg(feature = "express")]
 mod express;
@@ -28,6 +29,7 @@ use redis::ErrorKind;
 
 #[cfg(feature = "express")]
 use self::both::Both;
+use self::checkup::Entrance;
 use self::connection::Connections;
 #[cfg(feature = "express")]
 use self::express::Express;
@@ -110,11 +112,12 @@ pub struct RedisStore {
     owners: Indexes,
     connections: Arc<Connections>,
     masters: Masters,
+    entrance: Entrance,
 }
 
 impl RedisStore {
-    fn new(layout: Layout, owners: Indexes, connections: Arc<Connections>) -> Self {
-        Self { layout, owners, connections, masters: Masters::default() }
+    fn new(layout: Layout, owners: Indexes, connections: Arc<Connections>, entrance: Entrance) -> Self {
+        Self { layout, owners, connections, masters: Masters::default(), entrance }
     }
 
     /// What keys begin with unless told otherwise.

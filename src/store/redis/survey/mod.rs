@@ -181,6 +181,12 @@ impl RedisStore {
         Ok(self.masters.0.load().get(id).cloned())
     }
 
+    /// Where the masters of the cluster are that have slots.
+    pub(super) async fn masters(&self) -> Result<Vec<Host>, Error> {
+        self.look().await?;
+        Ok(self.masters.0.load().values().cloned().collect())
+    }
+
     /// Asks all nodes of the cluster, as each knows of its own slots only which are on their way.
     async fn look(&self) -> Result<View, Error> {
         let mut answers = Vec::new();
