@@ -1,0 +1,46 @@
+//! `revoke` and `revoke-all`: the end of some sessions, or of all of an owner's.
+
+use std::process::ExitCode;
+
+use serde_json::json;
+
+use crate::Outcome;
+use crate::arguments::RevokeAll;
+use crate::failure::Failure;
+use crate::keys;
+use crate::opening::Open;
+use crate::output::Output;
+
+pub(crate) async fn some(open: &Open, output: &Output, texts: &[String]) -> Outcome {
+    let found = keys::find(open, texts).await?;
+    let mut missing = 0;
+    let mut ended = Vec::new();
+    for key in found {
+        match key {
+            Some(key) if open.manager.revoke(&key).await? => ended.push(keys::name(&key, &open.naming)),
+            _ => missing += 1,
+        }
+    }
+    if output.json {
+        output.json(&json!({ "revoked": ended, "not_there": missing }))?;
+    } else {
+        for name in &ended {
+            output.line(&format!("ended {name}"))?;
+        }
+    }
+    match missing {
+        0 => Ok(ExitCode::SUCCESS),
+        1 => Err(Failure::Missing("1 of these sessions is not there (any more)".to_owned())),
+        many => Err(Failure::Missing(format!("{many} of these sessions are not there (any more)"))),
+    }
+}
+
+pub(crate) async fn all(open: &Open, output: &Output, options: &RevokeAll) -> Outcome {
+    let count = open.manager.revoke_all(&options.owner).await?;
+    if output.json {
+        output.json(&json!({ "revoked": count }))?;
+    } else {
+        output.line(&format!("ended {count} sessions"))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
