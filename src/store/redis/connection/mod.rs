@@ -92,7 +92,7 @@ enum Kind {
 #[derive(Debug)]
 enum Place {
     Known(Address),
-    Watched(Sentinel),
+    Watched(Box<Sentinel>),
 }
 
 impl Place {
@@ -123,7 +123,7 @@ impl Connections {
             Servers::Sentinel { sentinels, master } => {
                 let to_sentinels = Dialer::new(target.sentinel_login, 0, target.tls)?;
                 let sentinel = Sentinel::new(sentinels, master, to_sentinels, dialer, settings.timeout);
-                one(Arc::new(sentinel.clone()), Place::Watched(sentinel))
+                one(Arc::new(sentinel.clone()), Place::Watched(Box::new(sentinel)))
             }
             Servers::Cluster(seeds) => Kind::Cluster(Cluster::new(seeds, dialer, settings.clone())),
         }))
