@@ -2,11 +2,15 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use actix_web::error::ErrorUnprocessableEntity;
-use actix_web::web::{Form, Html, Json, Redirect, get, post};
+use actix_web::error::{ErrorUnprocessableEntity, InternalError};
+use actix_web::http::{StatusCode, header::AUTHORIZATION};
+use actix_web::web::{Data, Form, Html, Json, Redirect, get, post};
 use actix_web::{App, Either, HttpMessage, HttpRequest, HttpServer};
 use serde::{Deserialize, Serialize};
-use session_store::{Error, Expiry, Owner, Session, SessionManager, SessionMiddleware};
+use session_store::{Error, Expiry, Owner, Session, SessionManager, SessionMiddleware, Stats};
+
+#[path = "operator/mod.rs"]
+mod operator;
 
 #[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -75,6 +79,14 @@ async fn answer(is_form: bool, session: Session<Shop>) -> Answer {
     if is_form { Either::Left(Redirect::to("/").see_other()) } else { Either::Right(me(session).await) }
 }
 
+async fn stats(manager: Data<SessionManager<Shop>>, request: HttpRequest) -> actix_web::Result<Json<Stats>> {
+    let authorization = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    operator::admit(authorization).map_err(|status| {
+        InternalError::new("for operators", StatusCode::from_u16(status).expect("it is a status"))
+    })?;
+    Ok(Json(manager.stats().await))
+}
+
 /// What was sent; and whether it was a form.
 fn read<T>(content: Content<T>) -> (bool, T) {
     match content {
@@ -94,7 +106,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let app = move || {
         let app = App::new().route("/", get().to(page)).route("/me", get().to(me));
         let app = app.route("/login", post().to(login)).route("/cart", post().to(buy));
-        app.route("/logout", post().to(logout)).wrap(SessionMiddleware::new(manager.clone()))
+        let app = app.route("/logout", post().to(logout)).route("/api/session/stats", get().to(stats));
+        app.app_data(Data::new(manager.clone())).wrap(SessionMiddleware::new(manager.clone()))
     };
     let port = std::env::var("PORT").map_or(Ok(3000), |port| port.parse::<u16>())?;
     let server = HttpServer::new(app).bind(("127.0.0.1", port))?;

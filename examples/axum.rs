@@ -2,13 +2,18 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use axum::extract::{FromRequest, Request};
+use axum::extract::{FromRequest, Request, State};
+use axum::http::header::AUTHORIZATION;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
-use axum::{Form, Json, Router, http::StatusCode};
+use axum::{Form, Json, Router};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use session_store::{Error, Expiry, Owner, Session, SessionLayer, SessionManager};
+use session_store::{Error, Expiry, Owner, Session, SessionLayer, SessionManager, Stats};
+
+#[path = "operator/mod.rs"]
+mod operator;
 
 #[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -71,6 +76,15 @@ async fn answer(is_form: bool, session: Session<Shop>) -> Response {
     if is_form { Redirect::to("/").into_response() } else { me(session).await.into_response() }
 }
 
+async fn stats(
+    State(manager): State<SessionManager<Shop>>,
+    headers: HeaderMap,
+) -> Result<Json<Stats>, StatusCode> {
+    let authorization = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    operator::admit(authorization).map_err(|status| StatusCode::from_u16(status).expect("it is a status"))?;
+    Ok(Json(manager.stats().await))
+}
+
 /// What a form, or JSON of the same shape, says; and whether it was a form.
 async fn content<T: DeserializeOwned>(request: Request) -> axum::response::Result<(bool, T)> {
     if is_json(&request) {
@@ -93,7 +107,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     tracing_subscriber::fmt().init();
     let manager = SessionManager::<Shop>::from_env().await?.build()?;
     let app = Router::new().route("/", get(page)).route("/me", get(me)).route("/login", post(login));
-    let app = app.route("/cart", post(buy)).route("/logout", post(logout)).layer(SessionLayer::new(manager));
+    let app = app.route("/cart", post(buy)).route("/logout", post(logout));
+    let app = app.layer(SessionLayer::new(manager.clone()));
+    let app = app.route("/api/session/stats", get(stats)).with_state(manager);
     let port = std::env::var("PORT").map_or(Ok(3000), |port| port.parse::<u16>())?;
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await?;
     println!("listening on http://{}", listener.local_addr()?);

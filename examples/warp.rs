@@ -12,6 +12,9 @@ use warp::http::{StatusCode, Uri};
 use warp::reply::{Json, Response};
 use warp::{Filter, Rejection, Reply};
 
+#[path = "operator/mod.rs"]
+mod operator;
+
 #[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 struct Shop {
@@ -80,6 +83,13 @@ fn answer(is_form: bool, session: &Session<Shop>) -> Response {
     }
 }
 
+async fn stats(authorization: Option<String>, manager: SessionManager<Shop>) -> Response {
+    match operator::admit(authorization.as_deref()) {
+        Ok(()) => warp::reply::json(&manager.stats().await).into_response(),
+        Err(status) => StatusCode::from_u16(status).expect("it is a status").into_response(),
+    }
+}
+
 /// Whether the body is a form, and what it says, in a form or in JSON of the same shape.
 fn content<T: DeserializeOwned + Send>() -> impl Filter<Extract = (bool, T), Error = Rejection> + Copy {
     let json = warp::body::json().map(|content| (false, content));
@@ -107,6 +117,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let routes = routes.or(warp::path!("login").and(post()).and(content()).and(session()).then(login));
     let routes = routes.or(warp::path!("cart").and(post()).and(content()).and(session()).then(buy));
     let routes = routes.or(warp::path!("logout").and(post()).and(is_form()).and(session()).then(logout));
+    let asked =
+        warp::path!("api" / "session" / "stats").and(get()).and(warp::header::optional("authorization"));
+    let observed = manager.clone();
+    let routes = routes.or(asked.then(move |authorization| stats(authorization, observed.clone())));
     let service = SessionLayer::new(manager).around(routes);
     let port = std::env::var("PORT").map_or(Ok(3000), |port| port.parse::<u16>())?;
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await?;

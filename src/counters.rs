@@ -2,20 +2,32 @@
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use serde::Serialize;
+
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident,)*) => {
         /// What a manager's sessions have gone through since it was built.
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+        #[serde(rename_all = "camelCase")]
         #[non_exhaustive]
         pub struct Counts {
             $($(#[$doc])* pub $name: u64,)*
         }
 
+        /// What is counted, by its place in [`EVENTS`].
+        #[derive(Clone, Copy)]
+        #[expect(non_camel_case_types, reason = "they are the names of fields")]
+        enum Event { $($name,)* }
+
+        /// The names of what is counted.
+        #[cfg(feature = "metrics")]
+        pub(crate) const EVENTS: &[&str] = &[$(stringify!($name),)*];
+
         /// A part of [`Counters`], in cache lines of its own.
         #[derive(Debug, Default)]
         #[repr(align(128))]
         pub(crate) struct Shard {
-            $(pub(crate) $name: Counter,)*
+            $(pub(crate) $name: Counter<{ Event::$name as usize }>,)*
         }
 
         impl Counters {
@@ -39,6 +51,8 @@ counters! {
     rotated,
     /// Sessions that a request ended.
     destroyed,
+    /// Sessions that were revoked, one by one or together with others of their owner.
+    revoked,
     /// Cookies of the session's name that no key of the ring signed.
     forged,
     /// Well-signed ids that the store did not hold.
@@ -71,12 +85,18 @@ impl Counters {
     }
 }
 
-/// Counts up, without ordering anything else.
+/// Counts up, without ordering anything else. `EVENT` is what it counts.
 #[derive(Debug, Default)]
-pub(crate) struct Counter(AtomicU64);
+pub(crate) struct Counter<const EVENT: usize>(AtomicU64);
 
-impl Counter {
+impl<const EVENT: usize> Counter<EVENT> {
     pub(crate) fn add_one(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.add(1);
+    }
+
+    pub(crate) fn add(&self, count: u64) {
+        self.0.fetch_add(count, Ordering::Relaxed);
+        #[cfg(feature = "metrics")]
+        crate::metrics::count(EVENT, count);
     }
 }

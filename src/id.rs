@@ -380,6 +380,20 @@ mod tests {
         assert_ne!(disguised.key(), key);
     }
 
+    #[cfg(feature = "json")]
+    #[test]
+    fn fingerprints_tell_sessions_apart_and_nothing_else() {
+        let id = SessionId::generate();
+        let read = SessionKey::from_storage_name(id.key().storage_name()).unwrap();
+        assert_eq!(id.key().fingerprint(), read.fingerprint());
+        let many: HashSet<_> = (0..10_000).map(|_| id.rotated().key().fingerprint()).collect();
+        assert_eq!(many.len(), 10_000);
+        // The last 21 characters of 64 each.
+        let key = |name| SessionKey::from_storage_name(name).unwrap().fingerprint();
+        assert_eq!(key("{AAAA}:_______AAAAAAAAAAAAAAAAAAAAB"), 1);
+        assert_eq!(key("{AAAA}:AAAAAAA_____________________"), (1 << 126) - 1);
+    }
+
     #[test]
     fn storage_names_are_frozen_and_read_back() {
         // printf session-store\ key\ v1:AAAA... | openssl dgst -sha256 -binary | head -c 21 | basenc --base64url

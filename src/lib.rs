@@ -30,15 +30,23 @@ mod counters;
 #[cfg(feature = "json")]
 mod expiry;
 #[cfg(feature = "json")]
+mod histogram;
+#[cfg(feature = "json")]
 mod lifecycle;
 #[cfg(feature = "json")]
 mod manager;
 #[cfg(feature = "json")]
 mod merge;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 #[cfg(feature = "json")]
 mod ownership;
 #[cfg(feature = "json")]
+mod rate;
+#[cfg(feature = "json")]
 mod session;
+#[cfg(feature = "json")]
+mod stats;
 #[cfg(feature = "json")]
 mod values;
 
@@ -79,9 +87,11 @@ pub use {
     cookie::{SameSite, SessionCookie},
     counters::Counts,
     expiry::Expiry,
+    histogram::Histogram,
     manager::{Clearing, SessionManager, SessionManagerBuilder, SessionScan},
     merge::ConflictPolicy,
     session::{Effects, Exchange, Session, SessionData},
+    stats::{RedisStats, Stats, StoreLatencies},
     values::Values,
 };
 

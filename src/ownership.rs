@@ -8,6 +8,8 @@ use futures_util::{StreamExt as _, stream};
 use crate::clock::Timestamp;
 use crate::error::{Conflict, Error};
 use crate::id::SessionKey;
+use crate::manager::Inner;
+use crate::manager::observed::Operation;
 use crate::record::{Owner, Record};
 use crate::store::owners::{Doom, Entering, Entry, OwnerIndex, OwnerLimit, Verdict};
 use crate::store::{Created, Rotation, SessionStore, Updated};
@@ -16,14 +18,13 @@ use crate::ttl::Ttl;
 /// So many deletions are on their way at once.
 const DELETED_AT_ONCE: usize = 64;
 
-/// A store whose sessions are written together with what the index says of them.
-#[derive(Clone, Copy)]
-pub(crate) struct Indexed<'a> {
-    pub(crate) store: &'a dyn SessionStore,
+/// A manager's store, whose sessions are written together with what the index says of them.
+pub(crate) struct Indexed<'a, T> {
+    pub(crate) manager: &'a Inner<T>,
     pub(crate) now: Timestamp,
 }
 
-impl<'a> Indexed<'a> {
+impl<'a, T> Indexed<'a, T> {
     /// A create. A session that was revoked before this is over is a conflict, and is gone.
     pub(crate) async fn create(
         &self,
@@ -32,15 +33,14 @@ impl<'a> Indexed<'a> {
         ttl: Ttl,
         limit: Option<OwnerLimit>,
     ) -> Result<Created, Error> {
-        let Some(ownership) = self.ownership(record) else {
-            return self.store.create(key, record, ttl).await;
-        };
+        let create = self.manager.observe(Operation::Create, key, self.store().create(key, record, ttl));
+        let Some(ownership) = self.ownership(record) else { return create.await };
         let entry = Entry::of(key.clone(), record);
         let entering = Entering { limit, ..Entering::new(&entry, self.life(record)) };
         if !ownership.enter(entering).await? {
             return Err(Conflict::Ended.into());
         }
-        let created = self.store.create(key, record, ttl).await;
+        let created = create.await;
         if matches!(created, Ok(Created::Created)) {
             ownership.confirm(Entering::again(&entry, self.life(record))).await?;
         } else {
@@ -60,7 +60,8 @@ impl<'a> Indexed<'a> {
         if !self.extend(key, current, record).await? {
             return Ok(Updated::Missing);
         }
-        self.store.update(key, current.revision, record, ttl).await
+        let update = self.store().update(key, current.revision, record, ttl);
+        self.manager.observe(Operation::Update, key, update).await
     }
 
     /// A touch. A session that was revoked is not touched.
@@ -72,8 +73,11 @@ impl<'a> Indexed<'a> {
         ttl: Ttl,
     ) -> Result<bool, Error> {
         let touched = Record { expires_at, ..current.clone() };
-        Ok(self.extend(key, current, &touched).await?
-            && self.store.touch(key, current.revision, expires_at, ttl).await?)
+        if !self.extend(key, current, &touched).await? {
+            return Ok(false);
+        }
+        let touch = self.store().touch(key, current.revision, expires_at, ttl);
+        self.manager.observe(Operation::Touch, key, touch).await
     }
 
     /// A rotation from `current`. A session that was revoked is missing; or it is a conflict, if that
@@ -94,7 +98,8 @@ impl<'a> Indexed<'a> {
                 return Ok(Updated::Missing);
             }
         }
-        let rotated = self.store.rotate(rotation).await;
+        let rotate = self.store().rotate(rotation);
+        let rotated = self.manager.observe(Operation::Rotate, rotation.old, rotate).await;
         let is_done = matches!(rotated, Ok(Updated::Updated));
         if let Some(ownership) = &ownership {
             if is_done {
@@ -112,7 +117,7 @@ impl<'a> Indexed<'a> {
 
     /// A deletion, of a session of which this record may be known.
     pub(crate) async fn delete(&self, key: &SessionKey, known: Option<&Record>) -> Result<bool, Error> {
-        let was_there = self.store.delete(key).await?;
+        let was_there = self.manager.observe(Operation::Delete, key, self.store().delete(key)).await?;
         if let Some(record) = known
             && let Some(ownership) = self.ownership(record)
         {
@@ -134,7 +139,11 @@ impl<'a> Indexed<'a> {
     }
 
     fn ownership(&self, record: &'a Record) -> Option<Ownership<'a>> {
-        Ownership::of(self.store, record.owner.as_ref()?)
+        Ownership::of(self.store(), record.owner.as_ref()?)
+    }
+
+    fn store(&self) -> &'a dyn SessionStore {
+        self.manager.store()
     }
 
     fn life(&self, record: &Record) -> Ttl {
@@ -168,25 +177,38 @@ impl<'a> Ownership<'a> {
         Ok(owned.entries)
     }
 
-    /// Whether a session is entered; not if it is doomed.
+    /// Whether a session is entered. If it is doomed it is not, and it is gone.
     async fn enter(&self, entering: Entering<'_>) -> Result<bool, Error> {
+        let Entering { entry, replaces, replaced, .. } = entering;
         let entered = self.index.enter(self.owner, entering).await?;
         self.sweep(entered.doomed).await;
         match entered.verdict {
             Verdict::Entered => Ok(true),
-            Verdict::Doomed => Ok(false),
             Verdict::Full => Err(Conflict::TooManySessions.into()),
+            Verdict::Doomed => {
+                // Of many that are doomed, an answer has some.
+                for doomed in [Some(entry), replaces, replaced].into_iter().flatten() {
+                    self.store.delete(&doomed.key).await?;
+                }
+                Ok(false)
+            }
         }
     }
 
     /// After a session was written under a new key: it may have been doomed meanwhile, by somebody who
     /// could not delete it yet.
     async fn confirm(&self, entering: Entering<'_>) -> Result<(), Error> {
-        if self.enter(entering).await? {
-            return Ok(());
+        match self.enter(entering).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Conflict::Ended.into()),
+            Err(error) => {
+                // Its id goes to nobody.
+                if let Err(error) = self.store.delete(&entering.entry.key).await {
+                    tracing::debug!(%error, "a session that could not be confirmed stays until it ends");
+                }
+                Err(error)
+            }
         }
-        self.store.delete(&entering.entry.key).await?;
-        Err(Conflict::Ended.into())
     }
 
     /// A session was not written under its new key, unless it still may be.

@@ -126,6 +126,20 @@ impl Label {
             .map(Self)
     }
 
+    /// As much of a text as a label may have, such as the beginning of a `User-Agent` header. `None` if it
+    /// is empty.
+    ///
+    /// ```
+    /// use session_store::Label;
+    ///
+    /// let label = Label::truncated(&"é".repeat(40)).expect("it is not empty");
+    /// assert_eq!(label.as_str(), "é".repeat(32));
+    /// ```
+    pub fn truncated(text: &str) -> Option<Self> {
+        let end = (0..=text.len().min(Self::MAX_LENGTH)).rev().find(|end| text.is_char_boundary(*end))?;
+        Self::new(&text[..end]).ok()
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -105,6 +105,24 @@ fn config(result: Result<impl std::fmt::Debug, Error>) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_status_is_that_of_the_connection() {
+    let mut server = Server::start().await;
+    let store = store(&server).await;
+    let status = store.status();
+    assert_eq!((status.kind, status.topology, status.connected), ("redis", Some("standalone"), true));
+    assert_eq!((status.since, status.reconnects), (Some(store.health().since), 0));
+    assert!(!status.using_fallback && status.last_error.is_none());
+
+    server.kill();
+    wait_until("the store has noticed", || async { !store.status().connected }).await;
+    let error = store.status().last_error.expect("it says why");
+    assert!(error.contains("127.0.0.1"), "{error}");
+    server.restart().await;
+    wait_until("it is back", || async { store.status().connected }).await;
+    assert_eq!(store.status().reconnects, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_session_is_its_envelope_under_prefix_and_storage_name() {
     let server = Server::start().await;
     let (store, mut client) = (store(&server).await, server.client().await);

@@ -1,5 +1,5 @@
 //! What a session takes of a request: of the engine alone, and through each adapter beside the same
-//! service without sessions.
+//! service without sessions; and what it takes to watch.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -8,6 +8,7 @@ mod actix_web;
 mod axum;
 mod engine;
 mod hosts;
+mod observed;
 mod tower;
 mod warp;
 
@@ -30,5 +31,6 @@ fn main() {
     for host in hosts::ALL {
         hosts::requests(criterion.benchmark_group(host.name), &host, &runtime, &memory, &redis);
     }
+    observed::requests(criterion.benchmark_group("watched"), &memory, &redis);
     criterion.final_summary();
 }

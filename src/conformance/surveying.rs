@@ -45,7 +45,7 @@ impl<'a> Walk<'a> {
         Ok(self.cursor.is_some())
     }
 
-    async fn to_the_end(mut self) -> Result<HashMap<SessionKey, SessionSummary>, Error> {
+    async fn finish(mut self) -> Result<HashMap<SessionKey, SessionSummary>, Error> {
         while self.step().await? {}
         Ok(self.seen)
     }
@@ -65,7 +65,7 @@ pub async fn a_survey_sees_every_session(store: &Store) -> Result<(), Error> {
     let Some(survey) = store.survey() else { return Ok(()) };
     let sessions = many(store).await?;
     for size in [SMALL, 1000] {
-        let seen = Walk::new(survey, size).to_the_end().await?;
+        let seen = Walk::new(survey, size).finish().await?;
         let missing = sessions.iter().filter(|session| !seen.contains_key(&session.key)).count();
         assert_eq!(missing, 0, "so many sessions were missed by pages of {size}");
     }
@@ -117,7 +117,7 @@ pub async fn a_survey_tells_what_records_hold(store: &Store) -> Result<(), Error
         store.create(&session.key, &session.record, super::sample::hour()).await?;
         sessions.push(session);
     }
-    let seen = Walk::new(survey, 1000).to_the_end().await?;
+    let seen = Walk::new(survey, 1000).finish().await?;
     for session in sessions {
         let summary = SessionSummary::new(session.key.clone(), &session.record);
         assert_eq!(seen.get(&session.key), Some(&summary));
@@ -131,7 +131,7 @@ pub async fn a_survey_does_not_see_markers(store: &Store) -> Result<(), Error> {
     let old = Session::created(store).await?;
     let new = old.renewed();
     assert_eq!(rotate(store, &old, &new).await?, Updated::Updated);
-    let seen = Walk::new(survey, 1000).to_the_end().await?;
+    let seen = Walk::new(survey, 1000).finish().await?;
     assert!(seen.contains_key(&new.key), "the session has this id by now");
     assert!(!seen.contains_key(&old.key), "the session has another id by now");
     Ok(())
@@ -146,7 +146,7 @@ pub async fn a_survey_does_not_see_what_has_ended(store: &Store) -> Result<(), E
     let expired = Session::fresh();
     store.create(&expired.key, &expired.record, Ttl::new(life)).await?;
     tokio::time::sleep(life + Duration::from_millis(700)).await;
-    let seen = Walk::new(survey, 1000).to_the_end().await?;
+    let seen = Walk::new(survey, 1000).finish().await?;
     assert!(!seen.contains_key(&deleted.key), "it was deleted");
     assert!(!seen.contains_key(&expired.key), "it has expired");
     Ok(())

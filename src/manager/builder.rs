@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::observed::Observed;
 use super::{Inner, SessionManager};
 use crate::clock::{Clock, SystemClock};
 use crate::codec::Codec;
@@ -155,6 +156,7 @@ impl<T: SessionData> SessionManagerBuilder<T> {
         Ok(SessionManager(Arc::new(Inner {
             signer,
             cookie,
+            observed: Observed::new(&self.store.status()),
             store: self.store,
             expiry: self.expiry,
             touch_share: self.touch_share,

@@ -22,9 +22,13 @@ use crate::values::Values;
 mod builder;
 #[cfg(feature = "express")]
 mod express;
+pub(crate) mod observed;
 mod owners;
+mod stats;
 mod survey;
 pub(crate) mod terms;
+
+use observed::Observed;
 
 pub use builder::SessionManagerBuilder;
 pub use survey::{Clearing, SessionScan};
@@ -61,6 +65,7 @@ pub(crate) struct Inner<T> {
     pub(crate) owner_limit: Option<OwnerLimit>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) counters: Counters,
+    observed: Observed,
 }
 
 impl<T: SessionData> SessionManager<T> {
@@ -116,8 +121,8 @@ impl<T> Inner<T> {
     }
 
     /// The store for writes at `now`, of which its index of owners has to know.
-    pub(crate) fn indexed(&self, now: Timestamp) -> Indexed<'_> {
-        Indexed { store: self.store(), now }
+    pub(crate) fn indexed(&self, now: Timestamp) -> Indexed<'_, T> {
+        Indexed { manager: self, now }
     }
 
     /// Whether the session is past its time by this engine's clock, whatever the store's says.

@@ -80,18 +80,20 @@ impl<T: SessionData> SessionManager<T> {
             let ownership = Ownership::of(store, record.owner.as_ref()?)?;
             Some((ownership, Entry::of(key.clone(), record)))
         });
-        match doomed {
+        let ended = match doomed {
             // Doomed first, or else a sign-in or renewal that is on its way could carry it over.
-            Some((ownership, entry)) => Ok(ownership.revoke(Doom::One(&entry)).await? > 0),
-            None => store.delete(key).await,
-        }
+            Some((ownership, entry)) => self.revoke_in(ownership, Doom::One(&entry)).await?,
+            None => self.count_revoked(u64::from(store.delete(key).await?)),
+        };
+        Ok(ended > 0)
     }
 
     /// Ends all sessions of an owner, and answers how many there were (OWASP ASVS 7.4.2): each that was
     /// signed in before this was called, whatever is done to it meanwhile.
     ///
     /// It goes by the index of owners. If that may have been lost or evicted, which a cache's eviction policy
-    /// or a master that failed can do, `revoke_all_thoroughly` looks at every session of the store instead.
+    /// or a master that failed can do, [`revoke_all_thoroughly`](Self::revoke_all_thoroughly) looks at every
+    /// session of the store besides.
     ///
     /// # Errors
     ///
@@ -99,7 +101,39 @@ impl<T: SessionData> SessionManager<T> {
     /// operation on this owner's sessions; repeating the call is right.
     pub async fn revoke_all(&self, owner: impl AsRef<str>) -> Result<u64, Error> {
         let owner = Owner::new(owner)?;
-        self.ownership(&owner)?.revoke(Doom::All).await
+        self.revoke_in(self.ownership(&owner)?, Doom::All).await
+    }
+
+    /// As [`revoke_all`](Self::revoke_all), and then goes through all sessions of the store for those that the
+    /// index of owners does not know (any more).
+    ///
+    /// # Errors
+    ///
+    /// Those of the store; [`Error::Unsupported`] where it has no [`survey`](crate::SessionStore::survey).
+    /// Without an index, a session that is given a new id meanwhile may be missed.
+    pub async fn revoke_all_thoroughly(&self, owner: impl AsRef<str>) -> Result<u64, Error> {
+        let owner = Owner::new(owner)?;
+        let began = self.0.clock.now();
+        let is_meant = |created_at| created_at <= began;
+        let ownership = Ownership::of(self.0.store(), &owner);
+        let mut ended = match &ownership {
+            Some(ownership) => self.revoke_in(*ownership, Doom::All).await?,
+            None => 0,
+        };
+        let mut sessions = self.sessions();
+        while let Some(session) = sessions.next().await {
+            let session = session?;
+            if session.owner.as_ref() == Some(&owner) && is_meant(session.created_at) {
+                ended += u64::from(self.revoke(&session.key).await?);
+            }
+        }
+        // One that got a new id while this went through the store is in the index by now.
+        if let Some(ownership) = ownership {
+            for entry in ownership.entries().await?.iter().filter(|entry| is_meant(entry.created_at)) {
+                ended += self.revoke_in(ownership, Doom::One(entry)).await?;
+            }
+        }
+        Ok(ended)
     }
 
     /// Ends all sessions of the user who is signed in with this one, but not this one (OWASP ASVS 7.4.3):
@@ -113,9 +147,18 @@ impl<T: SessionData> SessionManager<T> {
         let Some(owner) = session.owner() else { return Ok(0) };
         let ownership = self.ownership(&owner)?;
         match session.entry() {
-            Some(entry) => ownership.revoke(Doom::AllBut(&entry)).await,
-            None => ownership.revoke(Doom::All).await,
+            Some(entry) => self.revoke_in(ownership, Doom::AllBut(&entry)).await,
+            None => self.revoke_in(ownership, Doom::All).await,
         }
+    }
+
+    async fn revoke_in(&self, ownership: Ownership<'_>, which: Doom<'_>) -> Result<u64, Error> {
+        Ok(self.count_revoked(ownership.revoke(which).await?))
+    }
+
+    fn count_revoked(&self, count: u64) -> u64 {
+        self.0.counters.shard().revoked.add(count);
+        count
     }
 
     fn ownership<'a>(&'a self, owner: &'a Owner) -> Result<Ownership<'a>, Error> {

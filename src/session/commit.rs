@@ -113,7 +113,7 @@ impl<T: SessionData> Shared<T> {
                 }
             }
             (Action::Delete, Standing::Live { id, record }) => {
-                self.manager.counters.shard().expired.add_one();
+                self.manager.count_expired(record, plan.now);
                 self.manager.indexed(plan.now).delete(&id.key(), Some(record)).await?;
                 self.state().write(|state| state.standing = Standing::Ended);
             }

@@ -10,6 +10,7 @@ use super::{Candidates, Session, SessionData, Shared, uncut};
 use crate::error::Error;
 use crate::id::SessionId;
 use crate::manager::Inner;
+use crate::manager::observed::Operation;
 use crate::store::Loaded;
 
 /// The session's side of one request and its response: what an adapter works with.
@@ -170,9 +171,9 @@ impl<T: SessionData> Shared<T> {
         let manager = &*self.manager;
         let key = id.key();
         let unusable = || Ok((Standing::New { unusable: Some(id.clone()) }, Arc::default()));
-        match manager.store().load(&key).await {
+        match manager.observe(Operation::Load, &key, manager.store().load(&key)).await {
             Ok(Loaded::Found(record)) if manager.has_ended(&record) => {
-                manager.counters.shard().expired.add_one();
+                manager.count_expired(&record, record.expires_at.min(manager.clock.now()));
                 unusable()
             }
             Ok(Loaded::Found(record)) => match record.data.shared() {

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tracing::Instrument as _;
 
 use crate::clock::Timestamp;
 use crate::cookie::signing::Verified;
@@ -14,6 +15,7 @@ use crate::error::{Conflict, Error};
 use crate::expiry::Expiry;
 use crate::id::SessionKey;
 use crate::manager::Inner;
+use crate::manager::observed::End;
 use crate::record::{Label, Owner, Record};
 use crate::store::owners::Entry;
 use crate::values::Values;
@@ -235,7 +237,8 @@ impl<T: SessionData> Session<T> {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] and [`Error::TooLarge`] for a text that [`Label::new`] refuses.
+    /// [`Error::Config`] and [`Error::TooLarge`] for a text that [`Label::new`] refuses;
+    /// [`Label::truncated`] takes what fits.
     pub fn set_label(&self, label: impl AsRef<str>) -> Result<(), Error> {
         let label = Label::new(label)?;
         self.open(|state| {
@@ -395,6 +398,9 @@ impl<T: SessionData> Shared<T> {
             self.manager.counters.shard().destroyed.add_one();
             tracing::debug!(%key, "session destroyed");
         }
+        if let Some(record) = record {
+            self.manager.count_duration(End::Destroyed, record.created_at, self.manager.clock.now());
+        }
         self.state().write(|state| state.standing = Standing::New { unusable: None });
         Ok(())
     }
@@ -404,7 +410,8 @@ impl<T: SessionData> Shared<T> {
 async fn uncut<R: Send + 'static>(
     work: impl Future<Output = Result<R, Error>> + Send + 'static,
 ) -> Result<R, Error> {
-    tokio::spawn(work).await.unwrap_or_else(|ended| match ended.try_into_panic() {
+    // What happens there belongs to the request's trace.
+    tokio::spawn(work.in_current_span()).await.unwrap_or_else(|ended| match ended.try_into_panic() {
         Ok(panic) => std::panic::resume_unwind(panic),
         Err(_) => Err(Error::Unavailable {
             outcome_unknown: true,

@@ -54,10 +54,10 @@ impl<T: SessionData> Shared<T> {
         let ttl = Ttl::new(record.expires_at.saturating_since(now));
         for _ in 0..MAX_DRAWS {
             let id = manager.signer.fresh_id();
-            let created = manager.indexed(now).create(&id.key(), &record, ttl, manager.owner_limit).await?;
+            let key = id.key();
+            let created = manager.indexed(now).create(&key, &record, ttl, manager.owner_limit).await?;
             if created == Created::Created {
-                manager.counters.shard().created.add_one();
-                tracing::debug!(key = %id.key(), "session created");
+                manager.count_created(&key, &record, now);
                 self.state().write(|state| state.cookie = CookieChange::Set);
                 return Ok((id, record));
             }
@@ -110,7 +110,11 @@ impl<T: SessionData> Shared<T> {
                         self.state().write(|state| state.cookie = CookieChange::Set);
                     }
                     let counters = manager.counters.shard();
-                    if swap.new_id.is_some() { &counters.rotated } else { &counters.updated }.add_one();
+                    if swap.new_id.is_some() {
+                        counters.rotated.add_one();
+                    } else {
+                        counters.updated.add_one();
+                    }
                     let id = swap.new_id.unwrap_or_else(|| swap.id.clone());
                     return Ok(Swapped::Stored(id, record));
                 }

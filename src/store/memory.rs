@@ -15,6 +15,7 @@ use moka::sync::Cache;
 
 use self::owners::Owners;
 use super::owners::OwnerIndex;
+use super::status::StoreStatus;
 use super::survey::Survey;
 use super::{Created, Loaded, Rotation, SessionStore, Updated};
 use crate::clock::Timestamp;
@@ -263,6 +264,10 @@ impl SessionStore for MemoryStore {
 
     fn survey(&self) -> Option<&dyn Survey> {
         Some(self)
+    }
+
+    fn status(&self) -> StoreStatus {
+        StoreStatus { kind: "memory", ..StoreStatus::default() }
     }
 }
 

@@ -78,6 +78,7 @@ async fn an_operator_ends_one_session_a_user_all_others_or_all() {
     let key = first.key(&world.manager).await;
     assert!(world.manager.revoke(&key).await.unwrap());
     assert!(!world.manager.revoke(&key).await.unwrap(), "it is gone");
+    assert_eq!(world.manager.counts().revoked, 1);
     assert!(!is_signed_in(&world, &first).await);
     assert_eq!(count(&world.manager, "ada").await, 2);
 
@@ -372,4 +373,37 @@ async fn no_session_outlives_what_the_index_knows() {
     assert_eq!(count(&world.manager, "ada").await, 1);
     browser.visit(&world.manager, |_| ()).await;
     assert!(world.store.record(&key).await.unwrap().expires_at > ends);
+}
+
+/// Whoever is doomed together with many others goes by itself.
+#[tokio::test]
+async fn one_of_many_doomed_sessions_goes_when_it_is_used() {
+    let world = World::new();
+    let mut browsers = Vec::new();
+    for _ in 0..300 {
+        browsers.push(signed_in(&world, "ada").await);
+    }
+    let ada = Owner::new("ada").unwrap();
+    world.store.inner.doom(&ada, session_store::owners::Doom::All).await.unwrap();
+    world.clock.advance(IDLE / 2);
+    let last = &mut browsers[299];
+    let key = last.key(&world.manager).await;
+    last.visit(&world.manager, |_| ()).await;
+    assert!(world.store.record(&key).await.is_none());
+}
+
+/// A sign-in that cannot be confirmed fails, and leaves no session that nobody could end.
+#[tokio::test]
+async fn a_sign_in_that_is_not_confirmed_leaves_nothing() {
+    let world = World::new();
+    world.store.hold("enter again");
+    let exchange = Browser::default().begin(&world.manager);
+    exchange.session().await.unwrap().sign_in("ada", |_| ()).unwrap();
+    let finishing = tokio::spawn(exchange.finish(200));
+    world.store.called("enter again").await;
+    world.store.fails_once("enter again");
+    world.store.let_go();
+    let effects = finishing.await.unwrap();
+    assert!(matches!(effects.failure, Some(Error::Unavailable { .. })) && effects.set_cookie.is_none());
+    assert_eq!(count(&world.manager, "ada").await, 0);
 }

@@ -163,6 +163,7 @@ pub(crate) struct Spy {
     pub(crate) down: AtomicBool,
     calls: Mutex<Vec<&'static str>>,
     held: watch::Sender<&'static str>,
+    fails: Mutex<Option<&'static str>>,
 }
 
 impl Spy {
@@ -186,6 +187,11 @@ impl Spy {
 
     pub(crate) fn let_go(&self) {
         self.held.send_replace("");
+    }
+
+    /// The next call of this name that goes through finds the store down.
+    pub(crate) fn fails_once(&self, name: &'static str) {
+        *self.fails.lock().unwrap() = Some(name);
     }
 
     /// Waits for a call of this name.
@@ -215,7 +221,8 @@ impl Spy {
     async fn call(&self, name: &'static str) -> Result<(), Error> {
         self.calls.lock().unwrap().push(name);
         self.held.subscribe().wait_for(|held| *held != name).await.expect("the sender is here");
-        if self.down.load(Ordering::SeqCst) {
+        let fails = self.fails.lock().unwrap().take_if(|failing| *failing == name).is_some();
+        if fails || self.down.load(Ordering::SeqCst) {
             return Err(Error::Unavailable { outcome_unknown: false, reason: "a test".into(), source: None });
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! When new sessions go to memory, and when no longer.
 
-use session_store::{Created, Error, FallbackPolicy, Loaded, MemoryStore, Payload, SessionStore as _};
+use session_store::{Created, Error, FallbackPolicy, Loaded, MemoryStore, Payload, SessionStore};
 
 use crate::log;
 use crate::primary::{Call, Mode, Primary};
@@ -209,7 +209,10 @@ async fn a_switch_is_one_warning_and_a_request_none() {
     for policy in POLICIES {
         let world = World::new(policy);
         world.primary.goes(Mode::Down);
-        let (opened, closed) = (count("kept in memory from now on"), count("answers again"));
+        let (opened, closed) = (
+            count("fell back: new sessions are kept in memory from now on"),
+            count("recovered: the session store answers again"),
+        );
         let warnings = count("WARN");
         for _ in 0..20 {
             let _ = create(&world).await;
@@ -218,16 +221,35 @@ async fn a_switch_is_one_warning_and_a_request_none() {
             world.a_round().await;
         }
         let switches = usize::from(policy != Never);
-        assert_eq!(count("kept in memory from now on") - opened, switches, "{policy:?}");
-        assert_eq!(count("answers again") - closed, 0, "{policy:?}");
+        assert_eq!(
+            count("fell back: new sessions are kept in memory from now on") - opened,
+            switches,
+            "{policy:?}"
+        );
+        assert_eq!(count("recovered: the session store answers again") - closed, 0, "{policy:?}");
         world.recovers().await;
         for _ in 0..20 {
             create(&world).await.unwrap();
         }
-        assert_eq!(count("answers again") - closed, switches, "{policy:?}");
+        assert_eq!(count("recovered: the session store answers again") - closed, switches, "{policy:?}");
         assert_eq!(count("WARN") - warnings, 2 * switches, "{policy:?}: {}", log::text());
     }
     assert!(log::text().contains("the primary is Down"), "the warning says why");
+}
+
+/// For dashboards, the rest is as the primary has it.
+#[tokio::test(start_paused = true)]
+async fn the_status_says_while_new_sessions_go_to_memory() {
+    for policy in POLICIES {
+        let world = World::new(policy);
+        let status = || SessionStore::status(&world.store);
+        assert_eq!(status(), SessionStore::status(&world.primary), "{policy:?}");
+        world.primary.goes(Mode::Down);
+        let _ = create(&world).await;
+        assert_eq!(status().using_fallback, policy != Never, "{policy:?}");
+        world.recovers().await;
+        assert!(!status().using_fallback, "{policy:?}");
+    }
 }
 
 #[test]

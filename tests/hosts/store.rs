@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use session_store::{
-    Created, Error, Loaded, Record, Requirements, Revision, Rotation, SessionKey, SessionStore, Timestamp,
-    Ttl, Updated,
+    Created, Error, Loaded, OwnerIndex, Record, Requirements, Revision, Rotation, SessionKey, SessionStore,
+    StoreStatus, Survey, Timestamp, Ttl, Updated,
 };
 
 use crate::support::gate::Gate;
@@ -120,5 +120,17 @@ impl SessionStore for StagedStore {
 
     fn requirements(&self) -> Requirements {
         self.sessions.requirements()
+    }
+
+    fn owners(&self) -> Option<&dyn OwnerIndex> {
+        self.sessions.owners()
+    }
+
+    fn survey(&self) -> Option<&dyn Survey> {
+        self.sessions.survey()
+    }
+
+    fn status(&self) -> StoreStatus {
+        self.sessions.status()
     }
 }

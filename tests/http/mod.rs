@@ -19,6 +19,7 @@ pub(crate) mod races;
 pub(crate) mod secrets;
 pub(crate) mod shop;
 pub(crate) mod signing_in;
+pub(crate) mod stats;
 
 /// A test for each case, on one host and one backend.
 macro_rules! script {
@@ -75,6 +76,11 @@ macro_rules! script_for_every_backend {
                 a_good_cookie_is_found_behind_nine_forged_ones,
                 cookies_in_several_headers_are_read,
                 ids_are_read_from_cookies_only,
+            }
+            stats {
+                without_a_token_there_are_no_stats,
+                stats_are_for_whoever_has_the_token,
+                stats_hold_no_id_no_user_and_no_data,
             }
             races {
                 everything_put_into_the_cart_at_once_is_there,

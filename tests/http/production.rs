@@ -6,7 +6,7 @@ use super::visitor::{Me, Visitor};
 use crate::support::app::App;
 use crate::support::redis::{Cluster, Sentinels, wait_until};
 
-const MOVES: &str = "new sessions are kept in memory from now on";
+const MOVES: &str = "fell back: new sessions are kept in memory from now on";
 
 pub(crate) async fn the_shop_is_open_on_a_cluster(stage: Stage) {
     let redis = Cluster::start_with(&["--requirepass", "correct-horse"]).await;

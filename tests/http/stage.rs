@@ -49,6 +49,13 @@ impl Stage {
         self.redis.as_mut().expect("this case is for Redis")
     }
 
+    pub(crate) fn is_redis(&self) -> bool {
+        #[cfg(feature = "redis")]
+        return self.redis.is_some();
+        #[cfg(not(feature = "redis"))]
+        return false;
+    }
+
     /// The application with its cookie made for plain http: `id`.
     pub(crate) async fn app(&self) -> App {
         self.app_with(&[]).await

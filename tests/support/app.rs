@@ -93,6 +93,7 @@ fn build(host: Host) -> PathBuf {
         ("express", cfg!(feature = "express")),
         ("actix-web", cfg!(feature = "actix-web")),
         ("warp", cfg!(feature = "warp")),
+        ("metrics", cfg!(feature = "metrics")),
         ("conformance", cfg!(feature = "conformance")),
     ];
     let features: Vec<_> = features.iter().filter(|(_, on)| *on).map(|(name, _)| *name).collect();

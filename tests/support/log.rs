@@ -5,6 +5,7 @@ use std::io;
 use std::sync::{Arc, Mutex, Once};
 
 use tracing::Level;
+use tracing_subscriber::fmt::format::FmtSpan;
 
 /// What was logged on the threads of one test.
 #[derive(Clone, Debug, Default)]
@@ -22,6 +23,8 @@ pub fn collect() {
     static COLLECTING: Once = Once::new();
     COLLECTING.call_once(|| {
         let everything = tracing_subscriber::fmt().with_max_level(Level::TRACE).with_ansi(false);
+        // With the fields that a span has in the end.
+        let everything = everything.with_span_events(FmtSpan::CLOSE);
         everything.with_writer(|| Lines).init();
     });
 }

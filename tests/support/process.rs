@@ -25,7 +25,9 @@ pub(super) struct Process {
 impl Process {
     pub(super) fn spawn(mut command: Command, settings: &[(&str, &str)]) -> Self {
         for (name, _) in env::vars_os() {
-            if name.to_str().is_some_and(|name| name.starts_with("REDIS_") || name.starts_with("SESSION_")) {
+            let is_ours =
+                |name: &str| ["REDIS_", "SESSION_", "SHOP_"].iter().any(|ours| name.starts_with(ours));
+            if name.to_str().is_some_and(is_ours) {
                 command.env_remove(name);
             }
         }

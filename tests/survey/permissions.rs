@@ -16,7 +16,7 @@ async fn surveys(url: &str) {
     let manager = manager(&store);
     assert_eq!(manager.count().await.unwrap(), 20);
     let usage = manager.usage().await.unwrap();
-    assert!(usage.sessions == 20.0 && usage.bytes_per_session.is_some(), "{usage:?}");
+    assert_eq!((usage.sessions, usage.bytes_per_session.is_some()), (20.0, true));
     assert_eq!(manager.clear().await.unwrap(), 20);
 }
 
@@ -67,5 +67,5 @@ async fn the_documented_permissions_suffice_for_express() {
     let page = store.survey().unwrap().page(None, 10).await.unwrap();
     assert_eq!(page.sessions.len(), 1);
     let usage = store.survey().unwrap().usage().await.unwrap();
-    assert!(usage.sessions == 1.0 && usage.bytes_per_session.is_some(), "{usage:?}");
+    assert_eq!((usage.sessions, usage.bytes_per_session.is_some()), (1.0, true));
 }

@@ -85,7 +85,7 @@ impl Walk {
         Ok(self.cursor.is_some())
     }
 
-    pub(crate) async fn to_the_end(&mut self) {
+    pub(crate) async fn finish(&mut self) {
         while self.step().await {}
     }
 

@@ -32,15 +32,15 @@ use crate::store::survey::{Cursor, Page, SessionSummary};
 /// let mut sessions = manager.sessions().page_size(100).on_progress(|seen, share| {
 ///     println!("{seen} sessions so far, {:.0} % of the store", share * 100.0);
 /// });
+/// let mut saved = String::new();
 /// while let Some(session) = sessions.next().await {
-///     if session.is_err() {
-///         let saved = sessions.cursor().map(ToString::to_string);
-///         sessions = match saved {
-///             Some(saved) => manager.sessions().resume(Cursor::new(saved)),
-///             None => manager.sessions(),
-///         };
-/// #       break;
+///     if let (Err(error), Some(cursor)) = (session, sessions.cursor()) {
+///         println!("{error}; the rest is left for later");
+///         saved = cursor.to_string();
 ///     }
+/// }
+/// if !saved.is_empty() {
+///     let rest = manager.sessions().resume(Cursor::new(saved));
 /// }
 /// # Ok(())
 /// # }
@@ -74,9 +74,8 @@ impl SessionScan {
         }
     }
 
-    /// About how many keys the store looks at for a page: 250 unless told otherwise, 1 to 10,000. Larger
-    /// pages are faster, and hold up requests for longer: each is one command to Redis, which serves
-    /// nobody else meanwhile.
+    /// About how many keys the store looks at for a page: 500 unless told otherwise, 1 to 10,000. Redis
+    /// serves nobody else while it looks: about half a millisecond for 500 keys.
     pub fn page_size(mut self, keys: usize) -> Self {
         self.pages.size = keys.clamp(1, Page::MAX_SIZE);
         self

@@ -123,7 +123,7 @@ impl SessionStore for FallbackStore {
     }
 
     fn status(&self) -> StoreStatus {
-        self.0.primary.status()
+        StoreStatus { using_fallback: self.0.ledger().open.is_some(), ..self.0.primary.status() }
     }
 }
 
@@ -174,8 +174,8 @@ impl Shared {
         };
         if opens {
             tracing::warn!(
-                "new sessions are kept in memory from now on, and visitors whose sessions are not there \
-                 are answered 503: {reason}"
+                "fell back: new sessions are kept in memory from now on, and visitors whose sessions are not \
+                 there are answered 503: {reason}"
             );
         }
         self.start_recovery();
@@ -187,7 +187,8 @@ impl Shared {
         if let Some(opened) = opened {
             let lasted = opened.at.elapsed();
             tracing::warn!(
-                "the session store answers again: new sessions go there, after {lasted:.1?} in memory"
+                "recovered: the session store answers again, and new sessions go there, after {lasted:.1?} in \
+                 memory"
             );
         }
     }

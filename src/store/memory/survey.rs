@@ -27,7 +27,7 @@ impl Survey for MemoryStore {
 
         // The `size` first of those that follow: the last one of these is on top of the heap.
         let mut first = BinaryHeap::with_capacity(size.min(all) + 1);
-        let (mut looked_at, mut passed, mut following) = (0, 0, 0);
+        let (mut looked_at, mut passed, mut following) = (0_usize, 0, 0);
         for (key, summary) in self.summaries() {
             looked_at += 1;
             if after.as_ref().is_some_and(|after| key.storage_name() <= after.storage_name()) {

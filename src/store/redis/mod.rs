@@ -56,7 +56,9 @@ pub(crate) use self::express::check_data;
 
 /// Keeps sessions in Redis: they outlive the process, and all instances of a service share them.
 ///
-/// A session is one string under `session:{lineage}:digest`, with a time to live. Loading it is one
+/// A session is one string under `session:{lineage}:digest`, with a time to live. Each owner of sessions
+/// has an index of them under `session:owner:{hash}` that lasts as long as the last of them; in a cluster
+/// it may be on another master than they are. Loading it is one
 /// `GET`, creating it one `SET` with `NX`, and everything else one Lua script (`EVALSHA`), which
 /// Redis runs as one atomic step. (The feature `express` adds the layout of connect-redis.) Redis 6 or
 /// newer (tested with 7.0): one server, a master that sentinels watch, or a Redis Cluster;
@@ -78,6 +80,9 @@ pub(crate) use self::express::check_data;
 /// cluster; `+role` behind sentinels, and there `+subscribe +sentinel|master
 /// +sentinel|get-master-addr-by-name` with all channels; `+wait` to
 /// [wait for replicas](RedisStoreBuilder::wait_for_replicas).
+///
+/// Where sessions have owners, it needs `+time +zadd +zrange +zrem +zremrangebyscore +zrevrange +zscore
+/// +zunionstore +pexpireat` besides, which the scripts of their index use.
 ///
 /// Going through all sessions (a manager's `count`, `sessions`, `clear` and `usage`) takes
 /// `+scan +strlen +dbsize +info +memory|usage` besides, and `+cluster|nodes` in a cluster; nothing else
@@ -213,7 +218,16 @@ impl SessionStore for RedisStore {
     }
 
     fn status(&self) -> StoreStatus {
-        StoreStatus { kind: "redis", ..StoreStatus::default() }
+        let Health { connected, since, topology, last_error, reconnects, .. } = self.health();
+        StoreStatus {
+            kind: "redis",
+            topology: Some(topology.name()),
+            connected,
+            since: Some(since),
+            reconnects,
+            last_error,
+            ..StoreStatus::default()
+        }
     }
 
     fn requirements(&self) -> Requirements {

@@ -48,6 +48,17 @@ pub enum Topology {
     Cluster,
 }
 
+impl Topology {
+    /// Its name in a [`StoreStatus`](crate::StoreStatus).
+    pub(in crate::store::redis) fn name(self) -> &'static str {
+        match self {
+            Self::Standalone => "standalone",
+            Self::Sentinel => "sentinel",
+            Self::Cluster => "cluster",
+        }
+    }
+}
+
 /// Whether there is a connection, and since when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Status {

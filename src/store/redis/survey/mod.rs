@@ -52,13 +52,13 @@ impl Survey for RedisStore {
         let names = self.names(tour.part());
         let (host, step) = match &mut tour {
             Tour::One { spot, .. } => {
-                let step = self.step(None, spot, &names, size).await.map_err(into_error)?;
+                let step = self.step(None, spot, names, size).await.map_err(into_error)?;
                 *spot = step.next.clone();
                 (None, step)
             }
-            Tour::Cluster { round, spot, .. } => self.step_in_cluster(round, spot, &names, size).await?,
+            Tour::Cluster { round, spot, .. } => self.step_in_cluster(round, spot, names, size).await?,
         };
-        let (sessions, unreadable) = self.read(host.as_ref(), &names, step.keys).await?;
+        let (sessions, unreadable) = self.read(host.as_ref(), names, step.keys).await?;
         let progress = self.progress(&tour, step.share);
         let next = self.go_on(tour).await?.map(|tour| Cursor::new(tour.to_string()));
         let progress = if next.is_none() { 1.0 } else { progress };
@@ -110,33 +110,48 @@ impl RedisStore {
         &self,
         round: &mut Round,
         spot: &mut Spot,
-        names: &Names<'_>,
+        names: Names<'_>,
         size: usize,
     ) -> Result<(Option<Host>, Step), Error> {
+        // What is known of the masters may be from long ago, and is put right once.
+        let mut fresh = false;
         while let Some(id) = round.present() {
+            let known = self.host_of(id);
             let mut failure = None;
-            if let Some(host) = self.host_of(id).await? {
-                match self.step(Some(&host), spot, names, size).await {
+            if let Some(host) = &known {
+                match self.step(Some(host), spot, names, size).await {
                     Ok(step) => {
                         *spot = step.next.clone();
-                        return Ok((Some(host), step));
+                        return Ok((known, step));
                     }
-                    Err(reason) => failure = Some((host, reason)),
+                    Err(reason) => failure = Some(reason),
                 }
             }
-            // It may be somewhere else by now, or another one has taken over from it.
-            if let Some((host, reason)) = failure {
-                let Ok(_) = self.look().await else { return Err(into_error(reason)) };
-                match self.masters.0.load().get(id) {
-                    Some(present) if *present == host => return Err(into_error(reason)),
-                    Some(_) => continue,
-                    None => {}
+            if !fresh {
+                match self.look().await {
+                    Ok(_) => fresh = true,
+                    Err(error) if failure.is_none() => return Err(error),
+                    Err(_) => {}
                 }
             }
-            round.skip();
-            *spot = Spot::default();
+            match (failure, self.host_of(id)) {
+                // It is where it was, and does not answer.
+                (Some(failure), present) if present == known => return Err(into_error(failure)),
+                // It is somewhere else.
+                (_, Some(_)) => {}
+                // Another one has taken over from it.
+                (_, None) => {
+                    round.skip();
+                    *spot = Spot::default();
+                }
+            }
         }
         Ok((None, Step::default()))
+    }
+
+    /// Where the master of this id is, as far as is known.
+    fn host_of(&self, id: &str) -> Option<Host> {
+        self.masters.0.load().get(id).cloned()
     }
 
     /// What comes after a page; nothing at the end.
@@ -170,15 +185,6 @@ impl RedisStore {
             Tour::Cluster { round, .. } => round.progress(share),
         };
         (before as f64 + of_part) / parts.len() as f64
-    }
-
-    /// Where the node of this id is, if it is a master (still).
-    async fn host_of(&self, id: &str) -> Result<Option<Host>, Error> {
-        if let Some(host) = self.masters.0.load().get(id) {
-            return Ok(Some(host.clone()));
-        }
-        self.look().await?;
-        Ok(self.masters.0.load().get(id).cloned())
     }
 
     /// Where the masters of the cluster are that have slots.

@@ -1,6 +1,8 @@
 //! Which keys of a Redis are sessions of one store: others have theirs beside them.
 
 use crate::id::SessionKey;
+#[cfg(feature = "express")]
+use crate::store::redis::name;
 use crate::store::redis::name::{Prefix, Slot};
 
 /// A layout that sessions are in.
@@ -30,7 +32,7 @@ impl<'a> Names<'a> {
     }
 
     /// What the names look like, for `MATCH`. It lets through a few that [`read`](Self::read) does not.
-    pub(super) fn pattern(&self) -> String {
+    pub(super) fn pattern(self) -> String {
         let mut pattern = String::new();
         for c in self.prefix.as_str().chars() {
             if matches!(c, '*' | '?' | '[' | ']' | '\\') {
@@ -47,7 +49,7 @@ impl<'a> Names<'a> {
     }
 
     /// The session of this name, if it can be one.
-    pub(super) fn read(&self, name: &[u8]) -> Option<Named> {
+    pub(super) fn read(self, name: &[u8]) -> Option<Named> {
         let rest = name.strip_prefix(self.prefix.as_str().as_bytes())?;
         let rest = std::str::from_utf8(rest).ok()?;
         let key = match self.part {
@@ -59,12 +61,12 @@ impl<'a> Names<'a> {
         Some(Named { name: name.to_owned(), key })
     }
 
-    pub(super) fn slot(&self, named: &Named) -> Slot {
+    pub(super) fn slot(self, named: &Named) -> Slot {
         match self.part {
             Part::Native => self.prefix.name(&named.key).slot(),
             // Neither prefix nor id has braces.
             #[cfg(feature = "express")]
-            Part::Express => crate::store::redis::name::slot(&named.name),
+            Part::Express => name::slot(&named.name),
         }
     }
 }

@@ -34,7 +34,7 @@ impl RedisStore {
     pub(super) async fn read(
         &self,
         host: Option<&Host>,
-        names: &Names<'_>,
+        names: Names<'_>,
         keys: Vec<Named>,
     ) -> Result<Found, Error> {
         let (mut sessions, mut unreadable) = (Vec::new(), Vec::new());
@@ -60,7 +60,7 @@ impl RedisStore {
     async fn read_heads(
         &self,
         host: Option<&Host>,
-        names: &Names<'_>,
+        names: Names<'_>,
         keys: &[Named],
     ) -> Result<Vec<Read>, Failure> {
         let questions = |named: &Named| {
@@ -88,7 +88,7 @@ impl RedisStore {
     async fn read_values(
         &self,
         host: Option<&Host>,
-        names: &Names<'_>,
+        names: Names<'_>,
         keys: &[Named],
     ) -> Result<Vec<Read>, Failure> {
         use crate::store::redis::express::{self, MAX_LENGTH};
@@ -148,7 +148,7 @@ impl RedisStore {
     async fn ask(
         &self,
         host: Option<&Host>,
-        names: &Names<'_>,
+        names: Names<'_>,
         keys: &[Named],
         questions: impl Fn(&Named) -> [redis::Cmd; 2],
     ) -> Result<Vec<Option<[Value; 2]>>, Failure> {
@@ -184,7 +184,7 @@ impl RedisStore {
 
     async fn ask_owner(
         &self,
-        names: &Names<'_>,
+        names: Names<'_>,
         named: &Named,
         questions: &[redis::Cmd; 2],
     ) -> Result<Option<[Value; 2]>, Failure> {

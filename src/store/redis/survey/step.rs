@@ -42,7 +42,7 @@ impl RedisStore {
         &self,
         node: Option<&Host>,
         spot: &Spot,
-        names: &Names<'_>,
+        names: Names<'_>,
         size: usize,
     ) -> Result<Step, Failure> {
         let mut cursor = spot.cursor;
@@ -127,13 +127,13 @@ mod tests {
         let old = Server::of("redis_version:7.0.15\r\nrun_id:abc\r\n");
         assert_eq!(old.run_id, "abc");
         // The buckets of a table of 8, in the order of a scan.
-        for (nth, cursor) in [0b100, 0b010, 0b110, 0b001, 0b101, 0b011, 0b111].into_iter().enumerate() {
-            let share = (nth + 1) as f64 / 8.0;
+        for (nth, cursor) in (1_u8..).zip([0b100, 0b010, 0b110, 0b001, 0b101, 0b011, 0b111]) {
+            let share = f64::from(nth) / 8.0;
             assert!((old.share(cursor, true) - share).abs() < 1e-9 && !old.by_slot);
         }
         let new = Server::of("redis_version:7.4.1\r\n");
         assert!((new.share(7 << 14 | 8192, true) - 0.5).abs() < 1e-9);
-        assert!((new.share(1, false) - 0.5).abs() < 1e-9 || new.share(1, false) > 0.0);
+        assert!((new.share(1, false) - 0.5).abs() < 1e-9);
         assert!(Server::of("redis_version:7.2.4\r\nvalkey_version:8.0.1\r\n").by_slot);
     }
 }

@@ -75,7 +75,7 @@ impl RedisStore {
             let (next, found): (String, Vec<Vec<u8>>) = redis::from_redis_value(scanned)?;
             looked_at += found.len();
             for part in self.parts() {
-                self.judge(node, &self.names(*part), &found, &mut sample).await?;
+                self.judge(node, self.names(*part), &found, &mut sample).await?;
             }
             cursor = next;
             if cursor == "0" {
@@ -94,7 +94,7 @@ impl RedisStore {
     async fn judge(
         &self,
         node: Option<&Host>,
-        names: &Names<'_>,
+        names: Names<'_>,
         found: &[Vec<u8>],
         sample: &mut Sample,
     ) -> Result<(), Failure> {

@@ -1,0 +1,189 @@
+//! What operating sessions costs in Redis: listing and ending a user's, counting all, how long requests
+//! wait meanwhile, and the memory that a session takes with its owner's index. Prints Markdown.
+
+mod support;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use session_store::{Clock as _, Codec, Owner};
+use session_store::{
+    KeyRing, MAX_TTL, Record, RedisStore, SessionId, SessionManager, SessionStore, SystemClock, Ttl,
+};
+use support::redis::Server;
+use support::runtime;
+use support::shopper::Shopper;
+use tokio::task::JoinSet;
+
+type Manager = SessionManager<Shopper>;
+
+const AT_ONCE: u64 = 64;
+const LOADERS: usize = 16;
+
+fn main() {
+    // Cargo adds `--bench` of its own.
+    let quick = std::env::args().any(|argument| ["--quick", "--test"].contains(&&*argument));
+    let all = if quick { 20_000 } else { 1_000_000 };
+    runtime().block_on(async {
+        print_owners().await;
+        print_memory().await;
+        print_count(all).await;
+    });
+}
+
+async fn manager_on(server: &Server) -> (Arc<RedisStore>, Manager) {
+    let store = RedisStore::builder(server.url()).timeout(Duration::from_secs(5)).connect().await;
+    let store = Arc::new(store.expect("the server answers"));
+    let manager = SessionManager::builder(Arc::clone(&store), KeyRing::generate()).build();
+    (store, manager.expect("the settings agree"))
+}
+
+/// A whole request that signs in.
+async fn sign_in(manager: &Manager, owner: &str) {
+    let request = manager.begin(None);
+    let session = request.session().await.expect("the server answers");
+    session.sign_in(owner, |shopper| *shopper = Shopper::ada()).expect("nothing was sent yet");
+    let effects = request.finish(200).await;
+    assert!(effects.failure.is_none(), "{:?}", effects.failure);
+}
+
+async fn sign_in_often(
+    manager: &Manager,
+    times: u64,
+    owner: impl Fn(u64) -> String + Clone + Send + 'static,
+) {
+    let mut tasks = JoinSet::new();
+    for first in 0..AT_ONCE.min(times) {
+        let (manager, owner) = (manager.clone(), owner.clone());
+        tasks.spawn(async move {
+            for nth in (first..times).step_by(AT_ONCE as usize) {
+                sign_in(&manager, &owner(nth)).await;
+            }
+        });
+    }
+    tasks.join_all().await;
+}
+
+async fn print_owners() {
+    let server = Server::start().await;
+    let (_, manager) = manager_on(&server).await;
+    println!("| sessions of one owner | sessions_of | revoke_all |\n|--:|--:|--:|");
+    for count in [1, 100, 10_000] {
+        let (mut listing, mut ending) = (Vec::new(), Vec::new());
+        for _ in 0..if count == 10_000 { 3 } else { 21 } {
+            sign_in_often(&manager, count, |_| "ada".to_owned()).await;
+            let start = Instant::now();
+            assert_eq!(manager.sessions_of("ada").await.expect("it answers").len() as u64, count);
+            listing.push(start.elapsed());
+            let start = Instant::now();
+            assert_eq!(manager.revoke_all("ada").await.expect("it answers"), count);
+            ending.push(start.elapsed());
+        }
+        println!("| {count} | {:.1?} | {:.1?} |", median(&mut listing), median(&mut ending));
+    }
+}
+
+/// Each owner has one session: the most that an index costs.
+async fn print_memory() {
+    const SESSIONS: u64 = 50_000;
+    println!("\n| 308 bytes of JSON | bytes of `used_memory` a session |\n|---|--:|");
+    for with_owner in [false, true] {
+        let server = Server::start().await;
+        let (store, manager) = manager_on(&server).await;
+        let before = used_memory(&server).await;
+        if with_owner {
+            sign_in_often(&manager, SESSIONS, |nth| format!("user-{nth:08}")).await;
+        } else {
+            store_many(&store, SESSIONS, None).await;
+        }
+        let each = (used_memory(&server).await - before) / SESSIONS;
+        println!("| {} | {each} |", if with_owner { "signed in" } else { "of nobody" });
+    }
+}
+
+async fn print_count(sessions: u64) {
+    let server = Server::start().await;
+    let (store, manager) = manager_on(&server).await;
+    let keys = store_many(&store, sessions, Some("ada")).await;
+    println!("\n{LOADERS} tasks load sessions, of {sessions}, without pause:\n");
+    println!("| | loads/s | p50 | p99 | the count took |\n|---|--:|--:|--:|--:|");
+    for counting in [false, true, false, true] {
+        let over = Arc::new(AtomicBool::new(false));
+        let mut loaders = JoinSet::new();
+        for nth in 0..LOADERS {
+            let (store, over) = (Arc::clone(&store), Arc::clone(&over));
+            let keys: Vec<_> = keys.iter().skip(nth).step_by(LOADERS).take(1000).cloned().collect();
+            loaders.spawn(async move {
+                let mut taken = Vec::new();
+                for key in keys.iter().cycle() {
+                    if over.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    let start = Instant::now();
+                    store.load(key).await.expect("the server answers");
+                    taken.push(start.elapsed());
+                }
+                taken
+            });
+        }
+        let start = Instant::now();
+        if counting {
+            assert_eq!(manager.count().await.expect("it answers"), sessions);
+        } else {
+            tokio::time::sleep(Duration::from_secs(2)).await;
+        }
+        let elapsed = start.elapsed();
+        over.store(true, Ordering::Relaxed);
+        let mut taken: Vec<_> = loaders.join_all().await.into_iter().flatten().collect();
+        taken.sort_unstable();
+        let rate = taken.len() as f64 / elapsed.as_secs_f64();
+        let at = |percent: usize| taken[taken.len() * percent / 100];
+        let (what, took) = if counting {
+            ("while all are counted", format!("{elapsed:.1?}"))
+        } else {
+            ("alone", String::new())
+        };
+        println!("| {what} | {rate:.0} | {:.0?} | {:.0?} | {took} |", at(50), at(99));
+    }
+    let start = Instant::now();
+    assert_eq!(manager.count().await.expect("it answers"), sessions);
+    println!("| counting alone | | | | {:.1?} |", start.elapsed());
+}
+
+/// Sessions past the engine, to have many of them soon.
+async fn store_many(
+    store: &Arc<RedisStore>,
+    count: u64,
+    owner: Option<&str>,
+) -> Vec<session_store::SessionKey> {
+    let now = SystemClock.now();
+    let data = Codec::Json.encode(&Shopper::ada()).expect("it has this form");
+    let mut record = Record::new(now, now.saturating_add(MAX_TTL), data);
+    record.owner = owner.map(|name| Owner::new(name).expect("a short name"));
+    let mut tasks = JoinSet::new();
+    for first in 0..AT_ONCE {
+        let (store, record) = (Arc::clone(store), record.clone());
+        tasks.spawn(async move {
+            let mut keys = Vec::new();
+            for _ in (first..count).step_by(AT_ONCE as usize) {
+                let key = SessionId::generate().key();
+                store.create(&key, &record, Ttl::new(MAX_TTL)).await.expect("the server answers");
+                keys.push(key);
+            }
+            keys
+        });
+    }
+    tasks.join_all().await.into_iter().flatten().collect()
+}
+
+async fn used_memory(server: &Server) -> u64 {
+    let info: String = server.ask("INFO memory").await.expect("the server answers");
+    let line = info.lines().find_map(|line| line.strip_prefix("used_memory:")).expect("it is in there");
+    line.trim().parse().expect("a number")
+}
+
+fn median(taken: &mut [Duration]) -> Duration {
+    taken.sort_unstable();
+    taken[taken.len() / 2]
+}

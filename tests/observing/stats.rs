@@ -1,0 +1,178 @@
+//! `SessionManager::stats`.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use session_store::{Error, KeyRing, MemoryStore, SessionManager, SessionStore as _, Stats};
+
+use crate::log;
+use crate::world::{IDLE, World};
+
+fn json(stats: &Stats) -> Value {
+    serde_json::to_value(stats).unwrap()
+}
+
+/// The services that this one replaces have dashboards on these names.
+#[tokio::test]
+async fn the_json_has_the_shape_that_is_documented() {
+    let world = World::new();
+    world.sign_up("a note").await;
+    let mut stats = json(&world.manager.stats().await);
+    // How long it took is another number each time.
+    let create = stats["storeLatencies"]["create"].take();
+    assert_eq!(create["count"], 1);
+    for name in ["sumSeconds", "p50Seconds", "p90Seconds", "p99Seconds"] {
+        assert!(create[name].is_f64(), "{create}");
+    }
+    let none = json!({
+        "count": 0, "sumSeconds": 0.0, "p50Seconds": null, "p90Seconds": null, "p99Seconds": null,
+    });
+    let expected = json!({
+        "store": "redis", "topology": "standalone", "connected": true,
+        "totalSessions": 1204, "totalSessionsError": 31,
+        "redisStats": {
+            "connected": true, "usingFallback": false,
+            "sinceUnixSeconds": 1_767_225_600, "reconnects": 0, "lastError": null,
+        },
+        "memoryUsedBytes": 2_412_544, "memoryLimitBytes": 1_073_741_824, "bytesPerSession": 412.5,
+        "counts": {
+            "created": 1, "loaded": 0, "updated": 0, "touched": 0, "rotated": 0, "destroyed": 0, "revoked": 0, "forged": 0,
+            "unknown": 0, "expired": 0, "corrupt": 0, "conflicts": 0, "endedMeanwhile": 0,
+        },
+        "sessionsPerSecond": 1.0 / 60.0,
+        "sessionDurations": none,
+        "storeLatencies": {
+            "load": none, "create": null, "update": none, "touch": none, "rotate": none, "delete": none,
+        },
+    });
+    assert_eq!(stats, expected);
+}
+
+#[tokio::test]
+async fn a_store_that_cannot_count_its_sessions_has_stats_all_the_same() {
+    let world = World::new();
+    world.store.is_plain.store(true, Ordering::SeqCst);
+    let stats = world.manager.stats().await;
+    assert_eq!((stats.store, stats.connected, stats.total_sessions), ("custom", true, None));
+    let stats = json(&stats);
+    assert_eq!((&stats["totalSessions"], &stats["topology"]), (&Value::Null, &Value::Null));
+    assert_eq!(stats["redisStats"]["connected"], false, "there is no Redis");
+    let refusal = world.manager.stats_exact().await.unwrap_err();
+    assert!(matches!(refusal, Error::Unsupported { .. }), "{refusal}");
+}
+
+#[tokio::test]
+async fn a_store_that_is_away_has_stats_that_say_so() {
+    let world = World::new();
+    world.sign_up("a note").await;
+    world.store.is_away.store(true, Ordering::SeqCst);
+    let stats = world.manager.stats().await;
+    assert!(!stats.connected && !stats.redis_stats.connected);
+    assert_eq!((stats.total_sessions, stats.memory_used_bytes, stats.counts.created), (None, None, 1));
+    assert!(stats.redis_stats.last_error.unwrap().contains("nobody answers"));
+    // But a count that could not be made is none.
+    assert!(matches!(world.manager.stats_exact().await, Err(Error::Unavailable { .. })));
+}
+
+#[tokio::test]
+async fn an_exact_count_counts_each_session_once() {
+    let world = World::new();
+    for _ in 0..3 {
+        world.sign_up("a note").await;
+    }
+    let stats = world.manager.stats_exact().await.unwrap();
+    assert_eq!((stats.total_sessions, stats.total_sessions_error), (Some(3), Some(0)));
+    assert_eq!(stats.memory_used_bytes, Some(2_412_544));
+}
+
+#[tokio::test]
+async fn sessions_last_from_their_sign_in_to_their_end() {
+    let world = World::new();
+    let (logged_out, forgotten) = (world.sign_up("a note").await, world.sign_up("a note").await);
+    world.clock.advance(Duration::from_secs(600));
+    let logged_out = world.sign_in(&logged_out, "ada").await;
+    world.clock.advance(Duration::from_secs(100));
+    world.log_out(&logged_out).await;
+    assert!((world.manager.stats().await.session_durations.sum_seconds - 100.0).abs() < 1e-6);
+
+    // It ended when it did, not when somebody came with its cookie.
+    world.clock.advance(10 * IDLE);
+    world.read(&forgotten).await.unwrap();
+    let stats = world.manager.stats().await;
+    assert_eq!((stats.counts.destroyed, stats.counts.expired), (1, 1));
+    assert_eq!(stats.session_durations.count, 2);
+    assert!((stats.session_durations.sum_seconds - 100.0 - IDLE.as_secs_f64()).abs() < 1e-6);
+    // A logout without a session ends none.
+    world.log_out(&logged_out).await;
+    assert_eq!(world.manager.stats().await.session_durations.count, 2);
+}
+
+#[tokio::test]
+async fn sessions_by_the_second_are_those_of_the_last_minute() {
+    let world = World::new();
+    for _ in 0..30 {
+        world.sign_up("a note").await;
+    }
+    let by_the_second = async || world.manager.stats().await.sessions_per_second;
+    assert!((by_the_second().await - 0.5).abs() < 1e-9);
+    world.clock.advance(Duration::from_secs(61));
+    assert!(by_the_second().await.abs() < 1e-9);
+}
+
+#[tokio::test]
+async fn every_operation_is_timed_failed_ones_too() {
+    let world = World::new();
+    let cookie = world.sign_up("a note").await;
+    let exchange = world.manager.begin(Some(&cookie));
+    exchange.session().await.unwrap().update(|text| text.push('!')).await.unwrap();
+    let _ = exchange.finish(200).await;
+    world.clock.advance(IDLE / 2);
+    world.read(&cookie).await.unwrap();
+    let cookie = world.sign_in(&cookie, "ada").await;
+    world.log_out(&cookie).await;
+    world.store.is_away.store(true, Ordering::SeqCst);
+    world.read(&cookie).await.unwrap_err();
+
+    let latencies = world.manager.stats().await.store_latencies;
+    let counts = [
+        latencies.load,
+        latencies.create,
+        latencies.update,
+        latencies.touch,
+        latencies.rotate,
+        latencies.delete,
+    ];
+    assert_eq!(counts.map(|histogram| histogram.count), [5, 1, 1, 1, 1, 1]);
+}
+
+#[tokio::test]
+async fn of_the_loads_from_memory_one_in_64_is_timed() {
+    let manager = SessionManager::<String>::builder(MemoryStore::new(), KeyRing::generate()).build().unwrap();
+    let exchange = manager.begin(None);
+    exchange.session().await.unwrap().write(|text| text.push('a')).unwrap();
+    let cookie = exchange.finish(200).await.set_cookie.unwrap();
+    for _ in 0..640 {
+        manager.begin(cookie.split(';').next()).session().await.unwrap();
+    }
+    let stats = manager.stats().await;
+    assert_eq!((stats.counts.loaded, stats.store_latencies.load.count), (640, 10));
+}
+
+#[tokio::test]
+async fn the_log_says_how_many_sessions_there_are_when_that_changes() {
+    let log = log::Log::begin();
+    let world = World::new();
+    world.manager.stats().await;
+    world.manager.stats().await;
+    assert_eq!(log.text().matches("1204 sessions in store (give or take 31)").count(), 1, "{}", log.text());
+    world.manager.stats_exact().await.unwrap();
+    assert!(log.text().contains("INFO") && log.text().contains("0 sessions in store"), "{}", log.text());
+}
+
+#[tokio::test]
+async fn a_memory_store_says_what_it_is() {
+    let status = MemoryStore::new().status();
+    assert_eq!((status.kind, status.topology, status.connected), ("memory", None, true));
+    assert!(!status.using_fallback);
+}

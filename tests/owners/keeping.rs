@@ -1,0 +1,199 @@
+//! What the index keeps in Redis, and what becomes of it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use session_store::{ManualClock, RedisStore, SessionManager};
+
+use crate::stage::{Browser, IDLE, Manager, manager_at, manager_on, manager_with};
+use crate::support::redis::{Server, Traffic};
+
+async fn keys(server: &Server, pattern: &str) -> Vec<String> {
+    let mut keys: Vec<String> = server.ask(&format!("KEYS {pattern}")).await.unwrap();
+    keys.sort();
+    keys
+}
+
+/// An owner's index ends with the owner's last session, and is gone with it where that ends before.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_lasts_as_long_as_its_last_session() {
+    let server = Server::start().await;
+    let manager = manager_at(&server.url()).await;
+    let browser = Browser::signed_in(&manager, "ada@example.com").await;
+    let index = keys(&server, "session:owner:*").await;
+    assert_eq!(index.len(), 1, "{index:?}");
+    assert!(!index[0].contains("ada"), "owners are hashed in names");
+    let left: u64 = server.ask(&format!("PTTL {}", index[0])).await.unwrap();
+    let idle = u64::try_from(IDLE.as_millis()).unwrap();
+    // A tenth more at most, and five seconds.
+    assert!((idle..=idle * 11 / 10 + 5_000).contains(&left), "{left}");
+
+    browser.session(&manager).await.destroy().await.unwrap();
+    assert_eq!(keys(&server, "*").await, [""; 0]);
+
+    Browser::signed_in(&manager, "ada@example.com").await;
+    manager.revoke_all("ada@example.com").await.unwrap();
+    let left = keys(&server, "*").await;
+    assert_eq!(left.len(), 1, "that all were ended is known for a week: {left:?}");
+    assert!(left[0].ends_with(":revoked"));
+    let days: u64 = server.ask(&format!("TTL {}", left[0])).await.unwrap();
+    assert!((604_700..=604_800).contains(&days), "{days}");
+}
+
+/// What each request of a signed-in user costs.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_index_costs_sign_ins_and_little_else() {
+    let server = Server::start().await;
+    let clock = Arc::new(ManualClock::default());
+    let time = Arc::clone(&clock);
+    let manager = manager_with(&server.url(), |builder| builder.clock(time)).await;
+    // Redis learns the scripts.
+    let mut warm = Browser::signed_in(&manager, "eve").await;
+    clock.advance(IDLE / 2);
+    warm.visit(&manager, |_| Ok(())).await.unwrap();
+    warm.visit(&manager, |session| session.write(|count| *count += 1)).await.unwrap();
+    warm.visit(&manager, |session| session.renew()).await.unwrap();
+    warm.session(&manager).await.destroy().await.unwrap();
+
+    let mut watch = server.client().await;
+    let mut browser = Browser::default();
+    let mut costs = BTreeMap::new();
+    for step in ["1 sign in", "2 read", "3 write", "4 later read", "5 renew", "6 log out"] {
+        if step == "4 later read" {
+            clock.advance(IDLE / 2);
+        }
+        let before = Traffic::of(&mut watch).await;
+        match step {
+            "1 sign in" => browser.visit(&manager, |session| session.sign_in("ada", |_| ())).await.unwrap(),
+            "3 write" => browser.visit(&manager, |session| session.write(|count| *count += 1)).await.unwrap(),
+            "5 renew" => browser.visit(&manager, |session| session.renew()).await.unwrap(),
+            "6 log out" => browser.session(&manager).await.destroy().await.unwrap(),
+            _ => browser.visit(&manager, |_| Ok(())).await.unwrap(),
+        }
+        costs.insert(step, Traffic::of(&mut watch).await.since(&before).reads);
+    }
+    let expected = [
+        ("1 sign in", 3),
+        ("2 read", 1),
+        ("3 write", 2),
+        ("4 later read", 3),
+        ("5 renew", 4),
+        ("6 log out", 3),
+    ];
+    assert_eq!(costs, BTreeMap::from(expected));
+}
+
+/// Ending sessions works where there is no room for new ones, and so does using them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_server_lets_sessions_go_on_and_end() {
+    let server = Server::start().await;
+    let clock = Arc::new(ManualClock::default());
+    let time = Arc::clone(&clock);
+    let manager = manager_with(&server.url(), |builder| builder.clock(time)).await;
+    let mut browser = Browser::signed_in(&manager, "ada").await;
+    Browser::signed_in(&manager, "ada").await;
+    server.ask::<String>("CONFIG SET maxmemory 1").await.unwrap();
+    let refused = Browser::default().visit(&manager, |session| session.sign_in("bob", |_| ())).await;
+    assert!(refused.unwrap_err().to_string().contains("OOM"));
+    assert_eq!(keys(&server, "session:owner:*").await.len(), 1, "bob's entry went again");
+
+    clock.advance(IDLE / 2);
+    let before = browser.session(&manager).await.expires_at().unwrap();
+    browser.visit(&manager, |_| Ok(())).await.unwrap();
+    assert!(browser.session(&manager).await.expires_at().unwrap() > before, "it was extended");
+    assert_eq!(manager.sessions_of("ada").await.unwrap().len(), 2);
+    assert_eq!(manager.revoke_all("ada").await.unwrap(), 2);
+    assert_eq!(manager.count().await.unwrap(), 0);
+}
+
+/// An index that was lost is made again by those who are there; until then, a search finds them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_index_comes_back_and_a_search_does_without() {
+    let server = Server::start().await;
+    let clock = Arc::new(ManualClock::default());
+    let time = Arc::clone(&clock);
+    let manager = manager_with(&server.url(), |builder| builder.clock(time)).await;
+    let lose = async || {
+        for key in keys(&server, "session:owner:*").await {
+            server.ask::<u32>(&format!("DEL {key}")).await.unwrap();
+        }
+    };
+    let (mut first, second) =
+        (Browser::signed_in(&manager, "ada").await, Browser::signed_in(&manager, "ada").await);
+    let other = Browser::signed_in(&manager, "bob").await;
+    lose().await;
+    assert_eq!(manager.sessions_of("ada").await.unwrap().len(), 0);
+    clock.advance(IDLE / 2);
+    first.visit(&manager, |_| Ok(())).await.unwrap();
+    assert_eq!(manager.sessions_of("ada").await.unwrap().len(), 1, "it was used");
+
+    assert_eq!(manager.revoke_all("ada").await.unwrap(), 1);
+    assert!(second.is_signed_in(&manager).await, "the index does not know it");
+    assert_eq!(manager.revoke_all_thoroughly("ada").await.unwrap(), 1);
+    assert!(!second.is_signed_in(&manager).await && other.is_signed_in(&manager).await);
+    // One in the index counts once.
+    Browser::signed_in(&manager, "ada").await;
+    assert_eq!(manager.revoke_all_thoroughly("ada").await.unwrap(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_thousand_sessions_of_one_owner_are_listed_and_ended() {
+    let server = Server::start().await;
+    let manager = manager_at(&server.url()).await;
+    sign_in_often(&manager, 10_000).await;
+    assert_eq!(manager.sessions_of("ada").await.unwrap().len(), 10_000);
+    assert_eq!(manager.revoke_all("ada").await.unwrap(), 10_000);
+    assert_eq!(manager.count().await.unwrap(), 0);
+}
+
+async fn sign_in_often(manager: &Manager, times: usize) {
+    let mut sign_ins = tokio::task::JoinSet::new();
+    for _ in 0..50 {
+        let manager = manager.clone();
+        sign_ins.spawn(async move {
+            for _ in 0..times / 50 {
+                Browser::signed_in(&manager, "ada").await;
+            }
+        });
+    }
+    sign_ins.join_all().await;
+}
+
+/// What `RedisStore` says of permissions.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_documented_permissions_suffice() {
+    let server = Server::start().await;
+    let owners = "+time +zadd +zrange +zrem +zremrangebyscore +zrevrange +zscore +zunionstore +pexpireat";
+    let rules = format!("+get +set +getrange +setrange +pexpire +del +eval +evalsha {owners}");
+    server.ask::<String>(&format!("ACL SETUSER app on >secret ~session:* {rules}")).await.unwrap();
+    let store = RedisStore::connect(server.url().replace("://", "://app:secret@")).await.unwrap();
+    let store = Arc::new(store);
+    let manager = manager_on(Arc::clone(&store), |builder| {
+        builder.max_sessions_per_owner(2, session_store::Evict::Oldest)
+    });
+    let everything = async |manager: &SessionManager<u64>| {
+        for _ in 0..3 {
+            let mut browser = Browser::signed_in(manager, "ada").await;
+            browser.visit(manager, |session| session.renew()).await?;
+            let session = browser.session(manager).await;
+            manager.revoke_others(&session).await?;
+            manager.revoke(&session.key().unwrap()).await?;
+        }
+        for _ in 0..3 {
+            Browser::default().visit(manager, |session| session.sign_in("ada", |_| ())).await?;
+        }
+        manager.sessions_of("ada").await?;
+        manager.revoke_all("ada").await.map(|_| ())
+    };
+    everything(&manager).await.unwrap();
+    for permission in owners.split(' ') {
+        server.ask::<String>(&format!("ACL SETUSER app -{}", &permission[1..])).await.unwrap();
+        let mut browser = Browser::default();
+        let one = browser.visit(&manager, |session| session.sign_in("ada", |_| ())).await;
+        let all = if one.is_ok() { everything(&manager).await } else { one };
+        assert!(all.is_err(), "{permission} is not needed");
+        server.ask::<String>(&format!("ACL SETUSER app {permission}")).await.unwrap();
+    }
+    tokio::time::timeout(Duration::from_secs(5), everything(&manager)).await.unwrap().unwrap();
+}
