@@ -24,7 +24,7 @@ async fn exit_codes() {
     let with = |options: [&'static str; 4]| [&WELL[..], &options].concat();
     check(&with(["--maxmemory-policy", "volatile-lru", "--maxmemory", "100mb"]), 1, "volatile-lru").await;
     check(&with(["--maxmemory-policy", "allkeys-lru", "--maxmemory", "100mb"]), 2, "allkeys-lru").await;
-    check(&with(["--maxmemory-policy", "noeviction", "--maxmemory", "1mb"]), 2, "no room").await;
+    check(&with(["--maxmemory-policy", "noeviction", "--maxmemory", "1mb"]), 2, "OOM").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,6 +4,7 @@ use crate::support::redis::Server;
 use crate::tool::{Tool, anonymous, connect};
 
 const STORE: &str = "+get +set +getrange +setrange +pexpire +del +eval +evalsha";
+const OWNERS: &str = "+time +pexpireat +zadd +zrange +zrem +zremrangebyscore +zrevrange +zscore +zunionstore";
 const SURVEY: &str = "+scan +strlen +dbsize +info +memory|usage";
 
 async fn allow(server: &Server, rules: &str) -> Tool {
@@ -17,7 +18,7 @@ async fn allow(server: &Server, rules: &str) -> Tool {
 async fn the_documented_permissions_suffice() {
     let server = Server::start().await;
     let id = anonymous(&*connect(&server.url()).await).await;
-    let tool = allow(&server, &format!("{STORE} {SURVEY}")).await.hiding([id.as_str()]);
+    let tool = allow(&server, &format!("{STORE} {OWNERS} {SURVEY}")).await.hiding([id.as_str()]);
     for arguments in [
         &["list"][..],
         &["list", "--owner", "ada"],
@@ -44,11 +45,13 @@ async fn what_is_missing_is_said() {
     let tool = allow(&server, STORE).await;
     tool.run(&["list"]).has(2, "permission");
     tool.run(&["check"]).has(2, "permission");
-    let tool = allow(&server, &format!("{STORE} +info")).await;
+    let tool = allow(&server, &format!("{STORE} {OWNERS} +info")).await;
     let said = tool.run(&["check"]);
     said.has(1, "warning  scan");
     said.has(1, "ok       sessions");
-    let tool = allow(&server, &format!("{STORE} {SURVEY} -set")).await;
+    let tool = allow(&server, &format!("{STORE} {SURVEY} +info")).await;
+    tool.run(&["check"]).has(2, "unsafe   owners");
+    let tool = allow(&server, &format!("{STORE} {OWNERS} {SURVEY} -set")).await;
     tool.run(&["check"]).has(2, "unsafe   sessions");
     tool.run(&["list"]).has(0, "");
 

@@ -51,6 +51,12 @@ async fn sessions_are_listed_shown_and_ended() {
     assert_eq!(both.code, Some(1));
     assert_eq!(tool.json(&["revoke-all", "ada"]), json!({ "revoked": 1 }));
     tool.run(&["revoke-all", "nobody"]).has(0, "ended 0 sessions");
+    // One that the index of owners has lost.
+    let mut lost = record();
+    lost.owner = Some(session_store::Owner::new("ada").unwrap());
+    crate::tool::store(&store, &ada, &lost).await;
+    assert_eq!(tool.json(&["revoke-all", "ada"]), json!({ "revoked": 0 }));
+    assert_eq!(tool.json(&["revoke-all", "ada", "--thorough"]), json!({ "revoked": 1 }));
     assert_eq!(tool.run(&["list", "--json"]).lines().len(), 1, "bob's is left");
 }
 

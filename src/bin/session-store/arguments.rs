@@ -165,6 +165,11 @@ pub(crate) struct Show {
 pub(crate) struct RevokeAll {
     /// The name that the application signed the user in by
     pub(crate) owner: String,
+
+    /// Look at every session of the store besides, as the index of owners may have been evicted, or lost with
+    /// a master
+    #[arg(long)]
+    pub(crate) thorough: bool,
 }
 
 #[derive(Debug, Args)]

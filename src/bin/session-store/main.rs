@@ -11,7 +11,7 @@
 //! session-store show 'mzqk:5okmGZOnqTYaaZ_vniTC_oSHLOGK'
 //! session-store ttl 5okmGZOn           # the beginning of a digest will do
 //! session-store revoke 5okmGZOn
-//! session-store revoke-all ada         # ends all of a user's sessions
+//! session-store revoke-all ada         # ends all of a user's sessions; --thorough if the index may be lost
 //! session-store clear --yes            # signs everybody out
 //! ```
 //!

@@ -36,7 +36,11 @@ pub(crate) async fn some(open: &Open, output: &Output, texts: &[String]) -> Outc
 }
 
 pub(crate) async fn all(open: &Open, output: &Output, options: &RevokeAll) -> Outcome {
-    let count = open.manager.revoke_all(&options.owner).await?;
+    let count = if options.thorough {
+        open.manager.revoke_all_thoroughly(&options.owner).await?
+    } else {
+        open.manager.revoke_all(&options.owner).await?
+    };
     if output.json {
         output.json(&json!({ "revoked": count }))?;
     } else {

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use comfy_table::CellAlignment::{Left, Right};
+use futures_util::TryStreamExt as _;
 use indicatif::{BinaryBytes, HumanCount};
 use serde_json::{Value, json};
 use session_store::checkup::ServerInfo;
@@ -18,11 +19,10 @@ pub(crate) async fn run(open: &Open, output: &Output, options: &Stats) -> Outcom
     let mut usage = open.manager.usage().await?;
     if options.exact {
         let progress = Progress::new("counting");
-        let mut sessions = open.manager.sessions().page_size(1000).on_progress(progress.callback());
-        let mut count = 0_u32;
-        while let Some(session) = futures_util::StreamExt::next(&mut sessions).await {
-            session?;
-            count = count.saturating_add(1);
+        let mut sessions = open.manager.sessions().on_progress(progress.callback());
+        let mut count = 0;
+        while sessions.try_next().await?.is_some() {
+            count += 1;
         }
         (usage.sessions, usage.error) = (f64::from(count), 0.0);
     }

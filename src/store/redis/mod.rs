@@ -84,6 +84,10 @@ pub(crate) use self::express::check_data;
 /// Where sessions have owners, it needs `+time +zadd +zrange +zrem +zremrangebyscore +zrevrange +zscore
 /// +zunionstore +pexpireat` besides, which the scripts of their index use.
 ///
+/// The index of owners, which is used once somebody signs in, takes
+/// `+time +pexpireat +zadd +zrange +zrem +zremrangebyscore +zrevrange +zscore +zunionstore` besides, on keys
+/// that begin with the prefix too. [`checkup`](Self::checkup) tries all of that out.
+///
 /// Going through all sessions (a manager's `count`, `sessions`, `clear` and `usage`) takes
 /// `+scan +strlen +dbsize +info +memory|usage` besides, and `+cluster|nodes` in a cluster; nothing else
 /// does. `SCAN` shows such a user the names of all keys of the database, other services' included; this

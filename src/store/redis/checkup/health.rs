@@ -12,7 +12,7 @@ use crate::store::redis::connection::{Opinion, Topology};
 /// Every request that uses a session waits at least so long.
 const SLOW: Duration = Duration::from_millis(100);
 /// From this share of memory on there is little, or nothing, left for new sessions, in hundredths.
-const LITTLE_LEFT: u64 = 75;
+const LITTLE_LEFT: u64 = 80;
 const NOTHING_LEFT: u64 = 95;
 /// Clocks that are kept right differ by milliseconds.
 const SKEW: Duration = Duration::from_secs(1);

@@ -31,8 +31,8 @@ fn roles() {
 fn memories() {
     for (info, verdict) in [
         ("used_memory:10 maxmemory:100", Verdict::Fine),
-        ("used_memory:74 maxmemory:100", Verdict::Fine),
-        ("used_memory:75 maxmemory:100", Verdict::Warning),
+        ("used_memory:79 maxmemory:100", Verdict::Fine),
+        ("used_memory:80 maxmemory:100", Verdict::Warning),
         ("used_memory:95 maxmemory:100", Verdict::Unsafe),
         ("used_memory:300 maxmemory:100", Verdict::Unsafe),
         ("used_memory:10 maxmemory:0 total_system_memory:100 used_memory_rss:20", Verdict::Fine),
