@@ -1,4 +1,5 @@
 //! What can be asked for.
+#![expect(clippy::doc_markdown, reason = "these comments are what `--help` prints, and that is no Markdown")]
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;

@@ -63,7 +63,7 @@ pub(crate) async fn run(open: &Open, output: &Output, options: &Show) -> Outcome
             output.line(&lines.join("\n"))?;
         }
         Some(None) => {
-            output.line("its data cannot be shown: the codec does not name its parts, or is not known")?
+            output.line("its data cannot be shown: the codec does not name its parts, or is not known")?;
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -1,7 +1,7 @@
 //! What is said of one session.
 
 use serde_json::{Value, json};
-use session_store::{Loaded, Record, SessionKey, SessionStore as _, SessionSummary, Timestamp};
+use session_store::{Label, Loaded, Owner, Record, SessionKey, SessionStore as _, SessionSummary, Timestamp};
 
 use crate::failure::Failure;
 use crate::keys;
@@ -25,8 +25,8 @@ pub(crate) fn end(session: &SessionSummary) -> Timestamp {
 pub(crate) fn value(session: &SessionSummary, naming: &Naming, now: Timestamp) -> Value {
     json!({
         "key": keys::name(&session.key, naming),
-        "owner": session.owner.as_ref().map(|owner| owner.as_str()),
-        "label": session.label.as_ref().map(|label| label.as_str()),
+        "owner": session.owner.as_ref().map(Owner::as_str),
+        "label": session.label.as_ref().map(Label::as_str),
         "created_at": moments::utc(session.created_at),
         "last_seen": session.last_seen().map(moments::utc),
         "expires_at": moments::utc(session.expires_at),
