@@ -87,17 +87,27 @@ async fn a_list_may_be_limited_and_read_in_part() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn watching_ends_when_it_is_interrupted() {
-    let server = Server::start().await;
+async fn watching_outlives_an_outage_and_ends_when_it_is_interrupted() {
+    let mut server = Server::start().await;
     let tool = Tool::at(server.url());
     let mut child = tool.command(&["watch", "--json", "--interval", "0.05"]).spawn().unwrap();
     let mut out = BufReader::new(child.stdout.take().unwrap());
     let mut line = String::new();
     out.read_line(&mut line).unwrap();
+    server.kill();
+    while !line.contains("unavailable") {
+        line.clear();
+        out.read_line(&mut line).unwrap();
+    }
+    server.restart().await;
+    while !line.contains("sessions\":0") {
+        line.clear();
+        out.read_line(&mut line).unwrap();
+    }
     let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
     assert!(kill.is_ok_and(|status| status.success()));
     let mut rest = String::new();
     out.read_to_string(&mut rest).unwrap();
     let said = tool.read(child.wait_with_output().unwrap());
-    assert_eq!((said.code, said.err.as_str()), (Some(0), ""));
+    assert_eq!(said.code, Some(0), "{}", said.err);
 }

@@ -13,7 +13,7 @@ use crate::progress::Progress;
 use crate::stats;
 
 pub(crate) async fn run(open: &Open, output: &Output, yes: bool) -> Outcome {
-    let prefixes = &open.naming.prefixes;
+    let prefixes = open.naming.in_words();
     if !yes {
         let usage = open.manager.usage().await?;
         let words = format!(

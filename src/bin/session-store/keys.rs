@@ -125,7 +125,7 @@ mod tests {
     const DIGEST: &str = "5okmGZOnqTYaaZ_vniTC_oSHLOGK";
 
     fn naming(is_native: bool) -> Naming {
-        Naming { is_native, prefix: "session:".to_owned(), prefixes: String::new() }
+        Naming { is_native, prefix: "session:".to_owned(), prefixes: Vec::new() }
     }
 
     #[test]

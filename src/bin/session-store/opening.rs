@@ -45,7 +45,7 @@ pub(crate) struct Naming {
     /// That of this crate's own layout.
     pub(crate) prefix: String,
     /// Whatever they begin with.
-    pub(crate) prefixes: String,
+    pub(crate) prefixes: Vec<String>,
 }
 
 impl Naming {
@@ -58,11 +58,19 @@ impl Naming {
         let prefix = text("SESSION_PREFIX", RedisStore::DEFAULT_PREFIX);
         let express = text("SESSION_EXPRESS_PREFIX", session_store::ExpressLayout::DEFAULT_PREFIX);
         let prefixes = match layout.as_str() {
-            "native" => format!("{prefix:?}"),
-            "express" => format!("{express:?}"),
-            _ => format!("{prefix:?} and {express:?}"),
+            "native" => vec![prefix.clone()],
+            "express" => vec![express],
+            _ => vec![prefix.clone(), express],
         };
         Self { is_native: layout == "native", prefix, prefixes }
+    }
+}
+
+impl Naming {
+    /// The prefixes in a sentence.
+    pub(crate) fn in_words(&self) -> String {
+        let quoted: Vec<_> = self.prefixes.iter().map(|prefix| format!("{prefix:?}")).collect();
+        quoted.join(" and ")
     }
 }
 

@@ -142,6 +142,7 @@ mod tests {
         let lines: Vec<_> = first.lines().chain(second.lines()).collect();
         assert_eq!(lines.len(), 3, "{lines:?}");
         assert!(lines[0].ends_with('N') && lines[1].ends_with('1') && lines[2].ends_with("22"), "{lines:?}");
-        assert_eq!(lines[0].len(), lines[1].len(), "{lines:?}");
+        let characters = |line: &str| line.chars().count();
+        assert_eq!(characters(lines[0]), characters(lines[1]), "{lines:?}");
     }
 }

@@ -13,12 +13,20 @@ use crate::output::Output;
 
 pub(crate) async fn some(open: &Open, output: &Output, texts: &[String]) -> Outcome {
     let found = keys::find(open, texts).await?;
-    let mut missing = 0;
-    let mut ended = Vec::new();
+    let (mut missing, mut ended, mut failed) = (0, Vec::new(), None);
     for key in found {
-        match key {
-            Some(key) if open.manager.revoke(&key).await? => ended.push(keys::name(&key, &open.naming)),
-            _ => missing += 1,
+        let Some(key) = key else {
+            missing += 1;
+            continue;
+        };
+        match open.manager.revoke(&key).await {
+            Ok(true) => ended.push(keys::name(&key, &open.naming)),
+            Ok(false) => missing += 1,
+            // What was done until then is said first.
+            Err(error) => {
+                failed = Some(error);
+                break;
+            }
         }
     }
     if output.json {
@@ -27,6 +35,9 @@ pub(crate) async fn some(open: &Open, output: &Output, texts: &[String]) -> Outc
         for name in &ended {
             output.line(&format!("ended {name}"))?;
         }
+    }
+    if let Some(error) = failed {
+        return Err(error.into());
     }
     match missing {
         0 => Ok(ExitCode::SUCCESS),

@@ -36,7 +36,7 @@ pub(crate) async fn run(open: &Open, output: &Output, options: &Stats) -> Outcom
             "used_bytes": usage.used_bytes,
             "limit_bytes": usage.limit_bytes,
             "topology": topology,
-            "prefix": open.naming.prefixes,
+            "prefixes": open.naming.prefixes,
             "servers": servers.iter().map(server).collect::<Vec<_>>(),
         }))?;
         return Ok(ExitCode::SUCCESS);
@@ -54,7 +54,7 @@ pub(crate) async fn run(open: &Open, output: &Output, options: &Stats) -> Outcom
         ),
         ("memory in use", memory),
         ("topology", format!("{topology}, {} server(s) with sessions", servers.len())),
-        ("prefix", open.naming.prefixes.clone()),
+        ("prefix", open.naming.in_words()),
     ])?;
     output.line("")?;
     let cells: Vec<_> = servers.iter().map(cells).collect();

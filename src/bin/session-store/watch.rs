@@ -1,6 +1,7 @@
 //! `watch`: how the servers are, line by line.
 
 use std::collections::VecDeque;
+use std::io;
 use std::pin::pin;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -8,6 +9,7 @@ use std::time::{Duration, Instant};
 use comfy_table::CellAlignment::{Left, Right};
 use indicatif::{BinaryBytes, HumanCount};
 use serde_json::{Value, json};
+use session_store::Error;
 use session_store::checkup::ServerInfo;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -39,13 +41,24 @@ pub(crate) async fn run(open: &Open, output: &Output, options: &Watch) -> Outcom
             () = &mut interrupt => break,
         }
         let servers = tokio::select! {
-            servers = open.store.servers() => servers?,
+            servers = open.store.servers() => servers,
             () = &mut interrupt => break,
+        };
+        let servers = match servers {
+            Ok(servers) => servers,
+            // Whoever watches wants to see when it is over.
+            Err(error @ Error::Unavailable { .. }) => {
+                unavailable(output, &error)?;
+                before = None;
+                continue;
+            }
+            Err(error) => return Err(error.into()),
         };
         let now = Counters::of(&servers);
         let asked_at = Instant::now();
-        if line % SAMPLE_EVERY == 0 {
-            let sampled = open.manager.usage().await?;
+        if (share_of_sessions.is_none() || line % SAMPLE_EVERY == 0)
+            && let Ok(sampled) = open.manager.usage().await
+        {
             share_of_sessions = (now.keys > 0.0).then(|| (sampled.sessions / now.keys).min(1.0));
         }
         remember(&mut pings, &servers);
@@ -64,6 +77,15 @@ pub(crate) async fn run(open: &Open, output: &Output, options: &Watch) -> Outcom
         before = Some((asked_at, now));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn unavailable(output: &Output, error: &Error) -> io::Result<()> {
+    let time = moments::utc(moments::now());
+    if output.json {
+        output.json(&json!({ "time": time, "error": error.to_string() }))
+    } else {
+        output.line(&format!("{time}  {error}"))
+    }
 }
 
 /// How long the slowest of the servers took.

@@ -194,7 +194,11 @@ pub(super) fn sentinels(opinions: &[Opinion]) -> Vec<Finding> {
             finding(if replicas == 0 { Verdict::Warning } else { Verdict::Fine }, detail)
         }));
     }
-    if answered < needed {
+    if opinions.len() < needed {
+        let detail =
+            format!("a failover takes {needed} of all sentinels: name all of them here, to have them seen");
+        findings.push(finding(Verdict::Unknown, detail));
+    } else if answered < needed {
         let detail =
             format!("of the sentinels named here {answered} answer, and a failover takes {needed} of all");
         findings.push(finding(Verdict::Warning, detail));

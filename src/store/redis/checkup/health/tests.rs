@@ -94,6 +94,7 @@ fn a_failover_takes_a_majority_of_all_sentinels() {
     assert_eq!(verdicts(vec![fine(), fine(), fine()]), [Verdict::Fine; 3]);
     assert_eq!(verdicts(vec![fine(), fine(), silent()]), [Verdict::Fine, Verdict::Fine, Verdict::Warning]);
     assert_eq!(verdicts(vec![fine(), silent(), silent()])[3], Verdict::Warning, "no majority");
+    assert_eq!(verdicts(vec![fine()]), [Verdict::Fine, Verdict::Unknown], "the others are not named");
     assert_eq!(verdicts(vec![opinion("0", "1", "master", "1")]), [Verdict::Fine]);
     assert_eq!(verdicts(vec![opinion("0", "1", "master", "0")]), [Verdict::Warning]);
     assert_eq!(verdicts(vec![opinion("0", "1", "master,s_down", "1")]), [Verdict::Unsafe]);
