@@ -44,7 +44,11 @@ async fn what_is_missing_is_said() {
     let server = Server::start_with(&["--appendonly", "yes"]).await;
     let tool = allow(&server, STORE).await;
     tool.run(&["list"]).has(2, "permission");
-    tool.run(&["check"]).has(2, "permission");
+    tool.run(&["check"]).has(2, "unsafe   owners");
+    let tool = allow(&server, &format!("{STORE} {OWNERS} +scan +strlen")).await;
+    let said = tool.run(&["check"]);
+    said.has(1, "warning  info");
+    said.has(1, "ok       sessions");
     let tool = allow(&server, &format!("{STORE} {OWNERS} +info")).await;
     let said = tool.run(&["check"]);
     said.has(1, "warning  scan");

@@ -1,9 +1,25 @@
-//! Whether servers are fit to keep sessions: what they say of themselves, and what to think of it.
+//! Whether servers are fit to keep sessions: what [`RedisStore::checkup`] and [`RedisStore::servers`] answer.
 //!
-//! - [`server`]: what one server says.
-//! - [`entrance`]: what the store knows of how it gets in.
-//! - [`trial`]: whether the store may do what it does.
-//! - [`settings`], [`health`], [`access`]: what to think of all that; no server is asked there.
+//! | subject | a warning | unsafe |
+//! |---|---|---|
+//! | `reachable` | an answer takes 100 ms or more | there is none |
+//! | `info` | the user may not ask what the servers are like | |
+//! | `version` | | older than Redis 6 |
+//! | `topology` | a master without a replica in step, where there should be one | a replica; a node of a cluster, named as if it were alone |
+//! | `cluster`, `sentinels` | a sentinel is silent, or knows no replica | the cluster is not `ok`; the master is down for a sentinel |
+//! | `eviction` | `volatile-…` | `allkeys-…` |
+//! | `memory` | 80 % are in use | 95 % |
+//! | `persistence` | nothing is written to disk | what should be cannot be |
+//! | `clock` | a second off | more than five |
+//! | `encryption` | none, and another machine; or any certificate is accepted | |
+//! | `login` | no password, and another machine | |
+//! | `sessions`, `owners` | | a session of nobody cannot be kept, or entered for its owner |
+//! | `scan` | sessions cannot be gone through | |
+
+// - `server`: what one server says.
+// - `entrance`: what the store knows of how it gets in.
+// - `trial`: whether the store may do what it does.
+// - `settings`, `health`, `access`: what to think of all that; no server is asked for the judgement.
 
 mod access;
 mod entrance;
@@ -133,6 +149,12 @@ impl RedisStore {
         let began = Instant::now();
         let servers = match self.ask_servers().await {
             Ok(servers) => servers,
+            Err(Error::Refused { message }) => {
+                let detail = format!("what the servers are like is not told: {message}; this takes `+info`");
+                let mut findings = vec![Finding::new("info", Verdict::Warning, detail)];
+                findings.extend(self.trial().await);
+                return Checkup { findings };
+            }
             Err(error) => {
                 let finding = Finding::new("reachable", Verdict::Unsafe, error.to_string());
                 return Checkup { findings: vec![finding] };

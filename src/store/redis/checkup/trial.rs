@@ -31,7 +31,7 @@ impl RedisStore {
 
     async fn sessions_can_be_kept(&self) -> Result<String, Error> {
         let (id, ttl) = (SessionId::generate(), Ttl::new(LIFE));
-        let (old, new) = (self.key(id.clone()), self.key(id.rotated()));
+        let (old, new) = (self.key(&id), self.key(&id.rotated()));
         let first = record();
         self.create(&old, &first, ttl).await?;
         let began = Instant::now();
@@ -61,18 +61,17 @@ impl RedisStore {
     async fn owners_can_be_kept(&self) -> Result<(), Error> {
         // Nobody has this name.
         let owner = Owner::new(SessionId::generate().as_str())?;
-        let entry = Entry::of(self.key(SessionId::generate()), &record());
+        let entry = Entry::of(self.key(&SessionId::generate()), &record());
         self.enter(&owner, Entering::new(&entry, Ttl::new(LIFE))).await?;
         self.list(&owner).await?;
         self.remove(&owner, &[entry]).await
     }
 
-    #[cfg_attr(not(feature = "express"), expect(clippy::unused_self, reason = "there is one layout"))]
-    fn key(&self, id: SessionId) -> SessionKey {
+    fn key(&self, id: &SessionId) -> SessionKey {
         match &self.layout {
             Layout::Native(_) => id.key(),
             #[cfg(feature = "express")]
-            _ => id.into_express().key(),
+            _ => id.clone().into_express().key(),
         }
     }
 }
