@@ -77,6 +77,16 @@ async fn a_list_may_be_limited_and_read_in_part() {
     }
     assert_eq!(seen.len(), MANY);
 
+    // Also in small steps it gets on.
+    let mut said = tool.run(&["list", "--json", "--limit", "6"]);
+    let mut seen = keys(&said.lines());
+    for _ in 0..10 {
+        said = tool.run(&["list", "--json", "--limit", "6", "--resume", &cursor(&said)]);
+        assert_eq!(said.lines().len(), 6);
+        seen.extend(keys(&said.lines()));
+    }
+    assert!(seen.len() > 20, "{}", seen.len());
+
     // As `list | head -1`.
     let mut child = tool.command(&["list"]).spawn().unwrap();
     let mut first = String::new();

@@ -17,8 +17,8 @@ pub(crate) async fn run(open: &Open, output: &Output, yes: bool) -> Outcome {
     if !yes {
         let usage = open.manager.usage().await?;
         let words = format!(
-            "this would end {}, which is everybody's, under the prefix {prefixes}; nothing was done: add --yes if \
-             that is what you want",
+            "this would end {}, which are all under the prefix {prefixes}; nothing was done: add --yes if that is \
+             what you want",
             stats::sessions(&usage)
         );
         return Err(Failure::Usage(words));

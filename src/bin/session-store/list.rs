@@ -21,6 +21,8 @@ use crate::summary::{end, value};
 /// So many lines are laid out, and printed, at once.
 const TOGETHER: usize = 100;
 const INTERRUPTED: u8 = 130;
+/// As the library's own, which holds nobody up.
+const LARGEST_PAGE: usize = 250;
 
 pub(crate) async fn run(open: &Open, output: &Output, options: &List) -> Outcome {
     let mut list = Lines { naming: &open.naming, output, waiting: Vec::new(), printed: 0 };
@@ -33,6 +35,10 @@ pub(crate) async fn run(open: &Open, output: &Output, options: &List) -> Outcome
     }
     let progress = Progress::new("listing");
     let mut scan = open.manager.sessions().on_progress(progress.callback());
+    if let Some(limit) = options.limit {
+        // A cursor leads to the beginning of a page: the smaller these are, the fewer are listed again.
+        scan = scan.page_size(usize::try_from(limit / 2).unwrap_or(LARGEST_PAGE).min(LARGEST_PAGE));
+    }
     if let Some(cursor) = &options.resume {
         scan = scan.resume(Cursor::new(cursor));
     }
@@ -66,6 +72,9 @@ pub(crate) async fn run(open: &Open, output: &Output, options: &List) -> Outcome
     }
     progress.suspend(|| list.print())?;
     say_where(&scan, &progress);
+    if scan.cursor().is_none() && matches!(scan.next().now_or_never(), Some(Some(_))) {
+        progress.suspend(|| eprintln!("session-store: there are more: give a larger --limit to go on from"));
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -70,7 +70,7 @@ pub(super) fn memory(server: &ServerInfo) -> Finding {
     };
     let share = taken.saturating_mul(100) / of;
     let detail = match limit {
-        Some(_) => format!("{} in use, {share} % of its maxmemory, {}", size(taken), size(of)),
+        Some(_) => format!("{} in use, {share} % of its maxmemory ({})", size(taken), size(of)),
         None => {
             format!("{} in use, {share} % of the machine's {}; there is no maxmemory", size(taken), size(of))
         }
