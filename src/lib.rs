@@ -54,6 +54,10 @@ mod values;
 #[doc = include_str!("moving_from_express.md")]
 pub mod moving_from_express {}
 
+#[cfg(all(any(doc, doctest), feature = "redis", feature = "json"))]
+#[doc = include_str!("operations.md")]
+pub mod operations {}
+
 #[cfg(doc)]
 #[doc = include_str!("performance/page.md")]
 ///

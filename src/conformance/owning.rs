@@ -1,4 +1,6 @@
 //! An index of owners misses no session. A store that keeps none has nothing to prove here.
+//!
+//! The sessions themselves are not stored, so none is entered as [written](Entering::written) that has to stay.
 
 use std::time::{Duration, Instant};
 
@@ -68,7 +70,7 @@ pub async fn an_entered_session_is_listed(store: &Store) -> Result<(), Error> {
     for session in &sessions {
         assert_eq!(enter(index, &ada, session).await?, Verdict::Entered);
     }
-    let again = index.enter(&ada, Entering::again(&sessions[0], hour())).await?;
+    let again = index.enter(&ada, Entering::new(&sessions[0], hour())).await?;
     assert_eq!((again.verdict, again.doomed), (Verdict::Entered, vec![]), "entered again");
     assert_lists(index, &ada, &sessions, "three sessions").await?;
     assert_lists(index, &bob, &[], "somebody else").await
@@ -92,7 +94,7 @@ pub async fn an_entry_is_extended_and_never_shortened(store: &Store) -> Result<(
     let Some(index) = store.owners() else { return Ok(()) };
     let (owner, session) = (somebody(), entry());
     for ttl in [Ttl::new(SHORT), hour(), Ttl::new(SHORT)] {
-        index.enter(&owner, Entering::again(&session, ttl)).await?;
+        index.enter(&owner, Entering::new(&session, ttl)).await?;
     }
     sleep(SHORT * 2).await;
     assert_lists(index, &owner, &[session], "it was entered for an hour").await
@@ -152,7 +154,7 @@ pub async fn a_replaced_entry_is_gone(store: &Store) -> Result<(), Error> {
     enter(index, &owner, &old).await?;
     index.enter(&owner, Entering { replaces: Some(&old), ..Entering::new(&new, hour()) }).await?;
     assert_lists(index, &owner, &[old.clone(), new.clone()], "while the rotation goes on").await?;
-    index.enter(&owner, Entering { replaced: Some(&old), ..Entering::again(&new, hour()) }).await?;
+    index.enter(&owner, Entering { replaced: Some(&old), ..Entering::new(&new, hour()) }).await?;
     assert_lists(index, &owner, &[new], "afterwards").await
 }
 

@@ -64,7 +64,9 @@ async fn what_is_new_or_gets_a_new_id_goes_to_the_own_layout() {
     assert_eq!(keys.iter().filter(|key| key.starts_with("moved:{sess:")).count(), 1);
     // A logout that still has the id from before follows.
     let ((), _) = stage.request(SID, async |session| session.destroy().await).await;
-    assert_eq!(stage.keys().await.len(), 1, "the session that has nothing to do with it");
+    // Who followed a marker does not know whose session it was: the index learns of it when its time is up.
+    let keys = stage.keys().await.into_iter().filter(|key| !key.contains("owner:{"));
+    assert_eq!(keys.count(), 1, "the session that has nothing to do with it");
 }
 
 /// Instances of neighbouring steps run side by side, and a visitor is answered by one, then by another.

@@ -254,7 +254,9 @@ async fn a_sign_in_gives_a_new_id_and_the_old_one_is_dead() {
 
         // Whoever logs out with it has logged out.
         let ((), _) = stage.request(sid, async |session| session.destroy().await).await;
-        assert_eq!(stage.keys().await, Vec::<String>::new());
+        // Who followed a marker does not know whose session it was: the index learns of it when its time is up.
+        let mut keys = stage.keys().await.into_iter().filter(|key| !key.starts_with("owner:{"));
+        assert_eq!(keys.next(), None);
     }
 }
 

@@ -197,3 +197,24 @@ async fn the_documented_permissions_suffice() {
     }
     tokio::time::timeout(Duration::from_secs(5), everything(&manager)).await.unwrap().unwrap();
 }
+
+/// Several services in one Redis, with prefixes that contain each other: `ada` of one is not `ada` of another.
+#[tokio::test(flavor = "multi_thread")]
+async fn services_of_other_prefixes_have_owners_of_their_own() {
+    let server = Server::start().await;
+    let mut services = Vec::new();
+    for prefix in ["app:", "app:owner:", "app", "a?p:", ""] {
+        let builder = RedisStore::builder(server.url()).prefix(prefix).timeout(Duration::from_secs(10));
+        let manager = manager_on(Arc::new(builder.connect().await.unwrap()), |builder| builder);
+        let browser = Browser::signed_in(&manager, "ada").await;
+        services.push((prefix, manager, browser));
+    }
+    for ended in 0..services.len() {
+        let (prefix, manager, _) = &services[ended];
+        assert_eq!(manager.sessions_of("ada").await.unwrap().len(), 1, "{prefix:?}");
+        assert_eq!(manager.revoke_all("ada").await.unwrap(), 1, "{prefix:?}");
+        for (nth, (other, manager, browser)) in services.iter().enumerate() {
+            assert_eq!(browser.is_signed_in(manager).await, nth > ended, "{other:?} after {prefix:?}");
+        }
+    }
+}
