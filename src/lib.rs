@@ -78,7 +78,7 @@ pub use store::redis::ExpressLayout;
 #[cfg(feature = "redis")]
 pub use store::redis::target::Credentials;
 #[cfg(feature = "redis")]
-pub use store::redis::{Health, RedisStore, RedisStoreBuilder, Topology};
+pub use store::redis::{Health, RedisStore, RedisStoreBuilder, Topology, checkup};
 pub use store::status::StoreStatus;
 pub use store::survey::{Cursor, Page, SessionSummary, Survey, Usage};
 pub use store::{Created, Loaded, Requirements, Rotation, SessionStore, Updated};

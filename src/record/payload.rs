@@ -74,6 +74,23 @@ impl Payload {
         self.shared().map_err(|reason| Error::Decode { reason })
     }
 
+    /// The data as JSON, for whoever does not know its type, such as a tool: `None` where the codec does not
+    /// name the parts of what it writes (bincode), where this program does not have it, and for what it can't
+    /// read.
+    ///
+    /// It is what the application stores of its visitors: not for logs.
+    ///
+    /// ```
+    /// use session_store::{Codec, Payload};
+    ///
+    /// let data = Payload::new(Codec::Json.tag(), r#"{"cart":["tea"]}"#);
+    /// assert_eq!(data.to_json().expect("JSON is readable")["cart"][0], "tea");
+    /// assert!(Payload::new(99, "?").to_json().is_none());
+    /// ```
+    pub fn to_json(&self) -> Option<serde_json::Value> {
+        Codec::describe(self)
+    }
+
     /// As [`decode`](Self::decode), and in general what is wrong.
     pub(crate) fn shared<T: SessionData>(&self) -> Result<Arc<T>, &'static str> {
         let decode = || Codec::decode(self).map(Arc::new);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 #[cfg(feature = "express")]
 use super::both::Both;
+use super::checkup::Entrance;
 use super::connection::{Connections, Replication, Settings};
 #[cfg(feature = "express")]
 use super::express::{Express, ExpressLayout};
@@ -278,7 +279,9 @@ impl RedisStoreBuilder {
             );
         }
         let settings = Settings::new(self.timeout, self.connections, self.replication);
-        let connections = Arc::new(Connections::new(self.target?, &settings)?);
+        let target = self.target?;
+        let entrance = Entrance::of(&target);
+        let connections = Arc::new(Connections::new(target, &settings)?);
         let owners = Indexes::of_native(&prefix, &connections);
         let native = Native::new(prefix, Arc::clone(&connections));
         #[cfg(feature = "express")]
@@ -293,9 +296,9 @@ impl RedisStoreBuilder {
                     Layout::Both(Both::new(native, express, leaving)),
                 ),
             };
-            return Ok(RedisStore::new(layout, owners, connections));
+            return Ok(RedisStore::new(layout, owners, connections, entrance));
         }
-        Ok(RedisStore::new(Layout::Native(native), owners, connections))
+        Ok(RedisStore::new(Layout::Native(native), owners, connections, entrance))
     }
 
     fn with(mut self, set: impl FnOnce(&mut Target)) -> Self {

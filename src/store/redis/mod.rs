@@ -3,6 +3,7 @@
 #[cfg(feature = "express")]
 mod both;
 mod builder;
+pub mod checkup;
 mod connection;
 #[cfg(feature = "express")]
 mod express;
@@ -28,6 +29,7 @@ use redis::ErrorKind;
 
 #[cfg(feature = "express")]
 use self::both::Both;
+use self::checkup::Entrance;
 use self::connection::Connections;
 #[cfg(feature = "express")]
 use self::express::Express;
@@ -82,6 +84,10 @@ pub(crate) use self::express::check_data;
 /// Where sessions have owners, it needs `+time +zadd +zrange +zrangebyscore +zrem +zremrangebyscore
 /// +zscore +pexpireat` besides, which the scripts of their index use.
 ///
+/// The index of owners, which is used once somebody signs in, takes
+/// `+time +pexpireat +zadd +zrange +zrem +zremrangebyscore +zrevrange +zscore +zunionstore` besides, on keys
+/// that begin with the prefix too. [`checkup`](Self::checkup) tries all of that out.
+///
 /// Going through all sessions (a manager's `count`, `sessions`, `clear` and `usage`) takes
 /// `+scan +strlen +dbsize +info +memory|usage` besides, and `+cluster|nodes` in a cluster; nothing else
 /// does. `SCAN` shows such a user the names of all keys of the database, other services' included; this
@@ -115,11 +121,12 @@ pub struct RedisStore {
     owners: Indexes,
     connections: Arc<Connections>,
     masters: Masters,
+    entrance: Entrance,
 }
 
 impl RedisStore {
-    fn new(layout: Layout, owners: Indexes, connections: Arc<Connections>) -> Self {
-        Self { layout, owners, connections, masters: Masters::default() }
+    fn new(layout: Layout, owners: Indexes, connections: Arc<Connections>, entrance: Entrance) -> Self {
+        Self { layout, owners, connections, masters: Masters::default(), entrance }
     }
 
     /// What keys begin with unless told otherwise.

@@ -33,8 +33,8 @@ pub(super) struct Dialer {
     tls: Option<Tls>,
 }
 
-#[derive(Clone, Debug)]
-pub(super) enum Address {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::store::redis) enum Address {
     Host(Host),
     Socket(PathBuf),
 }

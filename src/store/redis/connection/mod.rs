@@ -25,7 +25,7 @@ use std::time::Duration;
 use redis::{Cmd, Pipeline, Value};
 
 use self::cluster::Cluster;
-use self::dialer::{Address, Dialer};
+use self::dialer::Dialer;
 use self::health::Journal;
 use self::home::Home;
 use self::link::Link;
@@ -38,8 +38,10 @@ use super::name::Slot;
 use super::target::{Host, Servers, Target};
 use crate::error::Error;
 
+pub(super) use self::dialer::Address;
 pub(super) use self::durable::Replication;
 pub use self::health::{Health, Topology};
+pub(super) use self::sentinel::Opinion;
 
 /// How connections are made and used.
 #[derive(Clone, Debug)]
@@ -82,8 +84,24 @@ pub(super) struct Connections(Kind);
 
 #[derive(Debug)]
 enum Kind {
-    One { node: Node, topology: Topology, journal: Arc<Journal> },
+    One { node: Node, place: Place, journal: Arc<Journal> },
     Cluster(Cluster),
+}
+
+/// Where the one server is.
+#[derive(Debug)]
+enum Place {
+    Known(Address),
+    Watched(Box<Sentinel>),
+}
+
+impl Place {
+    fn topology(&self) -> Topology {
+        match self {
+            Self::Known(_) => Topology::Standalone,
+            Self::Watched(_) => Topology::Sentinel,
+        }
+    }
 }
 
 impl Connections {
@@ -91,22 +109,21 @@ impl Connections {
     /// [`start`](Self::start).
     pub(super) fn new(target: Target, settings: &Settings) -> Result<Self, Error> {
         let dialer = Dialer::new(target.login, target.database, target.tls.clone())?;
-        let one = |connector: Arc<dyn Connector>, topology| {
+        let one = |connector: Arc<dyn Connector>, place| {
             let journal = Arc::new(Journal::default());
             let node = Node::new(&connector, settings, &journal);
-            Kind::One { node, topology, journal }
+            Kind::One { node, place, journal }
+        };
+        let known = |address: Address, dialer| {
+            one(Arc::new(Standalone::new(address.clone(), dialer)), Place::Known(address))
         };
         Ok(Self(match target.servers {
-            Servers::One(host) => {
-                one(Arc::new(Standalone::new(Address::Host(host), dialer)), Topology::Standalone)
-            }
-            Servers::Socket(path) => {
-                one(Arc::new(Standalone::new(Address::Socket(path), dialer)), Topology::Standalone)
-            }
+            Servers::One(host) => known(Address::Host(host), dialer),
+            Servers::Socket(path) => known(Address::Socket(path), dialer),
             Servers::Sentinel { sentinels, master } => {
                 let to_sentinels = Dialer::new(target.sentinel_login, 0, target.tls)?;
                 let sentinel = Sentinel::new(sentinels, master, to_sentinels, dialer, settings.timeout);
-                one(Arc::new(sentinel), Topology::Sentinel)
+                one(Arc::new(sentinel.clone()), Place::Watched(Box::new(sentinel)))
             }
             Servers::Cluster(seeds) => Kind::Cluster(Cluster::new(seeds, dialer, settings.clone())),
         }))
@@ -170,6 +187,25 @@ impl Connections {
         }
     }
 
+    /// Where the one server is, as the sentinels say if they watch it; `None` in a cluster.
+    pub(super) async fn address(&self) -> Result<Option<Address>, Failure> {
+        match &self.0 {
+            Kind::One { place: Place::Known(address), .. } => Ok(Some(address.clone())),
+            Kind::One { place: Place::Watched(sentinel), .. } => {
+                sentinel.master().await.map(Address::Host).map(Some)
+            }
+            Kind::Cluster(_) => Ok(None),
+        }
+    }
+
+    /// What each sentinel says; nothing without sentinels.
+    pub(super) async fn sentinels(&self) -> Vec<Opinion> {
+        match &self.0 {
+            Kind::One { place: Place::Watched(sentinel), .. } => sentinel.opinions().await,
+            _ => Vec::new(),
+        }
+    }
+
     /// Whether all keys are on one server, so that a script may use any of them.
     pub(super) fn are_one_server(&self) -> bool {
         matches!(self.0, Kind::One { .. })
@@ -177,7 +213,7 @@ impl Connections {
 
     pub(super) fn health(&self) -> Health {
         match &self.0 {
-            Kind::One { node, topology, journal } => journal.health(*topology, node.status()),
+            Kind::One { node, place, journal } => journal.health(place.topology(), node.status()),
             Kind::Cluster(cluster) => cluster.health(),
         }
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use redis::aio::MultiplexedConnection;
-use redis::{PushInfo, PushKind, RedisError, Value};
+use redis::{PushInfo, PushKind, RedisError, RedisResult, Value};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
@@ -31,6 +31,13 @@ const NEWS: [&str; 2] = ["+promoted-slave", "+switch-master"];
 const WATCH_INTERVAL: Duration = Duration::from_secs(5);
 /// How long a sentinel that is asked by a watch may take, and how long a watch rests when none answered.
 const WATCH_PATIENCE: Duration = Duration::from_secs(1);
+
+/// What one sentinel says of the master, by the names of `SENTINEL MASTER`, or why it does not.
+#[derive(Debug)]
+pub(in crate::store::redis) struct Opinion {
+    pub(in crate::store::redis) sentinel: Host,
+    pub(in crate::store::redis) fields: Result<HashMap<String, String>, String>,
+}
 
 #[derive(Clone)]
 pub(super) struct Sentinel {
@@ -56,6 +63,12 @@ impl Connector for Sentinel {
                 successor = self.successor_of(&master) => master = successor,
             }
         }
+    }
+}
+
+impl fmt::Debug for Sentinel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Sentinel({self})")
     }
 }
 
@@ -118,6 +131,35 @@ impl Sentinel {
         let ((name, port), fields): Answers = questions.query_async(link).await?;
         let epoch = fields.get("config-epoch").and_then(|epoch| epoch.parse().ok()).unwrap_or(0);
         Ok(Vote { epoch, opinion: Host { name, port } })
+    }
+
+    pub(super) async fn master(&self) -> Result<Host, Failure> {
+        self.ask().await.map(|vote| vote.opinion)
+    }
+
+    /// What each of the sentinels says, in the order that they were named in.
+    pub(super) async fn opinions(&self) -> Vec<Opinion> {
+        let asking: Vec<_> = self
+            .sentinels
+            .iter()
+            .map(|sentinel| {
+                let (this, sentinel) = (self.clone(), sentinel.clone());
+                tokio::spawn(async move {
+                    let fields = bounded(this.fields(&sentinel)).await.map_err(Failure::into_reason);
+                    Opinion { sentinel, fields }
+                })
+            })
+            .collect();
+        let mut opinions = Vec::new();
+        for opinion in asking {
+            opinions.extend(opinion.await);
+        }
+        opinions
+    }
+
+    async fn fields(&self, sentinel: &Host) -> RedisResult<HashMap<String, String>> {
+        let mut link = self.to_sentinels.dial_briefly(&Address::Host(sentinel.clone())).await?;
+        redis::cmd("SENTINEL").arg("MASTER").arg(&*self.master).query_async(&mut link.client).await
     }
 
     /// Waits until the sentinels name another master.

@@ -187,6 +187,12 @@ impl RedisStore {
         (before as f64 + of_part) / parts.len() as f64
     }
 
+    /// Where the masters of the cluster are that have slots.
+    pub(super) async fn masters(&self) -> Result<Vec<Host>, Error> {
+        self.look().await?;
+        Ok(self.masters.0.load().values().cloned().collect())
+    }
+
     /// Asks all nodes of the cluster, as each knows of its own slots only which are on their way.
     async fn look(&self) -> Result<View, Error> {
         let mut answers = Vec::new();

@@ -1,0 +1,119 @@
+//! `session-store`: the sessions of a service, on the command line.
+//!
+//! ```sh
+//! cargo install session-store --features cli
+//! export REDIS_URL=redis://redis.internal:6379    # as the service has it
+//!
+//! session-store check                  # are these servers fit to keep sessions?
+//! session-store stats                  # how many sessions, how much memory
+//! session-store watch                  # the same, every second
+//! session-store list --owner ada       # whose devices are these?
+//! session-store show 'mzqk:5okmGZOnqTYaaZ_vniTC_oSHLOGK'
+//! session-store ttl 5okmGZOn           # the beginning of a digest will do
+//! session-store revoke 5okmGZOn
+//! session-store revoke-all ada         # ends all of a user's sessions; --thorough if the index may be lost
+//! session-store clear --yes            # signs everybody out
+//! ```
+//!
+//! # Which store
+//!
+//! The one that the service has: `REDIS_URL` or the other `REDIS_…` variables, `SESSION_PREFIX`,
+//! `SESSION_LAYOUT` and `SESSION_EXPRESS_PREFIX`, as
+//! [`SessionManager::from_env`](session_store::SessionManager::from_env) reads them. Flags take precedence:
+//! `--url`, `--prefix`, `--layout`. No `SESSION_SECRET` is needed. A password on a command line can be read by
+//! everybody on the machine (`ps`): leave it to the variables, or to `REDIS_PASSWORD_FILE`.
+//!
+//! # Keys
+//!
+//! A session is named by what `list` prints, by its key's whole name in Redis, by the digest at the end of that,
+//! or by at least eight characters of the digest's beginning, if only one session's begins so. A digest alone is
+//! looked for by going through all sessions. Ids, which are what cookies carry, are neither taken nor printed, in
+//! the layouts of Express neither, where the names of keys contain them.
+//!
+//! # Output
+//!
+//! Tables for people; with `--json`, one JSON value, or one in each line for `list` and `watch`. Times are in
+//! UTC. Progress and remarks go to standard error, progress only where that is a terminal.
+//!
+//! # Exit codes
+//!
+//! | code | meaning |
+//! |---|---|
+//! | 0 | done; for `check`: all is well |
+//! | 1 | a session that was named is not there; for `check`: there are warnings |
+//! | 2 | it failed, or was asked for in a wrong way; for `check`: unsafe, or not to be reached |
+//! | 130 | interrupted; `list` says by which cursor it goes on |
+
+mod arguments;
+mod check;
+mod clear;
+mod failure;
+mod interrupt;
+mod keys;
+mod list;
+mod moments;
+mod opening;
+mod output;
+mod progress;
+mod revoke;
+mod show;
+mod stats;
+mod summary;
+mod ttl;
+mod watch;
+
+use std::io;
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser as _};
+
+use crate::arguments::{Arguments, Command};
+use crate::failure::Failure;
+use crate::opening::Open;
+use crate::output::Output;
+
+/// What a command answers if it does not fail.
+type Outcome = Result<ExitCode, Failure>;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let output = Output::new(&arguments);
+    tracing_subscriber::fmt()
+        .with_max_level(tracing_subscriber::filter::LevelFilter::WARN)
+        .with_writer(io::stderr)
+        .with_ansi(false)
+        .without_time()
+        .with_target(false)
+        .init();
+    let outcome = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(Failure::from)
+        .and_then(|runtime| runtime.block_on(run(arguments, output)));
+    outcome.unwrap_or_else(Failure::report)
+}
+
+async fn run(arguments: Arguments, output: Output) -> Outcome {
+    let Arguments { connection, command, .. } = arguments;
+    if let Command::Completions { shell } = command {
+        return output.text(|out| {
+            clap_complete::generate(shell, &mut Arguments::command(), "session-store", out);
+        });
+    }
+    if let Command::Check = command {
+        return check::run(&connection, &output).await;
+    }
+    let open = Open::connect(&connection).await?;
+    match command {
+        Command::Stats(options) => stats::run(&open, &output, &options).await,
+        Command::List(options) => list::run(&open, &output, &options).await,
+        Command::Show(options) => show::run(&open, &output, &options).await,
+        Command::Ttl { key } => ttl::run(&open, &output, &key).await,
+        Command::Revoke { keys } => revoke::some(&open, &output, &keys).await,
+        Command::RevokeAll(options) => revoke::all(&open, &output, &options).await,
+        Command::Clear { yes } => clear::run(&open, &output, yes).await,
+        Command::Watch(options) => watch::run(&open, &output, &options).await,
+        Command::Check | Command::Completions { .. } => unreachable!("they were seen to"),
+    }
+}

@@ -1,0 +1,96 @@
+//! Whether the store may do what it does: by doing it, to a session of nobody.
+
+use std::time::{Duration, Instant};
+
+use super::{Finding, Verdict};
+use crate::clock::{Clock as _, SystemClock};
+use crate::error::Error;
+use crate::id::{SessionId, SessionKey};
+use crate::record::{Owner, Payload, Record};
+use crate::store::owners::{Entering, Entry, OwnerIndex as _};
+use crate::store::redis::{Layout, RedisStore};
+use crate::store::survey::Survey as _;
+use crate::store::{Loaded, Rotation, SessionStore as _};
+use crate::ttl::Ttl;
+
+/// A session of nobody ends by itself after this time.
+const LIFE: Duration = Duration::from_secs(10);
+/// The tag of JSON, which has to be what sessions of Express have.
+const JSON: u8 = 1;
+
+impl RedisStore {
+    pub(super) async fn trial(&self) -> Vec<Finding> {
+        let owners =
+            self.owners_can_be_kept().await.map(|()| "a session was entered for an owner".to_owned());
+        let scan = self.page(None, 1).await.map(|_| "all sessions can be gone through".to_owned());
+        let mut scan = judge("scan", scan);
+        // A service can do without; it is for operators.
+        scan.verdict = scan.verdict.min(Verdict::Warning);
+        vec![judge("sessions", self.sessions_can_be_kept().await), judge("owners", owners), scan]
+    }
+
+    async fn sessions_can_be_kept(&self) -> Result<String, Error> {
+        let (id, ttl) = (SessionId::generate(), Ttl::new(LIFE));
+        let (old, new) = (self.key(&id), self.key(&id.rotated()));
+        let first = record();
+        self.create(&old, &first, ttl).await?;
+        let began = Instant::now();
+        let loaded = self.load(&old).await?;
+        let took = began.elapsed();
+        // The layout of Express counts its versions in its own way.
+        let Loaded::Found(first) = loaded else { return Err(lost()) };
+        let later = first.expires_at.saturating_add(Duration::from_secs(1));
+        self.touch(&old, first.revision, later, ttl).await?;
+        let Loaded::Found(touched) = self.load(&old).await? else { return Err(lost()) };
+        let second = touched.next();
+        self.update(&old, touched.revision, &second, ttl).await?;
+        let Loaded::Found(second) = self.load(&old).await? else { return Err(lost()) };
+        let third = second.next();
+        let rotation = Rotation { old: &old, expected: second.revision, new: &new, record: &third, ttl };
+        self.rotate(rotation).await?;
+        if !matches!(self.load(&new).await?, Loaded::Found(_)) {
+            return Err(lost());
+        }
+        // The end of the old one is the end of the new one, and of what leads to it.
+        self.delete(&old).await?;
+        self.delete(&new).await?;
+        let millis = took.as_secs_f64() * 1000.0;
+        Ok(format!("one was stored, read in {millis:.1} ms, changed, given another id, and ended"))
+    }
+
+    async fn owners_can_be_kept(&self) -> Result<(), Error> {
+        // Nobody has this name.
+        let owner = Owner::new(SessionId::generate().as_str())?;
+        let entry = Entry::of(self.key(&SessionId::generate()), &record());
+        self.enter(&owner, Entering::new(&entry, Ttl::new(LIFE))).await?;
+        self.list(&owner).await?;
+        self.remove(&owner, &[entry]).await
+    }
+
+    fn key(&self, id: &SessionId) -> SessionKey {
+        match &self.layout {
+            Layout::Native(_) => id.key(),
+            #[cfg(feature = "express")]
+            _ => id.clone().into_express().key(),
+        }
+    }
+}
+
+fn record() -> Record {
+    let now = SystemClock.now();
+    let mut record = Record::new(now, now.saturating_add(LIFE), Payload::new(JSON, "{}"));
+    record.idle_timeout = Some(LIFE);
+    record
+}
+
+fn lost() -> Error {
+    let reason = "a session that had just been stored was not there".to_owned();
+    Error::Unavailable { outcome_unknown: false, reason, source: None }
+}
+
+fn judge(subject: &'static str, outcome: Result<String, Error>) -> Finding {
+    match outcome {
+        Ok(detail) => Finding::new(subject, Verdict::Fine, detail),
+        Err(error) => Finding::new(subject, Verdict::Unsafe, error.to_string()),
+    }
+}

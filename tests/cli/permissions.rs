@@ -1,0 +1,65 @@
+//! Users who may not do everything.
+
+use crate::support::redis::Server;
+use crate::tool::{Tool, anonymous, connect};
+
+const STORE: &str = "+get +set +getrange +setrange +pexpire +del +eval +evalsha";
+const OWNERS: &str = "+time +pexpireat +zadd +zrange +zrem +zremrangebyscore +zrevrange +zscore +zunionstore";
+const SURVEY: &str = "+scan +strlen +dbsize +info +memory|usage";
+
+async fn allow(server: &Server, rules: &str) -> Tool {
+    let rules = format!("ACL SETUSER app reset on >correct-horse ~session:* {rules}");
+    server.ask::<String>(&rules).await.unwrap();
+    let url = server.url().replace("://", "://app:@");
+    Tool::at(url).set("REDIS_PASSWORD", "correct-horse").hiding(["correct-horse"])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_documented_permissions_suffice() {
+    let server = Server::start().await;
+    let id = anonymous(&*connect(&server.url()).await).await;
+    let tool = allow(&server, &format!("{STORE} {OWNERS} {SURVEY}")).await.hiding([id.as_str()]);
+    for arguments in [
+        &["list"][..],
+        &["list", "--owner", "ada"],
+        &["stats", "--exact"],
+        &["watch", "--count", "1"],
+        &["show", id.key().storage_name()],
+        &["ttl", id.key().storage_name()],
+        &["revoke-all", "ada"],
+        &["revoke", id.key().storage_name()],
+        &["clear", "--yes"],
+    ] {
+        let said = tool.run(arguments);
+        assert_eq!(said.code, Some(0), "{arguments:?}: {}", said.err);
+    }
+    // What is not told is no warning.
+    let said = tool.run(&["check"]);
+    said.has(0, "unknown  persistence");
+    said.has(0, "a user of its own");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_missing_is_said() {
+    let server = Server::start_with(&["--appendonly", "yes"]).await;
+    let tool = allow(&server, STORE).await;
+    tool.run(&["list"]).has(2, "permission");
+    tool.run(&["check"]).has(2, "unsafe   owners");
+    let tool = allow(&server, &format!("{STORE} {OWNERS} +scan +strlen")).await;
+    let said = tool.run(&["check"]);
+    said.has(1, "warning  info");
+    said.has(1, "ok       sessions");
+    let tool = allow(&server, &format!("{STORE} {OWNERS} +info")).await;
+    let said = tool.run(&["check"]);
+    said.has(1, "warning  scan");
+    said.has(1, "ok       sessions");
+    let tool = allow(&server, &format!("{STORE} {SURVEY} +info")).await;
+    tool.run(&["check"]).has(2, "unsafe   owners");
+    let tool = allow(&server, &format!("{STORE} {OWNERS} {SURVEY} -set")).await;
+    tool.run(&["check"]).has(2, "unsafe   sessions");
+    tool.run(&["list"]).has(0, "");
+
+    let wrong = Tool::at(server.url().replace("://", "://app:wrong-horse@")).hiding(["wrong-horse"]);
+    wrong.run(&["check"]).has(2, "unsafe   reachable");
+    wrong.run(&["list"]).has(2, "refused");
+}
