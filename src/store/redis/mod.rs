@@ -81,12 +81,9 @@ pub(crate) use self::express::check_data;
 /// +sentinel|get-master-addr-by-name` with all channels; `+wait` to
 /// [wait for replicas](RedisStoreBuilder::wait_for_replicas).
 ///
-/// Where sessions have owners, it needs `+time +zadd +zrange +zrangebyscore +zrem +zremrangebyscore
-/// +zscore +pexpireat` besides, which the scripts of their index use.
-///
 /// The index of owners, which is used once somebody signs in, takes
-/// `+time +pexpireat +zadd +zrange +zrem +zremrangebyscore +zrevrange +zscore +zunionstore` besides, on keys
-/// that begin with the prefix too. [`checkup`](Self::checkup) tries all of that out.
+/// `+time +zadd +zrange +zrangebyscore +zrem +zremrangebyscore +zscore +pexpireat` besides, on keys that
+/// begin with the prefix too. [`checkup`](Self::checkup) tries all of that out.
 ///
 /// Going through all sessions (a manager's `count`, `sessions`, `clear` and `usage`) takes
 /// `+scan +strlen +dbsize +info +memory|usage` besides, and `+cluster|nodes` in a cluster; nothing else

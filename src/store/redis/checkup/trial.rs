@@ -7,7 +7,7 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::error::Error;
 use crate::id::{SessionId, SessionKey};
 use crate::record::{Owner, Payload, Record};
-use crate::store::owners::{Entering, Entry, OwnerIndex as _};
+use crate::store::owners::{Entering, Entry, OwnerIndex as _, Stage};
 use crate::store::redis::{Layout, RedisStore};
 use crate::store::survey::Survey as _;
 use crate::store::{Loaded, Rotation, SessionStore as _};
@@ -62,9 +62,9 @@ impl RedisStore {
         // Nobody has this name.
         let owner = Owner::new(SessionId::generate().as_str())?;
         let entry = Entry::of(self.key(&SessionId::generate()), &record());
-        self.enter(&owner, Entering::new(&entry, Ttl::new(LIFE))).await?;
+        self.enter(&owner, Entering::new(&entry, LIFE, Stage::Before)).await?;
         self.list(&owner).await?;
-        self.remove(&owner, &[entry]).await
+        self.remove(&owner, &[entry], &[]).await
     }
 
     fn key(&self, id: &SessionId) -> SessionKey {
