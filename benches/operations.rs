@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 
 type Manager = SessionManager<Shopper>;
 
-const AT_ONCE: u64 = 64;
+const AT_ONCE: usize = 64;
 const LOADERS: usize = 16;
 
 fn main() {
@@ -54,10 +54,10 @@ async fn sign_in_often(
     owner: impl Fn(u64) -> String + Clone + Send + 'static,
 ) {
     let mut tasks = JoinSet::new();
-    for first in 0..AT_ONCE.min(times) {
+    for first in (0..times).take(AT_ONCE) {
         let (manager, owner) = (manager.clone(), owner.clone());
         tasks.spawn(async move {
-            for nth in (first..times).step_by(AT_ONCE as usize) {
+            for nth in (first..times).step_by(AT_ONCE) {
                 sign_in(&manager, &owner(nth)).await;
             }
         });
@@ -137,7 +137,8 @@ async fn print_count(sessions: u64) {
         over.store(true, Ordering::Relaxed);
         let mut taken: Vec<_> = loaders.join_all().await.into_iter().flatten().collect();
         taken.sort_unstable();
-        let rate = taken.len() as f64 / elapsed.as_secs_f64();
+        let loads = u32::try_from(taken.len()).expect("it takes no hours");
+        let rate = f64::from(loads) / elapsed.as_secs_f64();
         let at = |percent: usize| taken[taken.len() * percent / 100];
         let (what, took) = if counting {
             ("while all are counted", format!("{elapsed:.1?}"))
@@ -162,11 +163,11 @@ async fn store_many(
     let mut record = Record::new(now, now.saturating_add(MAX_TTL), data);
     record.owner = owner.map(|name| Owner::new(name).expect("a short name"));
     let mut tasks = JoinSet::new();
-    for first in 0..AT_ONCE {
+    for first in (0..count).take(AT_ONCE) {
         let (store, record) = (Arc::clone(store), record.clone());
         tasks.spawn(async move {
             let mut keys = Vec::new();
-            for _ in (first..count).step_by(AT_ONCE as usize) {
+            for _ in (first..count).step_by(AT_ONCE) {
                 let key = SessionId::generate().key();
                 store.create(&key, &record, Ttl::new(MAX_TTL)).await.expect("the server answers");
                 keys.push(key);

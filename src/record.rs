@@ -199,7 +199,7 @@ pub struct Record {
     pub data: Payload,
     /// What express-session keeps of the cookie in the session, for that layout alone.
     #[cfg(feature = "express")]
-    pub(crate) express_cookie: Option<Payload>,
+    pub(crate) express_cookie: Option<Box<Payload>>,
     /// The end that was last written, in that layout, where Node may have moved it since.
     #[cfg(feature = "express")]
     pub(crate) written_end: Option<Timestamp>,

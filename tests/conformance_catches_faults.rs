@@ -344,7 +344,7 @@ impl OwnerIndex for Faulty {
         match self.fault {
             Fault::EntriesNeverEnd => entering.life = Duration::from_secs(3600),
             Fault::EntriesShorten => {
-                OwnerIndex::remove(&self.inner, owner, &[entering.entry.clone()], &[]).await?
+                OwnerIndex::remove(&self.inner, owner, &[entering.entry.clone()], &[]).await?;
             }
             Fault::DoomIsForgotten => {
                 let doomed = self.inner.list(owner).await?.doomed;
@@ -352,10 +352,10 @@ impl OwnerIndex for Faulty {
             }
             Fault::SuccessorsGetIn => entering.replaces = None,
             Fault::ReplacedStay if entering.stage == Stage::After => entering.replaces = None,
-            Fault::TwoIdsCountTwice if self.inner.list(owner).await?.entries.len() >= 5 => {
-                if entering.limit.is_some() {
-                    return Ok(Entered { verdict: Verdict::Full, known: false, doomed: vec![] });
-                }
+            Fault::TwoIdsCountTwice
+                if self.inner.list(owner).await?.entries.len() >= 5 && entering.limit.is_some() =>
+            {
+                return Ok(Entered { verdict: Verdict::Full, known: false, doomed: vec![] });
             }
             Fault::LimitIsIgnored => entering.limit = None,
             Fault::LimitIsCheckedBefore => {

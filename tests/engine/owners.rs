@@ -132,9 +132,9 @@ async fn a_sign_in_or_renewal_that_is_revoked_while_it_is_stored_ends() {
         let exchange = browser.begin(&world.manager);
         let session = exchange.session().await.unwrap();
         if held == "create" {
-            session.sign_in("ada", |_| ()).unwrap()
+            session.sign_in("ada", |_| ()).unwrap();
         } else {
-            session.renew().unwrap()
+            session.renew().unwrap();
         }
         let finishing = tokio::spawn(exchange.finish(200));
         world.store.called(held).await;
@@ -162,7 +162,7 @@ async fn a_session_that_is_only_doomed_goes_with_the_next_operation() {
         match operation {
             "extend" => browser.visit(&world.manager, |_| ()).await,
             "update" => {
-                browser.visit(&world.manager, |session| session.write(|a| a.visits = 1)).await.unwrap()
+                browser.visit(&world.manager, |session| session.write(|a| a.visits = 1)).await.unwrap();
             }
             "renew" => {
                 let exchange = browser.begin(&world.manager);

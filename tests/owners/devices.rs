@@ -31,7 +31,7 @@ impl Device {
         let request = request.header(COOKIE, &self.cookie).header(USER_AGENT, self.agent);
         let response = request.send().await.unwrap();
         if let Some(cookie) = response.headers().get(SET_COOKIE) {
-            self.cookie = cookie.to_str().unwrap().split(';').next().unwrap().to_owned();
+            cookie.to_str().unwrap().split(';').next().unwrap().clone_into(&mut self.cookie);
         }
         response.status()
     }

@@ -52,7 +52,7 @@ async fn the_index_costs_sign_ins_and_little_else() {
     clock.advance(IDLE / 2);
     warm.visit(&manager, |_| Ok(())).await.unwrap();
     warm.visit(&manager, |session| session.write(|count| *count += 1)).await.unwrap();
-    warm.visit(&manager, |session| session.renew()).await.unwrap();
+    warm.visit(&manager, session_store::Session::renew).await.unwrap();
     warm.session(&manager).await.destroy().await.unwrap();
 
     let mut watch = server.client().await;
@@ -66,7 +66,7 @@ async fn the_index_costs_sign_ins_and_little_else() {
         match step {
             "1 sign in" => browser.visit(&manager, |session| session.sign_in("ada", |_| ())).await.unwrap(),
             "3 write" => browser.visit(&manager, |session| session.write(|count| *count += 1)).await.unwrap(),
-            "5 renew" => browser.visit(&manager, |session| session.renew()).await.unwrap(),
+            "5 renew" => browser.visit(&manager, session_store::Session::renew).await.unwrap(),
             "6 log out" => browser.session(&manager).await.destroy().await.unwrap(),
             _ => browser.visit(&manager, |_| Ok(())).await.unwrap(),
         }
@@ -174,7 +174,7 @@ async fn the_documented_permissions_suffice() {
     let everything = async |manager: &SessionManager<u64>| {
         for _ in 0..3 {
             let mut browser = Browser::signed_in(manager, "ada").await;
-            browser.visit(manager, |session| session.renew()).await?;
+            browser.visit(manager, session_store::Session::renew).await?;
             let session = browser.session(manager).await;
             manager.revoke_others(&session).await?;
             manager.revoke(&session.key().unwrap()).await?;

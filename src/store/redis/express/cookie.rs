@@ -35,7 +35,7 @@ pub(super) fn read(stored: &Members<'_>, record: &mut Record) {
             kept.add(name, json.get());
         }
     }
-    record.express_cookie = Some(Payload::new(record.data.codec(), kept.finish()));
+    record.express_cookie = Some(Box::new(Payload::new(record.data.codec(), kept.finish())));
 }
 
 /// The object for a record that is stored at `now`: what Node wrote into it before, or else what `ours`
