@@ -106,7 +106,7 @@ pub(crate) async fn every_key_in_redis_has_a_time_to_live(mut stage: Stage) {
 
     let mut client = stage.redis().client().await;
     let stored = everything_stored(&mut client).await;
-    assert_eq!(stored.len(), 2, "a session, and the marker at its old key");
+    assert_eq!(stored.len(), 3, "a session, the marker at its old key, and the index of its owner");
     for (key, _) in stored {
         let ttl: i64 = redis::cmd("PTTL").arg(&key).query_async(&mut client).await.unwrap();
         assert!(ttl > 0, "{}: {ttl}", String::from_utf8_lossy(&key));
@@ -117,7 +117,15 @@ async fn everything_stored(client: &mut MultiplexedConnection) -> Vec<(Vec<u8>, 
     let keys: Vec<Vec<u8>> = redis::cmd("KEYS").arg("*").query_async(client).await.unwrap();
     let mut stored = Vec::new();
     for key in keys {
-        let value = redis::cmd("GET").arg(&key).query_async(client).await.unwrap();
+        let kind: String = redis::cmd("TYPE").arg(&key).query_async(client).await.unwrap();
+        let value = if kind == "zset" {
+            // The index of an owner.
+            let mut entries = redis::cmd("ZRANGE");
+            let entries: Vec<Vec<u8>> = entries.arg(&key).arg(0).arg(-1).query_async(client).await.unwrap();
+            entries.concat()
+        } else {
+            redis::cmd("GET").arg(&key).query_async(client).await.unwrap()
+        };
         stored.push((key, value));
     }
     stored
