@@ -34,8 +34,8 @@ impl<'a, T> Indexed<'a, T> {
         ttl: Ttl,
         limit: Option<OwnerLimit>,
     ) -> Result<Created, Error> {
-        let create = self.manager.observe(Operation::Create, key, self.store().create(key, record, ttl));
-        let Some(ownership) = self.ownership(record) else { return create.await };
+        let create = || self.manager.observe(Operation::Create, key, self.store().create(key, record, ttl));
+        let Some(ownership) = self.ownership(record) else { return create().await };
         let entry = Entry::of(key.clone(), record);
         // What is never written is soon forgotten.
         let pending = Entry::life(record, self.left(record)).min(Entry::ON_ITS_WAY);
@@ -43,7 +43,7 @@ impl<'a, T> Indexed<'a, T> {
         if ownership.enter(entering).await?.is_none() {
             return Err(Conflict::Ended.into());
         }
-        let created = create.await;
+        let created = create().await;
         match &created {
             Ok(Created::Created) => self.confirm(&ownership, &entry, record, None).await?,
             // It may yet be written.
