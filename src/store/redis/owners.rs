@@ -136,7 +136,8 @@ impl Index {
             Some(OwnerLimit { sessions, evict: Evict::Oldest }) => (sessions, "oldest"),
             Some(OwnerLimit { sessions, evict: Evict::Refuse }) => (sessions, "refuse"),
         };
-        let life = millis_rounded_up(life.max(self.naming.least_life(stage)));
+        let least = if stage == Stage::Before { Duration::ZERO } else { self.naming.least_life() };
+        let life = millis_rounded_up(life.max(least));
         let session = (self.naming.member(entry), life, replaces, u8::from(stage == Stage::After));
         // What a sign-in leaves must be there for as long as its session is.
         let way = if stage == Stage::After { Way::Durable } else { Way::Shared };
@@ -226,13 +227,11 @@ impl Naming {
         (format!("{before}{{{tag}}}"), name::slot(tag.as_bytes()))
     }
 
-    /// How long an entry lasts at least. Node extends sessions without a word to the index: what it alone
+    /// How long the entry of a session that was written lasts at least. Node extends sessions without a word to the index: what it alone
     /// has used since is known for so long.
-    fn least_life(&self, stage: Stage) -> Duration {
+    fn least_life(&self) -> Duration {
         match self {
             Self::Native { .. } => Duration::ZERO,
-            #[cfg(feature = "express")]
-            Self::Express { .. } if stage == Stage::Before => Duration::ZERO,
             #[cfg(feature = "express")]
             Self::Express { .. } => KNOWN_FROM_NODE,
         }
