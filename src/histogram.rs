@@ -57,7 +57,8 @@ impl Histogram {
                 break;
             }
             if count > 0.0 && below + count >= rank {
-                return Some(lower + (upper - lower) * ((rank - below) / count));
+                // None took longer than all together.
+                return Some((lower + (upper - lower) * ((rank - below) / count)).min(self.sum_seconds));
             }
             (below, lower) = (below + count, *upper);
         }
@@ -152,6 +153,7 @@ mod tests {
         // Longer than all bounds: that much is certain.
         assert_eq!(quantile(&[1000], 0.5), Some(4.0));
         assert_eq!(quantile(&[1], 2.0), Some(1.0));
+        assert_eq!(quantile(&[3], 0.99), Some(3.0));
     }
 
     #[test]

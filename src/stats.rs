@@ -91,7 +91,7 @@ pub struct Stats {
     pub memory_used_bytes: Option<u64>,
     /// The most bytes that they may use; `None` also where there is no limit.
     pub memory_limit_bytes: Option<u64>,
-    /// About how many bytes a session takes.
+    /// About how many bytes a session takes; see [`Usage`](crate::Usage) for what comes on top.
     pub bytes_per_session: Option<f64>,
     /// What the sessions of this manager have gone through.
     pub counts: Counts,

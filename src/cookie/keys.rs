@@ -66,8 +66,9 @@ impl fmt::Debug for Key {
 
 /// The keys that cookies are checked with: the first signs, all verify, old ones retire.
 ///
-/// To rotate a secret, put the new one first and keep the old one behind it for as long as a
-/// session may live. A cookie that an old key verified is sent again under the first.
+/// To rotate a secret, first let all instances verify the new one, behind the old one; then put the new
+/// one first, and keep the old one behind it for as long as a session may live. A cookie that an old key
+/// verified is sent again under the first; an instance that does not know that yet would take it for forged.
 ///
 /// ```
 /// use session_store::{Key, KeyRing};

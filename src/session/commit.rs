@@ -189,7 +189,8 @@ impl<T: SessionData> Shared<T> {
     }
 
     pub(super) fn count_conflict(&self, error: &Error) {
-        if matches!(error, Error::Conflict(_)) {
+        // Nobody contradicted a sign-in that found no room.
+        if matches!(error, Error::Conflict(conflict) if *conflict != Conflict::TooManySessions) {
             self.manager.counters.shard().conflicts.add_one();
         }
     }

@@ -154,6 +154,7 @@ pub struct Usage {
     pub used_bytes: Option<u64>,
     /// The most bytes that they may use, if there is a limit.
     pub limit_bytes: Option<u64>,
-    /// About how many bytes a session takes.
+    /// About how many bytes a session takes: in Redis its key alone, without the server's table (some 60
+    /// bytes) and the index of owners (some 230 for an owner's first session, 60 for each further one).
     pub bytes_per_session: Option<f64>,
 }

@@ -98,13 +98,15 @@ pub(crate) enum Command {
     Show(Show),
     /// When a session ends
     Ttl {
-        /// The session, as `list` prints it, or by eight characters or more of its digest
+        /// The session, as `list` prints it, or by eight characters or more of its digest, for which all
+        /// sessions are gone through
+        #[arg(allow_hyphen_values = true)]
         key: String,
     },
     /// End sessions: whoever holds their cookies is signed out
     Revoke {
         /// The sessions, as `list` prints them, or by eight characters or more of their digests
-        #[arg(required = true, value_name = "KEY")]
+        #[arg(required = true, value_name = "KEY", allow_hyphen_values = true)]
         keys: Vec<String>,
     },
     /// End all sessions of an owner, whatever is done to them meanwhile
@@ -154,7 +156,9 @@ pub(crate) struct List {
 
 #[derive(Debug, Args)]
 pub(crate) struct Show {
-    /// The session, as `list` prints it, or by eight characters or more of its digest
+    /// The session, as `list` prints it, or by eight characters or more of its digest, for which all
+    /// sessions are gone through
+    #[arg(allow_hyphen_values = true)]
     pub(crate) key: String,
 
     /// Leave out its data, which may be personal

@@ -88,6 +88,15 @@ pub(crate) async fn find(open: &Open, texts: &[String]) -> Result<Vec<Option<Ses
                 break;
             }
         }
+        // What is no session any more can be shown and ended by name, too.
+        for key in sessions.unreadable() {
+            for (wanted, matches) in wanted.iter().zip(&mut matches) {
+                if matches!(wanted, Wanted::Beginning(beginning) if key.to_string().starts_with(beginning.as_str()))
+                {
+                    matches.insert(key.clone());
+                }
+            }
+        }
     }
     wanted.into_iter().zip(matches).map(|(wanted, matches)| one(wanted, matches, &open.naming)).collect()
 }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use comfy_table::CellAlignment::{Left, Right};
 use futures_util::{FutureExt as _, StreamExt as _};
 use indicatif::BinaryBytes;
-use session_store::{Cursor, SessionScan, SessionSummary, Timestamp};
+use session_store::{Cursor, Error, SessionScan, SessionSummary, Timestamp};
 
 use crate::Outcome;
 use crate::arguments::List;
@@ -61,11 +61,14 @@ pub(crate) async fn run(open: &Open, output: &Output, options: &List) -> Outcome
             Some(Ok(session)) => progress.suspend(|| list.add(session))?,
             None => {
                 progress.suspend(|| list.print())?;
+                say_what_is_unreadable(&scan, &open.naming, &progress);
                 return Ok(ExitCode::SUCCESS);
             }
             Some(Err(error)) => {
                 progress.suspend(|| list.print())?;
-                say_where(&scan, &progress);
+                if !matches!(error, Error::Config(_)) {
+                    say_where(&scan, &progress);
+                }
                 return Err(error.into());
             }
         }
@@ -80,7 +83,14 @@ pub(crate) async fn run(open: &Open, output: &Output, options: &List) -> Outcome
 
 fn say_where(scan: &SessionScan, progress: &Progress) {
     if let Some(cursor) = scan.cursor() {
-        progress.suspend(|| eprintln!("session-store: there may be more: --resume {cursor}"));
+        progress.suspend(|| eprintln!("session-store: there may be more: --resume '{cursor}'"));
+    }
+}
+
+fn say_what_is_unreadable(scan: &SessionScan, naming: &Naming, progress: &Progress) {
+    for key in scan.unreadable() {
+        let name = keys::name(key, naming);
+        progress.suspend(|| eprintln!("session-store: the record of {name} cannot be read"));
     }
 }
 

@@ -10,6 +10,7 @@ use futures_core::stream::FusedStream;
 
 use super::pages::{Asking, OnProgress, Pages};
 use crate::error::Error;
+use crate::id::SessionKey;
 use crate::store::survey::{Cursor, Page, SessionSummary};
 
 /// The stream of all sessions, from [`SessionManager::sessions`](crate::SessionManager::sessions).
@@ -50,6 +51,7 @@ pub struct SessionScan {
     pages: Pages,
     asking: Option<Asking>,
     ready: vec::IntoIter<SessionSummary>,
+    unreadable: Vec<SessionKey>,
     /// Where the page begins that is being handed out.
     began: Option<Cursor>,
     failed: bool,
@@ -65,6 +67,7 @@ impl SessionScan {
             pages,
             asking: None,
             ready: Vec::new().into_iter(),
+            unreadable: Vec::new(),
             began: None,
             failed: false,
             over: false,
@@ -102,9 +105,18 @@ impl SessionScan {
         if self.ready.len() > 0 { self.began.as_ref() } else { self.pages.cursor() }
     }
 
+    /// Under which keys something was found so far that is no session of this version: the first
+    /// [`Page::MAX_SIZE`] of them.
+    pub fn unreadable(&self) -> &[SessionKey] {
+        &self.unreadable
+    }
+
     fn take(&mut self, page: Page) {
         self.began = self.pages.cursor().cloned();
-        let page = self.pages.take(page);
+        let mut page = self.pages.take(page);
+        page.unreadable.retain(|key| !self.unreadable.contains(key));
+        let room = Page::MAX_SIZE - self.unreadable.len();
+        self.unreadable.extend(page.unreadable.drain(..).take(room));
         self.seen += page.sessions.len() as u64;
         let share = if page.next.is_none() { 1.0 } else { page.progress.clamp(0.0, 1.0) };
         self.share = self.share.max(share);

@@ -72,7 +72,11 @@ pub(super) fn memory(server: &ServerInfo) -> Finding {
     let detail = match limit {
         Some(_) => format!("{} in use, {share} % of its maxmemory ({})", size(taken), size(of)),
         None => {
-            format!("{} in use, {share} % of the machine's {}; there is no maxmemory", size(taken), size(of))
+            format!(
+                "{} resident, {share} % of the machine's {}; there is no maxmemory",
+                size(taken),
+                size(of)
+            )
         }
     };
     match share {
