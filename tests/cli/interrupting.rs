@@ -30,7 +30,8 @@ fn keys(lines: &[Value]) -> HashSet<String> {
 
 fn cursor(said: &Said) -> String {
     let (_, cursor) = said.err.trim_end().rsplit_once("--resume ").expect("it says where to go on");
-    cursor.to_owned()
+    // In quotes, as a shell needs it.
+    cursor.strip_prefix('\'').and_then(|cursor| cursor.strip_suffix('\'')).expect("in quotes").to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]
