@@ -1,0 +1,221 @@
+//! The writes of a manager's sessions, each together with what the index says of it.
+
+use std::slice;
+use std::time::Duration;
+
+use super::Ownership;
+use crate::clock::Timestamp;
+use crate::error::{Conflict, Error};
+use crate::id::SessionKey;
+use crate::manager::Inner;
+use crate::manager::observed::Operation;
+use crate::record::Record;
+use crate::store::owners::{Entering, Entry, OwnerLimit, Stage};
+use crate::store::{Created, Loaded, Rotation, SessionStore, Updated};
+use crate::ttl::Ttl;
+
+/// A manager's store, whose sessions are written together with what the index says of them.
+pub(crate) struct Indexed<'a, T> {
+    pub(crate) manager: &'a Inner<T>,
+    pub(crate) now: Timestamp,
+}
+
+impl<'a, T> Indexed<'a, T> {
+    /// A create. A session that was revoked before this is over is a conflict, and is gone.
+    pub(crate) async fn create(
+        &self,
+        key: &SessionKey,
+        record: &Record,
+        ttl: Ttl,
+        limit: Option<OwnerLimit>,
+    ) -> Result<Created, Error> {
+        let create = || self.manager.observe(Operation::Create, key, self.store().create(key, record, ttl));
+        let Some(ownership) = self.ownership(record) else { return create().await };
+        let entry = Entry::of(key.clone(), record);
+        // What is never written is soon forgotten.
+        let pending = Entry::life(record, self.left(record)).min(Entry::ON_ITS_WAY);
+        let entering = Entering { limit, ..Entering::new(&entry, pending, Stage::Before) };
+        if ownership.enter(entering).await?.is_none() {
+            return Err(Conflict::Ended.into());
+        }
+        let created = create().await;
+        match &created {
+            Ok(Created::Created) => self.confirm(&ownership, &entry, record, None).await?,
+            // It may yet be written.
+            Err(error) if error.outcome_unknown() => {}
+            _ => ownership.leave(slice::from_ref(&entry), &[]).await,
+        }
+        created
+    }
+
+    /// An update, on top of `current`. A session that was revoked is missing.
+    pub(crate) async fn update(
+        &self,
+        key: &SessionKey,
+        current: &Record,
+        record: &Record,
+        ttl: Ttl,
+    ) -> Result<Updated, Error> {
+        let extension = self.extend(key, current, record).await?;
+        if extension == Extension::Refused {
+            return Ok(Updated::Missing);
+        }
+        let update = self.store().update(key, current.revision, record, ttl);
+        let updated = self.manager.observe(Operation::Update, key, update).await;
+        if let (Extension::Made { .. }, Ok(Updated::Missing | Updated::Moved)) = (extension, &updated) {
+            self.leave(key, record).await;
+        }
+        updated
+    }
+
+    /// A touch. A session that was revoked is not touched.
+    pub(crate) async fn touch(
+        &self,
+        key: &SessionKey,
+        current: &Record,
+        expires_at: Timestamp,
+        ttl: Ttl,
+    ) -> Result<bool, Error> {
+        let touched = Record { expires_at, ..current.clone() };
+        let extension = self.extend(key, current, &touched).await?;
+        if extension == Extension::Refused {
+            return Ok(false);
+        }
+        let touch = self.store().touch(key, current.revision, expires_at, ttl);
+        let touch = self.manager.observe(Operation::Touch, key, touch).await?;
+        // Had it no effect because the session is gone?
+        if !touch && extension == (Extension::Made { known: false }) && !self.is_there(key).await? {
+            self.leave(key, current).await;
+        }
+        Ok(touch)
+    }
+
+    /// A rotation from `current`. A session that was revoked is missing; or it is a conflict, if that
+    /// happened while this went on, and is gone.
+    pub(crate) async fn rotate(
+        &self,
+        rotation: Rotation<'_>,
+        current: &Record,
+        limit: Option<OwnerLimit>,
+    ) -> Result<Updated, Error> {
+        let Rotation { old, new, record, .. } = rotation;
+        let (old, new) = (Entry::of(old.clone(), current), Entry::of(new.clone(), record));
+        let ownership = self.ownership(record);
+        let replaces = (record.owner == current.owner).then_some(&old);
+        if let Some(ownership) = &ownership {
+            let life = Entry::life(record, self.left(record));
+            // Where the owner stays, what protects a session is its old entry, so the new one may stand.
+            let life = if replaces.is_some() { life } else { life.min(Entry::ON_ITS_WAY) };
+            let entering = Entering { replaces, limit, ..Entering::new(&new, life, Stage::Before) };
+            if ownership.enter(entering).await?.is_none() {
+                return Ok(Updated::Missing);
+            }
+        }
+        let rotate = self.store().rotate(rotation);
+        let rotated = self.manager.observe(Operation::Rotate, rotation.old, rotate).await;
+        let is_done = matches!(rotated, Ok(Updated::Updated));
+        if let Some(ownership) = &ownership {
+            match &rotated {
+                Ok(Updated::Updated) => self.confirm(ownership, &new, record, replaces).await?,
+                Err(error) if error.outcome_unknown() => {}
+                _ => ownership.leave(slice::from_ref(&new), &[]).await,
+            }
+        }
+        if let Some(before) = self.ownership(current).filter(|_| is_done && replaces.is_none()) {
+            before.leave(slice::from_ref(&old), &[]).await;
+        }
+        rotated
+    }
+
+    /// A deletion, of a session of which this record may be known.
+    pub(crate) async fn delete(&self, key: &SessionKey, known: Option<&Record>) -> Result<bool, Error> {
+        let was_there = self.manager.observe(Operation::Delete, key, self.store().delete(key)).await?;
+        if let Some(record) = known {
+            self.leave(key, record).await;
+        }
+        Ok(was_there)
+    }
+
+    /// Lets the index know that a session ends as `record` says, if that is later than `current` does.
+    async fn extend(&self, key: &SessionKey, current: &Record, record: &Record) -> Result<Extension, Error> {
+        let Some(ownership) = self.ownership(record) else { return Ok(Extension::NotDue) };
+        if Entry::end(record) <= Entry::end(&current.as_written()) {
+            return Ok(Extension::NotDue);
+        }
+        let (entry, life) = (Entry::of(key.clone(), record), Entry::life(record, self.left(record)));
+        let known = ownership.enter(Entering::new(&entry, life, Stage::Later)).await?;
+        Ok(known.map_or(Extension::Refused, |known| Extension::Made { known }))
+    }
+
+    /// After a session was written under a new key: it may have been doomed meanwhile, or even have ended
+    /// already.
+    async fn confirm(
+        &self,
+        ownership: &Ownership<'_>,
+        entry: &Entry,
+        record: &Record,
+        replaces: Option<&Entry>,
+    ) -> Result<(), Error> {
+        let life = Entry::life(record, self.left(record));
+        let entering = Entering { replaces, ..Entering::new(entry, life, Stage::After) };
+        match ownership.enter(entering).await {
+            Ok(Some(true)) => Ok(()),
+            // A sign-in that found no room may have taken it for that of a session which has ended.
+            Ok(Some(false)) if replaces.is_some() && self.is_there(&entry.key).await? => Ok(()),
+            Ok(Some(false)) => {
+                self.store().delete(&entry.key).await?;
+                ownership.leave(slice::from_ref(entry), &[]).await;
+                Err(Conflict::Ended.into())
+            }
+            Ok(None) => Err(Conflict::Ended.into()),
+            Err(error) if replaces.is_some() => {
+                tracing::warn!(key = %entry.key, %error, "a session's new id could not be confirmed in the index of owners");
+                Ok(())
+            }
+            Err(error) => {
+                // Its id goes to nobody.
+                if let Err(error) = self.store().delete(&entry.key).await {
+                    tracing::debug!(%error, "a session that could not be confirmed stays until it ends");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn is_there(&self, key: &SessionKey) -> Result<bool, Error> {
+        Ok(matches!(self.store().load(key).await?, Loaded::Found(_)))
+    }
+
+    async fn leave(&self, key: &SessionKey, record: &Record) {
+        if let Some(ownership) = self.ownership(record) {
+            ownership.leave(&[Entry::of(key.clone(), record)], &[]).await;
+        }
+    }
+
+    fn ownership<'r>(&self, record: &'r Record) -> Option<Ownership<'r>>
+    where
+        'a: 'r,
+    {
+        Ownership::of(self.store(), record.owner.as_ref()?, self.now)
+    }
+
+    fn store(&self) -> &'a dyn SessionStore {
+        self.manager.store()
+    }
+
+    fn left(&self, record: &Record) -> Duration {
+        record.expires_at.saturating_since(self.now)
+    }
+}
+
+/// What became of an entry that was to be extended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Extension {
+    NotDue,
+    /// It lasts longer; whether it was there before.
+    Made {
+        known: bool,
+    },
+    /// The session was doomed, and is gone.
+    Refused,
+}
