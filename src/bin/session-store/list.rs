@@ -39,12 +39,14 @@ pub(crate) async fn run(open: &Open, output: &Output, options: &List) -> Outcome
         // A cursor leads to the beginning of a page: the smaller these are, the fewer are listed again.
         scan = scan.page_size(usize::try_from(limit / 2).unwrap_or(LARGEST_PAGE).min(LARGEST_PAGE));
     }
-    if let Some(cursor) = &options.resume {
-        scan = scan.resume(Cursor::new(cursor));
+    let start = options.resume.as_ref().map(Cursor::new);
+    if let Some(cursor) = &start {
+        scan = scan.resume(cursor.clone());
     }
     let limit = options.limit.unwrap_or(u64::MAX);
     let mut interrupt = Box::pin(interrupted());
-    while list.count() < limit {
+    // Past the limit where a page is larger than that: whoever goes on from a cursor has to get on.
+    while list.count() < limit || scan.cursor() == start.as_ref() {
         let next = match scan.next().now_or_never() {
             Some(next) => next,
             None => {
@@ -75,9 +77,6 @@ pub(crate) async fn run(open: &Open, output: &Output, options: &List) -> Outcome
     }
     progress.suspend(|| list.print())?;
     say_where(&scan, &progress);
-    if scan.cursor().is_none() && matches!(scan.next().now_or_never(), Some(Some(_))) {
-        progress.suspend(|| eprintln!("session-store: there are more: give a larger --limit to go on from"));
-    }
     Ok(ExitCode::SUCCESS)
 }
 
