@@ -89,7 +89,7 @@ impl<'a> Ownership<'a> {
 
     /// Whether a session whose entry is there was certainly written, so that it is no more if it is not found:
     /// what is not written leaves sooner. It may be on its way to this key from another one, though.
-    pub(crate) fn is_settled(&self, entry: &Entry) -> bool {
+    fn is_settled(&self, entry: &Entry) -> bool {
         entry.created_at.saturating_add(Entry::ON_ITS_WAY + MARGIN) < self.now
     }
 

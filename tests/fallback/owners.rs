@@ -7,7 +7,7 @@ use session_store::{Clock as _, Loaded};
 use session_store::{Owner, SessionStore as _, SystemClock};
 use tokio::time::sleep;
 
-use crate::primary::Mode;
+use crate::primary::{Call, Mode};
 use crate::sample::{HOUR, Session, World, hour};
 
 fn ada() -> Owner {
@@ -66,6 +66,24 @@ async fn what_was_ended_during_an_outage_does_not_move() {
     assert_eq!(world.load(&session.key).await.unwrap(), Loaded::Absent);
     assert!(!is_known_there(&world, &session).await);
     assert_eq!(world.status().dropped, 1);
+}
+
+/// Nor does it where the primary is away again in the middle of the question.
+#[tokio::test(start_paused = true)]
+async fn what_was_ended_does_not_move_at_the_second_attempt_either() {
+    for answers in 0..3 {
+        let world = World::while_down(Mode::Down);
+        let session = signed_in(&world).await;
+        world.primary.sessions.doom(&ada(), Doom::All).await.unwrap();
+        for _ in 0..answers {
+            world.primary.once(Call::Index, Mode::Up);
+        }
+        world.primary.once(Call::Index, Mode::Down);
+        world.primary.goes(Mode::Up);
+        settled(&world).await;
+        assert_eq!(world.primary.record(&session.key).await, None, "after {answers} answers");
+        assert!(!is_known_there(&world, &session).await, "after {answers} answers");
+    }
 }
 
 #[tokio::test(start_paused = true)]

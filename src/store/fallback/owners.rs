@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::{FallbackStore, Shared};
+use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::id::SessionKey;
 use crate::record::{Owner, Record};
@@ -106,14 +107,20 @@ impl Shared {
         if self.memory.list(owner).await?.doomed.contains(&entry) {
             return Ok(false);
         }
+        let covers = |at: Timestamp| session.created_at <= at.saturating_add(MARGIN);
+        // Asked before it is entered: were it entered first, and then the primary away again, the next
+        // attempt would find it known.
+        let before = self.observe(index.list(owner).await)?;
+        if !before.entries.contains(&entry) && before.revoked_at.is_some_and(covers) {
+            return Ok(false);
+        }
         let life = Entry::life(session, ttl.as_duration());
         let entered = self.observe(index.enter(owner, Entering::new(&entry, life, Stage::Later)).await)?;
         if entered.verdict == Verdict::Doomed || entered.known {
             return Ok(entered.verdict != Verdict::Doomed);
         }
-        // Asked after it was entered: what is ended later than that dooms the entry.
-        let revoked_at = self.observe(index.list(owner).await)?.revoked_at;
-        let is_revoked = revoked_at.is_some_and(|at| session.created_at <= at.saturating_add(MARGIN));
+        // And afterwards: what is ended later than that dooms the entry.
+        let is_revoked = self.observe(index.list(owner).await)?.revoked_at.is_some_and(covers);
         if is_revoked {
             self.observe(index.remove(owner, &[entry], &[]).await)?;
         }

@@ -227,8 +227,8 @@ impl Naming {
         (format!("{before}{{{tag}}}"), name::slot(tag.as_bytes()))
     }
 
-    /// How long the entry of a session that was written lasts at least. Node extends sessions without a word to the index: what it alone
-    /// has used since is known for so long.
+    /// How long the entry of a session that was written lasts at least. Node extends sessions without a
+    /// word to the index: what it alone has used since is known for so long.
     fn least_life(&self) -> Duration {
         match self {
             Self::Native { .. } => Duration::ZERO,
