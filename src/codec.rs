@@ -10,8 +10,10 @@ use serde_json::Value;
 
 use crate::error::Error;
 use crate::record::Payload;
+use shapes::{Shape, Shapes};
 
 mod json_form;
+pub(crate) mod shapes;
 
 /// How session data is encoded.
 ///
@@ -20,8 +22,16 @@ mod json_form;
 /// program's type doesn't know).
 ///
 /// Changes are merged through JSON, so all codecs refuse what JSON has no form for: floats that
-/// are not finite, integers of more than 64 bits, maps whose keys are not scalars, and nesting
-/// over 120 levels.
+/// are not finite, integers of more than 64 bits, maps whose keys are not scalars, a `Some` of
+/// nothing (`Some(())`, `Some(None)`), and nesting over 120 levels.
+///
+/// Data that encodes but does not decode is refused as well, with [`Error::Encode`], before anything
+/// is written. serde can't read an integer-keyed map or a `u128` inside a `#[serde(flatten)]` field or
+/// an internally tagged or untagged enum, for example. A manager decodes the first data of each shape
+/// once more to find out; a shape is the kinds of values, the names of fields and the variants of
+/// enums, whatever they say. Two faults stay unseen: a `Deserialize` that refuses some *values* of a
+/// shape that it accepts otherwise, such as a text that it validates, and a field that serde does not
+/// read back as it was (`#[serde(skip_deserializing)]`). Test such types by a round trip of your own.
 ///
 /// | | schema changes | size | speed |
 /// |---|---|---|---|
@@ -70,6 +80,9 @@ const BINCODE: bincode::config::Configuration<
     bincode::config::Limit<{ 16 << 20 }>,
 > = bincode::config::standard().with_limit();
 
+const UNREADABLE: &str = "it would not decode again as the session's type: serde can't read back all that it \
+     writes, such as a map with integer keys inside a flattened field or a tagged enum";
+
 impl Codec {
     /// The tag that a record carries, frozen for ever.
     pub const fn tag(self) -> u8 {
@@ -99,8 +112,12 @@ impl Codec {
     ///
     /// [`Error::Encode`] if JSON has no form for it, or its `Serialize` refuses.
     pub fn encode<T: Serialize>(self, data: &T) -> Result<Payload, Error> {
+        self.encode_seen(data).map(|(payload, _)| payload)
+    }
+
+    /// Encodes data that is only compared, whether it can be read again or not.
+    pub(crate) fn encode_to_compare<T: Serialize>(self, data: &T) -> Result<Payload, Error> {
         let refused = |error: &dyn std::fmt::Display| Error::Encode { reason: error.to_string() };
-        json_form::check(data).map_err(|e| refused(&e))?;
         let bytes = match self {
             Self::Json => serde_json::to_vec(data).map_err(|e| refused(&e))?,
             #[cfg(feature = "messagepack")]
@@ -109,6 +126,11 @@ impl Codec {
             Self::Bincode => bincode::serde::encode_to_vec(data, BINCODE).map_err(|e| refused(&e))?,
         };
         Ok(Payload::new(self.tag(), bytes))
+    }
+
+    fn encode_seen<T: Serialize>(self, data: &T) -> Result<(Payload, Shape), Error> {
+        let seen = json_form::check(data).map_err(|fault| Error::Encode { reason: fault.to_string() })?;
+        Ok((self.encode_to_compare(data)?, seen.shape))
     }
 
     /// Decodes `payload`, whichever codec wrote it.
@@ -148,11 +170,33 @@ impl Codec {
     }
 }
 
+/// Encodes what is to be stored.
+#[derive(Clone, Copy)]
+pub(crate) struct Encoder<'a> {
+    pub(crate) codec: Codec,
+    /// What was looked at before.
+    pub(crate) readable: &'a Shapes,
+}
+
+impl Encoder<'_> {
+    /// Encodes `data`, unless it could not be decoded again.
+    pub(crate) fn encode<T: Serialize + DeserializeOwned>(self, data: &T) -> Result<Payload, Error> {
+        let (payload, shape) = self.codec.encode_seen(data)?;
+        if !self.readable.know(shape) {
+            if Codec::decode::<T>(&payload).is_err() {
+                return Err(Error::Encode { reason: UNREADABLE.to_owned() });
+            }
+            self.readable.learn(shape);
+        }
+        Ok(payload)
+    }
+}
+
 /// About how many bytes `data` takes in memory, as far as serde sees it; more than there are for what has
 /// no JSON form.
 #[cfg(feature = "memory")]
 pub(crate) fn size_in_memory<T: Serialize>(data: &T) -> usize {
-    json_form::check(data).unwrap_or(usize::MAX / 2)
+    json_form::check(data).map_or(usize::MAX / 2, |seen| seen.size)
 }
 
 /// The JSON form of `data`.

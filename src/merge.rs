@@ -1,9 +1,10 @@
 //! Reconciles the changes of requests that ran at the same time.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
 /// What happens when another request stored the session first, and changed its data.
 ///
@@ -87,6 +88,80 @@ pub(crate) fn apply_difference(base: &Value, ours: &Value, target: &mut Value) {
     }
 }
 
+/// Gives the members of `stored` the form in which they are `written` now, such as another version's tag.
+/// Members that are not written stay, and so do numbers, which may be more precise than the type is.
+pub(crate) fn rewrite(stored: &mut Value, written: &Value) {
+    match (stored, written) {
+        (Value::Object(stored), Value::Object(written)) => {
+            for (name, value) in stored {
+                if let Some(written) = written.get(name) {
+                    rewrite(value, written);
+                }
+            }
+        }
+        (Value::Number(_), Value::Number(_)) => {}
+        (stored, written) if extends(stored, written) || is_same(stored, written) => {}
+        (stored, written) => *stored = written.clone(),
+    }
+}
+
+/// Takes the members out of `stored` that `known` does not have. Answers whether there were any.
+pub(crate) fn remove_unknown(stored: &mut Value, known: &Value) -> bool {
+    match (stored, known) {
+        (Value::Object(stored), Value::Object(known)) => {
+            let members = stored.len();
+            stored.retain(|name, _| known.contains_key(name));
+            let mut removed = stored.len() < members;
+            for (name, value) in stored {
+                removed |= remove_unknown(value, &known[name]);
+            }
+            removed
+        }
+        (Value::Array(stored), Value::Array(known)) if stored.len() == known.len() => {
+            stored.iter_mut().zip(known).fold(false, |removed, (stored, known)| {
+                // Not `||`, which would stop at the first.
+                removed | remove_unknown(stored, known)
+            })
+        }
+        _ => false,
+    }
+}
+
+/// Whether two values are the same data: sets have no order, and `5.0` may be stored as `5`.
+pub(crate) fn is_same(one: &Value, other: &Value) -> bool {
+    one == other || canonical(one) == canonical(other)
+}
+
+/// One form for all values that are the same data.
+fn canonical(value: &Value) -> Value {
+    match value {
+        Value::Array(elements) => {
+            let mut elements: Vec<_> = elements.iter().map(canonical).collect();
+            elements.sort_by_cached_key(Value::to_string);
+            elements.into()
+        }
+        Value::Object(members) => {
+            let sorted: BTreeMap<_, _> = members.iter().collect();
+            sorted
+                .into_iter()
+                .map(|(name, value)| (name.clone(), canonical(value)))
+                .collect::<Map<_, _>>()
+                .into()
+        }
+        Value::Number(number) => whole(number).map_or_else(|| value.clone(), Value::from),
+        _ => value.clone(),
+    }
+}
+
+/// The integer that a number is, also where it is written as a float.
+fn whole(number: &Number) -> Option<i64> {
+    // Beyond this, neighbouring integers are one float.
+    const MOST: f64 = 9_007_199_254_740_992.0;
+    let float = || number.as_f64().filter(|float| float.fract() == 0.0 && float.abs() <= MOST);
+    #[allow(clippy::cast_possible_truncation, reason = "it is a small integer")]
+    number.as_i64().or_else(|| float().map(|float| float as i64))
+}
+
 /// Whether `stored` is `known` with perhaps more members in its objects.
 fn extends(stored: &Value, known: &Value) -> bool {
     match (stored, known) {
@@ -94,6 +169,9 @@ fn extends(stored: &Value, known: &Value) -> bool {
             known.iter().all(|(name, value)| stored.get(name).is_some_and(|stored| extends(stored, value)))
         }
         (Value::Array(stored), Value::Array(known)) => all_extend(stored, known),
+        (Value::Number(stored), Value::Number(known)) => {
+            stored == known || whole(stored).is_some_and(|number| whole(known) == Some(number))
+        }
         _ => stored == known,
     }
 }

@@ -1,11 +1,15 @@
-//! Walks through data: finds what JSON has no form for, and estimates what it takes in memory.
+//! Walks through data: finds what JSON has no form for, estimates what it takes in memory, and tells
+//! its shape.
 //!
 //! Merging goes through JSON, whatever the codec, and that has no form for floats that are not finite
-//! (`serde_json` would silently write `null`), integers of more than 64 bits, and maps whose keys are
-//! not scalars, and does not read again what is nested too deep.
+//! (`serde_json` would silently write `null`), integers of more than 64 bits, maps whose keys are
+//! not scalars, and an optional value that is there and empty (`Some(())`, which is read again as
+//! `None`), and does not read again what is nested too deep.
 
 use serde::ser::{self, Serialize};
 use std::fmt::Display;
+
+use super::shapes::{Bag, Shape};
 
 /// `serde_json` reads 127 levels; a variant of an enum counts as one here, and takes one there.
 const MAX_DEPTH: u8 = 120;
@@ -14,11 +18,18 @@ const MAX_DEPTH: u8 = 120;
 /// in a list that has grown to twice its length. The value of a struct's field takes far less.
 const VALUE_SIZE: usize = 160;
 
-/// Walks `data` and refuses the first value without a JSON form. Answers about how many bytes it takes
-/// in memory, rather too many than too few but for large elements of lists that have no parts to show,
-/// such as `None`.
-pub(super) fn check<T: Serialize + ?Sized>(data: &T) -> Result<usize, Fault> {
-    data.serialize(Walk { depth: 0, is_key: false, size: size_of_place(data) })
+/// Walks `data` and refuses the first value without a JSON form.
+pub(super) fn check<T: Serialize + ?Sized>(data: &T) -> Result<Seen, Fault> {
+    data.serialize(Walk::at(Place::Value, 0, size_of_place(data)))
+}
+
+/// What a walk through data saw.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Seen {
+    /// About how many bytes the data takes in memory, rather too many than too few but for large elements
+    /// of lists that have no parts to show, such as `None`.
+    pub(super) size: usize,
+    pub(super) shape: Shape,
 }
 
 /// What a value takes where it is, in a list that has grown to twice its length. Lists show their own
@@ -37,101 +48,173 @@ impl ser::Error for Fault {
     }
 }
 
+/// Where a value stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Value,
+    /// In a `Some`.
+    Option,
+    /// The key of a map.
+    Key,
+    /// The key of a map that does not know how many entries it has: what `#[serde(flatten)]` makes of a
+    /// struct. Such keys are fields, so they belong to the shape.
+    Field,
+}
+
+/// A value that is visited, or one that has parts, while these are.
 #[derive(Clone, Copy)]
 struct Walk {
+    place: Place,
+    /// Of the keys of a map.
+    keys: Place,
     depth: u8,
-    is_key: bool,
     /// Of the value with the parts that were visited so far.
     size: usize,
+    shape: Shape,
+    /// The shapes of a list's elements.
+    elements: Bag,
 }
 
 impl Walk {
-    /// Visits a part.
-    fn visit<T: Serialize + ?Sized>(&mut self, part: &T) -> Result<(), Fault> {
-        self.size += part.serialize(Self { size: size_of_place(part), ..*self })?;
+    fn at(place: Place, depth: u8, size: usize) -> Self {
+        Self { place, keys: Place::Key, depth, size, shape: Shape::default(), elements: Bag::default() }
+    }
+
+    fn visit<T: Serialize + ?Sized>(&mut self, part: &T) -> Result<Shape, Fault> {
+        let seen = part.serialize(Self::at(Place::Value, self.depth, size_of_place(part)))?;
+        self.size += seen.size;
+        Ok(seen.shape)
+    }
+
+    /// Visits a part that has a place of its own.
+    fn part<T: Serialize + ?Sized>(&mut self, part: &T) -> Result<(), Fault> {
+        let shape = self.visit(part)?;
+        self.shape.add(shape);
+        Ok(())
+    }
+
+    /// Visits one of any number of parts.
+    fn element<T: Serialize + ?Sized>(&mut self, part: &T) -> Result<(), Fault> {
+        let shape = self.visit(part)?;
+        self.elements.add(shape);
         Ok(())
     }
 
     /// Goes into something that has parts.
-    fn deeper(self) -> Result<Self, Fault> {
-        if self.is_key {
+    fn deeper(self, kind: u64) -> Result<Self, Fault> {
+        if matches!(self.place, Place::Key | Place::Field) {
             return Err(Fault("the key of a map is neither a text nor a number".to_owned()));
         }
         if self.depth == MAX_DEPTH {
             return Err(Fault(format!("it is nested more than {MAX_DEPTH} levels deep")));
         }
-        Ok(Self { depth: self.depth + 1, ..self })
+        Ok(Self { depth: self.depth + 1, shape: Shape::of(kind), ..self })
     }
 
-    fn integer<N: Display + Copy>(self, value: N) -> Done
+    /// What it is in a variant of an enum.
+    fn variant(self, kind: u64, index: u32) -> Result<Self, Fault> {
+        let mut walk = self.deeper(kind)?;
+        walk.shape.add(Shape::of(index.into()));
+        Ok(walk)
+    }
+
+    fn integer<N: Display + Copy>(self, kind: u64, value: N) -> Done
     where
         u64: TryFrom<N>,
         i64: TryFrom<N>,
     {
         if u64::try_from(value).is_ok() || i64::try_from(value).is_ok() {
-            return Ok(self.size);
+            return self.scalar(kind);
         }
         Err(Fault(format!("the number {value} has more than 64 bits")))
     }
+
+    fn scalar(self, kind: u64) -> Done {
+        Ok(Seen { size: self.size, shape: Shape::of(kind) })
+    }
+
+    fn nothing(self, kind: u64) -> Done {
+        if self.place == Place::Option {
+            return Err(Fault("a `Some` of nothing, such as `Some(())`, is read again as `None`".to_owned()));
+        }
+        self.scalar(kind)
+    }
+
+    fn done(mut self) -> Done {
+        self.shape.add(self.elements.shape());
+        Ok(Seen { size: self.size, shape: self.shape })
+    }
 }
 
-/// The value's size.
-type Done = Result<usize, Fault>;
+type Done = Result<Seen, Fault>;
 
 macro_rules! accept {
-    ($($method:ident($($argument:ty),*);)*) => {$(
-        fn $method(self $(, _: $argument)*) -> Done {
-            Ok(self.size)
+    ($($method:ident($argument:ty) = $kind:literal;)*) => {$(
+        fn $method(self, _: $argument) -> Done {
+            self.scalar($kind)
         }
     )*};
 }
 
-macro_rules! open {
-    ($($method:ident($($argument:ty),*) -> $compound:ident;)*) => {$(
-        type $compound = Self;
-        fn $method(self $(, _: $argument)*) -> Result<Self, Fault> {
-            self.deeper()
-        }
-    )*};
-}
-
-macro_rules! walk_elements {
-    ($($compound:ident::$method:ident)*) => {$(
+macro_rules! compound {
+    ($($compound:ident::$method:ident by $visit:ident;)*) => {$(
         impl ser::$compound for Walk {
-            type Ok = usize;
+            type Ok = Seen;
             type Error = Fault;
             fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Fault> {
-                self.visit(value)
+                self.$visit(value)
             }
             fn end(self) -> Done {
-                Ok(self.size)
+                self.done()
             }
         }
     )*};
 }
 
-macro_rules! walk_fields {
+macro_rules! fields {
     ($($compound:ident)*) => {$(
         impl ser::$compound for Walk {
-            type Ok = usize;
+            type Ok = Seen;
             type Error = Fault;
             fn serialize_field<T: Serialize + ?Sized>(
                 &mut self,
-                _: &'static str,
+                name: &'static str,
                 value: &T,
             ) -> Result<(), Fault> {
-                self.visit(value)
+                self.shape.add(Shape::of_text(name));
+                self.part(value)
             }
             fn end(self) -> Done {
-                Ok(self.size)
+                self.done()
             }
         }
     )*};
 }
 
+// The number of each kind tells it from the others in a shape, and nothing else.
 impl ser::Serializer for Walk {
-    type Ok = usize;
+    type Ok = Seen;
     type Error = Fault;
+    type SerializeSeq = Self;
+    type SerializeTuple = Self;
+    type SerializeTupleStruct = Self;
+    type SerializeTupleVariant = Self;
+    type SerializeMap = Self;
+    type SerializeStruct = Self;
+    type SerializeStructVariant = Self;
+
+    accept! {
+        serialize_bool(bool) = 1;
+        serialize_i8(i8) = 2;
+        serialize_i16(i16) = 2;
+        serialize_i32(i32) = 2;
+        serialize_i64(i64) = 2;
+        serialize_u8(u8) = 3;
+        serialize_u16(u16) = 3;
+        serialize_u32(u32) = 3;
+        serialize_u64(u64) = 3;
+        serialize_char(char) = 4;
+    }
 
     fn serialize_f32(self, value: f32) -> Done {
         self.serialize_f64(value.into())
@@ -139,47 +222,52 @@ impl ser::Serializer for Walk {
 
     fn serialize_f64(self, value: f64) -> Done {
         if value.is_finite() {
-            Ok(self.size)
+            self.scalar(5)
         } else {
             Err(Fault(format!("the number {value} has no JSON form")))
         }
     }
 
     fn serialize_i128(self, value: i128) -> Done {
-        self.integer(value)
+        self.integer(6, value)
     }
 
     fn serialize_u128(self, value: u128) -> Done {
-        self.integer(value)
+        self.integer(7, value)
     }
 
     fn serialize_str(self, text: &str) -> Done {
-        Ok(self.size + text.len())
+        let shape = if self.place == Place::Field { Shape::of_text(text) } else { Shape::of(8) };
+        Ok(Seen { size: self.size + text.len(), shape })
     }
 
     fn serialize_bytes(self, bytes: &[u8]) -> Done {
-        Ok(self.size + bytes.len())
+        Ok(Seen { size: self.size + bytes.len(), shape: Shape::of(9) })
     }
 
-    accept! {
-        serialize_bool(bool);
-        serialize_i8(i8);
-        serialize_i16(i16);
-        serialize_i32(i32);
-        serialize_i64(i64);
-        serialize_u8(u8);
-        serialize_u16(u16);
-        serialize_u32(u32);
-        serialize_u64(u64);
-        serialize_char(char);
-        serialize_none();
-        serialize_unit();
-        serialize_unit_struct(&'static str);
-        serialize_unit_variant(&'static str, u32, &'static str);
+    fn serialize_none(self) -> Done {
+        self.nothing(10)
+    }
+
+    fn serialize_unit(self) -> Done {
+        self.nothing(11)
+    }
+
+    fn serialize_unit_struct(self, _: &'static str) -> Done {
+        self.nothing(12)
+    }
+
+    fn serialize_unit_variant(self, _: &'static str, index: u32, _: &'static str) -> Done {
+        let mut shape = Shape::of(13);
+        shape.add(Shape::of(index.into()));
+        Ok(Seen { size: self.size, shape })
     }
 
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Done {
-        value.serialize(self)
+        let place = if self.place == Place::Value { Place::Option } else { self.place };
+        let mut seen = value.serialize(Self { place, ..self })?;
+        seen.shape.add(Shape::of(14));
+        Ok(seen)
     }
 
     fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, value: &T) -> Done {
@@ -189,52 +277,92 @@ impl ser::Serializer for Walk {
     fn serialize_newtype_variant<T: Serialize + ?Sized>(
         self,
         _: &'static str,
-        _: u32,
+        index: u32,
         _: &'static str,
         value: &T,
     ) -> Done {
-        value.serialize(self.deeper()?)
+        let mut walk = self.variant(15, index)?;
+        let seen = value.serialize(Self::at(Place::Value, walk.depth, walk.size))?;
+        walk.shape.add(seen.shape);
+        Ok(Seen { shape: walk.shape, ..seen })
     }
 
-    open! {
-        serialize_seq(Option<usize>) -> SerializeSeq;
-        serialize_tuple(usize) -> SerializeTuple;
-        serialize_tuple_struct(&'static str, usize) -> SerializeTupleStruct;
-        serialize_tuple_variant(&'static str, u32, &'static str, usize) -> SerializeTupleVariant;
-        serialize_map(Option<usize>) -> SerializeMap;
-        serialize_struct(&'static str, usize) -> SerializeStruct;
-        serialize_struct_variant(&'static str, u32, &'static str, usize) -> SerializeStructVariant;
+    fn serialize_seq(self, _: Option<usize>) -> Result<Self, Fault> {
+        self.deeper(16)
     }
 
-    fn collect_str<T: Display + ?Sized>(self, _: &T) -> Done {
-        Ok(self.size)
+    fn serialize_tuple(self, _: usize) -> Result<Self, Fault> {
+        self.deeper(17)
+    }
+
+    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Self, Fault> {
+        self.deeper(18)
+    }
+
+    fn serialize_tuple_variant(
+        self,
+        _: &'static str,
+        index: u32,
+        _: &'static str,
+        _: usize,
+    ) -> Result<Self, Fault> {
+        self.variant(19, index)
+    }
+
+    fn serialize_map(self, length: Option<usize>) -> Result<Self, Fault> {
+        let keys = if length.is_none() { Place::Field } else { Place::Key };
+        Ok(Self { keys, ..self.deeper(20)? })
+    }
+
+    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Self, Fault> {
+        self.deeper(21)
+    }
+
+    fn serialize_struct_variant(
+        self,
+        _: &'static str,
+        index: u32,
+        _: &'static str,
+        _: usize,
+    ) -> Result<Self, Fault> {
+        self.variant(22, index)
+    }
+
+    fn collect_str<T: Display + ?Sized>(self, text: &T) -> Done {
+        if self.place == Place::Field { self.serialize_str(&text.to_string()) } else { self.scalar(8) }
     }
 }
 
-walk_elements! {
-    SerializeSeq::serialize_element
-    SerializeTuple::serialize_element
-    SerializeTupleStruct::serialize_field
-    SerializeTupleVariant::serialize_field
+compound! {
+    SerializeSeq::serialize_element by element;
+    SerializeTuple::serialize_element by part;
+    SerializeTupleStruct::serialize_field by part;
+    SerializeTupleVariant::serialize_field by part;
 }
 
-walk_fields! { SerializeStruct SerializeStructVariant }
+fields! { SerializeStruct SerializeStructVariant }
 
 impl ser::SerializeMap for Walk {
-    type Ok = usize;
+    type Ok = Seen;
     type Error = Fault;
 
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Fault> {
         // Its place in the map is counted with the value's.
-        self.size += key.serialize(Self { is_key: true, size: 0, ..*self })?;
+        let seen = key.serialize(Self::at(self.keys, self.depth, 0))?;
+        self.size += seen.size;
+        if self.keys == Place::Field {
+            self.shape.add(seen.shape)
+        } else {
+            self.elements.add(seen.shape)
+        }
         Ok(())
     }
 
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Fault> {
-        self.visit(value)
+        if self.keys == Place::Field { self.part(value) } else { self.element(value) }
     }
 
     fn end(self) -> Done {
-        Ok(self.size)
+        self.done()
     }
 }

@@ -6,6 +6,7 @@ use super::observed::Observed;
 use super::{Inner, SessionManager};
 use crate::clock::{Clock, SystemClock};
 use crate::codec::Codec;
+use crate::codec::shapes::Shapes;
 use crate::cookie::SessionCookie;
 use crate::cookie::keys::KeyRing;
 use crate::cookie::signing::Signer;
@@ -161,6 +162,7 @@ impl<T: SessionData> SessionManagerBuilder<T> {
             expiry: self.expiry,
             touch_share: self.touch_share,
             codec: self.codec,
+            readable: Shapes::new(),
             max_payload: self.max_payload,
             on_conflict: self.on_conflict,
             owner_limit: self.owner_limit,

@@ -4,7 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::clock::{Clock, Timestamp};
-use crate::codec::Codec;
+use crate::codec::shapes::Shapes;
+use crate::codec::{Codec, Encoder};
 use crate::cookie::CheckedCookie;
 use crate::cookie::keys::KeyRing;
 use crate::cookie::signing::Signer;
@@ -60,6 +61,7 @@ pub(crate) struct Inner<T> {
     pub(crate) expiry: Expiry,
     pub(crate) touch_share: f64,
     pub(crate) codec: Codec,
+    readable: Shapes,
     pub(crate) max_payload: usize,
     pub(crate) on_conflict: ConflictPolicy<T>,
     pub(crate) owner_limit: Option<OwnerLimit>,
@@ -118,6 +120,10 @@ impl<T> Inner<T> {
     /// The store itself: called on the `Arc`, which is a store too, an operation would be boxed twice.
     pub(crate) fn store(&self) -> &dyn SessionStore {
         &*self.store
+    }
+
+    pub(crate) fn encoder(&self) -> Encoder<'_> {
+        Encoder { codec: self.codec, readable: &self.readable }
     }
 
     /// The store for writes at `now`, of which its index of owners has to know.

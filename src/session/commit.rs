@@ -5,7 +5,7 @@ use super::state::{NewId, Standing, State, Wish};
 use super::storing::{Swap, Swapped};
 use super::{SessionData, Shared};
 use crate::clock::Timestamp;
-use crate::codec::Codec;
+use crate::codec::Encoder;
 use crate::error::{Conflict, Error};
 use crate::id::SessionId;
 use crate::lifecycle::{self, Action, Facts};
@@ -53,10 +53,10 @@ impl<T: SessionData> Shared<T> {
     }
 
     fn plan(&self, moment: Moment) -> Result<Plan, Error> {
-        let codec = self.manager.codec;
+        let encoder = self.manager.encoder();
         let now = self.manager.clock.now();
         self.state().write(|state| {
-            let mut change = pending_change(codec, state)?;
+            let mut change = pending_change(encoder, state)?;
             let too_late = self.is_committed() && moment == Moment::Now;
             let wish = if too_late { Wish::default() } else { state.wish.clone() };
             let action = match self.decide(state, &wish, change.is_some(), now) {
@@ -70,7 +70,7 @@ impl<T: SessionData> Shared<T> {
                 Standing::Ended => false,
             };
             if begins {
-                change = Change::Whole(codec.encode(&*state.value)?);
+                change = Change::Whole(encoder.encode(&*state.value)?);
             }
             Ok(Plan { action, now, standing: state.standing.clone(), change, wish, writes: state.writes })
         })
@@ -97,7 +97,7 @@ impl<T: SessionData> Shared<T> {
     async fn carry_out(&self, plan: &Plan) -> Result<(), Error> {
         match (plan.action, &plan.standing) {
             (Action::Create, _) => {
-                let data = plan.change.apply_to_default::<T>(self.manager.codec)?;
+                let data = plan.change.apply_to_default::<T>(self.manager.encoder())?;
                 let (id, record) = self.create(&plan.wish, data, plan.now).await?;
                 self.settle(plan, id, record);
             }
@@ -136,7 +136,7 @@ impl<T: SessionData> Shared<T> {
         let swapped = self
             .swap(swap, |current| {
                 let (policy, theirs) = (&manager.on_conflict, &current.data);
-                plan.change.reconcile(manager.codec, policy, &base.data, theirs).map(Some)
+                plan.change.reconcile(manager.encoder(), policy, &base.data, theirs).map(Some)
             })
             .await?;
         let (standing, conflict) = match swapped {
@@ -154,8 +154,8 @@ impl<T: SessionData> Shared<T> {
             (NewId::SignIn(_), _) => {
                 // What an owner left behind is nobody's to take over.
                 let data = match base.owner {
-                    None => plan.change.apply_to::<T>(manager.codec, &base.data)?,
-                    Some(_) => plan.change.apply_to_default::<T>(manager.codec)?,
+                    None => plan.change.apply_to::<T>(manager.codec, &base.data),
+                    Some(_) => plan.change.apply_to_default::<T>(manager.encoder())?,
                 };
                 let (id, record) = self.create(&plan.wish, data, plan.now).await?;
                 self.settle(plan, id, record);
@@ -180,7 +180,7 @@ impl<T: SessionData> Shared<T> {
                     }
                     state.baseline = None;
                 } else {
-                    state.rebase(self.manager.codec, after.clone(), &record.data);
+                    state.rebase(self.manager.encoder(), after.clone(), &record.data);
                 }
             }
             state.standing = Standing::Live { id, record };
@@ -202,10 +202,10 @@ pub(super) fn changes_hands(record: &Record, new_owner: Option<&Owner>) -> bool 
 }
 
 /// What was written since the session was last in step with the store.
-fn pending_change<T: SessionData>(codec: Codec, state: &State<T>) -> Result<Change, Error> {
+fn pending_change<T: SessionData>(encoder: Encoder<'_>, state: &State<T>) -> Result<Change, Error> {
     let Some(before) = &state.baseline else {
         return Ok(Change::None);
     };
-    let after = codec.encode(&*state.value)?;
+    let after = encoder.encode(&*state.value)?;
     Ok(if after == *before { Change::None } else { Change::Edit { before: before.clone(), after } })
 }

@@ -38,6 +38,20 @@ pub use exchange::{Effects, Exchange};
 /// Requests that only read may share one decoded value, if the store is in this process; the first
 /// [`write`](Session::write) makes a copy. So what a value changes in itself behind a `&T` (an atomic,
 /// a `Mutex`) is stored nowhere, and others may see it.
+///
+/// # Changing the type
+///
+/// The type may change while sessions are live, as any type that serde reads:
+///
+/// - a field that is added gets `#[serde(default)]`;
+/// - a field that is renamed gets `#[serde(alias = "old_name")]`;
+/// - a field whose type changes is read by `#[serde(from = "…", into = "…")]` from an enum of the stored
+///   forms, `#[serde(untagged)]` or with a tag.
+///
+/// A session keeps its stored form until it is written to. From then on it has the form that the type
+/// writes, and the members that the type doesn't know, if they were beside that form. Another version of
+/// the service that runs beside must read both: deploy the type that reads the new form first, and the
+/// one that writes it second. `examples/changing_types.rs` shows each step.
 pub trait SessionData: Serialize + DeserializeOwned + Default + Send + Sync + 'static {}
 
 impl<T: Serialize + DeserializeOwned + Default + Send + Sync + 'static> SessionData for T {}

@@ -8,7 +8,7 @@ use parking_lot::ReentrantMutex;
 
 use super::SessionData;
 use super::change::Change;
-use crate::codec::Codec;
+use crate::codec::{Codec, Encoder};
 use crate::error::Error;
 use crate::expiry::Expiry;
 use crate::id::SessionId;
@@ -88,7 +88,7 @@ impl<T: SessionData> State<T> {
             self.value = Arc::new(self.copy(codec)?);
         }
         if self.baseline.is_none() {
-            self.baseline = Some(codec.encode(&*self.value)?);
+            self.baseline = Some(codec.encode_to_compare(&*self.value)?);
         }
         self.writes += 1;
         Ok(change(Arc::get_mut(&mut self.value).expect("it is this request's own")))
@@ -98,20 +98,21 @@ impl<T: SessionData> State<T> {
     fn copy(&self, codec: Codec) -> Result<T, Error> {
         let encoded = match self.record() {
             Some(record) => record.data.clone(),
-            None => codec.encode(&*self.value)?,
+            None => codec.encode_to_compare(&*self.value)?,
         };
         Codec::decode(&encoded).map_err(|reason| Error::Decode { reason })
     }
 
     /// Puts what was written since `known`, while something was being stored, on top of what is stored
     /// now. Where the two contradict, the write stands: it is the same request's later word.
-    pub(crate) fn rebase(&mut self, codec: Codec, known: Payload, stored: &Payload) {
-        let merged = codec.encode(&*self.value).and_then(|after| {
+    pub(crate) fn rebase(&mut self, encoder: Encoder<'_>, known: Payload, stored: &Payload) {
+        let codec = encoder.codec;
+        let merged = codec.encode_to_compare(&*self.value).and_then(|after| {
             let written = Change::Edit { before: known.clone(), after };
-            written.reconcile::<T>(codec, &ConflictPolicy::Merge, &known, stored)
+            written.reconcile::<T>(encoder, &ConflictPolicy::Merge, &known, stored)
         });
         let decoded = merged.ok().and_then(|merged| Codec::decode::<T>(&merged).ok());
-        let seen = Codec::decode::<T>(stored).ok().and_then(|stored| codec.encode(&stored).ok());
+        let seen = Codec::decode::<T>(stored).ok().and_then(|stored| codec.encode_to_compare(&stored).ok());
         self.baseline = match (decoded, seen) {
             (Some(value), Some(seen)) => {
                 self.value = Arc::new(value);

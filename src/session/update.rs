@@ -7,24 +7,24 @@ use super::commit::Moment;
 use super::state::{Standing, Wish};
 use super::storing::{Swap, Swapped};
 use super::{SessionData, Shared};
-use crate::codec::Codec;
+use crate::codec::{Codec, Encoder};
 use crate::error::{Conflict, Error};
 use crate::id::SessionId;
 use crate::record::Record;
 
 /// A change to be made on top of whatever is stored, as often as it takes.
-struct Update<T, R, F> {
-    codec: Codec,
+struct Update<'a, T, R, F> {
+    encoder: Encoder<'a>,
     change: F,
     /// What the last run answered, and the data that it left.
     outcome: Option<(R, T)>,
 }
 
-impl<T: SessionData, R, F: FnMut(&mut T) -> R> Update<T, R, F> {
+impl<T: SessionData, R, F: FnMut(&mut T) -> R> Update<'_, T, R, F> {
     fn run_on(&mut self, mut value: T) -> Result<Change, Error> {
-        let before = self.codec.encode(&value)?;
+        let before = self.encoder.codec.encode_to_compare(&value)?;
         let answer = (self.change)(&mut value);
-        let after = self.codec.encode(&value)?;
+        let after = self.encoder.encode(&value)?;
         self.outcome = Some((answer, value));
         Ok(if before == after { Change::None } else { Change::Edit { before, after } })
     }
@@ -36,12 +36,12 @@ impl<T: SessionData> Shared<T> {
     pub(super) async fn update<R>(&self, change: impl FnMut(&mut T) -> R) -> Result<R, Error> {
         let _one_at_a_time = self.storing.lock().await;
         self.store_pending(Moment::Now).await?;
-        let mut update = Update { codec: self.manager.codec, change, outcome: None };
+        let mut update = Update { encoder: self.manager.encoder(), change, outcome: None };
         let (standing, writes, committed, seen) = self.state().read(|state| {
             // A copy of what the handler sees, not another `T::default()`: that may draw a token, and
             // the first one may be in the page already.
             let is_new = matches!(state.standing, Standing::New { .. });
-            let seen = is_new.then(|| update.codec.encode(&*state.value));
+            let seen = is_new.then(|| update.encoder.codec.encode_to_compare(&*state.value));
             (state.standing.clone(), state.writes, self.is_committed(), seen)
         });
         let stored = match standing {
@@ -63,7 +63,7 @@ impl<T: SessionData> Shared<T> {
                 && let Some(known) = state.baseline.take()
             {
                 // What another task wrote meanwhile stays pending.
-                state.rebase(update.codec, known, &record.data);
+                state.rebase(update.encoder, known, &record.data);
             }
             if let Some((id, record)) = stored {
                 state.standing = Standing::Live { id, record };
@@ -74,7 +74,7 @@ impl<T: SessionData> Shared<T> {
 
     async fn create_by<R, F: FnMut(&mut T) -> R>(
         &self,
-        update: &mut Update<T, R, F>,
+        update: &mut Update<'_, T, R, F>,
         value: T,
         committed: bool,
     ) -> Result<Option<(SessionId, Record)>, Error> {
@@ -92,7 +92,7 @@ impl<T: SessionData> Shared<T> {
 
     async fn swap_by<R, F: FnMut(&mut T) -> R>(
         &self,
-        update: &mut Update<T, R, F>,
+        update: &mut Update<'_, T, R, F>,
         id: SessionId,
         record: Record,
     ) -> Result<(SessionId, Record), Error> {
@@ -103,7 +103,7 @@ impl<T: SessionData> Shared<T> {
             let value =
                 Codec::decode(&current.data).map_err(|reason| Error::Corrupt { key: id.key(), reason })?;
             let edit = update.run_on(value)?;
-            if edit.is_some() { edit.apply_to::<T>(codec, &current.data).map(Some) } else { Ok(None) }
+            Ok(edit.is_some().then(|| edit.apply_to::<T>(codec, &current.data)))
         });
         let (standing, conflict) = match swapped.await? {
             Swapped::Stored(id, record) => return Ok((id, record)),

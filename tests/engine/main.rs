@@ -4,6 +4,7 @@
 
 mod beside;
 mod conflicts;
+mod evolving;
 mod expiring;
 mod hostile;
 mod owners;
