@@ -12,45 +12,57 @@ mod version_1 {
     use super::*;
 
     #[derive(Debug, Default, Serialize, Deserialize)]
-    pub struct Account {
-        pub user_name: String,
-        pub visits: u32,
+    pub(crate) struct Account {
+        pub(crate) user_name: String,
+        pub(crate) visits: u32,
     }
 }
 
-/// A field is added and one is renamed. `default` is for sessions that lack the field, `alias` for those
-/// that have it under its old name.
-///
-/// From its first write on, a session has the new name alone, and version 1 no longer finds the old one.
-/// Where both versions serve the same visitors for a while, deploy the alias first and the rename second.
+/// A field is added. `default` is for sessions that lack it. Version 1 does not know it, and leaves it
+/// where it is.
 mod version_2 {
     use super::*;
 
-    #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
-    pub struct Account {
-        #[serde(alias = "user_name")]
-        pub name: String,
-        pub visits: u32,
+    #[derive(Debug, Default, Serialize, Deserialize)]
+    pub(crate) struct Account {
+        // Reads the next version's name already, so both can run side by side.
+        #[serde(alias = "name")]
+        pub(crate) user_name: String,
+        pub(crate) visits: u32,
         #[serde(default)]
-        pub theme: Option<String>,
+        pub(crate) theme: Option<String>,
+    }
+}
+
+/// A field is renamed. `alias` is for sessions that have it under its old name.
+mod version_3 {
+    use super::*;
+
+    #[derive(Debug, Default, Serialize, Deserialize)]
+    pub(crate) struct Account {
+        #[serde(alias = "user_name")]
+        pub(crate) name: String,
+        pub(crate) visits: u32,
+        #[serde(default)]
+        pub(crate) theme: Option<String>,
     }
 }
 
 /// The name becomes a type of its own. `from` tells how each stored form is read, `into` how it is written.
-mod version_3 {
+mod version_4 {
     use super::*;
 
     #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
     #[serde(from = "Stored", into = "Stored")]
-    pub struct Account {
-        pub name: FullName,
-        pub visits: u32,
+    pub(crate) struct Account {
+        pub(crate) name: FullName,
+        pub(crate) visits: u32,
     }
 
     #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-    pub struct FullName {
-        pub first: String,
-        pub last: String,
+    pub(crate) struct FullName {
+        pub(crate) first: String,
+        pub(crate) last: String,
     }
 
     #[derive(Serialize, Deserialize)]
@@ -85,23 +97,25 @@ async fn main() -> Result<(), Error> {
     let first = manager::<version_1::Account>(&store, &keys)?;
     let second = manager::<version_2::Account>(&store, &keys)?;
     let third = manager::<version_3::Account>(&store, &keys)?;
+    let fourth = manager::<version_4::Account>(&store, &keys)?;
 
     let cookie = request(&first, None, |account| account.user_name = "Ada Lovelace".into()).await?;
     let cookie = cookie.as_deref();
 
-    // The field is added. Version 1 does not know it, and keeps it when it writes.
     request(&second, cookie, |account| account.theme = Some("dark".into())).await?;
-    show("version 2 wrote", &second, cookie).await?;
-    request(&second, cookie, |account| account.visits += 1).await?;
+    request(&first, cookie, |account| account.visits += 1).await?;
+    show("version 2, after a write of version 1", &second, cookie).await?;
 
-    // The name gets a type of its own; it is stored so when version 3 first writes.
-    show("version 3 reads", &third, cookie).await?;
-    request(&third, cookie, |account| account.name.last = "King".into()).await?;
-    show("version 3 wrote", &third, cookie).await?;
+    show("version 3, before its first write", &third, cookie).await?;
+    request(&third, cookie, |account| account.visits += 1).await?;
+    show("version 2, after a write of version 3", &second, cookie).await?;
 
-    let account = third.begin(cookie).session().await?.read(version_3::Account::clone);
-    let name = version_3::FullName { first: "Ada".into(), last: "King".into() };
-    assert_eq!(account, version_3::Account { name, visits: 1 });
+    request(&fourth, cookie, |account| account.name.last = "King".into()).await?;
+    show("version 4, after its first write", &fourth, cookie).await?;
+
+    let account = fourth.begin(cookie).session().await?.read(version_4::Account::clone);
+    let name = version_4::FullName { first: "Ada".into(), last: "King".into() };
+    assert_eq!(account, version_4::Account { name, visits: 2 });
     Ok(())
 }
 
