@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use session_store::owners::{Doom, Entered, Entering, Entry, Owned, OwnerIndex, Stage, Verdict};
 use session_store::{
     Created, Cursor, Error, Loaded, MemoryStore, Owner, Page, Payload, Record, Revision, Rotation,
-    SessionKey, SessionStore, SessionSummary, Survey, Timestamp, Ttl, Updated, Usage, conformance,
+    SessionKey, SessionStore, SessionSummary, Survey, Timestamp, Ttl, Update, Updated, Usage, conformance,
 };
 
 /// A list of faults and the promises that each breaks: one test of each fault, and one that no
@@ -191,13 +191,8 @@ impl SessionStore for Faulty {
         self.inner.create(key, &record, self.ttl(ttl)).await
     }
 
-    async fn update(
-        &self,
-        key: &SessionKey,
-        mut expected: Revision,
-        record: &Record,
-        ttl: Ttl,
-    ) -> Result<Updated, Error> {
+    async fn update(&self, update: Update<'_>) -> Result<Updated, Error> {
+        let Update { key, mut expected, record, ttl, follow, .. } = update;
         let (key, mut record, ttl) = (&self.key(key), record.clone(), self.ttl(ttl));
         let present = self.found(key).await;
         match (self.fault, present) {
@@ -216,7 +211,9 @@ impl SessionStore for Faulty {
             }
             _ => {}
         }
-        self.inner.update(key, expected, &record, ttl).await
+        let mut update = Update::new(key, expected, &record, ttl);
+        update.follow = follow;
+        self.inner.update(update).await
     }
 
     async fn touch(

@@ -10,7 +10,7 @@ use std::time::Duration;
 use redis::aio::MultiplexedConnection;
 use session_store::{
     Created, Credentials, Error, Loaded, Owner, Payload, Record, RedisStore, Rotation, SessionId, SessionKey,
-    SessionStore, Timestamp, Topology, Ttl, Updated, conformance,
+    SessionStore, Timestamp, Topology, Ttl, Update, Updated, conformance,
 };
 use support::redis::{Cluster, Sentinels, Server, Traffic, wait_until};
 use tokio::task::JoinSet;
@@ -108,7 +108,10 @@ async fn operations_follow_a_slot_through_its_migration() {
     let migration = Migration::begin(&redis, &key).await;
     assert_eq!(store.load(&key).await.unwrap(), Loaded::Found(before.clone()));
     let next = before.next();
-    assert_eq!(store.update(&key, before.revision, &next, ttl()).await.unwrap(), Updated::Updated);
+    assert_eq!(
+        store.update(Update::new(&key, before.revision, &next, ttl())).await.unwrap(),
+        Updated::Updated
+    );
     // What the source does not have, it may have had.
     let newcomer = id.rotated().key();
     assert_eq!(store.load(&newcomer).await.unwrap(), Loaded::Absent);
@@ -117,7 +120,7 @@ async fn operations_follow_a_slot_through_its_migration() {
     migration.move_keys().await;
     assert_eq!(store.load(&key).await.unwrap(), Loaded::Found(next.clone()));
     let last = next.next();
-    assert_eq!(store.update(&key, next.revision, &last, ttl()).await.unwrap(), Updated::Updated);
+    assert_eq!(store.update(Update::new(&key, next.revision, &last, ttl())).await.unwrap(), Updated::Updated);
 
     migration.finish().await;
     assert_eq!(store.load(&key).await.unwrap(), Loaded::Found(last));
@@ -216,7 +219,7 @@ async fn signing_in_and_out_wait_for_replicas() {
     };
     let id = SessionId::generate();
     let (key, first) = stored(&store, &id).await;
-    store.update(&key, first.revision, &first.next(), ttl()).await.unwrap();
+    store.update(Update::new(&key, first.revision, &first.next(), ttl())).await.unwrap();
     assert_eq!(waits(&mut master).await, 0, "neither an anonymous session nor a change waits");
 
     let mut owned = record();
@@ -269,7 +272,10 @@ async fn does_everything(store: &RedisStore) {
     let (key, first) = stored(store, &old).await;
     assert!(store.touch(&key, first.revision, Timestamp::from_millis(u64::MAX >> 1), ttl()).await.unwrap());
     let next = first.next();
-    assert_eq!(store.update(&key, first.revision, &next, ttl()).await.unwrap(), Updated::Updated);
+    assert_eq!(
+        store.update(Update::new(&key, first.revision, &next, ttl())).await.unwrap(),
+        Updated::Updated
+    );
     let successor = old.rotated().key();
     assert_eq!(rotated(store, &key, &successor, &next).await.unwrap(), Updated::Updated);
     assert!(store.delete(&key).await.unwrap());

@@ -90,7 +90,9 @@ impl Change {
 /// `payloads` as JSON in one form. Some types have a form for people and another for programs
 /// (`IpAddr`), and sets may have any order, so what is compared has to come the same way: as it is
 /// encoded, with what `T` doesn't know, or else as `T` sees it.
-fn comparable<T: SessionData, const N: usize>(payloads: [&Payload; N]) -> Result<[Value; N], Error> {
+pub(super) fn comparable<T: SessionData, const N: usize>(
+    payloads: [&Payload; N],
+) -> Result<[Value; N], Error> {
     let one_codec = payloads.iter().all(|payload| payload.codec() == payloads[0].codec());
     let described: Option<Vec<_>> = payloads.iter().map(|payload| Codec::describe(payload)).collect();
     let values = match described {

@@ -1,6 +1,7 @@
 //! Brings the store in step with what a request did to its session.
 
 use super::change::Change;
+use super::following::{Kind, LateWrite};
 use super::state::{NewId, Standing, State, Wish};
 use super::storing::{Swap, Swapped};
 use super::{SessionData, Shared};
@@ -9,8 +10,8 @@ use crate::codec::Codec;
 use crate::error::{Conflict, Error};
 use crate::id::SessionId;
 use crate::lifecycle::{self, Action, Facts};
-use crate::manager::terms::Terms;
-use crate::record::{Owner, Record};
+use crate::manager::terms::{self, Terms};
+use crate::record::{Moved, Owner, Record};
 
 /// When something is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +67,9 @@ impl<T: SessionData> Shared<T> {
             };
             let begins = match &state.standing {
                 Standing::New { .. } | Standing::Moved { .. } => action == Action::Create,
-                Standing::Live { record, .. } => changes_hands(record, wish.new_owner()),
+                Standing::Live { record, .. } | Standing::Renewed { record, .. } => {
+                    changes_hands(record, wish.new_owner())
+                }
                 Standing::Ended => false,
             };
             if begins {
@@ -83,6 +86,7 @@ impl<T: SessionData> Shared<T> {
                 expires_at: record.expires_at,
                 limits: Terms::after(record, wish, &self.manager.expiry, now).limits,
             },
+            Standing::Renewed { .. } => lifecycle::Standing::Renewed,
             Standing::Moved { .. } => lifecycle::Standing::Moved,
             Standing::Ended => lifecycle::Standing::Ended,
         };
@@ -102,7 +106,8 @@ impl<T: SessionData> Shared<T> {
                 self.settle(plan, id, record);
             }
             (Action::Update, Standing::Live { id, record }) => self.write(plan, id, None, record).await?,
-            (Action::Rotate, Standing::Live { id, record }) => {
+            (Action::Update, Standing::Renewed { id, record }) => self.write_late(plan, id, record).await?,
+            (Action::Rotate, Standing::Live { id, record } | Standing::Renewed { id, record }) => {
                 self.write(plan, id, Some(id.rotated()), record).await?;
             }
             (Action::Touch(expires_at), Standing::Live { id, record }) => {
@@ -145,9 +150,13 @@ impl<T: SessionData> Shared<T> {
                 return Ok(());
             }
             Swapped::Unchanged(_) => return Ok(()),
+            Swapped::Moved(_) if plan.action == Action::Update => {
+                return self.write_late(plan, id, base).await;
+            }
             Swapped::Missing => (Standing::Ended, Conflict::Ended),
-            Swapped::Moved => (Standing::Moved { id: id.clone() }, Conflict::Moved),
+            Swapped::Moved(_) => (Standing::Moved { id: id.clone() }, Conflict::Moved),
         };
+        let may_have_moved = self.may_have_moved(base);
         manager.counters.shard().ended_meanwhile.add_one();
         self.state().write(|state| state.standing = standing);
         match (&plan.wish.new_id, plan.action) {
@@ -162,9 +171,36 @@ impl<T: SessionData> Shared<T> {
                 Ok(())
             }
             (_, Action::Rotate) => Err(conflict.into()),
-            // A late write ends in silence: its response must not disturb a newer sign-in's cookie.
+            _ if may_have_moved => Err(conflict.into()),
+            // It counts as having come before the session was ended.
             _ => Ok(()),
         }
+    }
+
+    /// Sends the write of a plan after a session that has another id than this by now.
+    async fn write_late(&self, plan: &Plan, id: &SessionId, base: &Record) -> Result<(), Error> {
+        let (change, wish, now) = (&plan.change, &plan.wish, plan.now);
+        let record = self.follow(LateWrite { id, base, change, wish, now, kind: Kind::Write }).await?;
+        self.state().write(|state| {
+            if let Some(after) = plan.change.after() {
+                state.baseline = (state.writes != plan.writes).then(|| after.clone());
+            }
+            state.standing = Standing::Renewed { id: id.clone(), record };
+            state.grant(&plan.wish);
+        });
+        Ok(())
+    }
+
+    /// Whether a session that is gone may have got a new id since it was last seen, and so long ago that
+    /// nothing is left to tell: a marker of the time since then would be there still, or may be gone.
+    fn may_have_moved(&self, record: &Record) -> bool {
+        let manager = &*self.manager;
+        let known_at = self.state().read(|state| state.known_at);
+        let known_for = manager.clock.now().saturating_since(known_at);
+        // A sign-in puts the policy's idle timeout in the place of the session's own.
+        let own = terms::limits(record, &manager.expiry).idle;
+        let idle = own.into_iter().chain(manager.expiry.idle_timeout()).min();
+        known_for >= idle.map_or(Moved::MAX_LIFE, |idle| idle.min(Moved::MAX_LIFE))
     }
 
     /// Takes what was stored as the new state of affairs, and the wishes as granted.
@@ -184,6 +220,7 @@ impl<T: SessionData> Shared<T> {
                 }
             }
             state.standing = Standing::Live { id, record };
+            state.known_at = plan.now;
             state.grant(&plan.wish);
         });
     }

@@ -25,6 +25,7 @@ use state::{CookieChange, Standing, State, StateCell};
 mod change;
 mod commit;
 mod exchange;
+mod following;
 mod identity;
 pub(crate) mod state;
 mod storing;
@@ -145,20 +146,24 @@ impl<T: SessionData> Session<T> {
     pub async fn reload(&self) -> Result<(), Error> {
         let _one_at_a_time = self.0.storing.lock().await;
         let id = self.0.state().read(|state| match &state.standing {
-            Standing::Live { id, .. } | Standing::Moved { id } => Some(id.clone()),
+            Standing::Live { id, .. } | Standing::Renewed { id, .. } | Standing::Moved { id } => {
+                Some(id.clone())
+            }
             _ => None,
         });
         let Some(id) = id else {
             self.0.state().write(|state| state.reset(state.standing.clone()));
             return Ok(());
         };
-        let found = self.0.load_one(&id).await?;
+        let now = self.0.manager.clock.now();
+        let found = self.0.load_one(&id, now).await?;
         self.0.state().write(|state| match found {
             // It was there once: what is written now is not a new visitor's.
             (Standing::New { .. }, _) => state.reset(Standing::Ended),
             (standing, value) => {
                 state.reset(standing);
                 state.value = value;
+                state.known_at = now;
             }
         });
         Ok(())
@@ -271,7 +276,9 @@ impl<T: SessionData> Shared<T> {
         let (own, record) = self.state().write(|state| {
             let record = state.record().cloned();
             let id = match &state.standing {
-                Standing::Live { id, .. } | Standing::Moved { id } => Some(id.clone()),
+                Standing::Live { id, .. } | Standing::Renewed { id, .. } | Standing::Moved { id } => {
+                    Some(id.clone())
+                }
                 Standing::New { unusable } => unusable.clone(),
                 Standing::Ended => None,
             };

@@ -5,6 +5,7 @@
 mod beside;
 mod conflicts;
 mod expiring;
+mod following;
 mod hostile;
 mod owners;
 mod round_trips;

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use session_store::{Created, FallbackPolicy, Loaded, Moved, Rotation, SessionStore as _, Ttl, Updated};
+use session_store::{
+    Created, FallbackPolicy, Loaded, Moved, Rotation, SessionStore as _, Ttl, Update, Updated,
+};
 use tokio::time::sleep;
 
 use crate::primary::{Call, Mode};
@@ -83,7 +85,8 @@ async fn a_version_that_is_newer_than_our_attempt_is_not_overwritten() {
     let updated = world.primary.sessions.update(&newer.key, session.record.revision, &newer.record, hour());
     assert_eq!(updated.await.unwrap(), Updated::Updated);
     let newest = newer.edited("newest");
-    let updated = world.primary.sessions.update(&newer.key, newer.record.revision, &newest.record, hour());
+    let updated =
+        world.primary.sessions.update(Update::new(&newer.key, newer.record.revision, &newest.record, hour()));
     assert_eq!(updated.await.unwrap(), Updated::Updated);
     world.edit(&session, "ours").await;
     after.open();

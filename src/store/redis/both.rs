@@ -1,7 +1,7 @@
 //! Sessions in the layout of Express and in this crate's own, side by side: what a service has while it
 //! goes from the one to the other.
 
-use super::express::{Destination, Express};
+use super::express::{Destination, Express, Followed};
 use super::name::Prefix;
 use super::native::Native;
 use super::{Made, in_use};
@@ -10,7 +10,7 @@ use crate::cookie::SessionCookie;
 use crate::error::Error;
 use crate::id::SessionKey;
 use crate::record::{Record, Revision};
-use crate::store::{Created, Loaded, Rotation, Updated};
+use crate::store::{Created, Loaded, Rotation, Update, Updated};
 use crate::ttl::Ttl;
 
 #[derive(Debug)]
@@ -60,30 +60,51 @@ impl Both {
         }
     }
 
-    pub(super) async fn update(
-        &self,
-        key: &SessionKey,
-        expected: Revision,
-        record: &Record,
-        ttl: Ttl,
-    ) -> Result<Updated, Error> {
-        match self.native.update(key, expected, record, ttl).await? {
+    pub(super) async fn update(&self, update: Update<'_>) -> Result<Updated, Error> {
+        match self.native.update(update).await? {
             Updated::Missing => {}
             outcome => return Ok(outcome),
         }
+        if update.follow {
+            return self.follow(update).await;
+        }
+        let Update { key, expected, record, ttl, .. } = update;
         let outcome = if self.moves_at_once() {
             let to_native = Rotation { old: key, expected, new: key, record, ttl };
             self.express
                 .move_to(&self.native.name(key), Destination::Native(record.to_bytes()), &to_native)
                 .await?
         } else {
-            self.express.update(key, expected, record, ttl).await?
+            self.express.swap(update).await?
         };
         match outcome {
             // Another instance may have moved it in between.
-            Updated::Missing => self.native.update(key, expected, record, ttl).await,
+            Updated::Missing => self.native.update(update).await,
             outcome => Ok(outcome),
         }
+    }
+
+    /// An update that follows the marker under its key, where this crate's own layout has none. The session
+    /// may be in either layout, and stays in it.
+    async fn follow(&self, update: Update<'_>) -> Result<Updated, Error> {
+        let successor = match self.express.successor(&update).await? {
+            Followed::To(successor) => successor,
+            Followed::Before => return Ok(Updated::Updated),
+            Followed::Nowhere => update.key.clone(),
+        };
+        let update = Update { key: &successor, follow: false, ..update };
+        for _ in 0..2 {
+            match self.native.update(update).await? {
+                Updated::Missing => {}
+                outcome => return Ok(outcome),
+            }
+            match self.express.swap(update).await? {
+                // Another instance may have moved it in between.
+                Updated::Missing => {}
+                outcome => return Ok(outcome),
+            }
+        }
+        Ok(Updated::Missing)
     }
 
     pub(super) async fn touch(

@@ -23,7 +23,7 @@ use crate::error::Error;
 use crate::id::{SessionId, SessionKey};
 use crate::record::{Moved, Record, Revision};
 use crate::store::survey::SessionSummary;
-use crate::store::{Created, Loaded, Rotation, Updated};
+use crate::store::{Created, Loaded, Rotation, Update, Updated};
 use crate::ttl::{MAX_TTL, Ttl};
 use value::{Facts, hex, unhex};
 
@@ -82,17 +82,44 @@ impl Express {
         }
     }
 
-    pub(super) async fn update(
-        &self,
-        key: &SessionKey,
-        expected: Revision,
-        record: &Record,
-        ttl: Ttl,
-    ) -> Result<Updated, Error> {
+    pub(super) async fn update(&self, update: Update<'_>) -> Result<Updated, Error> {
+        match self.successor(&update).await? {
+            Followed::To(successor) => self.swap(Update { key: &successor, ..update }).await,
+            Followed::Before => Ok(Updated::Updated),
+            Followed::Nowhere => self.swap(update).await,
+        }
+    }
+
+    /// An update of the session under its key itself.
+    pub(super) async fn swap(&self, update: Update<'_>) -> Result<Updated, Error> {
+        let Update { key, expected, record, ttl, .. } = update;
         let arguments =
             [digits(expected), digits(record.revision), self.value(record)?, ttl.as_millis().to_string()];
         let reply = self.eval(key, Way::Shared, Effect::Write, &scripts::UPDATE, &arguments).await?;
         updated(key, reply)
+    }
+
+    /// Where an update that follows has to go.
+    ///
+    /// Asked before it, since in a cluster no script reaches both keys. That is as good as one step: a
+    /// marker never changes. It only goes away, when its time has passed, or when all that it leads to has
+    /// been deleted; and the step that counts is the one at the successor.
+    pub(super) async fn successor(&self, update: &Update<'_>) -> Result<Followed, Error> {
+        if !update.follow {
+            return Ok(Followed::Nowhere);
+        }
+        let own = [digits(update.record.revision)];
+        match self.eval(update.key, Way::Shared, Effect::Read, &scripts::SUCCESSOR, &own).await? {
+            Value::Nil => Ok(Followed::Nowhere),
+            Value::Okay => Ok(Followed::Before),
+            Value::BulkString(id) => {
+                let id = std::str::from_utf8(&id).ok().and_then(SessionId::express);
+                let corrupt =
+                    || Error::Corrupt { key: update.key.clone(), reason: "its marker leads nowhere" };
+                Ok(Followed::To(id.ok_or_else(corrupt)?.key()))
+            }
+            _ => Err(unexpected(Effect::Read)),
+        }
     }
 
     pub(super) async fn touch(
@@ -252,6 +279,14 @@ impl Express {
 fn marker(rotation: &Rotation<'_>, now: bool) -> String {
     let (revision, expected) = (digits(rotation.record.revision), digits(rotation.expected));
     format!("{revision}{expected}{}{}", u8::from(now), rotation.new.express_id().unwrap_or_default())
+}
+
+/// Where the marker under a key leads an update.
+pub(super) enum Followed {
+    To(SessionKey),
+    /// The same update took effect before the rotation.
+    Before,
+    Nowhere,
 }
 
 /// What a session is written as where it moves to.
