@@ -12,13 +12,13 @@ use crate::record::{Owner, Record};
 use crate::store::{Created, Loaded, Rotation, Update, Updated};
 use crate::ttl::Ttl;
 
-const SHORT: Duration = Duration::from_millis(30);
+pub(super) const SHORT: Duration = Duration::from_millis(30);
 /// Long enough for a write to come in time on a busy machine.
 const A_SECOND: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Waits for a session to end; the store's clock is a real one.
-async fn assert_ends(store: &Store, session: &Session, why: &str) -> Result<(), Error> {
+pub(super) async fn assert_ends(store: &Store, session: &Session, why: &str) -> Result<(), Error> {
     let started = Instant::now();
     while store.load(&session.key).await? != Loaded::Absent {
         assert!(started.elapsed() < PATIENCE, "{why}: still there after {PATIENCE:?}");

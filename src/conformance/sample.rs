@@ -89,6 +89,17 @@ pub(super) fn save(
     async move { store.update(Update::new(&key, expected, &record, hour())).await }
 }
 
+/// The same, following the marker of a rotation.
+pub(super) fn follow(
+    store: &Store,
+    session: &Session,
+    record: &Record,
+) -> impl Future<Output = Result<Updated, Error>> + Send + use<> {
+    let (store, key, record) = (Arc::clone(store), session.key.clone(), record.clone());
+    let expected = record.previous_revision.expect("made by `Record::next`");
+    async move { store.update(Update::new(&key, expected, &record, hour()).following()).await }
+}
+
 pub(super) fn touch(
     store: &Store,
     session: &Session,

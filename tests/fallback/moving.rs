@@ -82,7 +82,12 @@ async fn a_version_that_is_newer_than_our_attempt_is_not_overwritten() {
     before.open();
     after.arrival().await;
     let newer = session.edited("newer");
-    let updated = world.primary.sessions.update(&newer.key, session.record.revision, &newer.record, hour());
+    let updated = world.primary.sessions.update(Update::new(
+        &newer.key,
+        session.record.revision,
+        &newer.record,
+        hour(),
+    ));
     assert_eq!(updated.await.unwrap(), Updated::Updated);
     let newest = newer.edited("newest");
     let updated =
@@ -110,7 +115,12 @@ async fn nor_is_one_that_is_newer_than_our_update() {
     created.open();
     update.arrival().await;
     let newer = session.edited("newer");
-    let theirs = world.primary.sessions.update(&newer.key, session.record.revision, &newer.record, hour());
+    let theirs = world.primary.sessions.update(Update::new(
+        &newer.key,
+        session.record.revision,
+        &newer.record,
+        hour(),
+    ));
     assert_eq!(theirs.await.unwrap(), Updated::Updated);
     update.open();
     updated.open();

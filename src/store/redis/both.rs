@@ -61,12 +61,12 @@ impl Both {
     }
 
     pub(super) async fn update(&self, update: Update<'_>) -> Result<Updated, Error> {
+        if update.follow {
+            return self.follow(update).await;
+        }
         match self.native.update(update).await? {
             Updated::Missing => {}
             outcome => return Ok(outcome),
-        }
-        if update.follow {
-            return self.follow(update).await;
         }
         let Update { key, expected, record, ttl, .. } = update;
         let outcome = if self.moves_at_once() {
@@ -84,27 +84,33 @@ impl Both {
         }
     }
 
-    /// An update that follows the marker under its key, where this crate's own layout has none. The session
-    /// may be in either layout, and stays in it.
+    /// An update that follows the marker in Express' layout. The session behind it may be in either layout,
+    /// and stays in it.
     async fn follow(&self, update: Update<'_>) -> Result<Updated, Error> {
-        let successor = match self.express.successor(&update).await? {
-            Followed::To(successor) => successor,
-            Followed::Before => return Ok(Updated::Updated),
-            Followed::Nowhere => update.key.clone(),
-        };
-        let update = Update { key: &successor, follow: false, ..update };
-        for _ in 0..2 {
-            match self.native.update(update).await? {
-                Updated::Missing => {}
-                outcome => return Ok(outcome),
-            }
-            match self.express.swap(update).await? {
-                // Another instance may have moved it in between.
-                Updated::Missing => {}
-                outcome => return Ok(outcome),
-            }
+        match self.update_in_place(update).await? {
+            Updated::Moved => {}
+            outcome => return Ok(outcome),
         }
-        Ok(Updated::Missing)
+        match self.express.successor(&update).await? {
+            Followed::To(successor) => {
+                self.update_in_place(Update { key: &successor, follow: false, ..update }).await
+            }
+            Followed::Before => Ok(Updated::Updated),
+            // The marker is in this crate's own layout, or gone.
+            Followed::Nowhere => self.native.update(update).await,
+        }
+    }
+
+    async fn update_in_place(&self, update: Update<'_>) -> Result<Updated, Error> {
+        match self.native.update(update).await? {
+            Updated::Missing => {}
+            outcome => return Ok(outcome),
+        }
+        match self.express.swap(update).await? {
+            // Another instance may have moved it in between.
+            Updated::Missing => self.native.update(update).await,
+            outcome => Ok(outcome),
+        }
     }
 
     pub(super) async fn touch(

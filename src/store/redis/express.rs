@@ -83,10 +83,14 @@ impl Express {
     }
 
     pub(super) async fn update(&self, update: Update<'_>) -> Result<Updated, Error> {
+        let outcome = self.swap(update).await?;
+        if !(update.follow && outcome == Updated::Moved) {
+            return Ok(outcome);
+        }
         match self.successor(&update).await? {
             Followed::To(successor) => self.swap(Update { key: &successor, ..update }).await,
             Followed::Before => Ok(Updated::Updated),
-            Followed::Nowhere => self.swap(update).await,
+            Followed::Nowhere => Ok(Updated::Missing),
         }
     }
 
@@ -99,15 +103,12 @@ impl Express {
         updated(key, reply)
     }
 
-    /// Where an update that follows has to go.
+    /// Where an update has to go whose session was moved.
     ///
-    /// Asked before it, since in a cluster no script reaches both keys. That is as good as one step: a
+    /// A step of its own, since in a cluster no script reaches both keys. Together they are as good as one: a
     /// marker never changes. It only goes away, when its time has passed, or when all that it leads to has
     /// been deleted; and the step that counts is the one at the successor.
     pub(super) async fn successor(&self, update: &Update<'_>) -> Result<Followed, Error> {
-        if !update.follow {
-            return Ok(Followed::Nowhere);
-        }
         let own = [digits(update.record.revision)];
         match self.eval(update.key, Way::Shared, Effect::Read, &scripts::SUCCESSOR, &own).await? {
             Value::Nil => Ok(Followed::Nowhere),
