@@ -171,6 +171,31 @@ async fn a_logout_does_not_miss_a_session_that_migrated_before_its_marker() {
     assert_eq!(store.load(&new).await.unwrap(), Loaded::Absent);
 }
 
+/// A write that follows its session says that it can't, where it might take it for one that is gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_does_not_miss_a_session_that_migrated_before_its_marker() {
+    let redis = Cluster::start().await;
+    let store = RedisStore::connect(redis.url()).await.unwrap();
+    let id = SessionId::generate();
+    let (old, new) = (id.key(), id.rotated().key());
+    let (_, record) = stored(&store, &id).await;
+    assert_eq!(rotated(&store, &old, &new, &record).await.unwrap(), Updated::Updated);
+    let Loaded::Found(there) = store.load(&new).await.unwrap() else { panic!("it was rotated") };
+    let next = there.next();
+    let update = Update::new(&old, there.revision, &next, ttl()).following();
+    let migration = Migration::begin(&redis, &old).await;
+    let mut migrate = redis::cmd("MIGRATE");
+    migrate.arg("127.0.0.1").arg(redis.nodes()[migration.to].port());
+    migrate.arg(format!("session:{}", new.storage_name())).arg(0).arg(5000);
+    let _: String = migrate.query_async(&mut redis.client_of(migration.from).await).await.unwrap();
+
+    let error = store.update(update).await.unwrap_err();
+    assert!(matches!(error, Error::Unavailable { outcome_unknown: false, .. }), "{error}");
+    migration.finish().await;
+    assert_eq!(store.update(update).await.unwrap(), Updated::Updated);
+    assert_eq!(store.load(&new).await.unwrap(), Loaded::Found(next));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_under_the_name_of_one_server_is_recognised() {
     let redis = Cluster::start().await;
