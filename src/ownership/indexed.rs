@@ -140,6 +140,21 @@ impl<'a, T> Indexed<'a, T> {
         rotated
     }
 
+    /// A deletion of a session whose time has passed. It leaves alone what became of the session meanwhile: a
+    /// deletion alone would follow the marker of a sign-in, which starts the absolute timeout again. So the
+    /// session is written first, and what is deleted then is the version that nobody else knows.
+    pub(crate) async fn expire(&self, key: &SessionKey, record: &Record) -> Result<Updated, Error> {
+        let last = record.next();
+        let update = self.store().update(Update::new(key, record.revision, &last, Ttl::new(Duration::ZERO)));
+        let outcome = self.manager.observe(Operation::Update, key, update).await?;
+        match outcome {
+            Updated::Updated => drop(self.delete(key, Some(record)).await?),
+            Updated::Missing => self.leave(key, record).await,
+            _ => {}
+        }
+        Ok(outcome)
+    }
+
     /// A deletion, of a session of which this record may be known.
     pub(crate) async fn delete(&self, key: &SessionKey, known: Option<&Record>) -> Result<bool, Error> {
         let was_there = self.manager.observe(Operation::Delete, key, self.store().delete(key)).await?;

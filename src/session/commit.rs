@@ -9,9 +9,10 @@ use crate::clock::Timestamp;
 use crate::codec::Codec;
 use crate::error::{Conflict, Error};
 use crate::id::SessionId;
-use crate::lifecycle::{self, Action, Facts};
+use crate::lifecycle::{self, Action, Facts, Identity};
 use crate::manager::terms::{self, Terms};
 use crate::record::{Moved, Owner, Record};
+use crate::store::Updated;
 
 /// When something is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,15 +118,38 @@ impl<T: SessionData> Shared<T> {
                     self.settle(plan, id.clone(), record);
                 }
             }
-            (Action::Delete, Standing::Live { id, record }) => {
-                self.manager.count_expired(record, plan.now);
-                self.manager.indexed(plan.now).delete(&id.key(), Some(record)).await?;
-                self.state().write(|state| state.standing = Standing::Ended);
-            }
+            (Action::Delete, Standing::Live { id, record }) => self.expire(plan, id, record).await?,
             (Action::Refuse(conflict), _) => return Err(conflict.into()),
             _ => {}
         }
         Ok(())
+    }
+
+    /// Ends a session that is past its absolute timeout, as far as this request knows.
+    async fn expire(&self, plan: &Plan, id: &SessionId, base: &Record) -> Result<(), Error> {
+        let writes = plan.change.is_some() || plan.wish.own_expiry.is_some() || plan.wish.label.is_some();
+        let outcome = match self.manager.indexed(plan.now).expire(&id.key(), base).await {
+            Err(Error::Corrupt { .. }) => Updated::Missing,
+            outcome => outcome?,
+        };
+        let in_doubt = match outcome {
+            // By a sign-in, it may have a timeout that began later.
+            Updated::Moved => {
+                let standing = Standing::Renewed { id: id.clone(), record: base.clone() };
+                self.state().write(|state| state.standing = standing);
+                return match plan.wish.identity() {
+                    Identity::Keep if writes => self.write_late(plan, id, base).await,
+                    Identity::Keep => Ok(()),
+                    _ => Err(Conflict::Moved.into()),
+                };
+            }
+            Updated::Stale(theirs) => !self.manager.has_ended(&theirs),
+            Updated::Missing => self.may_have_moved(),
+            Updated::Updated => false,
+        };
+        self.manager.count_expired(base, plan.now);
+        self.state().write(|state| state.standing = Standing::Ended);
+        if writes && in_doubt { Err(Conflict::Ended.into()) } else { Ok(()) }
     }
 
     /// Replaces the session's record, or moves it to `new_id`, merging with what others stored.
@@ -156,7 +180,7 @@ impl<T: SessionData> Shared<T> {
             Swapped::Missing => (Standing::Ended, Conflict::Ended),
             Swapped::Moved(_) => (Standing::Moved { id: id.clone() }, Conflict::Moved),
         };
-        let may_have_moved = self.may_have_moved(base);
+        let may_have_moved = self.may_have_moved();
         manager.counters.shard().ended_meanwhile.add_one();
         self.state().write(|state| state.standing = standing);
         match (&plan.wish.new_id, plan.action) {
@@ -191,16 +215,17 @@ impl<T: SessionData> Shared<T> {
         Ok(())
     }
 
-    /// Whether a session that is gone may have got a new id since it was last seen, and so long ago that
-    /// nothing is left to tell: a marker of the time since then would be there still, or may be gone.
-    fn may_have_moved(&self, record: &Record) -> bool {
-        let manager = &*self.manager;
-        let known_at = self.state().read(|state| state.known_at);
-        let known_for = manager.clock.now().saturating_since(known_at);
-        // A sign-in puts the policy's idle timeout in the place of the session's own.
-        let own = terms::limits(record, &manager.expiry).idle;
-        let idle = own.into_iter().chain(manager.expiry.idle_timeout()).min();
-        known_for >= idle.map_or(Moved::MAX_LIFE, |idle| idle.min(Moved::MAX_LIFE))
+    /// Whether the session, if it is gone now, may have got a new id since it was last seen, so long ago that
+    /// the marker may be gone too.
+    pub(super) fn may_have_moved(&self) -> bool {
+        let (now, policy) = (self.manager.clock.now(), &self.manager.expiry);
+        self.state().read(|state| {
+            let Standing::Live { record, .. } = &state.standing else { return true };
+            // A sign-in puts the policy's idle timeout in the place of the session's own.
+            let idle = terms::limits(record, policy).idle.into_iter().chain(policy.idle_timeout()).min();
+            let marker = idle.map_or(Moved::MAX_LIFE, |idle| idle.min(Moved::MAX_LIFE));
+            now.saturating_since(state.known_at) >= marker
+        })
     }
 
     /// Takes what was stored as the new state of affairs, and the wishes as granted.

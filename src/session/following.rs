@@ -123,7 +123,7 @@ impl<T: SessionData> Shared<T> {
                     == (base.idle_timeout, base.absolute_deadline);
         // A sign-in would have dropped it, and a later one replaced it.
         if wish.own_expiry.is_some() && is_same_sign_in && has_same_expiry {
-            let wish = Wish { own_expiry: wish.own_expiry.clone(), ..Wish::default() };
+            let wish = Wish { own_expiry: wish.own_expiry, ..Wish::default() };
             let written_end = record.expires_at;
             let (label, owner) = (record.label.take(), record.owner.take());
             Terms::after(theirs, &wish, &manager.expiry, *now).write_to(&mut record, *now);

@@ -157,8 +157,10 @@ impl<T: SessionData> Session<T> {
         };
         let now = self.0.manager.clock.now();
         let found = self.0.load_one(&id, now).await?;
+        let may_have_moved = self.0.may_have_moved();
         self.0.state().write(|state| match found {
             // It was there once: what is written now is not a new visitor's.
+            (Standing::New { .. }, _) if may_have_moved => state.reset(Standing::Moved { id }),
             (Standing::New { .. }, _) => state.reset(Standing::Ended),
             (standing, value) => {
                 state.reset(standing);

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use session_store::owners::{Entry, OwnerIndex as _};
-use session_store::{Conflict, ConflictPolicy, Effects, Error, Exchange, Expiry, KeyRing, Moved, Session};
+use session_store::{
+    Conflict, ConflictPolicy, Effects, Error, Exchange, Expiry, KeyRing, Moved, Session, SessionId,
+    SessionKey, SessionStore as _, Ttl,
+};
 
 use crate::world::{Account, Browser, IDLE, SECRET, World, codecs};
 
@@ -15,7 +18,7 @@ fn conflict(error: Option<&Error>) -> Option<Conflict> {
 }
 
 fn name(name: &str) -> impl FnOnce(&mut Account) + use<'_> {
-    move |account| account.name = name.to_owned()
+    move |account| name.clone_into(&mut account.name)
 }
 
 /// How a request writes.
@@ -81,6 +84,12 @@ async fn moved(world: &World, how: Move) -> (Browser, Browser, Exchange<Account>
     visitor.visit(&world.manager, give_new_id).await.unwrap();
     world.store.forget_calls();
     (visitor, before, late)
+}
+
+/// The key that a browser's cookie names, whatever is stored there.
+fn key_of(browser: &Browser) -> SessionKey {
+    let (_, value) = browser.cookie.as_deref().unwrap().split_once('=').unwrap();
+    SessionId::parse(value.split_once('.').unwrap().0).unwrap().key()
 }
 
 /// SECURITY 31.
@@ -460,5 +469,80 @@ async fn a_write_to_a_session_that_is_gone_is_refused_where_that_may_be_a_new_id
             let expected = refused.then_some(Conflict::Ended);
             assert_eq!(conflict(effects.failure.as_ref()), expected, "{idle:?} {after:?}");
         }
+    }
+}
+
+/// The marker of a new id is gone after a minute: a write that comes later might miss it in silence.
+#[tokio::test]
+async fn a_write_is_refused_where_nothing_tells_any_more_that_there_is_a_new_id() {
+    for way in WAYS {
+        for followed_before in [false, true] {
+            let world = World::new();
+            let (visitor, before, late) = moved(&world, Move::Renew).await;
+            let session = late.session().await.unwrap();
+            if followed_before {
+                session.update(|a| a.cart.push("tea".into())).await.unwrap();
+            }
+            let key = visitor.key(&world.manager).await;
+            let kept = world.store.record(&key).await.unwrap();
+            world.store.inner.delete(&key_of(&before)).await.unwrap();
+            world.store.inner.create(&key, &kept, Ttl::new(IDLE)).await.unwrap();
+            world.clock.advance(Moved::MAX_LIFE);
+
+            let (written, effects) = way.put(late, |a| a.visits += 1).await;
+            assert_eq!(written.unwrap_err().status(), 409, "{way:?}");
+            assert!(effects.set_cookie.is_none());
+            assert_eq!(world.store.record(&key).await, Some(kept), "{way:?}");
+        }
+    }
+}
+
+/// A sign-in starts the absolute timeout again; a request that began before it knows the older one.
+#[tokio::test]
+async fn a_request_beyond_its_absolute_timeout_ends_no_session_that_was_signed_in_since() {
+    for how in [Move::FirstSignIn, Move::SameSignIn, Move::OtherSignIn] {
+        for writes in [false, true] {
+            let world = World::with(|builder| builder.expiry(Expiry::idle(IDLE).absolute(IDLE)));
+            let mut visitor = world.visitor(3).await;
+            if how != Move::FirstSignIn {
+                visitor.visit(&world.manager, |session| session.sign_in("ada", |_| ())).await.unwrap();
+            }
+            let late = visitor.begin(&world.manager);
+            let session = late.session().await.unwrap();
+            world.clock.advance(IDLE - Duration::from_secs(1));
+            let owner = if how == Move::OtherSignIn { "bob" } else { "ada" };
+            visitor.visit(&world.manager, |session| session.sign_in(owner, |a| a.visits = 3)).await.unwrap();
+            world.clock.advance(Duration::from_secs(2));
+            if writes {
+                session.write(|a| a.cart.push("tea".into())).unwrap();
+            }
+            let effects = late.finish(200).await;
+            assert!(effects.set_cookie.is_none());
+            let refused = (writes && how == Move::OtherSignIn).then_some(Conflict::Owner);
+            assert_eq!(conflict(effects.failure.as_ref()), refused, "{how:?}");
+            let account = visitor.sees(&world.manager).await;
+            assert_eq!(account.visits, 3, "{how:?}: the session goes on");
+            assert_eq!(account.cart.is_empty(), !writes || refused.is_some(), "{how:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_written_after_reloading_a_session_that_moved_is_refused() {
+    for reloads in [1, 2] {
+        let world = World::new();
+        let (_, before, late) = moved(&world, Move::Renew).await;
+        let session = late.session().await.unwrap();
+        for reload in 0..reloads {
+            if reload + 1 == reloads {
+                world.store.inner.delete(&key_of(&before)).await.unwrap();
+                world.clock.advance(Moved::MAX_LIFE);
+            }
+            session.reload().await.unwrap();
+        }
+        session.write(|a| a.visits = 9).unwrap();
+        let effects = late.finish(200).await;
+        assert_eq!(conflict(effects.failure.as_ref()), Some(Conflict::Moved), "{reloads}");
+        assert!(effects.set_cookie.is_none());
     }
 }
