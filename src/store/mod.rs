@@ -36,6 +36,8 @@ pub(crate) mod survey;
 ///   request is overwritten unseen.
 /// - **A write that is sent twice answers as it did the first time**, as long as at most one other
 ///   write came between: it finds its own revision in the record, or in the marker of a rotation.
+/// - **A write that was on its way during a rotation is not lost**: where the engine asks for it, an update
+///   follows the marker to the session's new key. Nothing else does, but a deletion.
 /// - **Nothing is kept without a time to live.**
 ///
 /// Stores see keys, which are hashes, and never ids. Each removes what has expired by its own

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use session_store::{
-    Created, FallbackPolicy, Loaded, Moved, Rotation, SessionStore as _, Ttl, Update, Updated,
+    Created, FallbackPolicy, Loaded, Moved, Record, Rotation, SessionStore as _, Ttl, Update, Updated,
 };
 use tokio::time::sleep;
 
@@ -349,5 +349,37 @@ async fn new_sessions_of_the_first_moments_after_recovery_move_too() {
     world.settled().await;
     for session in sessions {
         assert_same(world.primary.record(&session.key).await, &session);
+    }
+}
+
+/// The marker stays in memory, and the session behind it goes to the primary.
+#[tokio::test(start_paused = true)]
+async fn a_write_follows_a_session_that_was_moved_after_it_got_a_new_id() {
+    for edits_before in [false, true] {
+        let world = World::while_down(Mode::Down);
+        let session = world.created().await;
+        let mut renewed = world.renew(&session).await;
+        let follow = async |record: &Record| {
+            let expected = record.previous_revision.expect("made by `edited`");
+            world.update(Update::new(&session.key, expected, record, hour()).following()).await.unwrap()
+        };
+        if edits_before {
+            let edited = renewed.edited("in memory");
+            assert_eq!(follow(&edited.record).await, Updated::Updated);
+            renewed = edited;
+        }
+        world.recovers().await;
+        assert_eq!(world.load(&session.key).await.unwrap(), Loaded::Moved);
+        assert_eq!(follow(&renewed.record).await, Updated::Updated, "sent twice");
+
+        let stale = follow(&session.edited("stale").record).await;
+        assert!(matches!(stale, Updated::Stale(there) if there.revision == renewed.record.revision));
+        let edited = renewed.edited("in the primary");
+        assert_eq!(follow(&edited.record).await, Updated::Updated);
+        assert_same(world.primary.record(&renewed.key).await, &edited);
+
+        world.delete(&renewed.key).await.unwrap();
+        assert_eq!(follow(&edited.edited("late").record).await, Updated::Missing);
+        assert_eq!(world.primary.record(&renewed.key).await, None);
     }
 }
