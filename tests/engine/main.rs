@@ -7,6 +7,7 @@ mod conflicts;
 mod expiring;
 mod following;
 mod hostile;
+mod outlived;
 mod owners;
 mod round_trips;
 mod signing_in;
