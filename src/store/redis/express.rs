@@ -1,6 +1,7 @@
 //! The layout of express-session and connect-redis, for sessions that a Node service shares.
 
 mod cookie;
+mod following;
 mod layout;
 mod scripts;
 mod text;
@@ -27,6 +28,7 @@ use crate::store::{Created, Loaded, Rotation, Update, Updated};
 use crate::ttl::{MAX_TTL, Ttl};
 use value::{Facts, hex, unhex};
 
+pub(super) use following::Followed;
 pub use layout::ExpressLayout;
 pub(super) use value::MAX_LENGTH;
 pub(crate) use value::check_data;
@@ -82,18 +84,6 @@ impl Express {
         }
     }
 
-    pub(super) async fn update(&self, update: Update<'_>) -> Result<Updated, Error> {
-        let outcome = self.swap(update).await?;
-        if !(update.follow && outcome == Updated::Moved) {
-            return Ok(outcome);
-        }
-        match self.successor(&update).await? {
-            Followed::To(successor) => self.swap(Update { key: &successor, ..update }).await,
-            Followed::Before => Ok(Updated::Updated),
-            Followed::Nowhere => Ok(Updated::Missing),
-        }
-    }
-
     /// An update of the session under its key itself.
     pub(super) async fn swap(&self, update: Update<'_>) -> Result<Updated, Error> {
         let Update { key, expected, record, ttl, .. } = update;
@@ -101,26 +91,6 @@ impl Express {
             [digits(expected), digits(record.revision), self.value(record)?, ttl.as_millis().to_string()];
         let reply = self.eval(key, Way::Shared, Effect::Write, &scripts::UPDATE, &arguments).await?;
         updated(key, reply)
-    }
-
-    /// Where an update has to go whose session was moved.
-    ///
-    /// A step of its own, since in a cluster no script reaches both keys. Together they are as good as one: a
-    /// marker never changes. It only goes away, when its time has passed, or when all that it leads to has
-    /// been deleted; and the step that counts is the one at the successor.
-    pub(super) async fn successor(&self, update: &Update<'_>) -> Result<Followed, Error> {
-        let own = [digits(update.record.revision)];
-        match self.eval(update.key, Way::Shared, Effect::Read, &scripts::SUCCESSOR, &own).await? {
-            Value::Nil => Ok(Followed::Nowhere),
-            Value::Okay => Ok(Followed::Before),
-            Value::BulkString(id) => {
-                let id = std::str::from_utf8(&id).ok().and_then(SessionId::express);
-                let corrupt =
-                    || Error::Corrupt { key: update.key.clone(), reason: "its marker leads nowhere" };
-                Ok(Followed::To(id.ok_or_else(corrupt)?.key()))
-            }
-            _ => Err(unexpected(Effect::Read)),
-        }
     }
 
     pub(super) async fn touch(
@@ -280,14 +250,6 @@ impl Express {
 fn marker(rotation: &Rotation<'_>, now: bool) -> String {
     let (revision, expected) = (digits(rotation.record.revision), digits(rotation.expected));
     format!("{revision}{expected}{}{}", u8::from(now), rotation.new.express_id().unwrap_or_default())
-}
-
-/// Where the marker under a key leads an update.
-pub(super) enum Followed {
-    To(SessionKey),
-    /// The same update took effect before the rotation.
-    Before,
-    Nowhere,
 }
 
 /// What a session is written as where it moves to.
