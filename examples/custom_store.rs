@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use async_trait::async_trait;
 use session_store::{
     Clock, Created, Envelope, Error, Loaded, Moved, Record, Revision, Rotation, SessionKey, SessionStore,
-    SystemClock, Timestamp, Ttl, Updated, conformance,
+    SystemClock, Timestamp, Ttl, Update, Updated, conformance,
 };
 
 #[tokio::main]
@@ -80,14 +80,20 @@ impl SessionStore for MapStore {
         Ok(Created::Created)
     }
 
-    async fn update(
-        &self,
-        key: &SessionKey,
-        expected: Revision,
-        record: &Record,
-        ttl: Ttl,
-    ) -> Result<Updated, Error> {
+    async fn update(&self, update: Update<'_>) -> Result<Updated, Error> {
+        let Update { mut key, expected, record, ttl, follow, .. } = update;
         let mut sessions = self.sessions();
+        let marker = match sessions.get(key).map(|slot| &slot.held) {
+            Some(Envelope::Moved(marker)) if follow => Some(marker.clone()),
+            _ => None,
+        };
+        if let Some(marker) = &marker {
+            // One marker is followed; it may be that of a write which came after this one.
+            if Envelope::Moved(marker.clone()).bears(record.revision) {
+                return Ok(Updated::Updated);
+            }
+            key = &marker.successor;
+        }
         if let Some(answer) = refusal(sessions.get(key), expected, record.revision) {
             return Ok(answer);
         }

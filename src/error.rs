@@ -130,17 +130,19 @@ pub enum Conflict {
     /// Another request changed the same field in a way that cannot be merged.
     #[error("another request changed the same part of the session; reload it and try again")]
     Fields,
-    /// Another request signed the session in as somebody else.
+    /// Another request signed the session in as somebody else, under the same id or a new one.
     #[error("the session's owner changed meanwhile; reload it and try again")]
     Owner,
-    /// The session was logged out, revoked or expired while the request ran.
+    /// The session was logged out, revoked or expired while the request ran; or, if that took a minute or
+    /// longer, it may have got a new id, which nothing tells any more.
     #[error("the session ended while this request was running")]
     Ended,
     /// The owner has as many sessions as
     /// [`max_sessions_per_owner`](crate::SessionManagerBuilder::max_sessions_per_owner) allows.
     #[error("this user has as many sessions as are allowed; end one of them first")]
     TooManySessions,
-    /// The session was given a new id while the request ran; the client has its new cookie.
+    /// The session was given a new id while the request ran, and what the request asks for
+    /// [does not follow it there](crate::Session#requests-beside-a-new-id); the client has its new cookie.
     #[error("the session got a new id while this request was running; send the request again")]
     Moved,
     /// `update` lost too many races in a row.

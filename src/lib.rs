@@ -81,7 +81,7 @@ pub use store::redis::target::Credentials;
 pub use store::redis::{Health, RedisStore, RedisStoreBuilder, Topology, checkup};
 pub use store::status::StoreStatus;
 pub use store::survey::{Cursor, Page, SessionSummary, Survey, Usage};
-pub use store::{Created, Loaded, Requirements, Rotation, SessionStore, Updated};
+pub use store::{Created, Loaded, Requirements, Rotation, SessionStore, Update, Updated};
 pub use ttl::{MAX_TTL, Ttl};
 
 #[cfg(feature = "json")]

@@ -26,6 +26,8 @@ pub(crate) enum Standing {
     /// It is stored, and ends at `expires_at` if nothing is done. `limits` are what will hold
     /// after this request.
     Live { expires_at: Timestamp, limits: Limits },
+    /// It has another id by now, to which what this request writes follows it.
+    Renewed,
     /// It has another id by now.
     Moved,
     /// It was stored, and is gone.
@@ -66,6 +68,11 @@ pub(crate) fn decide(facts: Facts, now: Timestamp, touch_share: f64) -> Action {
         Standing::Moved if dirty || identity == Identity::Renew => Action::Refuse(Conflict::Moved),
         Standing::Ended if identity == Identity::Renew => Action::Refuse(Conflict::Ended),
         Standing::Moved | Standing::Ended => Action::Nothing,
+
+        // To move an id that is not its own any more is for the store to refuse.
+        Standing::Renewed if identity != Identity::Keep => Action::Rotate,
+        Standing::Renewed if dirty || terms_set => Action::Update,
+        Standing::Renewed => Action::Nothing,
 
         Standing::Live { expires_at, limits } => {
             let next = limits.expires_at(now);
@@ -120,6 +127,11 @@ mod tests {
             (fresh, Renew, false, false, Rotate),
             (fresh, Renew, true, true, Rotate),
             (fresh, SignIn, false, false, Rotate),
+            (Standing::Renewed, Keep, false, false, Nothing),
+            (Standing::Renewed, Keep, true, false, Update),
+            (Standing::Renewed, Keep, false, true, Update),
+            (Standing::Renewed, Renew, true, false, Rotate),
+            (Standing::Renewed, SignIn, false, false, Rotate),
             (Standing::Moved, Keep, false, false, Nothing),
             (Standing::Moved, Keep, true, false, Refuse(Conflict::Moved)),
             (Standing::Moved, Keep, false, true, Nothing),

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use session_store::owners::{Doom, Entered, Entering, Entry, Owned, OwnerIndex, Stage, Verdict};
 use session_store::{
     Created, Cursor, Error, Loaded, MemoryStore, Owner, Page, Payload, Record, Revision, Rotation,
-    SessionKey, SessionStore, SessionSummary, Survey, Timestamp, Ttl, Updated, Usage, conformance,
+    SessionKey, SessionStore, SessionSummary, Survey, Timestamp, Ttl, Update, Updated, Usage, conformance,
 };
 
 /// A list of faults and the promises that each breaks: one test of each fault, and one that no
@@ -81,6 +81,21 @@ faults! {
     /// Session fixation.
     follows_the_marker: FollowsTheMarker breaks
         a_rotation_moves_the_session nothing_but_a_deletion_follows_a_rotation;
+    does_not_follow: FollowIsIgnored breaks
+        an_update_follows_a_rotation an_update_that_follows_needs_the_expected_revision
+        an_update_that_follows_sets_the_time_to_live an_update_that_follows_is_recognised_when_sent_twice
+        an_update_that_follows_and_a_concurrent_save_exclude_each_other
+        no_concurrent_increment_that_follows_is_lost;
+    follows_in_two_steps: FollowLooksBefore breaks
+        an_update_that_follows_and_a_concurrent_rotation_miss_nothing;
+    follows_markers_only: FollowNeedsAMarker breaks an_update_that_follows_needs_no_rotation;
+    follows_all_markers: FollowsChains breaks an_update_follows_no_chain_of_rotations;
+    follows_blindly: FollowIgnoresTheRevision breaks
+        an_update_that_follows_needs_the_expected_revision
+        an_update_that_follows_and_a_concurrent_save_exclude_each_other
+        no_concurrent_increment_that_follows_is_lost;
+    follows_and_creates: FollowCreates breaks
+        an_update_that_follows_creates_nothing a_logout_wins_against_a_concurrent_update_that_follows;
     stops_at_the_marker: DeleteStopsAtTheMarker breaks
         a_logout_with_the_old_id_ends_the_rotated_session a_logout_follows_a_chain_of_rotations;
     loses_a_logout: DeleteIsLost breaks an_unknown_key_is_absent a_deleted_session_is_gone;
@@ -191,13 +206,8 @@ impl SessionStore for Faulty {
         self.inner.create(key, &record, self.ttl(ttl)).await
     }
 
-    async fn update(
-        &self,
-        key: &SessionKey,
-        mut expected: Revision,
-        record: &Record,
-        ttl: Ttl,
-    ) -> Result<Updated, Error> {
+    async fn update(&self, update: Update<'_>) -> Result<Updated, Error> {
+        let Update { key, mut expected, record, ttl, follow, .. } = update;
         let (key, mut record, ttl) = (&self.key(key), record.clone(), self.ttl(ttl));
         let present = self.found(key).await;
         match (self.fault, present) {
@@ -216,7 +226,8 @@ impl SessionStore for Faulty {
             }
             _ => {}
         }
-        self.inner.update(key, expected, &record, ttl).await
+        let update = Update::new(key, expected, &record, ttl);
+        if follow { self.follow(update).await } else { self.inner.update(update).await }
     }
 
     async fn touch(
@@ -265,11 +276,9 @@ impl SessionStore for Faulty {
             }
             (Fault::ForgetsReplays, Loaded::Moved) => return Ok(Updated::Moved),
             (Fault::SurveySeesOldIds, Loaded::Found(present)) => self.haunt(&old, &present),
-            (Fault::FollowsTheMarker, _) => {
-                drop(self.successors.lock().unwrap().insert(old.clone(), new.clone()));
-            }
             _ => {}
         }
+        self.successors.lock().unwrap().insert(old.clone(), new.clone());
         self.inner.rotate(rotation).await
     }
 
@@ -305,6 +314,43 @@ impl SessionStore for Faulty {
 }
 
 impl Faulty {
+    async fn follow(&self, mut update: Update<'_>) -> Result<Updated, Error> {
+        let successor = |key: &SessionKey| self.successors.lock().unwrap().get(key).cloned();
+        let next = successor(update.key);
+        let target = next.as_ref().unwrap_or(update.key);
+        match self.fault {
+            Fault::FollowIsIgnored => return self.inner.update(update).await,
+            Fault::FollowNeedsAMarker if self.inner.load(update.key).await? != Loaded::Moved => {
+                return Ok(Updated::Missing);
+            }
+            Fault::FollowLooksBefore => {
+                let is_moved = self.inner.load(update.key).await? == Loaded::Moved;
+                tokio::task::yield_now().await;
+                if !is_moved {
+                    return self.inner.update(update).await;
+                }
+            }
+            Fault::FollowsChains => {
+                let mut last = update.key.clone();
+                while let Some(next) = successor(&last) {
+                    last = next;
+                }
+                update.key = &last;
+                return self.inner.update(update).await;
+            }
+            Fault::FollowIgnoresTheRevision => {
+                if let Some(present) = self.found(target).await {
+                    update.expected = present.revision;
+                }
+            }
+            Fault::FollowCreates if self.found(target).await.is_none() => {
+                self.inner.create(target, update.record, update.ttl).await?;
+            }
+            _ => {}
+        }
+        self.inner.update(update.following()).await
+    }
+
     fn haunt(&self, key: &SessionKey, record: &Record) {
         self.ghosts.lock().unwrap().push(SessionSummary::new(key.clone(), record));
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use session_store::{
     Clock as _, Created, Error, FallbackPolicy, FallbackStore, Loaded, Payload, Record, RedisStore,
-    SessionId, SessionKey, SessionStore as _, SystemClock, Ttl, Updated,
+    SessionId, SessionKey, SessionStore as _, SystemClock, Ttl, Update, Updated,
 };
 use support::redis::Server;
 use tokio::time::sleep;
@@ -47,7 +47,7 @@ async fn create_in_memory(store: &FallbackStore) -> (SessionKey, Record) {
 
 async fn edit(store: &FallbackStore, key: &SessionKey, record: &Record) -> Record {
     let edited = record.next();
-    let updated = store.update(key, record.revision, &edited, Ttl::new(HOUR)).await;
+    let updated = store.update(Update::new(key, record.revision, &edited, Ttl::new(HOUR))).await;
     assert_eq!(updated.unwrap(), Updated::Updated);
     edited
 }

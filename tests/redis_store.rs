@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use redis::aio::MultiplexedConnection;
 use session_store::{
     Clock as _, Created, Error, Loaded, Moved, Owner, Payload, Record, RedisStore, Rotation, SessionId,
-    SessionKey, SessionStore, SystemClock, Ttl, Updated,
+    SessionKey, SessionStore, SystemClock, Ttl, Update, Updated,
 };
 use support::redis::{Server, Traffic, wait_until};
 use tokio::time::sleep;
@@ -48,7 +48,7 @@ async fn stored(store: &RedisStore) -> (SessionKey, Record) {
 }
 
 async fn update(store: &RedisStore, key: &SessionKey, stored: &Record) -> Result<Updated, Error> {
-    store.update(key, stored.revision, &stored.next(), ttl()).await
+    store.update(Update::new(key, stored.revision, &stored.next(), ttl())).await
 }
 
 async fn rotate(
@@ -163,7 +163,7 @@ async fn no_key_is_without_a_time_to_live() {
     assert!(about(life(&mut client, &old).await, HOUR));
 
     let next = record.next();
-    store.update(&old, record.revision, &next, Ttl::new(2 * HOUR)).await.unwrap();
+    store.update(Update::new(&old, record.revision, &next, Ttl::new(2 * HOUR))).await.unwrap();
     assert!(about(life(&mut client, &old).await, 2 * HOUR));
 
     let later = next.expires_at.saturating_add(HOUR);

@@ -10,7 +10,7 @@ use std::time::Duration;
 use redis::aio::MultiplexedConnection;
 use session_store::{
     Created, Credentials, Error, Loaded, Owner, Payload, Record, RedisStore, Rotation, SessionId, SessionKey,
-    SessionStore, Timestamp, Topology, Ttl, Updated, conformance,
+    SessionStore, Timestamp, Topology, Ttl, Update, Updated, conformance,
 };
 use support::redis::{Cluster, Sentinels, Server, Traffic, wait_until};
 use tokio::task::JoinSet;
@@ -108,7 +108,10 @@ async fn operations_follow_a_slot_through_its_migration() {
     let migration = Migration::begin(&redis, &key).await;
     assert_eq!(store.load(&key).await.unwrap(), Loaded::Found(before.clone()));
     let next = before.next();
-    assert_eq!(store.update(&key, before.revision, &next, ttl()).await.unwrap(), Updated::Updated);
+    assert_eq!(
+        store.update(Update::new(&key, before.revision, &next, ttl())).await.unwrap(),
+        Updated::Updated
+    );
     // What the source does not have, it may have had.
     let newcomer = id.rotated().key();
     assert_eq!(store.load(&newcomer).await.unwrap(), Loaded::Absent);
@@ -117,7 +120,7 @@ async fn operations_follow_a_slot_through_its_migration() {
     migration.move_keys().await;
     assert_eq!(store.load(&key).await.unwrap(), Loaded::Found(next.clone()));
     let last = next.next();
-    assert_eq!(store.update(&key, next.revision, &last, ttl()).await.unwrap(), Updated::Updated);
+    assert_eq!(store.update(Update::new(&key, next.revision, &last, ttl())).await.unwrap(), Updated::Updated);
 
     migration.finish().await;
     assert_eq!(store.load(&key).await.unwrap(), Loaded::Found(last));
@@ -168,6 +171,31 @@ async fn a_logout_does_not_miss_a_session_that_migrated_before_its_marker() {
     assert_eq!(store.load(&new).await.unwrap(), Loaded::Absent);
 }
 
+/// A write that follows its session says that it can't, where it might take it for one that is gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_does_not_miss_a_session_that_migrated_before_its_marker() {
+    let redis = Cluster::start().await;
+    let store = RedisStore::connect(redis.url()).await.unwrap();
+    let id = SessionId::generate();
+    let (old, new) = (id.key(), id.rotated().key());
+    let (_, record) = stored(&store, &id).await;
+    assert_eq!(rotated(&store, &old, &new, &record).await.unwrap(), Updated::Updated);
+    let Loaded::Found(there) = store.load(&new).await.unwrap() else { panic!("it was rotated") };
+    let next = there.next();
+    let update = Update::new(&old, there.revision, &next, ttl()).following();
+    let migration = Migration::begin(&redis, &old).await;
+    let mut migrate = redis::cmd("MIGRATE");
+    migrate.arg("127.0.0.1").arg(redis.nodes()[migration.to].port());
+    migrate.arg(format!("session:{}", new.storage_name())).arg(0).arg(5000);
+    let _: String = migrate.query_async(&mut redis.client_of(migration.from).await).await.unwrap();
+
+    let error = store.update(update).await.unwrap_err();
+    assert!(matches!(error, Error::Unavailable { outcome_unknown: false, .. }), "{error}");
+    migration.finish().await;
+    assert_eq!(store.update(update).await.unwrap(), Updated::Updated);
+    assert_eq!(store.load(&new).await.unwrap(), Loaded::Found(next));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_under_the_name_of_one_server_is_recognised() {
     let redis = Cluster::start().await;
@@ -216,7 +244,7 @@ async fn signing_in_and_out_wait_for_replicas() {
     };
     let id = SessionId::generate();
     let (key, first) = stored(&store, &id).await;
-    store.update(&key, first.revision, &first.next(), ttl()).await.unwrap();
+    store.update(Update::new(&key, first.revision, &first.next(), ttl())).await.unwrap();
     assert_eq!(waits(&mut master).await, 0, "neither an anonymous session nor a change waits");
 
     let mut owned = record();
@@ -269,7 +297,10 @@ async fn does_everything(store: &RedisStore) {
     let (key, first) = stored(store, &old).await;
     assert!(store.touch(&key, first.revision, Timestamp::from_millis(u64::MAX >> 1), ttl()).await.unwrap());
     let next = first.next();
-    assert_eq!(store.update(&key, first.revision, &next, ttl()).await.unwrap(), Updated::Updated);
+    assert_eq!(
+        store.update(Update::new(&key, first.revision, &next, ttl())).await.unwrap(),
+        Updated::Updated
+    );
     let successor = old.rotated().key();
     assert_eq!(rotated(store, &key, &successor, &next).await.unwrap(), Updated::Updated);
     assert!(store.delete(&key).await.unwrap());

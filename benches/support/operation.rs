@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use session_store::{
     Clock as _, Created, Loaded, Payload, Record, Rotation, SessionId, SessionKey, SessionStore, SystemClock,
-    Timestamp, Ttl, Updated,
+    Timestamp, Ttl, Update, Updated,
 };
 
 use super::shopper::Shopper;
@@ -115,7 +115,8 @@ impl<S: SessionStore> Worker for Caller<S> {
             }
             Operation::Update => {
                 let (expected, record) = (self.record.revision, self.record.next());
-                let updated = self.store.update(&self.key, expected, &record, Ttl::new(DAY)).await;
+                let updated =
+                    self.store.update(Update::new(&self.key, expected, &record, Ttl::new(DAY))).await;
                 assert_eq!(updated.expect("the store answers"), Updated::Updated);
                 self.record = record;
             }

@@ -9,16 +9,16 @@ use super::sample::{
 };
 use crate::error::Error;
 use crate::record::{Owner, Record};
-use crate::store::{Created, Loaded, Rotation, Updated};
+use crate::store::{Created, Loaded, Rotation, Update, Updated};
 use crate::ttl::Ttl;
 
-const SHORT: Duration = Duration::from_millis(30);
+pub(super) const SHORT: Duration = Duration::from_millis(30);
 /// Long enough for a write to come in time on a busy machine.
 const A_SECOND: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Waits for a session to end; the store's clock is a real one.
-async fn assert_ends(store: &Store, session: &Session, why: &str) -> Result<(), Error> {
+pub(super) async fn assert_ends(store: &Store, session: &Session, why: &str) -> Result<(), Error> {
     let started = Instant::now();
     while store.load(&session.key).await? != Loaded::Absent {
         assert!(started.elapsed() < PATIENCE, "{why}: still there after {PATIENCE:?}");
@@ -58,7 +58,7 @@ pub async fn an_expired_session_stays_expired(store: &Store) -> Result<(), Error
 pub async fn an_update_sets_the_time_to_live(store: &Store) -> Result<(), Error> {
     let shorter = Session::created(store).await?;
     let edited = shorter.edited("shorter");
-    store.update(&shorter.key, shorter.record.revision, &edited, Ttl::new(SHORT)).await?;
+    store.update(Update::new(&shorter.key, shorter.record.revision, &edited, Ttl::new(SHORT))).await?;
     assert_ends(store, &shorter, "updated for 30 ms").await?;
 
     let session = Session::created_for(store, A_SECOND).await?;
@@ -150,7 +150,7 @@ pub async fn the_shortest_and_the_longest_time_to_live_are_kept(store: &Store) -
     assert!(store.touch(&session.key, expected, session.record.expires_at, longest).await?);
     assert_holds(store, &session, "touched for 400 days").await?;
     let edited = Session { record: session.edited("edited"), ..session.clone() };
-    let updated = store.update(&session.key, expected, &edited.record, longest).await?;
+    let updated = store.update(Update::new(&session.key, expected, &edited.record, longest)).await?;
     assert_eq!(updated, Updated::Updated);
     assert_holds(store, &edited, "updated for 400 days").await
 }

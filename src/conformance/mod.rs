@@ -22,6 +22,7 @@
 #![expect(clippy::missing_panics_doc, reason = "a broken promise panics, as said above")]
 
 mod expiring;
+mod following;
 mod logging_out;
 mod owning;
 mod replaying;
@@ -32,6 +33,7 @@ mod surveying;
 mod swapping;
 
 pub use expiring::*;
+pub use following::*;
 pub use logging_out::*;
 pub use owning::*;
 pub use replaying::*;
@@ -83,6 +85,18 @@ macro_rules! __each_promise {
             nothing_but_a_deletion_follows_a_rotation
             one_of_two_concurrent_rotations_wins
             a_rotation_and_a_concurrent_save_exclude_each_other
+
+            an_update_follows_a_rotation
+            an_update_that_follows_needs_the_expected_revision
+            an_update_that_follows_needs_no_rotation
+            an_update_follows_no_chain_of_rotations
+            an_update_that_follows_creates_nothing
+            an_update_that_follows_sets_the_time_to_live
+            an_update_that_follows_is_recognised_when_sent_twice
+            an_update_that_follows_and_a_concurrent_save_exclude_each_other
+            an_update_that_follows_and_a_concurrent_rotation_miss_nothing
+            a_logout_wins_against_a_concurrent_update_that_follows
+            no_concurrent_increment_that_follows_is_lost
 
             a_create_sent_twice_answers_alike
             an_update_sent_twice_answers_alike

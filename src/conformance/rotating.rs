@@ -29,7 +29,7 @@ pub async fn a_rotation_needs_the_expected_revision(store: &Store) -> Result<(),
 }
 
 /// Whoever knows the old id only can't read, write, touch or rotate the session (session
-/// fixation), nor store another one in its place.
+/// fixation), nor store another one in its place. (An update that asks for it is another matter.)
 pub async fn nothing_but_a_deletion_follows_a_rotation(store: &Store) -> Result<(), Error> {
     let session = Session::created(store).await?;
     let renewed = session.renewed();

@@ -9,7 +9,7 @@ use crate::clock::{Clock as _, SystemClock, Timestamp};
 use crate::error::Error;
 use crate::id::{SessionId, SessionKey};
 use crate::record::{Payload, Record};
-use crate::store::{Loaded, Rotation, SessionStore, Updated};
+use crate::store::{Loaded, Rotation, SessionStore, Update, Updated};
 use crate::ttl::Ttl;
 
 pub(super) type Store = Arc<dyn SessionStore>;
@@ -86,7 +86,18 @@ pub(super) fn save(
 ) -> impl Future<Output = Result<Updated, Error>> + Send + use<> {
     let (store, key, record) = (Arc::clone(store), session.key.clone(), record.clone());
     let expected = record.previous_revision.expect("made by `Record::next`");
-    async move { store.update(&key, expected, &record, hour()).await }
+    async move { store.update(Update::new(&key, expected, &record, hour())).await }
+}
+
+/// The same, following the marker of a rotation.
+pub(super) fn follow(
+    store: &Store,
+    session: &Session,
+    record: &Record,
+) -> impl Future<Output = Result<Updated, Error>> + Send + use<> {
+    let (store, key, record) = (Arc::clone(store), session.key.clone(), record.clone());
+    let expected = record.previous_revision.expect("made by `Record::next`");
+    async move { store.update(Update::new(&key, expected, &record, hour()).following()).await }
 }
 
 pub(super) fn touch(

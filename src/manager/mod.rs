@@ -133,7 +133,10 @@ impl<T> Inner<T> {
 
     /// Whether the session is past its time by this engine's clock, whatever the store's says.
     pub(crate) fn has_ended(&self, record: &Record) -> bool {
-        let now = self.clock.now();
+        self.has_ended_by(self.clock.now(), record)
+    }
+
+    pub(crate) fn has_ended_by(&self, now: Timestamp, record: &Record) -> bool {
         let deadline = terms::limits(record, &self.expiry).deadline;
         record.expires_at <= now || deadline.is_some_and(|deadline| deadline <= now)
     }

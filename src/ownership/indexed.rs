@@ -9,9 +9,9 @@ use crate::error::{Conflict, Error};
 use crate::id::SessionKey;
 use crate::manager::Inner;
 use crate::manager::observed::Operation;
-use crate::record::Record;
+use crate::record::{Record, Revision};
 use crate::store::owners::{Entering, Entry, OwnerLimit, Stage};
-use crate::store::{Created, Loaded, Rotation, SessionStore, Updated};
+use crate::store::{Created, Loaded, Rotation, SessionStore, Update, Updated};
 use crate::ttl::Ttl;
 
 /// A manager's store, whose sessions are written together with what the index says of them.
@@ -60,12 +60,25 @@ impl<'a, T> Indexed<'a, T> {
         if extension == Extension::Refused {
             return Ok(Updated::Missing);
         }
-        let update = self.store().update(key, current.revision, record, ttl);
+        let update = self.store().update(Update::new(key, current.revision, record, ttl));
         let updated = self.manager.observe(Operation::Update, key, update).await;
         if let (Extension::Made { .. }, Ok(Updated::Missing | Updated::Moved)) = (extension, &updated) {
             self.leave(key, record).await;
         }
         updated
+    }
+
+    /// An update of a session that has another key than this by now. It ends when it did, so that the index
+    /// need not know.
+    pub(crate) async fn follow(
+        &self,
+        key: &SessionKey,
+        expected: Revision,
+        record: &Record,
+        ttl: Ttl,
+    ) -> Result<Updated, Error> {
+        let update = self.store().update(Update::new(key, expected, record, ttl).following());
+        self.manager.observe(Operation::Update, key, update).await
     }
 
     /// A touch. A session that was revoked is not touched.
@@ -125,6 +138,21 @@ impl<'a, T> Indexed<'a, T> {
             before.leave(slice::from_ref(&old), &[]).await;
         }
         rotated
+    }
+
+    /// A deletion of a session whose time has passed. It leaves alone what became of the session meanwhile: a
+    /// deletion alone would follow the marker of a sign-in, which starts the absolute timeout again. So the
+    /// session is written first, and what is deleted then is the version that nobody else knows.
+    pub(crate) async fn expire(&self, key: &SessionKey, record: &Record) -> Result<Updated, Error> {
+        let last = record.next();
+        let update = self.store().update(Update::new(key, record.revision, &last, Ttl::new(Duration::ZERO)));
+        let outcome = self.manager.observe(Operation::Update, key, update).await?;
+        match outcome {
+            Updated::Updated => drop(self.delete(key, Some(record)).await?),
+            Updated::Missing => self.leave(key, record).await,
+            _ => {}
+        }
+        Ok(outcome)
     }
 
     /// A deletion, of a session of which this record may be known.

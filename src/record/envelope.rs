@@ -124,8 +124,8 @@ impl Record {
 
 /// What rotation leaves at the old id, for up to a minute: where the session went.
 ///
-/// Only a deletion follows it. Following it on a load would hand the new session to whoever knows
-/// the old id (session fixation).
+/// A deletion follows it, and an update that [asks for it](crate::Update::follow). Following it on a load
+/// would hand the new session to whoever knows the old id (session fixation).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Moved {

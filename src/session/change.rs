@@ -155,8 +155,10 @@ fn merge_as_stored<T: SessionData>(
     }
     let [before, after, base, theirs] = [before, after, base, theirs].map(Codec::describe);
     let (before, after, base, theirs) = (before?, after?, base?, theirs?);
-    let their_own = settled::<T>(codec, &theirs)?;
-    if !is_of_type::<T>(codec, &base, &before) || !is_of_type::<T>(codec, &theirs, &their_own) {
+    let [base_written, ours_written, theirs_written] =
+        [&before, &after, &theirs].map(|it| settled::<T>(codec, it));
+    let (base_written, ours_written, theirs_written) = (base_written?, ours_written?, theirs_written?);
+    if !is_of_type::<T>(codec, &base, &base_written) || !is_of_type::<T>(codec, &theirs, &theirs_written) {
         return None;
     }
     let mut ours = base.clone();
@@ -164,7 +166,7 @@ fn merge_as_stored<T: SessionData>(
     let merged = three_way(&base, &ours, &theirs).ok()?;
     let payload = codec.encode(&merged).ok()?;
     let read = reread::<T>(codec, &payload)?;
-    has_changes(&read, &merged, &before, [&after, &their_own]).then_some(payload)
+    has_changes(&read, &merged, &base_written, [&ours_written, &theirs_written]).then_some(payload)
 }
 
 /// Merges two changes in the form in which `T` writes them.
@@ -177,6 +179,21 @@ fn merge_as_typed<T: SessionData>(before: &Payload, after: &Payload, theirs: &T)
     } else {
         Err(Conflict::Fields.into())
     }
+}
+
+/// `payloads` as JSON in one form. Some types have a form for people and another for programs
+/// (`IpAddr`), and sets may have any order, so what is compared has to come the same way: as it is
+/// encoded, with what `T` doesn't know, or else as `T` sees it.
+pub(super) fn comparable<T: SessionData, const N: usize>(
+    payloads: [&Payload; N],
+) -> Result<[Value; N], Error> {
+    let one_codec = payloads.iter().all(|payload| payload.codec() == payloads[0].codec());
+    let described: Option<Vec<_>> = payloads.iter().map(|payload| Codec::describe(payload)).collect();
+    let values = match described {
+        Some(values) if one_codec => values,
+        _ => payloads.iter().map(|payload| typed::<T>(payload)).collect::<Result<_, _>>()?,
+    };
+    Ok(values.try_into().expect("as many as were given"))
 }
 
 /// What `T` makes of `payload`, as JSON.

@@ -1,6 +1,7 @@
 //! Brings the store in step with what a request did to its session.
 
 use super::change::Change;
+use super::following::{Kind, LateWrite};
 use super::state::{NewId, Standing, State, Wish};
 use super::storing::{Swap, Swapped};
 use super::{SessionData, Shared};
@@ -8,9 +9,10 @@ use crate::clock::Timestamp;
 use crate::codec::Encoder;
 use crate::error::{Conflict, Error};
 use crate::id::SessionId;
-use crate::lifecycle::{self, Action, Facts};
-use crate::manager::terms::Terms;
-use crate::record::{Owner, Record};
+use crate::lifecycle::{self, Action, Facts, Identity};
+use crate::manager::terms::{self, Terms};
+use crate::record::{Moved, Owner, Record};
+use crate::store::Updated;
 
 /// When something is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +68,9 @@ impl<T: SessionData> Shared<T> {
             };
             let begins = match &state.standing {
                 Standing::New { .. } | Standing::Moved { .. } => action == Action::Create,
-                Standing::Live { record, .. } => changes_hands(record, wish.new_owner()),
+                Standing::Live { record, .. } | Standing::Renewed { record, .. } => {
+                    changes_hands(record, wish.new_owner())
+                }
                 Standing::Ended => false,
             };
             if begins {
@@ -83,6 +87,7 @@ impl<T: SessionData> Shared<T> {
                 expires_at: record.expires_at,
                 limits: Terms::after(record, wish, &self.manager.expiry, now).limits,
             },
+            Standing::Renewed { .. } => lifecycle::Standing::Renewed,
             Standing::Moved { .. } => lifecycle::Standing::Moved,
             Standing::Ended => lifecycle::Standing::Ended,
         };
@@ -102,7 +107,8 @@ impl<T: SessionData> Shared<T> {
                 self.settle(plan, id, record);
             }
             (Action::Update, Standing::Live { id, record }) => self.write(plan, id, None, record).await?,
-            (Action::Rotate, Standing::Live { id, record }) => {
+            (Action::Update, Standing::Renewed { id, record }) => self.write_late(plan, id, record).await?,
+            (Action::Rotate, Standing::Live { id, record } | Standing::Renewed { id, record }) => {
                 self.write(plan, id, Some(id.rotated()), record).await?;
             }
             (Action::Touch(expires_at), Standing::Live { id, record }) => {
@@ -112,15 +118,38 @@ impl<T: SessionData> Shared<T> {
                     self.settle(plan, id.clone(), record);
                 }
             }
-            (Action::Delete, Standing::Live { id, record }) => {
-                self.manager.count_expired(record, plan.now);
-                self.manager.indexed(plan.now).delete(&id.key(), Some(record)).await?;
-                self.state().write(|state| state.standing = Standing::Ended);
-            }
+            (Action::Delete, Standing::Live { id, record }) => self.expire(plan, id, record).await?,
             (Action::Refuse(conflict), _) => return Err(conflict.into()),
             _ => {}
         }
         Ok(())
+    }
+
+    /// Ends a session that is past its absolute timeout, as far as this request knows.
+    async fn expire(&self, plan: &Plan, id: &SessionId, base: &Record) -> Result<(), Error> {
+        let writes = plan.change.is_some() || plan.wish.own_expiry.is_some() || plan.wish.label.is_some();
+        let outcome = match self.manager.indexed(plan.now).expire(&id.key(), base).await {
+            Err(Error::Corrupt { .. }) => Updated::Missing,
+            outcome => outcome?,
+        };
+        let in_doubt = match outcome {
+            // By a sign-in, it may have a timeout that began later.
+            Updated::Moved => {
+                let standing = Standing::Renewed { id: id.clone(), record: base.clone() };
+                self.state().write(|state| state.standing = standing);
+                return match plan.wish.identity() {
+                    Identity::Keep if writes => self.write_late(plan, id, base).await,
+                    Identity::Keep => Ok(()),
+                    _ => Err(Conflict::Moved.into()),
+                };
+            }
+            Updated::Stale(theirs) => !self.manager.has_ended(&theirs),
+            Updated::Missing => self.may_have_moved(),
+            Updated::Updated => false,
+        };
+        self.manager.count_expired(base, plan.now);
+        self.state().write(|state| state.standing = Standing::Ended);
+        if writes && in_doubt { Err(Conflict::Ended.into()) } else { Ok(()) }
     }
 
     /// Replaces the session's record, or moves it to `new_id`, merging with what others stored.
@@ -145,9 +174,13 @@ impl<T: SessionData> Shared<T> {
                 return Ok(());
             }
             Swapped::Unchanged(_) => return Ok(()),
+            Swapped::Moved(_) if plan.action == Action::Update => {
+                return self.write_late(plan, id, base).await;
+            }
             Swapped::Missing => (Standing::Ended, Conflict::Ended),
-            Swapped::Moved => (Standing::Moved { id: id.clone() }, Conflict::Moved),
+            Swapped::Moved(_) => (Standing::Moved { id: id.clone() }, Conflict::Moved),
         };
+        let may_have_moved = self.may_have_moved();
         manager.counters.shard().ended_meanwhile.add_one();
         self.state().write(|state| state.standing = standing);
         match (&plan.wish.new_id, plan.action) {
@@ -162,9 +195,37 @@ impl<T: SessionData> Shared<T> {
                 Ok(())
             }
             (_, Action::Rotate) => Err(conflict.into()),
-            // A late write ends in silence: its response must not disturb a newer sign-in's cookie.
+            _ if may_have_moved => Err(conflict.into()),
+            // It counts as having come before the session was ended.
             _ => Ok(()),
         }
+    }
+
+    /// Sends the write of a plan after a session that has another id than this by now.
+    async fn write_late(&self, plan: &Plan, id: &SessionId, base: &Record) -> Result<(), Error> {
+        let (change, wish, now) = (&plan.change, &plan.wish, plan.now);
+        let record = self.follow(LateWrite { id, base, change, wish, now, kind: Kind::Write }).await?;
+        self.state().write(|state| {
+            if let Some(after) = plan.change.after() {
+                state.baseline = (state.writes != plan.writes).then(|| after.clone());
+            }
+            state.standing = Standing::Renewed { id: id.clone(), record };
+            state.grant(&plan.wish);
+        });
+        Ok(())
+    }
+
+    /// Whether the session, if it is gone now, may have got a new id since it was last seen, so long ago that
+    /// the marker may be gone too.
+    pub(super) fn may_have_moved(&self) -> bool {
+        let (now, policy) = (self.manager.clock.now(), &self.manager.expiry);
+        self.state().read(|state| {
+            let Standing::Live { record, .. } = &state.standing else { return true };
+            // A sign-in puts the policy's idle timeout in the place of the session's own.
+            let idle = terms::limits(record, policy).idle.into_iter().chain(policy.idle_timeout()).min();
+            let marker = idle.map_or(Moved::MAX_LIFE, |idle| idle.min(Moved::MAX_LIFE));
+            now.saturating_since(state.known_at) >= marker
+        })
     }
 
     /// Takes what was stored as the new state of affairs, and the wishes as granted.
@@ -184,6 +245,7 @@ impl<T: SessionData> Shared<T> {
                 }
             }
             state.standing = Standing::Live { id, record };
+            state.known_at = plan.now;
             state.grant(&plan.wish);
         });
     }

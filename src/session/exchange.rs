@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering, fence};
 use super::commit::Moment;
 use super::state::{CookieChange, Standing, State, StateCell};
 use super::{Candidates, Session, SessionData, Shared, uncut};
+use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::id::SessionId;
 use crate::manager::Inner;
@@ -148,8 +149,9 @@ impl<T: SessionData> Shared<T> {
     async fn load(&self) -> Result<StateCell<T>, Error> {
         let mut best = None;
         for candidate in self.candidates.iter() {
-            let (standing, value) = self.load_one(&candidate.id).await?;
-            let state = State::new(standing, value);
+            let now = self.manager.clock.now();
+            let (standing, value) = self.load_one(&candidate.id, now).await?;
+            let state = State { known_at: now, ..State::new(standing, value) };
             match (&state.standing, &best) {
                 (Standing::Live { .. }, _) => {
                     let cookie = if candidate.current_key { CookieChange::Keep } else { CookieChange::Set };
@@ -167,13 +169,13 @@ impl<T: SessionData> Shared<T> {
     }
 
     /// Loads the session of one id, as far as it is there, in time and readable.
-    pub(super) async fn load_one(&self, id: &SessionId) -> Result<(Standing, Arc<T>), Error> {
+    pub(super) async fn load_one(&self, id: &SessionId, now: Timestamp) -> Result<(Standing, Arc<T>), Error> {
         let manager = &*self.manager;
         let key = id.key();
         let unusable = || Ok((Standing::New { unusable: Some(id.clone()) }, Arc::default()));
         match manager.observe(Operation::Load, &key, manager.store().load(&key)).await {
-            Ok(Loaded::Found(record)) if manager.has_ended(&record) => {
-                manager.count_expired(&record, record.expires_at.min(manager.clock.now()));
+            Ok(Loaded::Found(record)) if manager.has_ended_by(now, &record) => {
+                manager.count_expired(&record, record.expires_at.min(now));
                 unusable()
             }
             Ok(Loaded::Found(record)) => match record.data.shared() {

@@ -25,6 +25,7 @@ use state::{CookieChange, Standing, State, StateCell};
 mod change;
 mod commit;
 mod exchange;
+mod following;
 mod identity;
 pub(crate) mod state;
 mod storing;
@@ -62,6 +63,23 @@ impl<T: Serialize + DeserializeOwned + Default + Send + Sync + 'static> SessionD
 /// take closures, so nothing is locked across an `await`. What was written is stored when the
 /// handler has answered; [`update`](Self::update), [`save`](Self::save) and
 /// [`destroy`](Self::destroy) act at once.
+///
+/// # Requests beside a new id
+///
+/// A request may have loaded the session before another one gives it a new id ([`renew`](Self::renew),
+/// [`sign_in`](Self::sign_in)), and write after that. Its write counts as having come just before the new
+/// id: it is stored under that, and where both changed a field, what was stored since stands, as the later
+/// of the two. The request is shown nothing of what is stored there, moves no end, and sets no cookie.
+///
+/// It is answered 409 ([`Conflict::Owner`], [`Conflict::Moved`]) if the session was signed in as another
+/// user than before, got a second new id, or got the new one more than a minute ago. A session that nobody
+/// was signed in to goes on as that of the user who signs in.
+///
+/// A session that was ended meanwhile (logged out, revoked, expired) is not written any more. A
+/// [`write`](Self::write) counts as having come before the end, and the response is as it would have been
+/// then; [`save`](Self::save) and [`update`](Self::update) answer [`Conflict::Ended`]. So does a `write` of a
+/// request that has neither loaded nor stored the session for a minute, or for its idle timeout if that is
+/// shorter: by then, nobody can tell an end from a new id.
 ///
 /// # Errors
 ///
@@ -121,7 +139,8 @@ impl<T: SessionData> Session<T> {
     ///
     /// If another request stored the session meanwhile, the two changes are merged as the
     /// manager's [`ConflictPolicy`](crate::ConflictPolicy) says, and a contradiction answers 409.
-    /// For counters, where both changes must count, use [`update`](Self::update).
+    /// For counters, where both changes must count, use [`update`](Self::update). What becomes of a write
+    /// if the session got a new id or was ended meanwhile is said [above](Self#requests-beside-a-new-id).
     pub fn write<R>(&self, change: impl FnOnce(&mut T) -> R) -> Result<R, Error> {
         self.open(|state| state.change(self.0.manager.codec, change))
     }
@@ -130,6 +149,10 @@ impl<T: SessionData> Session<T> {
     /// runs again if another request stores something at the same moment. So no count is lost, and
     /// `change` clones what it puts in (`cart.push(item.clone())`). What `change` left is stored
     /// whatever it answers, an `Err` included.
+    ///
+    /// If the session got a new id meanwhile, `change` runs on the data as this request knows it, and what it
+    /// changed is stored under the new id. Fields that were changed there too, other than lists to which both
+    /// appended, are [`Conflict::Fields`].
     ///
     /// Stores what was written before. A visitor without a session gets one, if `change` leaves
     /// anything to store. Also works in a task that outlives the response, on a session that the
@@ -150,29 +173,42 @@ impl<T: SessionData> Session<T> {
     }
 
     /// Stores now what was written so far, instead of when the response is ready.
+    ///
+    /// # Errors
+    ///
+    /// [`Conflict::Ended`] and [`Conflict::Moved`] besides, where the session
+    /// [ended or got a new id](Self#requests-beside-a-new-id) meanwhile and this can't be stored.
     pub async fn save(&self) -> Result<(), Error> {
         let shared = Arc::clone(&self.0);
         uncut(async move { shared.save().await }).await
     }
 
     /// Reads the session from the store again, and drops what was written but not stored.
+    ///
+    /// If the session got a new id meanwhile, the request sees an empty one from now on, and may not write.
     pub async fn reload(&self) -> Result<(), Error> {
         let _one_at_a_time = self.0.storing.lock().await;
         let id = self.0.state().read(|state| match &state.standing {
-            Standing::Live { id, .. } | Standing::Moved { id } => Some(id.clone()),
+            Standing::Live { id, .. } | Standing::Renewed { id, .. } | Standing::Moved { id } => {
+                Some(id.clone())
+            }
             _ => None,
         });
         let Some(id) = id else {
             self.0.state().write(|state| state.reset(state.standing.clone()));
             return Ok(());
         };
-        let found = self.0.load_one(&id).await?;
+        let now = self.0.manager.clock.now();
+        let found = self.0.load_one(&id, now).await?;
+        let may_have_moved = self.0.may_have_moved();
         self.0.state().write(|state| match found {
             // It was there once: what is written now is not a new visitor's.
+            (Standing::New { .. }, _) if may_have_moved => state.reset(Standing::Moved { id }),
             (Standing::New { .. }, _) => state.reset(Standing::Ended),
             (standing, value) => {
                 state.reset(standing);
                 state.value = value;
+                state.known_at = now;
             }
         });
         Ok(())
@@ -195,6 +231,9 @@ impl<T: SessionData> Session<T> {
     /// Gives this session an expiry of its own ("remember me"), which stays with it until the next
     /// sign-in, and which its cookie's `Max-Age` follows. Stored when the response is ready, if there
     /// is a session to store.
+    ///
+    /// If the session got a new id meanwhile, by a renewal, it has the new expiry from then on, and the next
+    /// request moves its end; a sign-in drops it.
     ///
     /// It can't put off the absolute timeout of a session that exists: only
     /// [`sign_in`](Self::sign_in), in the same request, starts that again.
@@ -225,7 +264,8 @@ impl<T: SessionData> Session<T> {
         self.stored_time(|record| record.expires_at)
     }
 
-    /// What the store knows the session by: safe to log and to show.
+    /// What the store knows the session by: safe to log and to show. `None` if that is not known (any more),
+    /// since there is no session yet or it got a new id meanwhile.
     pub fn key(&self) -> Option<SessionKey> {
         self.0.state().read(|state| match &state.standing {
             Standing::Live { id, .. } => Some(id.key()),
@@ -285,7 +325,9 @@ impl<T: SessionData> Shared<T> {
         let (own, record) = self.state().write(|state| {
             let record = state.record().cloned();
             let id = match &state.standing {
-                Standing::Live { id, .. } | Standing::Moved { id } => Some(id.clone()),
+                Standing::Live { id, .. } | Standing::Renewed { id, .. } | Standing::Moved { id } => {
+                    Some(id.clone())
+                }
                 Standing::New { unusable } => unusable.clone(),
                 Standing::Ended => None,
             };

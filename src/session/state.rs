@@ -8,6 +8,7 @@ use parking_lot::ReentrantMutex;
 
 use super::SessionData;
 use super::change::Change;
+use crate::clock::Timestamp;
 use crate::codec::{Codec, Encoder};
 use crate::error::Error;
 use crate::expiry::Expiry;
@@ -26,6 +27,8 @@ pub(crate) struct State<T> {
     pub(crate) baseline: Option<Payload>,
     pub(crate) wish: Wish,
     pub(crate) cookie: CookieChange,
+    /// A moment before the store last said that the session has the id by which it is known here.
+    pub(crate) known_at: Timestamp,
     /// Counts the writes, so that one which happened during a store operation is noticed.
     pub(crate) writes: u64,
 }
@@ -37,6 +40,9 @@ pub(crate) enum Standing {
     New { unusable: Option<SessionId> },
     /// It is stored.
     Live { id: SessionId, record: Record },
+    /// It had this id when it was loaded, and has another now, to which the writes of this request follow
+    /// it. The record is what this request knows of it: nobody who came with the old id sees more.
+    Renewed { id: SessionId, record: Record },
     /// It had this id, and has another now.
     Moved { id: SessionId },
     /// It was stored, and is gone.
@@ -72,7 +78,15 @@ pub(crate) enum CookieChange {
 
 impl<T: Default> State<T> {
     pub(crate) fn new(standing: Standing, value: Arc<T>) -> Self {
-        Self { standing, value, baseline: None, wish: Wish::default(), cookie: CookieChange::Keep, writes: 0 }
+        Self {
+            standing,
+            value,
+            baseline: None,
+            wish: Wish::default(),
+            cookie: CookieChange::Keep,
+            known_at: Timestamp::from_millis(0),
+            writes: 0,
+        }
     }
 
     /// Forgets the session and whatever was to be done to it.
@@ -140,7 +154,7 @@ impl<T: SessionData> State<T> {
 impl<T> State<T> {
     pub(crate) fn record(&self) -> Option<&Record> {
         match &self.standing {
-            Standing::Live { record, .. } => Some(record),
+            Standing::Live { record, .. } | Standing::Renewed { record, .. } => Some(record),
             _ => None,
         }
     }

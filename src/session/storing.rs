@@ -12,7 +12,7 @@ use crate::ttl::Ttl;
 
 /// How often a write is repeated on top of what others stored meanwhile before it gives up. Each
 /// round means that somebody else's write succeeded, so this bounds unfairness, not progress.
-const MAX_ROUNDS: usize = 64;
+pub(super) const MAX_ROUNDS: usize = 64;
 /// Ids are 192 random bits: a second draw is needed only if the generator is broken.
 const MAX_DRAWS: usize = 3;
 
@@ -35,8 +35,8 @@ pub(super) enum Swapped {
     Unchanged(Record),
     /// The session ended meanwhile.
     Missing,
-    /// The session got another id meanwhile.
-    Moved,
+    /// The session got another id meanwhile. This is the last that was known of it.
+    Moved(Record),
 }
 
 impl<T: SessionData> Shared<T> {
@@ -121,7 +121,7 @@ impl<T: SessionData> Shared<T> {
                 Updated::Stale(theirs) if theirs.owner == swap.base.owner => current = theirs,
                 Updated::Stale(_) => return Err(Conflict::Owner.into()),
                 Updated::Missing => return Ok(Swapped::Missing),
-                Updated::Moved => return Ok(Swapped::Moved),
+                Updated::Moved => return Ok(Swapped::Moved(current)),
             }
         }
         Err(Conflict::Contention.into())

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use super::change::Change;
 use super::commit::Moment;
+use super::following::{Kind, LateWrite};
 use super::state::{Standing, Wish};
 use super::storing::{Swap, Swapped};
 use super::{SessionData, Shared};
+use crate::clock::Timestamp;
 use crate::codec::{Codec, Encoder};
 use crate::error::{Conflict, Error};
 use crate::id::SessionId;
@@ -50,6 +52,7 @@ impl<T: SessionData> Shared<T> {
                 self.create_by(&mut update, seen.unwrap_or_default(), committed).await
             }
             Standing::Live { id, record } => self.swap_by(&mut update, id, record).await.map(Some),
+            Standing::Renewed { id, record } => self.follow_by(&mut update, id, record).await.map(Some),
             Standing::Moved { .. } => Err(Conflict::Moved.into()),
             Standing::Ended => Err(Conflict::Ended.into()),
         }
@@ -59,14 +62,16 @@ impl<T: SessionData> Shared<T> {
         self.state().write(|state| {
             if state.writes == writes && state.baseline.is_none() {
                 state.value = Arc::new(value);
-            } else if let Some((_, record)) = &stored
+            } else if let Some((Standing::Live { record, .. } | Standing::Renewed { record, .. }, _)) =
+                &stored
                 && let Some(known) = state.baseline.take()
             {
                 // What another task wrote meanwhile stays pending.
                 state.rebase(update.encoder, known, &record.data);
             }
-            if let Some((id, record)) = stored {
-                state.standing = Standing::Live { id, record };
+            if let Some((standing, known_at)) = stored {
+                state.standing = standing;
+                state.known_at = known_at;
             }
         });
         Ok(answer)
@@ -77,14 +82,14 @@ impl<T: SessionData> Shared<T> {
         update: &mut Update<'_, T, R, F>,
         value: T,
         committed: bool,
-    ) -> Result<Option<(SessionId, Record)>, Error> {
+    ) -> Result<Option<(Standing, Timestamp)>, Error> {
         match update.run_on(value)? {
             Change::Edit { .. } if committed => Err(Conflict::Committed.into()),
             Change::Edit { after, .. } => {
-                let wish = self.state().read(|state| state.wish.clone());
-                let created = self.create(&wish, after, self.manager.clock.now()).await?;
+                let (wish, now) = (self.state().read(|state| state.wish.clone()), self.manager.clock.now());
+                let (id, record) = self.create(&wish, after, now).await?;
                 self.state().write(|state| state.grant(&wish));
-                Ok(Some(created))
+                Ok(Some((Standing::Live { id, record }, now)))
             }
             _ => Ok(None),
         }
@@ -95,23 +100,57 @@ impl<T: SessionData> Shared<T> {
         update: &mut Update<'_, T, R, F>,
         id: SessionId,
         record: Record,
-    ) -> Result<(SessionId, Record), Error> {
+    ) -> Result<(Standing, Timestamp), Error> {
         let codec = self.manager.codec;
+        let mut change = Change::None;
         let (wish, now) = (Wish::default(), self.manager.clock.now());
         let swap = Swap { id: &id, new_id: None, base: &record, wish: &wish, now };
         let swapped = self.swap(swap, |current| {
             let value =
                 Codec::decode(&current.data).map_err(|reason| Error::Corrupt { key: id.key(), reason })?;
-            let edit = update.run_on(value)?;
-            Ok(edit.is_some().then(|| edit.apply_to::<T>(codec, &current.data)))
+            change = update.run_on(value)?;
+            Ok(change.is_some().then(|| change.apply_to::<T>(codec, &current.data)))
         });
-        let (standing, conflict) = match swapped.await? {
-            Swapped::Stored(id, record) => return Ok((id, record)),
-            Swapped::Unchanged(record) => return Ok((id, record)),
-            Swapped::Missing => (Standing::Ended, Conflict::Ended),
-            Swapped::Moved => (Standing::Moved { id }, Conflict::Moved),
-        };
-        self.state().write(|state| state.standing = standing);
-        Err(conflict.into())
+        match swapped.await? {
+            Swapped::Stored(id, record) => Ok((Standing::Live { id, record }, now)),
+            // The store was not asked.
+            Swapped::Unchanged(record) => {
+                let known_at = self.state().read(|state| state.known_at);
+                Ok((Standing::Live { id, record }, known_at))
+            }
+            Swapped::Moved(known) => self.send_late(&change, id, &known, now).await,
+            Swapped::Missing => {
+                self.state().write(|state| state.standing = Standing::Ended);
+                Err(Conflict::Ended.into())
+            }
+        }
+    }
+
+    /// An update of a session that had another id when the request loaded it. It runs on what the request
+    /// knows of the session.
+    async fn follow_by<R, F: FnMut(&mut T) -> R>(
+        &self,
+        update: &mut Update<'_, T, R, F>,
+        id: SessionId,
+        record: Record,
+    ) -> Result<(Standing, Timestamp), Error> {
+        let value = Codec::decode(&record.data).map_err(|reason| Error::Corrupt { key: id.key(), reason })?;
+        let now = self.manager.clock.now();
+        match update.run_on(value)? {
+            Change::None => Ok((Standing::Renewed { id, record }, now)),
+            change => self.send_late(&change, id, &record, now).await,
+        }
+    }
+
+    async fn send_late(
+        &self,
+        change: &Change,
+        id: SessionId,
+        base: &Record,
+        now: Timestamp,
+    ) -> Result<(Standing, Timestamp), Error> {
+        let wish = &Wish::default();
+        let record = self.follow(LateWrite { id: &id, base, change, wish, now, kind: Kind::Update }).await?;
+        Ok((Standing::Renewed { id, record }, now))
     }
 }

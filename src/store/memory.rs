@@ -17,7 +17,7 @@ use self::owners::Owners;
 use super::owners::OwnerIndex;
 use super::status::StoreStatus;
 use super::survey::Survey;
-use super::{Created, Loaded, Rotation, SessionStore, Updated};
+use super::{Created, Loaded, Rotation, SessionStore, Update, Updated};
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::id::SessionKey;
@@ -197,14 +197,20 @@ impl SessionStore for MemoryStore {
         self.put(key, record, ttl)
     }
 
-    async fn update(
-        &self,
-        key: &SessionKey,
-        expected: Revision,
-        record: &Record,
-        ttl: Ttl,
-    ) -> Result<Updated, Error> {
-        Ok(self.swap(key, expected, record.revision, self.admit(record, ttl)?))
+    async fn update(&self, update: Update<'_>) -> Result<Updated, Error> {
+        let Update { key, expected, record, ttl, follow } = update;
+        let (own, entry) = (record.revision, self.admit(record, ttl)?);
+        if !follow {
+            return Ok(self.swap(key, expected, own, entry));
+        }
+        Ok(match self.swap(key, expected, own, Arc::clone(&entry)) {
+            // The marker never changes; it only goes away, and with a deletion its successor does too.
+            Updated::Moved => match self.held(key) {
+                Some(Envelope::Moved(marker)) => self.swap(&marker.successor, expected, own, entry),
+                _ => Updated::Missing,
+            },
+            answer => answer,
+        })
     }
 
     async fn touch(

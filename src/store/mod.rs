@@ -36,6 +36,8 @@ pub(crate) mod survey;
 ///   request is overwritten unseen.
 /// - **A write that is sent twice answers as it did the first time**, as long as at most one other
 ///   write came between: it finds its own revision in the record, or in the marker of a rotation.
+/// - **A write that was on its way during a rotation is not lost**: where the engine asks for it, an update
+///   follows the marker to the session's new key. Nothing else does, but a deletion.
 /// - **Nothing is kept without a time to live.**
 ///
 /// Stores see keys, which are hashes, and never ids. Each removes what has expired by its own
@@ -58,16 +60,15 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// Stores a new session, unless there is one already.
     async fn create(&self, key: &SessionKey, record: &Record, ttl: Ttl) -> Result<Created, Error>;
 
-    /// Replaces the session's record if its present revision is `expected`.
+    /// Replaces the session's record if its present revision is `update.expected`.
     ///
-    /// `record` bears a fresh revision, and `expected` as its previous one: [`Record::next`].
-    async fn update(
-        &self,
-        key: &SessionKey,
-        expected: Revision,
-        record: &Record,
-        ttl: Ttl,
-    ) -> Result<Updated, Error>;
+    /// If `update.follow` is set and the key holds the marker of a rotation, the step acts on the
+    /// session at its new key as it would have on the old one: it compares the revision there, and
+    /// answers [`Updated`](Updated::Updated), [`Stale`](Updated::Stale) with the record there, or
+    /// [`Missing`](Updated::Missing). It follows one marker; behind a second one it answers
+    /// [`Moved`](Updated::Moved). An update that is sent twice recognises itself in the marker, at
+    /// the new key, and in a marker there.
+    async fn update(&self, update: Update<'_>) -> Result<Updated, Error>;
 
     /// Moves the end of a session that still has the revision `expected` to `expires_at`, and its
     /// time to live to `ttl`. `false`, and no effect, if it has another revision, is gone, or ends
@@ -123,6 +124,48 @@ pub struct Requirements {
     pub(crate) express: Option<SessionCookie>,
 }
 
+/// What [`SessionStore::update`] writes.
+///
+/// ```
+/// use session_store::{Record, Revision, SessionKey, SessionStore, Ttl, Update, Updated};
+///
+/// async fn save(store: &dyn SessionStore, key: &SessionKey, read: &Record) -> Result<bool, session_store::Error> {
+///     let ttl = Ttl::new(std::time::Duration::from_secs(3600));
+///     let updated = store.update(Update::new(key, read.revision, &read.next(), ttl)).await?;
+///     Ok(updated == Updated::Updated)
+/// }
+/// ```
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Update<'a> {
+    /// The session's key.
+    pub key: &'a SessionKey,
+    /// The revision that the session must have.
+    pub expected: Revision,
+    /// The new record. It bears a fresh revision, and `expected` as its previous one:
+    /// [`Record::next`].
+    pub record: &'a Record,
+    /// The new record's time to live.
+    pub ttl: Ttl,
+    /// Whether the update follows the marker of a rotation. The engine sets this only for a request
+    /// that had loaded the session before the rotation, and only for what it writes: a load that
+    /// followed would hand the session to whoever knows the old id (session fixation).
+    pub follow: bool,
+}
+
+impl<'a> Update<'a> {
+    /// An update of the session under `key` itself.
+    pub fn new(key: &'a SessionKey, expected: Revision, record: &'a Record, ttl: Ttl) -> Self {
+        Self { key, expected, record, ttl, follow: false }
+    }
+
+    /// The same update, following the marker of a rotation.
+    #[must_use]
+    pub fn following(self) -> Self {
+        Self { follow: true, ..self }
+    }
+}
+
 /// What [`SessionStore::rotate`] moves.
 #[derive(Clone, Copy, Debug)]
 pub struct Rotation<'a> {
@@ -144,7 +187,7 @@ pub struct Rotation<'a> {
 pub enum Loaded {
     /// The session.
     Found(Record),
-    /// The session has a new id; where, only a deletion may know.
+    /// The session has a new id. A load does not tell which.
     Moved,
     /// Nothing, or a session that has expired.
     Absent,
@@ -170,7 +213,7 @@ pub enum Updated {
     Stale(Record),
     /// There is no such session (any more).
     Missing,
-    /// The session has a new id.
+    /// The session has a new id; of an update that [follows](Update::follow), two of them since.
     Moved,
 }
 
@@ -187,14 +230,8 @@ macro_rules! forward {
                 (**self).create(key, record, ttl).await
             }
 
-            async fn update(
-                &self,
-                key: &SessionKey,
-                expected: Revision,
-                record: &Record,
-                ttl: Ttl,
-            ) -> Result<Updated, Error> {
-                (**self).update(key, expected, record, ttl).await
+            async fn update(&self, update: Update<'_>) -> Result<Updated, Error> {
+                (**self).update(update).await
             }
 
             async fn touch(

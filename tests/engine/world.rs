@@ -10,7 +10,7 @@ use session_store::owners::{Doom, Entered, Entering, Entry, Owned, OwnerIndex, S
 use session_store::{
     Codec, Created, Effects, Error, Exchange, Expiry, KeyRing, Loaded, ManualClock, MemoryStore, Owner,
     Record, Revision, Rotation, Session, SessionCookie, SessionData, SessionKey, SessionManager,
-    SessionManagerBuilder, SessionStore, Timestamp, Ttl, Updated,
+    SessionManagerBuilder, SessionStore, Timestamp, Ttl, Update, Updated,
 };
 use tokio::sync::watch;
 
@@ -214,7 +214,8 @@ impl Spy {
         let before = self.record(key).await.expect("a stored session");
         let mut after = before.next();
         change(&mut after);
-        let outcome = self.inner.update(key, before.revision, &after, Ttl::new(IDLE)).await.unwrap();
+        let outcome =
+            self.inner.update(Update::new(key, before.revision, &after, Ttl::new(IDLE))).await.unwrap();
         assert_eq!(outcome, Updated::Updated);
     }
 
@@ -241,15 +242,9 @@ impl SessionStore for Spy {
         self.inner.create(key, record, ttl).await
     }
 
-    async fn update(
-        &self,
-        key: &SessionKey,
-        expected: Revision,
-        record: &Record,
-        ttl: Ttl,
-    ) -> Result<Updated, Error> {
+    async fn update(&self, update: Update<'_>) -> Result<Updated, Error> {
         self.call("update").await?;
-        self.inner.update(key, expected, record, ttl).await
+        self.inner.update(update).await
     }
 
     async fn touch(

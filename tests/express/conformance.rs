@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use session_store::owners::{Doom, Entered, Entering, Entry, Owned, OwnerIndex, Stage};
 use session_store::{
     Created, Envelope, Error, Loaded, Owner, Payload, Record, RedisStore, RedisStoreBuilder, Revision,
-    Rotation, SessionId, SessionKey, SessionStore, Timestamp, Ttl, Updated, conformance,
+    Rotation, SessionId, SessionKey, SessionStore, Timestamp, Ttl, Update, Updated, conformance,
 };
 
 use super::stage::layout;
@@ -93,14 +93,11 @@ impl<S: SessionStore> SessionStore for Disguised<S> {
         self.store.create(&disguise(key), &self.written(record), ttl).await
     }
 
-    async fn update(
-        &self,
-        key: &SessionKey,
-        expected: Revision,
-        record: &Record,
-        ttl: Ttl,
-    ) -> Result<Updated, Error> {
-        let outcome = self.store.update(&disguise(key), expected, &self.written(record), ttl).await?;
+    async fn update(&self, update: Update<'_>) -> Result<Updated, Error> {
+        let (key, record) = (disguise(update.key), self.written(update.record));
+        let mut update = update;
+        (update.key, update.record) = (&key, &record);
+        let outcome = self.store.update(update).await?;
         Ok(self.updated(outcome))
     }
 
@@ -255,14 +252,8 @@ impl SessionStore for Stepped {
         }
     }
 
-    async fn update(
-        &self,
-        key: &SessionKey,
-        expected: Revision,
-        record: &Record,
-        ttl: Ttl,
-    ) -> Result<Updated, Error> {
-        self.now.update(key, expected, record, ttl).await
+    async fn update(&self, update: Update<'_>) -> Result<Updated, Error> {
+        self.now.update(update).await
     }
 
     async fn touch(

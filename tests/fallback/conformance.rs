@@ -4,7 +4,7 @@
 use async_trait::async_trait;
 use session_store::{
     Created, Error, FallbackPolicy, FallbackStore, Loaded, MemoryStore, Record, Revision, Rotation,
-    SessionKey, SessionStore, Timestamp, Ttl, Updated,
+    SessionKey, SessionStore, Timestamp, Ttl, Update, Updated,
 };
 
 use crate::primary::{Mode, Primary};
@@ -63,14 +63,8 @@ impl SessionStore for BornInAnOutage {
         self.0.create(key, record, ttl).await
     }
 
-    async fn update(
-        &self,
-        key: &SessionKey,
-        expected: Revision,
-        record: &Record,
-        ttl: Ttl,
-    ) -> Result<Updated, Error> {
-        unless_unavailable(self.0.update(key, expected, record, ttl).await, Updated::Missing)
+    async fn update(&self, update: Update<'_>) -> Result<Updated, Error> {
+        unless_unavailable(self.0.update(update).await, Updated::Missing)
     }
 
     async fn touch(

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use session_store::{Created, FallbackPolicy, Loaded, Moved, Rotation, SessionStore as _, Ttl, Updated};
+use session_store::{
+    Created, FallbackPolicy, Loaded, Moved, Record, Rotation, SessionStore as _, Ttl, Update, Updated,
+};
 use tokio::time::sleep;
 
 use crate::primary::{Call, Mode};
@@ -80,10 +82,16 @@ async fn a_version_that_is_newer_than_our_attempt_is_not_overwritten() {
     before.open();
     after.arrival().await;
     let newer = session.edited("newer");
-    let updated = world.primary.sessions.update(&newer.key, session.record.revision, &newer.record, hour());
+    let updated = world.primary.sessions.update(Update::new(
+        &newer.key,
+        session.record.revision,
+        &newer.record,
+        hour(),
+    ));
     assert_eq!(updated.await.unwrap(), Updated::Updated);
     let newest = newer.edited("newest");
-    let updated = world.primary.sessions.update(&newer.key, newer.record.revision, &newest.record, hour());
+    let updated =
+        world.primary.sessions.update(Update::new(&newer.key, newer.record.revision, &newest.record, hour()));
     assert_eq!(updated.await.unwrap(), Updated::Updated);
     world.edit(&session, "ours").await;
     after.open();
@@ -107,7 +115,12 @@ async fn nor_is_one_that_is_newer_than_our_update() {
     created.open();
     update.arrival().await;
     let newer = session.edited("newer");
-    let theirs = world.primary.sessions.update(&newer.key, session.record.revision, &newer.record, hour());
+    let theirs = world.primary.sessions.update(Update::new(
+        &newer.key,
+        session.record.revision,
+        &newer.record,
+        hour(),
+    ));
     assert_eq!(theirs.await.unwrap(), Updated::Updated);
     update.open();
     updated.open();
@@ -336,5 +349,37 @@ async fn new_sessions_of_the_first_moments_after_recovery_move_too() {
     world.settled().await;
     for session in sessions {
         assert_same(world.primary.record(&session.key).await, &session);
+    }
+}
+
+/// The marker stays in memory, and the session behind it goes to the primary.
+#[tokio::test(start_paused = true)]
+async fn a_write_follows_a_session_that_was_moved_after_it_got_a_new_id() {
+    for edits_before in [false, true] {
+        let world = World::while_down(Mode::Down);
+        let session = world.created().await;
+        let mut renewed = world.renew(&session).await;
+        let follow = async |record: &Record| {
+            let expected = record.previous_revision.expect("made by `edited`");
+            world.update(Update::new(&session.key, expected, record, hour()).following()).await.unwrap()
+        };
+        if edits_before {
+            let edited = renewed.edited("in memory");
+            assert_eq!(follow(&edited.record).await, Updated::Updated);
+            renewed = edited;
+        }
+        world.recovers().await;
+        assert_eq!(world.load(&session.key).await.unwrap(), Loaded::Moved);
+        assert_eq!(follow(&renewed.record).await, Updated::Updated, "sent twice");
+
+        let stale = follow(&session.edited("stale").record).await;
+        assert!(matches!(stale, Updated::Stale(there) if there.revision == renewed.record.revision));
+        let edited = renewed.edited("in the primary");
+        assert_eq!(follow(&edited.record).await, Updated::Updated);
+        assert_same(world.primary.record(&renewed.key).await, &edited);
+
+        world.delete(&renewed.key).await.unwrap();
+        assert_eq!(follow(&edited.edited("late").record).await, Updated::Missing);
+        assert_eq!(world.primary.record(&renewed.key).await, None);
     }
 }

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use session_store::owners::{Doom, Entered, Entering, Entry, Owned, OwnerIndex};
 use session_store::{
     Created, Error, Loaded, MemoryStore, Owner, Record, Revision, Rotation, SessionKey, SessionStore,
-    Timestamp, Ttl, Updated,
+    Timestamp, Ttl, Update, Updated,
 };
 use tokio::time::sleep;
 
@@ -186,17 +186,17 @@ impl SessionStore for Primary {
         self.step(Call::Create, async move { sessions.create(&key, &record, ttl).await }).await
     }
 
-    async fn update(
-        &self,
-        key: &SessionKey,
-        expected: Revision,
-        record: &Record,
-        ttl: Ttl,
-    ) -> Result<Updated, Error> {
+    async fn update(&self, update: Update<'_>) -> Result<Updated, Error> {
+        let Update { key, expected, record, ttl, follow, .. } = update;
         let (sessions, key, record) = (Arc::clone(&self.sessions), key.clone(), record.clone());
         assert_eq!(record.previous_revision, Some(expected), "as the trait asks for");
         self.note(ttl);
-        self.step(Call::Update, async move { sessions.update(&key, expected, &record, ttl).await }).await
+        let call = async move {
+            let mut update = Update::new(&key, expected, &record, ttl);
+            update.follow = follow;
+            sessions.update(update).await
+        };
+        self.step(Call::Update, call).await
     }
 
     async fn touch(

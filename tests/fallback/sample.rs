@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use session_store::{
     Clock as _, Created, Error, FallbackPolicy, FallbackStore, Loaded, MemoryStore, Payload, Record,
-    Rotation, SessionId, SessionKey, SessionStore as _, SystemClock, Timestamp, Ttl, Updated,
+    Rotation, SessionId, SessionKey, SessionStore as _, SystemClock, Timestamp, Ttl, Update, Updated,
 };
 use tokio::time::sleep;
 
@@ -94,7 +94,7 @@ impl World {
     /// Stores a version that was made by `edited` of the one before.
     pub(crate) async fn save(&self, session: &Session) -> Result<Updated, Error> {
         let expected = session.record.previous_revision.expect("made by `edited`");
-        self.update(&session.key, expected, &session.record, hour()).await
+        self.update(Update::new(&session.key, expected, &session.record, hour())).await
     }
 
     pub(crate) async fn edit(&self, session: &Session, text: &'static str) -> Session {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use session_store::{
     Clock as _, Created, Error, Loaded, Payload, Record, Revision, SessionId, SessionKey, SessionStore,
-    SystemClock, Ttl, Updated,
+    SystemClock, Ttl, Update, Updated,
 };
 use tokio::task::JoinSet;
 use tokio::time::sleep;
@@ -166,7 +166,7 @@ impl Worker {
         let mut next = record.next();
         next.data = Payload::new(next.data.codec(), self.random.to_string());
         let (key, expected, store) = (key.clone(), record.revision, Arc::clone(&self.store));
-        let result = self.timed(store.update(&key, expected, &next, Ttl::new(TTL))).await;
+        let result = self.timed(store.update(Update::new(&key, expected, &next, Ttl::new(TTL)))).await;
         let known = &mut self.alive[index];
         match result {
             Ok(Updated::Updated) => {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use session_store::{
     Created, Error, Loaded, OwnerIndex, Record, Requirements, Revision, Rotation, SessionKey, SessionStore,
-    StoreStatus, Survey, Timestamp, Ttl, Updated,
+    StoreStatus, Survey, Timestamp, Ttl, Update, Updated,
 };
 
 use crate::support::gate::Gate;
@@ -90,14 +90,8 @@ impl SessionStore for StagedStore {
         self.step(Call::Create, self.sessions.create(key, record, ttl)).await
     }
 
-    async fn update(
-        &self,
-        key: &SessionKey,
-        expected: Revision,
-        record: &Record,
-        ttl: Ttl,
-    ) -> Result<Updated, Error> {
-        self.step(Call::Update, self.sessions.update(key, expected, record, ttl)).await
+    async fn update(&self, update: Update<'_>) -> Result<Updated, Error> {
+        self.step(Call::Update, self.sessions.update(update)).await
     }
 
     async fn touch(

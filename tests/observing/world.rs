@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use session_store::{
     Created, Cursor, Error, Exchange, Expiry, KeyRing, Loaded, ManualClock, MemoryStore, Page, Record,
     Revision, Rotation, SessionCookie, SessionKey, SessionManager, SessionStore, SessionSummary, StoreStatus,
-    Survey, Timestamp, Ttl, Updated, Usage,
+    Survey, Timestamp, Ttl, Update, Updated, Usage,
 };
 
 pub(crate) const IDLE: Duration = Duration::from_secs(30 * 60);
@@ -98,15 +98,9 @@ impl SessionStore for Surveyed {
         self.inner.create(key, record, ttl).await
     }
 
-    async fn update(
-        &self,
-        key: &SessionKey,
-        expected: Revision,
-        record: &Record,
-        ttl: Ttl,
-    ) -> Result<Updated, Error> {
+    async fn update(&self, update: Update<'_>) -> Result<Updated, Error> {
         self.here()?;
-        self.inner.update(key, expected, record, ttl).await
+        self.inner.update(update).await
     }
 
     async fn touch(

@@ -7,7 +7,8 @@ use futures_util::TryStreamExt as _;
 use session_store::owners::{Doom, Entered, Entering, Entry, Owned, OwnerIndex, Verdict};
 use session_store::{
     Created, Error, FallbackPolicy, FallbackStore, KeyRing, Loaded, MemoryStore, Owner, Record, RedisStore,
-    Revision, Rotation, SessionId, SessionKey, SessionManager, SessionStore, Survey, Timestamp, Ttl, Updated,
+    Revision, Rotation, SessionId, SessionKey, SessionManager, SessionStore, Survey, Timestamp, Ttl, Update,
+    Updated,
 };
 
 use crate::stage::{record, ttl};
@@ -90,14 +91,8 @@ impl SessionStore for Custom {
         self.inner.create(key, record, ttl).await
     }
 
-    async fn update(
-        &self,
-        key: &SessionKey,
-        expected: Revision,
-        record: &Record,
-        ttl: Ttl,
-    ) -> Result<Updated, Error> {
-        self.inner.update(key, expected, record, ttl).await
+    async fn update(&self, update: Update<'_>) -> Result<Updated, Error> {
+        self.inner.update(update).await
     }
 
     async fn touch(

@@ -12,7 +12,7 @@ use super::ledger::Attempt;
 use crate::error::Error;
 use crate::id::SessionKey;
 use crate::record::Record;
-use crate::store::{Created, Loaded, Updated};
+use crate::store::{Created, Loaded, Update, Updated};
 use crate::ttl::Ttl;
 
 /// How often a session that changes meanwhile is sent before it has to wait for the next round.
@@ -113,7 +113,7 @@ impl Shared {
         // Memory may be several versions ahead.
         let record = Record { previous_revision: Some(known.revision), ..session.clone() };
         self.ledger().update_sent(key, record.revision);
-        let updated = self.primary.update(key, known.revision, &record, ttl).await;
+        let updated = self.primary.update(Update::new(key, known.revision, &record, ttl)).await;
         Ok(match self.observe(updated)? {
             Updated::Updated => There::Ours(record),
             Updated::Stale(found) => self.whose(key, found),

@@ -16,7 +16,7 @@ use crate::record::{Envelope, Record, Revision};
 use crate::store::owners::OwnerIndex;
 use crate::store::status::StoreStatus;
 use crate::store::survey::Survey;
-use crate::store::{Created, Loaded, Requirements, Rotation, SessionStore, Updated};
+use crate::store::{Created, Loaded, Requirements, Rotation, SessionStore, Update, Updated};
 use crate::ttl::Ttl;
 
 #[async_trait]
@@ -51,24 +51,34 @@ impl SessionStore for FallbackStore {
         }
     }
 
-    async fn update(
-        &self,
-        key: &SessionKey,
-        expected: Revision,
-        record: &Record,
-        ttl: Ttl,
-    ) -> Result<Updated, Error> {
-        let shared = &self.0;
-        if shared.held(key)?.is_some() {
-            let updated = shared.memory.update(key, expected, record, ttl).await?;
-            if updated != Updated::Missing {
-                return Ok(updated);
+    async fn update(&self, update: Update<'_>) -> Result<Updated, Error> {
+        let (shared, Update { key, record, ttl, .. }) = (&self.0, update);
+        match shared.held(key)? {
+            // The session behind it may be in the primary by now.
+            Some(held @ Envelope::Moved(_)) if update.follow && held.bears(record.revision) => {
+                return Ok(Updated::Updated);
             }
-            // It was moved or deleted just now.
-            shared.refuse_owed(key)?;
+            Some(Envelope::Moved(marker)) if update.follow => {
+                return self.update(Update { key: &marker.successor, follow: false, ..update }).await;
+            }
+            Some(_) => {
+                let updated = shared.memory.update(Update { follow: false, ..update }).await?;
+                if updated == Updated::Moved && update.follow {
+                    // It was given a new id just now: there is a marker.
+                    return self.update(update).await;
+                }
+                if updated != Updated::Missing {
+                    return Ok(updated);
+                }
+                // It was moved or deleted just now.
+                shared.refuse_owed(key)?;
+            }
+            None => {}
         }
-        shared.enter_where_it_goes(key, record, ttl).await?;
-        shared.observe(shared.primary.update(key, expected, record, ttl).await)
+        if !update.follow {
+            shared.enter_where_it_goes(key, record, ttl).await?;
+        }
+        shared.observe(shared.primary.update(update).await)
     }
 
     async fn touch(

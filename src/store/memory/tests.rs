@@ -34,7 +34,7 @@ async fn a_session_larger_than_the_store_is_refused_and_nothing_is_lost() {
         Rotation { old: &key, expected: present.revision, new: &key, record: &larger, ttl: hour() };
     for error in [
         create(&store, &larger, hour()).await.unwrap_err(),
-        store.update(&key, present.revision, &larger, hour()).await.unwrap_err(),
+        store.update(Update::new(&key, present.revision, &larger, hour())).await.unwrap_err(),
         store.rotate(rotation).await.unwrap_err(),
     ] {
         assert!(matches!(error, Error::TooLarge { size: 2001, limit: 2000, .. }), "{error}");

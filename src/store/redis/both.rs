@@ -1,7 +1,7 @@
 //! Sessions in the layout of Express and in this crate's own, side by side: what a service has while it
 //! goes from the one to the other.
 
-use super::express::{Destination, Express};
+use super::express::{Destination, Express, Followed};
 use super::name::Prefix;
 use super::native::Native;
 use super::{Made, in_use};
@@ -10,7 +10,7 @@ use crate::cookie::SessionCookie;
 use crate::error::Error;
 use crate::id::SessionKey;
 use crate::record::{Record, Revision};
-use crate::store::{Created, Loaded, Rotation, Updated};
+use crate::store::{Created, Loaded, Rotation, Update, Updated};
 use crate::ttl::Ttl;
 
 #[derive(Debug)]
@@ -60,28 +60,55 @@ impl Both {
         }
     }
 
-    pub(super) async fn update(
-        &self,
-        key: &SessionKey,
-        expected: Revision,
-        record: &Record,
-        ttl: Ttl,
-    ) -> Result<Updated, Error> {
-        match self.native.update(key, expected, record, ttl).await? {
+    pub(super) async fn update(&self, update: Update<'_>) -> Result<Updated, Error> {
+        if update.follow {
+            return self.follow(update).await;
+        }
+        match self.native.update(update).await? {
             Updated::Missing => {}
             outcome => return Ok(outcome),
         }
+        let Update { key, expected, record, ttl, .. } = update;
         let outcome = if self.moves_at_once() {
             let to_native = Rotation { old: key, expected, new: key, record, ttl };
             self.express
                 .move_to(&self.native.name(key), Destination::Native(record.to_bytes()), &to_native)
                 .await?
         } else {
-            self.express.update(key, expected, record, ttl).await?
+            self.express.swap(update).await?
         };
         match outcome {
             // Another instance may have moved it in between.
-            Updated::Missing => self.native.update(key, expected, record, ttl).await,
+            Updated::Missing => self.native.update(update).await,
+            outcome => Ok(outcome),
+        }
+    }
+
+    /// An update that follows the marker in Express' layout. The session behind it may be in either layout,
+    /// and stays in it.
+    async fn follow(&self, update: Update<'_>) -> Result<Updated, Error> {
+        match self.update_in_place(update).await? {
+            Updated::Moved => {}
+            outcome => return Ok(outcome),
+        }
+        match self.express.successor(&update).await? {
+            Followed::To(successor) => {
+                self.update_in_place(Update { key: &successor, follow: false, ..update }).await
+            }
+            Followed::Before => Ok(Updated::Updated),
+            // The marker is in this crate's own layout, or gone.
+            Followed::Nowhere => self.native.update(update).await,
+        }
+    }
+
+    async fn update_in_place(&self, update: Update<'_>) -> Result<Updated, Error> {
+        match self.native.update(update).await? {
+            Updated::Missing => {}
+            outcome => return Ok(outcome),
+        }
+        match self.express.swap(update).await? {
+            // Another instance may have moved it in between.
+            Updated::Missing => self.native.update(update).await,
             outcome => Ok(outcome),
         }
     }

@@ -1,6 +1,7 @@
 //! The layout of express-session and connect-redis, for sessions that a Node service shares.
 
 mod cookie;
+mod following;
 mod layout;
 mod scripts;
 mod text;
@@ -23,10 +24,11 @@ use crate::error::Error;
 use crate::id::{SessionId, SessionKey};
 use crate::record::{Moved, Record, Revision};
 use crate::store::survey::SessionSummary;
-use crate::store::{Created, Loaded, Rotation, Updated};
+use crate::store::{Created, Loaded, Rotation, Update, Updated};
 use crate::ttl::{MAX_TTL, Ttl};
 use value::{Facts, hex, unhex};
 
+pub(super) use following::Followed;
 pub use layout::ExpressLayout;
 pub(super) use value::MAX_LENGTH;
 pub(crate) use value::check_data;
@@ -82,13 +84,9 @@ impl Express {
         }
     }
 
-    pub(super) async fn update(
-        &self,
-        key: &SessionKey,
-        expected: Revision,
-        record: &Record,
-        ttl: Ttl,
-    ) -> Result<Updated, Error> {
+    /// An update of the session under its key itself.
+    pub(super) async fn swap(&self, update: Update<'_>) -> Result<Updated, Error> {
+        let Update { key, expected, record, ttl, .. } = update;
         let arguments =
             [digits(expected), digits(record.revision), self.value(record)?, ttl.as_millis().to_string()];
         let reply = self.eval(key, Way::Shared, Effect::Write, &scripts::UPDATE, &arguments).await?;

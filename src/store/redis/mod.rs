@@ -40,7 +40,7 @@ use self::survey::Masters;
 use super::owners::OwnerIndex;
 use super::status::StoreStatus;
 use super::survey::Survey;
-use super::{Created, Loaded, Requirements, Rotation, SessionStore, Updated};
+use super::{Created, Loaded, Requirements, Rotation, SessionStore, Update, Updated};
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::id::SessionKey;
@@ -182,14 +182,8 @@ impl SessionStore for RedisStore {
         forward!(self.create(key, record, ttl))
     }
 
-    async fn update(
-        &self,
-        key: &SessionKey,
-        expected: Revision,
-        record: &Record,
-        ttl: Ttl,
-    ) -> Result<Updated, Error> {
-        forward!(self.update(key, expected, record, ttl))
+    async fn update(&self, update: Update<'_>) -> Result<Updated, Error> {
+        forward!(self.update(update))
     }
 
     async fn touch(

@@ -15,7 +15,7 @@ use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::id::SessionKey;
 use crate::record::{Envelope, MOVED_FORMAT, Moved, RECORD_FORMAT, Record, Revision};
-use crate::store::{Created, Loaded, Rotation, Updated};
+use crate::store::{Created, Loaded, Rotation, Update, Updated};
 use crate::ttl::Ttl;
 
 #[derive(Debug)]
@@ -82,16 +82,16 @@ impl Native {
         Ok(if is_ours { Made::Before } else { Made::Not })
     }
 
-    pub(super) async fn update(
-        &self,
-        key: &SessionKey,
-        expected: Revision,
-        record: &Record,
-        ttl: Ttl,
-    ) -> Result<Updated, Error> {
-        let arguments = (&expected.to_bytes(), record.to_bytes(), ttl.as_millis());
-        let reply =
-            self.eval(key, Way::Shared, &scripts::UPDATE, (self.prefix.name(key),), arguments).await?;
+    pub(super) async fn update(&self, update: Update<'_>) -> Result<Updated, Error> {
+        let Update { key, expected, record, ttl, follow } = update;
+        let name = (self.prefix.name(key),);
+        let write = (&expected.to_bytes(), record.to_bytes(), ttl.as_millis());
+        let reply = if follow {
+            let arguments = (write, self.prefix.as_str());
+            self.eval(key, Way::Shared, &scripts::UPDATE_FOLLOWING, name, arguments).await?
+        } else {
+            self.eval(key, Way::Shared, &scripts::UPDATE, name, write).await?
+        };
         updated(key, reply)
     }
 

@@ -26,16 +26,26 @@ pub(crate) async fn a_request_that_outlives_the_session_does_not_bring_it_back(s
     }
 }
 
-/// SECURITY 12. A cookie on the late response would push out that of the sign-in.
+/// SECURITY 12 and 31. A cookie on the late response would push out that of the sign-in.
 pub(crate) async fn a_request_that_outlives_a_sign_in_does_not_disturb_its_cookie(stage: Stage) {
     let site = stage.open();
-    let mut browser = site.browser_with_text("old").await;
-    let late = browser.begin("/notes/text/late/wait");
-    site.lab.gate.arrival().await;
-    browser.get("/notes/sign_in/ada").await.expect_status(200);
-    site.lab.gate.open();
-    within(late).await.unwrap().unwrap().expect_status(200).expect_no_cookie();
-    assert_eq!(browser.notes().await, Notes::with_text("old"));
+    for (path, status, text) in [
+        ("/notes/text/late/wait", 200, "late"),
+        ("/notes/wait/text/late", 200, "late"),
+        ("/notes/wait/update/late", 200, "late"),
+        ("/notes/renew/wait", 409, "old"),
+        ("/notes/wait/renew/text/late", 409, "old"),
+    ] {
+        for new_id in ["/notes/sign_in/ada", "/notes/renew"] {
+            let mut browser = site.browser_with_text("old").await;
+            let late = browser.begin(path);
+            site.lab.gate.arrival().await;
+            browser.get(new_id).await.expect_status(200);
+            site.lab.gate.open();
+            within(late).await.unwrap().unwrap().expect_status(status).expect_no_cookie();
+            assert_eq!(browser.notes().await, Notes::with_text(text), "{path} beside {new_id}");
+        }
+    }
 }
 
 pub(crate) async fn writes_to_different_fields_at_once_are_both_kept(stage: Stage) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use session_store::{
     Clock as _, Codec, Created, KeyRing, Loaded, Record, SessionId, SessionKey, SessionManager, SessionStore,
-    SystemClock, Timestamp, Ttl, Updated,
+    SystemClock, Timestamp, Ttl, Update, Updated,
 };
 
 use super::{Contender, Operation};
@@ -71,7 +71,7 @@ impl<S: SessionStore> Visitor<S> {
 
     async fn update(&mut self, record: Record) {
         let expected = self.record.revision;
-        let updated = self.store.update(&self.key, expected, &record, Ttl::new(DAY)).await;
+        let updated = self.store.update(Update::new(&self.key, expected, &record, Ttl::new(DAY))).await;
         assert_eq!(updated.expect("the store answers"), Updated::Updated);
         self.record = record;
     }

@@ -10,7 +10,7 @@ use crate::record::{Owner, Payload, Record};
 use crate::store::owners::{Entering, Entry, OwnerIndex as _, Stage};
 use crate::store::redis::{Layout, RedisStore};
 use crate::store::survey::Survey as _;
-use crate::store::{Loaded, Rotation, SessionStore as _};
+use crate::store::{Loaded, Rotation, SessionStore as _, Update};
 use crate::ttl::Ttl;
 
 /// A session of nobody ends by itself after this time.
@@ -44,7 +44,7 @@ impl RedisStore {
         self.touch(&old, first.revision, later, ttl).await?;
         let Loaded::Found(touched) = self.load(&old).await? else { return Err(lost()) };
         let second = touched.next();
-        self.update(&old, touched.revision, &second, ttl).await?;
+        self.update(Update::new(&old, touched.revision, &second, ttl)).await?;
         let Loaded::Found(second) = self.load(&old).await? else { return Err(lost()) };
         let third = second.next();
         let rotation = Rotation { old: &old, expected: second.revision, new: &new, record: &third, ttl };

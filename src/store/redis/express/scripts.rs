@@ -85,6 +85,17 @@ return redis.pcall('SET', KEYS[1], seal(ARGV[2]), 'PX', ARGV[3])
 pub(super) static UPDATE: LazyLock<Script> =
     LazyLock::new(|| script(&[COMPARE, "return redis.pcall('SET', KEYS[1], seal(ARGV[3]), 'PX', ARGV[4])"]));
 
+/// Own revision. Answers nil where there is no marker, OK where the marker knows that revision (it was sent
+/// twice), and else the successor's id.
+pub(super) static SUCCESSOR: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(&[r"
+local marker = redis.pcall('GET', KEYS[2])
+if type(marker) ~= 'string' then return marker end
+if marker:sub(1, 16) == ARGV[1] or marker:sub(17, 32) == ARGV[1] then return redis.status_reply('OK') end
+return marker:sub(34)
+"])
+});
+
 /// Expected revision, time to live. Answers whether it moved the end, by 1 or 0.
 ///
 /// As Node's touch does, it leaves the value alone.

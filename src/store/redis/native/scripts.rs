@@ -13,22 +13,47 @@ use crate::store::redis::script::Script;
 /// sent twice; nothing else bears those 64 random bits), and else whatever is there: also a record
 /// that is cut short (of its 53 fixed bytes) or has flags that this version doesn't know.
 const COMPARE: &str = r"
-local found = redis.pcall('GET', KEYS[1])
 if not found or type(found) == 'table' then return found end
 local revision, previous, own = found:sub(3, 10), found:sub(11, 18), ARGV[2]:sub(3, 10)
 if revision == own or previous == own then return redis.status_reply('OK') end
 if #found < 53 or found:byte(1) ~= 0xA1 or found:byte(2) > 7 or revision ~= ARGV[1] then return found end
 ";
 
+const FIND: &str = r"
+local found = redis.pcall('GET', KEYS[1])";
+
 /// Key; expected revision, record, its time to live.
-pub(super) static UPDATE: LazyLock<Script> =
-    LazyLock::new(|| Script::new(&[COMPARE, "return redis.pcall('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])"]));
+pub(super) static UPDATE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(&[FIND, COMPARE, "return redis.pcall('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])"])
+});
+
+/// Key; expected revision, record, its time to live, prefix.
+///
+/// Where the key holds a marker, acts on the marker's successor, whose name is not among KEYS: it has the
+/// same lineage, so the same Cluster slot. While that migrates, the successor may be on another node;
+/// then this answers with Redis' error, and whoever sent it tries again.
+pub(super) static UPDATE_FOLLOWING: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(&[
+        FIND,
+        r"
+local key = KEYS[1]
+if type(found) == 'string' and #found == 53 and found:byte(1) == 0xB1 and found:byte(2) == 0 then
+  local own = ARGV[2]:sub(3, 10)
+  if found:sub(3, 10) == own or found:sub(11, 18) == own then return redis.status_reply('OK') end
+  key = ARGV[4] .. found:sub(19)
+  found = redis.pcall('GET', key)
+end",
+        COMPARE,
+        "return redis.pcall('SET', key, ARGV[2], 'PX', ARGV[3])",
+    ])
+});
 
 /// Old and new key; expected revision, record, its time to live, marker, its time to live.
 ///
 /// Answers as an update does, and 0 if the new key is in use.
 pub(super) static ROTATE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(&[
+        FIND,
         COMPARE,
         r"
 local written = redis.pcall('SET', KEYS[2], ARGV[2], 'PX', ARGV[3], 'NX')
