@@ -36,12 +36,13 @@ pub(super) struct LateWrite<'a> {
     pub(super) kind: Kind,
 }
 
-/// Where both sides changed a field, and not only appended to a list:
+/// What becomes of a change of a field that was changed under the new id too, unless both only appended to
+/// a list.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// A `write` gives way to what came later.
+    /// A `write` gives way, as the earlier of the two.
     Write,
-    /// An `update` may have counted, so that it is refused.
+    /// An `update` is refused: it may have counted, and a count must not be lost.
     Update,
 }
 
@@ -89,7 +90,7 @@ impl<T: SessionData> Shared<T> {
                     expected = theirs.revision;
                 }
                 Ok(Updated::Stale(_)) => return Err(Conflict::Owner.into()),
-                // It has a third id by now, or it is gone, or was too long ago for the store to know.
+                // It has a third id by now, or is gone, or the marker is.
                 Ok(Updated::Missing | Updated::Moved) | Err(Error::Corrupt { .. }) => {
                     return Err(Conflict::Moved.into());
                 }
@@ -109,9 +110,6 @@ impl<T: SessionData> Shared<T> {
         let (manager, LateWrite { base, wish, now, .. }) = (&*self.manager, write);
         let mut record = theirs.next();
         record.data = self.merged_data(write, ours, theirs)?;
-        if theirs.label == base.label {
-            record.label = wish.label.as_ref().or(theirs.label.as_ref()).cloned();
-        }
         // The index of owners knows the end that was written last. It is not told of this write, since
         // nobody here knows the new key.
         record.expires_at = theirs.as_written().expires_at;
@@ -125,11 +123,12 @@ impl<T: SessionData> Shared<T> {
         if wish.own_expiry.is_some() && is_same_sign_in && has_same_expiry {
             let wish = Wish { own_expiry: wish.own_expiry, ..Wish::default() };
             let written_end = record.expires_at;
-            let (label, owner) = (record.label.take(), record.owner.take());
             Terms::after(theirs, &wish, &manager.expiry, *now).write_to(&mut record, *now);
-            (record.label, record.owner) = (label, owner);
             end = end.min(record.expires_at);
             record.expires_at = written_end.min(end);
+        }
+        if let Some(label) = wish.label.as_ref().filter(|_| theirs.label == base.label) {
+            record.label = Some(label.clone());
         }
         Ok((record, end))
     }

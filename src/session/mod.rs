@@ -68,12 +68,14 @@ impl<T: Serialize + DeserializeOwned + Default + Send + Sync + 'static> SessionD
 ///
 /// A request may have loaded the session before another one gives it a new id ([`renew`](Self::renew),
 /// [`sign_in`](Self::sign_in)), and write after that. Its write counts as having come just before the new
-/// id: it is stored under that, and where both changed a field, what was stored since stands, as the later
-/// of the two. The request is shown nothing of what is stored there, moves no end, and sets no cookie.
+/// id: it is stored under that, merged with what was stored there since. Where both changed a field that
+/// can't have both values, the later one stands, which is the other. (Other
+/// [policies](crate::ConflictPolicy) decide as they always do.) The request is shown nothing of what is
+/// stored there, moves no end, and sets no cookie.
 ///
 /// It is answered 409 ([`Conflict::Owner`], [`Conflict::Moved`]) if the session was signed in as another
-/// user than before, got a second new id, or got the new one more than a minute ago. A session that nobody
-/// was signed in to goes on as that of the user who signs in.
+/// user than before, or got a second new id. A session that nobody was signed in to goes on as that of the
+/// user who signs in.
 ///
 /// A session that was ended meanwhile (logged out, revoked, expired) is not written any more. A
 /// [`write`](Self::write) counts as having come before the end, and the response is as it would have been
