@@ -55,7 +55,7 @@ impl<T: SessionData> SessionManager<T> {
     /// | `SESSION_TTL` | how long a session lives without use: `30m`, `24h`, `7d`, or in seconds | `24h` | `30m` |
     /// | `SESSION_ABSOLUTE_TTL` | how long it lives at most after its sign-in | `30d`, or `SESSION_TTL` if that is longer; none in the layouts of Express | `12h` |
     /// | `SESSION_PREFIX` | what this application's keys in Redis begin with | `session:` | `shop:` |
-    /// | `SESSION_COOKIE_NAME` | the cookie's name | `__Host-id`, or `id` where not secure | `sid` |
+    /// | `SESSION_COOKIE_NAME` | the cookie's name | `__Host-Http-id`, or `id` where not secure | `sid` |
     /// | `SESSION_COOKIE_SECURE` | `false`: the cookie travels over plain http, for development | `true` | `false` |
     /// | `SESSION_COOKIE_PERSISTENT` | `true`: the cookie outlives the browser, for as long as its session lives | `false` | `true` |
     /// | `SESSION_LAYOUT` | how sessions are kept in Redis: `native`; `express`, shared with express-session; on the way from there, `express-or-native` and `native-or-express`, see [below](#sessions-of-express) | `native` | `express` |

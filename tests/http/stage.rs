@@ -66,7 +66,7 @@ impl Stage {
         self.start(&[&[("SESSION_COOKIE_SECURE", "false")], settings].concat()).await
     }
 
-    /// The application with its default cookie: `__Host-id`.
+    /// The application with its default cookie: `__Host-Http-id`.
     pub(crate) async fn app_with_default_cookie(&self) -> App {
         self.start(&[]).await
     }
