@@ -58,6 +58,7 @@ macro_rules! script {
             }
             headers {
                 a_handlers_cache_control_gives_way_where_the_cookie_is_set,
+                what_would_override_no_store_goes_where_the_cookie_is_set,
                 a_handlers_vary_is_merged_and_its_cookies_stay,
                 an_answer_that_takes_the_handlers_place_takes_that_of_its_headers,
             }
