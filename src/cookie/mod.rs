@@ -13,6 +13,7 @@ use crate::id::ID_LENGTH;
 mod express;
 mod header;
 pub(crate) mod keys;
+mod placeholder;
 pub(crate) mod signing;
 
 /// Browsers refuse cookies whose name and value are longer (RFC 6265bis section 5.7).
