@@ -26,7 +26,7 @@ fn main() {
     for (name, header) in [
         ("none", None),
         ("not ours", Some(FOREIGN)),
-        ("unsigned", Some(&*format!("__Host-id={}", engine.id()))),
+        ("unsigned", Some(&*format!("__Host-Http-id={}", engine.id()))),
         ("forged", Some(&*engine.forged)),
         ("verified", Some(&*engine.cookie)),
         ("verified among others", Some(&*among_others)),

@@ -7,6 +7,7 @@ mod redis;
 #[cfg(not(feature = "redis"))]
 #[path = "config/no_redis.rs"]
 mod redis;
+mod secrets;
 mod servers;
 #[cfg(test)]
 mod tests;
@@ -51,11 +52,12 @@ impl<T: SessionData> SessionManager<T> {
     /// | `REDIS_TLS_INSECURE` | `true`: accept any certificate, and so whoever stands in between | `false` | `true` |
     /// | `REDIS_ENABLED` | `false`: memory, whatever else is said; `true`: an error unless a server is named | Redis if a server is named | `false` |
     /// | `SESSION_FALLBACK` | memory while Redis is away: `never`, `at-start` or `while-down` | `never` | `while-down` |
-    /// | `SESSION_SECRET` | comma-separated secrets of at least 32 bytes: the first signs, all verify | needed with Redis; random in memory | what `openssl rand -base64 48` prints |
+    /// | `SESSION_SECRET` | comma-separated secrets of at least 32 bytes: the first signs, all verify, see [below](#secrets) | needed with Redis; random in memory | what `openssl rand -base64 48` prints |
+    /// | `SESSION_SECRET_FILE` | instead of `SESSION_SECRET`: a file that holds them, one a line, read once at the start | | `/run/secrets/session` |
     /// | `SESSION_TTL` | how long a session lives without use: `30m`, `24h`, `7d`, or in seconds | `24h` | `30m` |
     /// | `SESSION_ABSOLUTE_TTL` | how long it lives at most after its sign-in | `30d`, or `SESSION_TTL` if that is longer; none in the layouts of Express | `12h` |
     /// | `SESSION_PREFIX` | what this application's keys in Redis begin with | `session:` | `shop:` |
-    /// | `SESSION_COOKIE_NAME` | the cookie's name | `__Host-id`, or `id` where not secure | `sid` |
+    /// | `SESSION_COOKIE_NAME` | the cookie's name | `__Host-Http-id`, or `id` where not secure | `sid` |
     /// | `SESSION_COOKIE_SECURE` | `false`: the cookie travels over plain http, for development | `true` | `false` |
     /// | `SESSION_COOKIE_PERSISTENT` | `true`: the cookie outlives the browser, for as long as its session lives | `false` | `true` |
     /// | `SESSION_LAYOUT` | how sessions are kept in Redis: `native`; `express`, shared with express-session; on the way from there, `express-or-native` and `native-or-express`, see [below](#sessions-of-express) | `native` | `express` |
@@ -86,10 +88,23 @@ impl<T: SessionData> SessionManager<T> {
     /// # }
     /// ```
     ///
+    /// # Secrets
+    ///
+    /// A secret is drawn at random, by `openssl rand -base64 48` for example. Placeholders, patterns and sequences are
+    /// refused, as [`Key::new`](crate::Key::new) says.
+    ///
+    /// In `SESSION_SECRET` commas separate secrets, and a blank may follow a comma. A secret with a comma of its own,
+    /// or with blanks around it, goes into a file: each line of `SESSION_SECRET_FILE` is a secret exactly as it is
+    /// there, without its line break. Empty lines at the end of the file do not count. Refused, because another
+    /// secret than the one meant would verify no cookie: a `SESSION_SECRET` that begins or ends with a blank, or
+    /// that has a comma in it and characters other than letters, digits and `+/=-_`; both variables at once; a file
+    /// that everybody may write.
+    ///
     /// # Sessions of Express
     ///
-    /// With a `SESSION_LAYOUT` other than `native` (feature `express`), `SESSION_SECRET` holds the secrets of the
-    /// Express service, of any length and without commas; the cookie is called `connect.sid` unless
+    /// With a `SESSION_LAYOUT` other than `native` (feature `express`), `SESSION_SECRET` or `SESSION_SECRET_FILE` holds
+    /// the secrets of the Express service. They may be of any length, placeholders too, since no others
+    /// verify that service's cookies; there is a warning in the log for those that could be guessed. The cookie is called `connect.sid` unless
     /// `SESSION_COOKIE_NAME` says otherwise. Node takes the cookie's attributes from the stored session, and
     /// these are the environment's: a `.cookie(…)` on the builder does not reach them. What is written where is
     /// said at `RedisStoreBuilder::express`, `express_or_native` and `native_or_express`; the page
@@ -178,11 +193,7 @@ impl Settings {
             cookie = cookie.persistent(persistent);
         }
 
-        let keys = environment
-            .text("SESSION_SECRET")?
-            .map(|secrets| layout.keys(&secrets))
-            .transpose()
-            .map_err(|error| Error::Config(format!("SESSION_SECRET: {error}")))?;
+        let keys = secrets::keys(environment, &layout, &mut warnings)?;
         let prefix = environment.text("SESSION_PREFIX")?;
         Ok(Self { redis, fallback, layout, keys, expiry, prefix, cookie, warnings })
     }

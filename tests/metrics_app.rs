@@ -26,7 +26,7 @@ async fn metrics_are_for_whoever_has_the_token_and_tell_how_the_sessions_are() {
     let url = redis.url();
     let settings = [
         ("REDIS_URL", &*url),
-        ("SESSION_SECRET", "only-for-tests-0123456789abcdefghijklmnop"),
+        ("SESSION_SECRET", "only-for-tests-oGCmMcXRPzbF9Qd1Ckm7UO4u9UmDSPlDmIrKHq5x"),
         ("SESSION_COOKIE_SECURE", "false"),
     ];
     let closed = App::start(EXAMPLE, &settings).await;

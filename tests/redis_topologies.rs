@@ -437,3 +437,28 @@ mod tls {
         assert!(matches!(error, Error::Config(_)) && !error.to_string().contains("hunter2"), "{error}");
     }
 }
+
+/// Whatever the topology, and whoever asked for it.
+#[cfg(feature = "tls")]
+#[tokio::test]
+async fn certificates_that_are_not_verified_are_a_warning() {
+    async fn warnings(url: &str, variables: &[(&str, &str)]) -> usize {
+        let log = support::log::Log::begin();
+        let builder = session_store::RedisStoreBuilder::from_variables(|name| {
+            let set = variables.iter().find(|(known, _)| *known == name);
+            set.map(|(_, value)| value.into()).or_else(|| (name == "REDIS_URL").then(|| url.into()))
+        });
+        drop(builder.unwrap().unwrap().connect_eventually().await.unwrap());
+        let text = log.text();
+        assert!(!text.contains("correct-horse"), "{text}");
+        text.lines().filter(|line| line.contains("WARN") && line.contains("not verified")).count()
+    }
+    for url in ["rediss://", "rediss-cluster://", "rediss-sentinel://"] {
+        let url =
+            format!("{url}:correct-horse@127.0.0.1:1{}", if url.contains("sentinel") { "/m" } else { "" });
+        assert_eq!(warnings(&format!("{url}?insecure=true"), &[]).await, 1, "{url}");
+        assert_eq!(warnings(&url, &[("REDIS_TLS_INSECURE", "true")]).await, 1, "{url}");
+        assert_eq!(warnings(&url, &[("REDIS_TLS_INSECURE", "false")]).await, 0, "{url}");
+        assert_eq!(warnings(&url, &[]).await, 0, "{url}");
+    }
+}

@@ -25,7 +25,7 @@ use tokio::time::sleep;
 use visitor::{Answer, Visitor};
 
 const AXUM: Host = Host { example: "axum" };
-const SECRET: &str = "only-for-tests-0123456789abcdefghijklmnop";
+const SECRET: &str = "only-for-tests-oGCmMcXRPzbF9Qd1Ckm7UO4u9UmDSPlDmIrKHq5x";
 /// As in the example's `nginx.conf`.
 const SHIPPED: [u16; 3] = [3001, 3002, 3003];
 const VISITORS: usize = 24;

@@ -12,7 +12,7 @@ use super::shopper::Shopper;
 use super::visitor::{forge, manager, sent_back, sign_up};
 
 /// What the engine calls its cookie.
-const NAME: &str = "__Host-id";
+const NAME: &str = "__Host-Http-id";
 
 /// A browser sends other cookies too.
 pub const FOREIGN: &str = "theme=dark; lang=en";

@@ -37,6 +37,21 @@ fn varies_by_cookie<'v>(mut values: impl Iterator<Item = &'v [u8]>) -> bool {
     })
 }
 
+/// Whether this field of a response, in lower case, lets a cache store it although its `Cache-Control` says
+/// `no-store`. A response that sets the cookie has none of them.
+///
+/// - `…-cache-control`: a cache that the field is for heeds it and ignores `Cache-Control` (RFC 9213). So
+///   `CDN-Cache-Control`, and the vendors' own: `Cloudflare-CDN-Cache-Control`, `Vercel-CDN-Cache-Control`,
+///   `Netlify-CDN-Cache-Control`, `X-LiteSpeed-Cache-Control`.
+/// - `Surrogate-Control`: the same before that RFC (Edge Architecture Specification), at Fastly and Akamai;
+///   `Edge-Control` is Akamai's own.
+/// - `X-Accel-Expires`: nginx, where it takes precedence over `Cache-Control`.
+/// - `Expires`: nginx before 1.23 goes by whichever field comes first, and caches of HTTP/1.0 by this one.
+fn overrides_no_store(field: &str) -> bool {
+    field.ends_with("-cache-control")
+        || matches!(field, "surrogate-control" | "edge-control" | "x-accel-expires" | "expires")
+}
+
 /// An error with its sources.
 struct Chain<'e>(&'e Error);
 

@@ -1,7 +1,6 @@
 //! What the middleware around a route leaves in the request's extensions, whatever their type.
 
 use std::any::type_name;
-use std::borrow::Cow;
 
 use crate::error::Error;
 use crate::manager::SessionManager;
@@ -33,7 +32,7 @@ impl<T: SessionData> Mounted<T> {
     ) -> (Self, Option<Exchange<T>>) {
         match outer {
             None => {
-                let exchange = manager.begin(joined(cookies).as_deref());
+                let exchange = manager.begin_with(cookies);
                 (Self::One(exchange.clone()), Some(exchange))
             }
             Some(Self::One(outer)) if outer.cookie_name() == manager.cookie_name() => {
@@ -57,12 +56,4 @@ impl<T: SessionData> Mounted<T> {
             ))),
         }
     }
-}
-
-/// The request's cookies as one text. HTTP/2 clients may split the header (RFC 9113 8.2.3), and a
-/// foreign cookie may hold bytes that are no text, which must not cost the visitor the session.
-fn joined<'v>(cookies: impl Iterator<Item = &'v [u8]>) -> Option<Cow<'v, str>> {
-    let mut values = cookies.map(String::from_utf8_lossy);
-    let first = values.next()?;
-    Some(values.fold(first, |joined, next| joined + "; " + next))
 }

@@ -11,7 +11,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::mounted::Mounted;
-use super::{answer_to, varies_by_cookie};
+use super::{answer_to, overrides_no_store, varies_by_cookie};
 use crate::error::Error;
 use crate::manager::SessionManager;
 use crate::session::{Effects, Exchange, Session, SessionData};
@@ -192,6 +192,10 @@ where
         headers.append(SET_COOKIE, cookie);
     }
     if effects.no_store {
+        let fields = headers.keys().filter(|field| overrides_no_store(field.as_str()));
+        for field in fields.cloned().collect::<Vec<_>>() {
+            headers.remove(field);
+        }
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     if effects.vary_cookie && !varies_by_cookie(headers.get_all(VARY).iter().map(HeaderValue::as_bytes)) {

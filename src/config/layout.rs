@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use super::environment::{Environment, wrong};
 use crate::cookie::SessionCookie;
+#[cfg(feature = "express")]
+use crate::cookie::keys::Key;
 use crate::cookie::keys::KeyRing;
 use crate::error::Error;
 use crate::expiry::Expiry;
@@ -91,17 +93,36 @@ impl Layout {
                  must too; make one with `openssl rand -base64 48`"
             }
             _ => {
-                "SESSION_SECRET is not set: give the secret of the Express service, or all of them, comma-separated"
+                "SESSION_SECRET is not set: give the secret of the Express service, or all of them, comma-separated, or one \
+                 a line in SESSION_SECRET_FILE"
             }
         }
     }
 
-    pub(super) fn keys(&self, secrets: &str) -> Result<KeyRing, Error> {
-        match self.kind {
-            #[cfg(feature = "express")]
-            Kind::Express | Kind::ExpressOrNative | Kind::NativeOrExpress => KeyRing::parse_express(secrets),
-            _ => KeyRing::parse(secrets),
+    /// The ring of these secrets, which the variable `name` holds.
+    #[cfg(feature = "express")]
+    pub(super) fn keys(
+        &self,
+        secrets: &[&str],
+        name: &str,
+        warnings: &mut Vec<String>,
+    ) -> Result<KeyRing, Error> {
+        if self.is_native() {
+            return KeyRing::of(secrets);
         }
+        if secrets.iter().any(|secret| Key::new(secret).is_err()) {
+            warnings.push(format!(
+                "{name} has a secret that may be guessed: it is too short or a placeholder. Whoever knows it can sign \
+                 ids; give the Express service a new one before the old one, made with `openssl rand -base64 48`"
+            ));
+        }
+        KeyRing::of_express(secrets)
+    }
+
+    #[cfg(not(feature = "express"))]
+    #[expect(clippy::unused_self, reason = "with the feature it is used")]
+    pub(super) fn keys(&self, secrets: &[&str], _: &str, _: &mut Vec<String>) -> Result<KeyRing, Error> {
+        KeyRing::of(secrets)
     }
 
     /// Tells the store.
@@ -166,14 +187,32 @@ mod tests {
 
     #[test]
     fn secrets_of_express_may_be_short() {
-        let secrets = ("SESSION_SECRET", "new secret, keyboard cat");
-        let ring = |layout| read(&[("SESSION_LAYOUT", layout), secrets]);
-        assert!(ring("express").unwrap().keys.is_some());
-        assert!(ring("native").is_err());
-        for empty in [",", "a,", " "] {
-            let message = fault(&[("SESSION_LAYOUT", "express"), ("SESSION_SECRET", empty)]);
-            assert!(message.starts_with("SESSION_SECRET: ") && message.contains("empty"), "{message}");
+        for secrets in ["keyboard cat", "new,old", "new-secret, changeme", "%!"] {
+            let ring = |layout| read(&[("SESSION_LAYOUT", layout), ("SESSION_SECRET", secrets)]);
+            let settings = ring("express").unwrap();
+            assert!(settings.keys.is_some());
+            assert!(
+                settings.warnings.iter().any(|it| it.contains("may be guessed")),
+                "{:?}",
+                settings.warnings
+            );
+            assert!(!settings.warnings.concat().contains(secrets), "{:?}", settings.warnings);
+            assert!(ring("native").is_err());
         }
+        for (unusable, why) in [
+            (",", "empty"),
+            ("a,", "empty"),
+            (" ", "blank"),
+            ("keyboard cat ", "blank"),
+            ("one, and the same", "commas"),
+            ("new,keyboard cat", "commas"),
+        ] {
+            let message = fault(&[("SESSION_LAYOUT", "express"), ("SESSION_SECRET", unusable)]);
+            assert!(message.starts_with("SESSION_SECRET: ") && message.contains(why), "{message}");
+        }
+        let strong = "oGCmMcXRPzbF9Qd1Ckm7UO4u9UmDSPlDmIrKHq5x";
+        let settings = read(&[("SESSION_LAYOUT", "express"), ("SESSION_SECRET", strong)]).unwrap();
+        assert!(!settings.warnings.concat().contains("may be guessed"));
     }
 
     #[test]

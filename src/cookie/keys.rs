@@ -6,14 +6,21 @@ use hmac::Mac as _;
 
 #[cfg(feature = "express")]
 use super::express;
+use super::placeholder;
 use super::signing::keyed;
 use crate::error::Error;
 use crate::random;
 
 const SIGNING_PURPOSE: &[u8] = b"session-store cookie signing v1";
 const HOW_TO_MAKE_ONE: &str = "make one with `openssl rand -base64 48`";
+const COMMA: &str = "commas separate secrets, and this one may be part of a secret: give SESSION_SECRET_FILE, a file with \
+                     one secret a line, or build the `KeyRing` key by key";
+const BLANK: &str = "it begins or ends with a blank, which may be part of the secret or not: remove it, or if it is, \
+                     give SESSION_SECRET_FILE, a file with one secret a line, exactly as it is";
 
-/// A signing key, derived from a secret of at least 32 bytes.
+/// A signing key, derived from a secret of at least 32 bytes that was drawn at random.
+///
+/// A placeholder is refused, as are patterns and sequences: who can guess the secret can sign any id.
 ///
 /// ```
 /// use session_store::Key;
@@ -21,6 +28,7 @@ const HOW_TO_MAKE_ONE: &str = "make one with `openssl rand -base64 48`";
 /// let key = Key::new("N0mG4bU1XlqjK0hYr2Sg7vTfZ8cWdE5o")?;
 /// assert_eq!(format!("{key:?}"), "Key(..)");
 /// assert!(Key::new("keyboard cat").is_err());
+/// assert!(Key::new("your-secret-key-change-in-production").is_err());
 /// # Ok::<(), session_store::Error>(())
 /// ```
 #[derive(Clone)]
@@ -34,7 +42,9 @@ impl Key {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] for a secret under 32 bytes; the message says how to make one.
+    /// [`Error::Config`] for a secret under 32 bytes, and for one that was not drawn at random, as far as can be
+    /// told: it is put together of words such as `secret` and `changeme`, it repeats itself, or it is a
+    /// sequence. The message says how to make one, and does not repeat the secret.
     pub fn new(secret: impl AsRef<[u8]>) -> Result<Self, Error> {
         let secret = secret.as_ref();
         if secret.len() < Self::MIN_SECRET_LENGTH {
@@ -44,8 +54,15 @@ impl Key {
                 Self::MIN_SECRET_LENGTH,
             )));
         }
+        if let Some(fault) = placeholder::fault(secret) {
+            return Err(Error::Config(format!("the session secret {fault}: {HOW_TO_MAKE_ONE}")));
+        }
+        Ok(Self::derive(secret))
+    }
+
+    pub(super) fn derive(secret: &[u8]) -> Self {
         let derived = keyed(secret).chain_update(SIGNING_PURPOSE).finalize();
-        Ok(Self(derived.into_bytes().into()))
+        Self(derived.into_bytes().into())
     }
 
     /// A random key. Cookies signed with it are worth nothing after the process has ended.
@@ -73,7 +90,7 @@ impl fmt::Debug for Key {
 /// ```
 /// use session_store::{Key, KeyRing};
 ///
-/// # let (old, new) = ("o".repeat(32), "n".repeat(32));
+/// # let (old, new) = ("N0mG4bU1XlqjK0hYr2Sg7vTfZ8cWdE5o", "diZjtUdbn61E93zG3J0ZsGbl9xBue0PecU6nfxid");
 /// let ring = KeyRing::new(Key::new(new)?).with_previous(Key::new(old)?);
 /// # Ok::<(), session_store::Error>(())
 /// ```
@@ -114,7 +131,8 @@ impl KeyRing {
     }
 
     /// A ring for cookies as express-session makes and reads them: `secret` is the one that the
-    /// Express service has, of whatever length.
+    /// Express service has, of whatever length, `keyboard cat` included: with another one, every cookie that
+    /// the service gave out would be forged. Who knows it can sign ids, but not guess one that is stored.
     ///
     /// Such a signature does not cover the cookie's name, so services that share a secret must not
     /// let each other's sessions count for something else.
@@ -157,23 +175,54 @@ impl KeyRing {
         Self::new(Key::generate())
     }
 
-    /// Reads a comma-separated list of secrets, as in `SESSION_SECRET`: the first signs.
+    /// Reads a comma-separated list of secrets, as in `SESSION_SECRET`: the first signs. There may be a blank
+    /// behind a comma.
+    ///
+    /// Only what [`Key::new`]'s advice makes can be listed: letters, digits and `+/=-_`. Where a secret has
+    /// other characters, the comma may be one of them. That is an error, as is a blank at either end: the
+    /// wrong secret would verify no cookie. Such secrets are given [one by one](Self::with_previous), or
+    /// one a line in `SESSION_SECRET_FILE`.
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] if one of them is shorter than 32 bytes, or there is none.
+    /// [`Error::Config`] for such a list, and as for [`Key::new`] if one of the secrets is unfit.
     pub fn parse(secrets: &str) -> Result<Self, Error> {
-        let mut keys = secrets.split(',').map(|secret| Key::new(secret.trim()));
-        let primary = keys.next().expect("split yields at least one part")?;
-        keys.try_fold(Self::new(primary), |ring, key| Ok(ring.with_previous(key?)))
+        Self::of(&separate(secrets)?)
     }
 
-    /// Reads a comma-separated list of secrets of express-session: the first signs.
+    /// The same of secrets that have been told apart.
+    pub(crate) fn of(secrets: &[&str]) -> Result<Self, Error> {
+        let (first, previous) = secrets.split_first().ok_or_else(no_secret)?;
+        let ring = Self::new(Key::new(first)?);
+        previous.iter().try_fold(ring, |ring, secret| Ok(ring.with_previous(Key::new(secret)?)))
+    }
+
+    /// The same of secrets of express-session.
     #[cfg(feature = "express")]
-    pub(crate) fn parse_express(secrets: &str) -> Result<Self, Error> {
-        let mut secrets = secrets.split(',').map(str::trim);
-        let primary = Self::express(secrets.next().expect("split yields at least one part"))?;
-        secrets.try_fold(primary, Self::with_previous_express)
+    pub(crate) fn of_express(secrets: &[&str]) -> Result<Self, Error> {
+        let (first, previous) = secrets.split_first().ok_or_else(no_secret)?;
+        previous.iter().try_fold(Self::express(first)?, Self::with_previous_express)
+    }
+}
+
+fn no_secret() -> Error {
+    Error::Config(format!("there is no secret: {HOW_TO_MAKE_ONE}"))
+}
+
+/// Tells the secrets of a comma-separated list apart, and a secret with a comma in it from a list.
+pub(crate) fn separate(secrets: &str) -> Result<Vec<&str>, Error> {
+    let is_blank = |c: char| c.is_whitespace();
+    if secrets.starts_with(is_blank) || secrets.ends_with(is_blank) {
+        return Err(Error::Config(BLANK.to_owned()));
+    }
+    if !secrets.contains(',') {
+        return Ok(vec![secrets]);
+    }
+    let can_be_listed = |byte: u8| byte.is_ascii_alphanumeric() || b"+/=-_".contains(&byte);
+    let parts: Vec<_> = secrets.split(',').map(|part| part.strip_prefix(' ').unwrap_or(part)).collect();
+    match parts.iter().all(|part| part.bytes().all(can_be_listed)) {
+        true => Ok(parts),
+        false => Err(Error::Config(COMMA.to_owned())),
     }
 }
 
@@ -181,16 +230,47 @@ impl KeyRing {
 mod tests {
     use super::*;
 
-    const SECRET: &str = "0123456789abcdef0123456789abcdef";
+    const SECRET: &str = "oGCmMcXRPzbF9Qd1Ckm7UO4u9UmDSPlDmIrKHq5x";
 
     #[test]
     fn secrets_are_checked_with_advice() {
-        for bad in ["", "short", "0123456789abcdef0123456789abcdef,short"] {
+        let short = format!("{SECRET},short");
+        for bad in ["", "short", &short, &"x".repeat(32), "your-secret-key-change-in-production", ",", "a,"] {
             let message = KeyRing::parse(bad).unwrap_err().to_string();
-            assert!(message.contains("openssl rand"), "{message}");
-            assert!(!message.contains("0123456789abcdef"), "{message}");
+            assert!(message.contains("`openssl rand -base64 48`"), "{message}");
+            for secret in [SECRET, "your-secret", "xx"] {
+                assert!(!message.contains(secret), "{message}");
+            }
         }
-        assert_eq!(KeyRing::parse(&format!("{SECRET}, {SECRET}")).unwrap().previous.len(), 1);
+        for list in [format!("{SECRET}, {SECRET}"), format!("{SECRET},{SECRET}")] {
+            assert_eq!(KeyRing::parse(&list).unwrap().previous.len(), 1);
+        }
+    }
+
+    /// Otherwise its parts would be taken for keys, or another key than the one meant be made.
+    #[test]
+    fn a_secret_with_a_comma_or_blanks_is_told_from_a_list() {
+        for (ambiguous, advice) in [
+            (format!("{SECRET},p#{SECRET}"), "commas"),
+            (format!("{SECRET}!,{SECRET}"), "commas"),
+            (format!("{SECRET},  {SECRET}"), "commas"),
+            (format!("{SECRET} ,{SECRET}"), "commas"),
+            (format!("{SECRET},\t{SECRET}"), "commas"),
+            (format!("\"{SECRET}\",\"{SECRET}\""), "commas"),
+            (format!("two words {SECRET},{SECRET}"), "commas"),
+            (format!(" {SECRET}"), "blank"),
+            (format!("{SECRET} "), "blank"),
+            (format!("{SECRET}\n"), "blank"),
+            (format!("{SECRET}\u{a0}"), "blank"),
+            (format!("{SECRET},{SECRET} "), "blank"),
+        ] {
+            let message = KeyRing::parse(&ambiguous).unwrap_err().to_string();
+            assert!(message.contains(advice) && message.contains("SESSION_SECRET_FILE"), "{message}");
+            assert!(!message.contains(&SECRET[..8]), "{message}");
+        }
+        // By itself it may have whatever it likes.
+        assert!(KeyRing::parse(&format!("p# \u{fc} {SECRET}")).is_ok());
+        assert!(KeyRing::of(&[&format!(" {SECRET}, ")]).is_ok());
     }
 
     /// SECURITY 21.

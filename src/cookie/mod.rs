@@ -11,7 +11,9 @@ use crate::id::ID_LENGTH;
 
 #[cfg(feature = "express")]
 mod express;
+mod header;
 pub(crate) mod keys;
+mod placeholder;
 pub(crate) mod signing;
 
 /// Browsers refuse cookies whose name and value are longer (RFC 6265bis section 5.7).
@@ -45,9 +47,13 @@ impl From<SameSite> for cookie::SameSite {
 
 /// The attributes of the session cookie.
 ///
-/// The default is the safest that browsers know: `__Host-id`, `Secure`, `HttpOnly`,
+/// The default is the safest that browsers know: `__Host-Http-id`, `Secure`, `HttpOnly`,
 /// `SameSite=Lax`, `Path=/`, no `Domain` (OWASP ASVS 3.3.1 to 3.3.4), for as long as the browser
 /// runs. `HttpOnly` cannot be switched off: no script needs to read an id.
+///
+/// The prefix of the name is a promise of the browser (RFC 6265bis): only this host can have set the
+/// cookie, only over HTTPS, and no script has. A browser that does not know `__Host-Http-` yet takes it for
+/// `__Host-`, and keeps all of that but the last.
 ///
 /// ```
 /// use session_store::{SameSite, SessionCookie};
@@ -81,8 +87,12 @@ impl SessionCookie {
 
     /// Sets the name.
     ///
-    /// Without one it is `__Host-id`, or `__Secure-id` with a domain or another path, or `id` where
-    /// the cookie isn't secure.
+    /// Without one it is `__Host-Http-id`, or `__Secure-id` with a domain or another path, or `id` where
+    /// the cookie isn't secure. Another name gives all sessions up that are in use, so choose it before the
+    /// first deploy.
+    ///
+    /// A name with the prefix `__Secure-`, `__Http-`, `__Host-` or `__Host-Http-`, in whatever case, must have
+    /// the attributes that browsers ask for: otherwise they would refuse the cookie, and `build` does so first.
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
@@ -97,6 +107,19 @@ impl SessionCookie {
     }
 
     /// Sends the cookie to every host of `domain`, not just to the one that set it.
+    ///
+    /// This gives up what `__Host-` protects from: every host below `domain` can set cookies of this name
+    /// for all the others, and receives every visitor's. So whoever controls one of them (a page of a customer, a
+    /// forgotten test server, a name in DNS that somebody else took over) can
+    ///
+    /// - read the ids of visitors who come by, and act as them;
+    /// - put a visitor into the attacker's own session, by a cookie with a longer path, so that the visitor
+    ///   stores private data there;
+    /// - sign a visitor out, by more such cookies than [`SessionManager::begin`](crate::SessionManager::begin)
+    ///   tries.
+    ///
+    /// Without a domain, a name that does not begin with `__Host-` still allows the last two. If hosts must
+    /// share a session, have all of them in hands that you trust, or hand over by a token that is good once.
     #[must_use]
     pub fn domain(mut self, domain: impl Into<String>) -> Self {
         self.domain = Some(domain.into());
@@ -157,26 +180,26 @@ impl SessionCookie {
             }
         }
         if !self.secure {
-            for (needs_secure, what) in [
-                (self.same_site == SameSite::None, "is SameSite=None"),
-                (self.partitioned, "is Partitioned"),
-                (has_prefix(&name, "__Host-"), "has the prefix `__Host-`"),
-                (has_prefix(&name, "__Secure-"), "has the prefix `__Secure-`"),
-            ] {
-                if needs_secure {
-                    return refuse(format!("{what} and so must be Secure: browsers refuse it otherwise"));
-                }
+            let prefix = prefix(&name).map(|prefix| format!("has the prefix `{prefix}`"));
+            let same_site = (self.same_site == SameSite::None).then(|| "is SameSite=None".to_owned());
+            let partitioned = self.partitioned.then(|| "is Partitioned".to_owned());
+            if let Some(what) = prefix.or(same_site).or(partitioned) {
+                return refuse(format!("{what} and so must be Secure: browsers refuse it otherwise"));
             }
         }
-        if has_prefix(&name, "__Host-") && (self.domain.is_some() || self.path != "/") {
-            return refuse("has the prefix `__Host-` and so may have no Domain and no Path but `/`".into());
+        if let Some(prefix @ ("__Host-" | "__Host-Http-")) = prefix(&name)
+            && (self.domain.is_some() || self.path != "/")
+        {
+            return refuse(format!(
+                "has the prefix `{prefix}` and so may have no Domain and no Path but `/`"
+            ));
         }
         Ok(CheckedCookie { name, attributes: self })
     }
 
     fn default_name(&self) -> &'static str {
         match self.secure {
-            true if self.domain.is_none() && self.path == "/" => "__Host-id",
+            true if self.domain.is_none() && self.path == "/" => "__Host-Http-id",
             true => "__Secure-id",
             false => "id",
         }
@@ -222,11 +245,8 @@ impl CheckedCookie {
     }
 
     /// The values of every cookie of this name in a `Cookie` header.
-    pub(crate) fn values<'h>(&'h self, header: &'h str) -> impl Iterator<Item = &'h str> {
-        Cookie::split_parse(header)
-            .filter_map(Result::ok)
-            .filter(|cookie| cookie.name_raw() == Some(self.name()))
-            .filter_map(|cookie| cookie.value_raw())
+    pub(crate) fn values<'h>(&'h self, header: &'h [u8]) -> impl Iterator<Item = &'h str> {
+        header::values(header, &self.name)
     }
 
     /// A `Set-Cookie` header that gives the client `value`, for `max_age` or until its browser ends.
@@ -265,9 +285,14 @@ impl CheckedCookie {
     }
 }
 
-/// Browsers match the prefixes of cookie names without regard to case (RFC 6265bis section 5.4).
-fn has_prefix(name: &str, prefix: &str) -> bool {
-    name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+/// The prefix by which browsers ask for attributes: `Secure` for each of them, `HttpOnly`, which every cookie
+/// here is, for those of `Http`, and no Domain and the Path `/` for those of `Host`. They match without
+/// regard to case (RFC 6265bis sections 4.1.3 and 5.7).
+fn prefix(name: &str) -> Option<&'static str> {
+    let prefixes = ["__Host-Http-", "__Host-", "__Http-", "__Secure-"];
+    let has =
+        |prefix: &&str| name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
+    prefixes.into_iter().find(has)
 }
 
 /// A character of an RFC 9110 token, which is what names of cookies are made of.

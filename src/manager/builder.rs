@@ -28,7 +28,7 @@ const DEFAULT_TOUCH_SHARE: f64 = 0.1;
 ///
 /// let builder = SessionManager::<u32>::builder(MemoryStore::new(), KeyRing::generate());
 /// let manager = builder.cookie(SessionCookie::new().same_site(SameSite::Strict)).max_payload(4096).build()?;
-/// assert_eq!(manager.cookie_name(), "__Host-id");
+/// assert_eq!(manager.cookie_name(), "__Host-Http-id");
 /// # Ok::<(), Error>(())
 /// ```
 #[derive(Debug)]

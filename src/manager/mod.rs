@@ -34,9 +34,10 @@ use observed::Observed;
 pub use builder::SessionManagerBuilder;
 pub use survey::{Clearing, SessionScan};
 
-/// At most so many cookies of one name are looked up for a request. A browser sends two when one
-/// was set for a parent domain or a longer path.
-const MAX_CANDIDATES: usize = 4;
+/// At most so many ids are looked up for a request. A browser sends two cookies of a name where one was set
+/// for a parent domain or a longer path, and as many as somebody on a sibling subdomain likes where the name
+/// does not keep that out.
+const MAX_CANDIDATES: usize = 16;
 
 /// The sessions of one application: where they are stored, how they are signed, how long they live.
 ///
@@ -78,21 +79,35 @@ impl<T: SessionData> SessionManager<T> {
 
     /// Takes in a request's `Cookie` header, without asking the store for anything yet.
     ///
-    /// Cookies that no key signed count as forged and are forgotten: the visitor is anonymous. Of
-    /// several cookies of the name, the first four that verify are tried.
+    /// Cookies that no key signed count as forged and are forgotten: the visitor is anonymous.
+    ///
+    /// Of several cookies of the name, the first 16 different ids that verify are tried, in their order,
+    /// until the store holds one. So a request costs the store at most 16 reads, one after the other, and one
+    /// unless it has several such cookies; what does not verify, or is there twice, costs none. Whoever can
+    /// set cookies of this name for the visitor, see [`SessionCookie::domain`](crate::SessionCookie::domain),
+    /// needs 16 ids that were signed here to hide the visitor's own, and could as well push it out of the browser,
+    /// which keeps no more than some 180 cookies for a domain and all below it.
     pub fn begin(&self, cookie_header: Option<&str>) -> Exchange<T> {
+        self.begin_with(cookie_header.map(str::as_bytes).into_iter())
+    }
+
+    /// The same with all `Cookie` headers of a request, as their bytes: HTTP/2 clients may send one for each
+    /// cookie (RFC 9113 section 8.2.3), and some other application's cookie may be no text.
+    pub(crate) fn begin_with<'h>(&self, cookie_headers: impl Iterator<Item = &'h [u8]>) -> Exchange<T> {
         let manager = &self.0;
-        let verify = |value| {
-            let verified = manager.signer.verify(value);
-            if verified.is_none() {
+        let mut candidates = Candidates::default();
+        let mut count = 0;
+        for value in cookie_headers.flat_map(|header| manager.cookie.values(header)) {
+            let Some(verified) = manager.signer.verify(value) else {
                 manager.counters.shard().forged.add_one();
                 tracing::debug!("a session cookie carries no valid signature");
+                continue;
+            };
+            count += usize::from(candidates.add(verified));
+            if count == MAX_CANDIDATES {
+                break;
             }
-            verified
-        };
-        let values = cookie_header.into_iter().flat_map(|header| manager.cookie.values(header));
-        let mut verified = values.filter_map(verify).take(MAX_CANDIDATES);
-        let candidates = Candidates { first: verified.next(), others: verified.collect() };
+        }
         Exchange::new(Arc::clone(manager), candidates)
     }
 
@@ -107,7 +122,7 @@ impl<T: SessionData> SessionManager<T> {
     /// use session_store::{KeyRing, MemoryStore, SessionManager};
     ///
     /// let manager = SessionManager::<u32>::builder(MemoryStore::new(), KeyRing::generate()).build()?;
-    /// manager.begin(Some("__Host-id=made-up"));
+    /// manager.begin(Some("__Host-Http-id=made-up"));
     /// assert_eq!(manager.counts().forged, 1);
     /// # Ok::<(), session_store::Error>(())
     /// ```

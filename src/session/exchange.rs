@@ -43,7 +43,9 @@ pub struct Effects {
     /// A `Set-Cookie` header to add.
     pub set_cookie: Option<String>,
     /// Replace `Cache-Control` by `no-store`: a cached `Set-Cookie` would hand the session to
-    /// somebody else (OWASP Session Management Cheat Sheet, "Web Content Caching").
+    /// somebody else (OWASP Session Management Cheat Sheet, "Web Content Caching"). Also remove the fields
+    /// that caches heed instead: each that ends in `-Cache-Control` (RFC 9213), `Surrogate-Control`,
+    /// `Edge-Control`, `X-Accel-Expires` and `Expires`.
     pub no_store: bool,
     /// Add `Cookie` to `Vary`.
     pub vary_cookie: bool,

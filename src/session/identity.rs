@@ -26,6 +26,30 @@ impl<T: SessionData> Session<T> {
     /// }
     /// ```
     ///
+    /// # Tokens against cross-site request forgery
+    ///
+    /// A token that the data holds must not survive from before the sign-in: whoever put the visitor into a
+    /// session of their own, or read a page before the visitor signed in, knows it. So draw a new one in
+    /// `change`, as for everything else that was given to a stranger:
+    ///
+    /// ```
+    /// use serde::{Deserialize, Serialize};
+    /// use session_store::{Error, Session};
+    ///
+    /// #[derive(Default, Serialize, Deserialize)]
+    /// struct Account {
+    ///     cart: Vec<String>,
+    ///     csrf_token: String,
+    /// }
+    ///
+    /// /// `new_token` comes from the generator of the operating system, as of the crate `getrandom`.
+    /// async fn signed_in(session: Session<Account>, user: &str, new_token: String) -> Result<(), Error> {
+    ///     session.sign_in(user, |account| account.csrf_token = new_token)
+    /// }
+    /// ```
+    ///
+    /// An application that checks `Sec-Fetch-Site` or `Origin` needs no token.
+    ///
     /// # Errors
     ///
     /// [`Error::Config`] and [`Error::TooLarge`] for a name that [`Owner::new`] refuses.

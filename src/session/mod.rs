@@ -296,6 +296,19 @@ impl<T: SessionData> Session<T> {
 }
 
 impl Candidates {
+    /// Adds an id, unless it is there already. Answers whether it was added.
+    pub(crate) fn add(&mut self, verified: Verified) -> bool {
+        let is_known = self.iter().any(|known| known.id == verified.id);
+        if is_known {
+            return false;
+        }
+        match self.first {
+            None => self.first = Some(verified),
+            Some(_) => self.others.push(verified),
+        }
+        true
+    }
+
     fn iter(&self) -> impl Iterator<Item = &Verified> {
         self.first.iter().chain(&self.others)
     }

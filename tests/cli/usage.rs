@@ -30,6 +30,80 @@ fn wrong_usage_is_told_from_what_was_found() {
     }
 }
 
+/// SECURITY 21: a URL with its password, or an id out of a cookie, at every place where it does not belong.
+#[test]
+fn no_argument_is_repeated_to_whoever_reads_the_errors() {
+    const URL: &str = "redis://ada:correct-horse@127.0.0.1:1/0";
+    const ID: &str = "s3Cr3tId_s3Cr3tId_s3Cr3tId_s3Cr3";
+    // A variable of another kind of server, so that nothing waits for one.
+    let tool = Tool::at("memory:").hiding(["correct-horse", "s3Cr3tId", "ada:", "127.0.0.1:1/0"]);
+    let commands: [&[&str]; 12] = [
+        &[],
+        &["stats"],
+        &["list"],
+        &["show"],
+        &["ttl"],
+        &["revoke"],
+        &["revoke-all"],
+        &["clear"],
+        &["watch"],
+        &["check"],
+        &["completions"],
+        &["help"],
+    ];
+    let flags = [
+        "--url",
+        "--ulr",
+        "--prefix",
+        "--express-prefix",
+        "--layout",
+        "--timeout",
+        "--color",
+        "--limit",
+        "--owner",
+        "--resume",
+        "--count",
+        "--interval",
+        "--json",
+        "--yes",
+        "--exact",
+        "--no-data",
+        "--thorough",
+        "--nonsense",
+        "-x",
+        "--",
+    ];
+    for secret in [URL, ID] {
+        for command in commands {
+            let glued = |flag: &str| format!("{flag}={secret}");
+            for placed in [[secret].as_slice(), &[secret, secret], &["--", secret]] {
+                tool.run(&[command, placed].concat());
+                tool.run(&[placed, command].concat());
+            }
+            for flag in flags {
+                tool.run(&[command, &[flag, secret]].concat());
+                tool.run(&[command, &[&glued(flag)]].concat());
+                tool.run(&[&[flag, secret], command].concat());
+            }
+            let dashed = format!("--{secret}");
+            tool.run(&[command, &[&dashed]].concat()).has(2, "");
+        }
+    }
+    let said = tool.run(&["list", "--ownr", URL]);
+    assert!(
+        said.err.contains("did you mean --owner?") && said.err.contains("Usage: session-store list"),
+        "{}",
+        said.err
+    );
+    tool.run(&["lits"]).has(2, "did you mean list?");
+    tool.run(&["stats", "--layout", "django"]).has(2, "native, express");
+    tool.run(&["list", "--limit", ID]).has(2, "--limit <N> has a value that it can't have");
+    tool.run(&["show"]).has(2, "<KEY> is missing");
+    tool.run(&["list", "--owner", "ada", "--limit", "5"]).has(2, "does not go with");
+    tool.run(&["stats", "--timeout", "1", "--timeout", "2"]).has(2, "is there twice");
+    tool.run(&["completions", ID]).has(2, "bash");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_store_is_the_services_own() {
     for tool in [Tool::default(), Tool::at("memory:"), Tool::at("redis://h").set("REDIS_ENABLED", "false")] {

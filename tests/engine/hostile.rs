@@ -2,14 +2,14 @@
 
 use session_store::{Conflict, Error, KeyRing};
 
-use crate::world::{Browser, SECRET, World};
+use crate::world::{Browser, SECOND, SECRET, World};
 
 /// SECURITY 3, 4 and 27.
 #[tokio::test]
 async fn cookies_that_nobody_signed_are_an_anonymous_visitor() {
     let world = World::new();
     let good = world.visitor(1).await.cookie.unwrap();
-    let other_key = world.instance_with(KeyRing::parse(&"x".repeat(32)).unwrap(), |builder| builder);
+    let other_key = world.instance_with(KeyRing::parse(SECOND).unwrap(), |builder| builder);
     let mut elsewhere = Browser::default();
     elsewhere.visit(&other_key, |session| session.write(|a| a.visits = 1)).await.unwrap();
 
@@ -112,7 +112,7 @@ async fn a_cookie_that_is_not_stored_does_not_hide_that_another_moved() {
 async fn a_cookie_of_an_old_key_is_sent_again_without_touching_the_store() {
     let world = World::new();
     let visitor = world.visitor(4).await;
-    let ring = KeyRing::parse(&format!("{}, {SECRET}", "n".repeat(32))).unwrap();
+    let ring = KeyRing::parse(&format!("{SECOND}, {SECRET}")).unwrap();
     let rotated = world.instance_with(ring, |builder| builder);
 
     let exchange = visitor.begin(&rotated);

@@ -3,6 +3,7 @@
 #![cfg(all(feature = "memory", feature = "json"))]
 
 mod beside;
+mod candidates;
 mod conflicts;
 mod evolving;
 mod expiring;

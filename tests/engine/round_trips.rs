@@ -96,28 +96,3 @@ async fn a_write_that_changes_nothing_stores_nothing() {
     assert!(exchange.finish(200).await.failure.is_none());
     assert_eq!(world.store.calls(), ["load", "load"]);
 }
-
-#[tokio::test]
-async fn at_most_four_cookies_that_verify_are_looked_up() {
-    let world = World::new();
-    let mut cookies = Vec::new();
-    for visits in 1..=5 {
-        cookies.push(world.visitor(visits).await.cookie.unwrap());
-    }
-    let stored = cookies.pop().unwrap();
-    for cookie in &cookies {
-        let gone = Browser { cookie: Some(cookie.clone()) }.begin(&world.manager);
-        gone.session().await.unwrap().destroy().await.unwrap();
-    }
-
-    world.store.forget_calls();
-    let mut browser =
-        Browser { cookie: Some([&cookies[..3], std::slice::from_ref(&stored)].concat().join("; ")) };
-    assert_eq!(browser.visit(&world.manager, |session| session.read(|a| a.visits)).await, 5);
-    assert_eq!(world.store.calls(), ["load"; 4]);
-
-    world.store.forget_calls();
-    let mut browser = Browser { cookie: Some([&cookies[..], &[stored]].concat().join("; ")) };
-    assert_eq!(browser.visit(&world.manager, |session| session.read(|a| a.visits)).await, 0);
-    assert_eq!(world.store.calls(), ["load"; 4]);
-}

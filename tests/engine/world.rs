@@ -16,7 +16,9 @@ use tokio::sync::watch;
 
 pub(crate) const IDLE: Duration = Duration::from_secs(1000);
 pub(crate) const ABSOLUTE: Duration = Duration::from_secs(10_000);
-pub(crate) const SECRET: &str = "a secret of thirty-two bytes or more";
+pub(crate) const SECRET: &str = "oGCmMcXRPzbF9Qd1Ckm7UO4u9UmDSPlDmIrKHq5x";
+/// Another one, of another version of the service.
+pub(crate) const SECOND: &str = "5sUZ8pYH3kqRgwAe1vNTh0xLJd7cWm2bXoFiQyCB";
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]

@@ -187,7 +187,7 @@ async fn cookies_leave_the_form_of_express() {
         stage.put(sid, BY_NODE).await;
         assert!(stage.write(sid, "n", 1).await.failure.is_none());
     }
-    let key = || Key::new("0123456789abcdef0123456789abcdef").unwrap();
+    let key = || Key::new("oGCmMcXRPzbF9Qd1Ckm7UO4u9UmDSPlDmIrKHq5x").unwrap();
     let visit = async |ring: KeyRing, cookie: &str| {
         let store = RedisStore::connect(stage.server.url()).await.unwrap();
         let manager = SessionManager::<Values>::builder(store, ring).cookie(self::cookie()).build().unwrap();

@@ -57,7 +57,7 @@ async fn keys_codec_and_data_are_such_as_express_understands() {
 
     let (_server, store) = store().await;
     let store = std::sync::Arc::new(store);
-    let own = Key::new("0123456789abcdef0123456789abcdef").unwrap();
+    let own = Key::new("oGCmMcXRPzbF9Qd1Ckm7UO4u9UmDSPlDmIrKHq5x").unwrap();
     let stranger = SessionManager::<Values>::builder(store.clone(), KeyRing::new(own.clone()));
     expect_refusal(stranger, "KeyRing::express");
     let leaving = KeyRing::new(own).with_previous_express("keyboard cat").unwrap();

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use reqwest::header::{COOKIE, HeaderMap, HeaderValue, SET_COOKIE};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 use crate::lab::Notes;
@@ -57,6 +59,22 @@ impl Browser {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let body = within(response.text()).await?;
         Ok(Answer { status, set_cookies: set_cookies(&headers), headers, body })
+    }
+
+    /// What comes back for a request with these `Cookie` headers, sent as they are.
+    pub(crate) async fn get_raw(&self, path: &str, cookies: &[Vec<u8>]) -> String {
+        let host = self.url.trim_start_matches("http://");
+        let mut request =
+            format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n").into_bytes();
+        for cookie in cookies {
+            request.extend([b"Cookie: ", &cookie[..], b"\r\n"].concat());
+        }
+        request.extend(b"\r\n");
+        let mut connection = within(TcpStream::connect(host)).await.expect("the host listens");
+        connection.write_all(&request).await.expect("the host reads");
+        let mut answer = Vec::new();
+        within(connection.read_to_end(&mut answer)).await.expect("the host answers");
+        String::from_utf8(answer).expect("text")
     }
 
     /// The answer as far as its headers, whose cookies are kept; the body is to be read by the caller.

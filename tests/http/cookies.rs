@@ -7,7 +7,7 @@ use crate::support::app::App;
 /// SECURITY 16 and 20.
 pub(crate) async fn the_default_cookie_is_set_renewed_and_removed_with_the_same_attributes(stage: Stage) {
     let app = stage.app_with_default_cookie().await;
-    cookie_is_set_renewed_and_removed(&app, "__Host-id", "HttpOnly; SameSite=Lax; Secure; Path=/").await;
+    cookie_is_set_renewed_and_removed(&app, "__Host-Http-id", "HttpOnly; SameSite=Lax; Secure; Path=/").await;
 }
 
 /// SECURITY 20.

@@ -90,7 +90,7 @@ pub(crate) async fn a_cookie_signed_under_another_name_is_an_anonymous_visitor(s
     let plain = stage.app().await;
     let secure = stage.app_with_default_cookie().await;
     let victim = Visitor::returning(&plain).await;
-    let renamed = format!("__Host-id={}", victim.cookie_value());
+    let renamed = format!("__Host-Http-id={}", victim.cookie_value());
     comes_as_an_anonymous_visitor(&secure, renamed.as_bytes(), &victim).await;
 }
 

@@ -5,9 +5,9 @@ use crate::support::app::{App, Host};
 use crate::support::redis::Server;
 
 /// What every application of this script signs its cookies with, unless a case says otherwise.
-pub(crate) const SECRET: &str = "only-for-tests-0123456789abcdefghijklmnop";
+pub(crate) const SECRET: &str = "only-for-tests-oGCmMcXRPzbF9Qd1Ckm7UO4u9UmDSPlDmIrKHq5x";
 /// A secret that has nothing to do with it.
-pub(crate) const OTHER_SECRET: &str = "another-one-for-tests-0123456789abcdefghi";
+pub(crate) const OTHER_SECRET: &str = "another-one-for-tests-5sUZ8pYH3kqRgwAe1vNTh0xLJd7cWm2bXoFiQyCB";
 
 /// Where sessions are kept.
 #[derive(Clone, Copy, Debug)]
@@ -66,7 +66,7 @@ impl Stage {
         self.start(&[&[("SESSION_COOKIE_SECURE", "false")], settings].concat()).await
     }
 
-    /// The application with its default cookie: `__Host-id`.
+    /// The application with its default cookie: `__Host-Http-id`.
     pub(crate) async fn app_with_default_cookie(&self) -> App {
         self.start(&[]).await
     }

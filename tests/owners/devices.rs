@@ -52,7 +52,7 @@ async fn users_see_and_end_their_sessions() {
     let server = Server::start().await;
     let settings = [
         ("REDIS_URL", &*server.url()),
-        ("SESSION_SECRET", "a secret of thirty-two bytes or more"),
+        ("SESSION_SECRET", "oGCmMcXRPzbF9Qd1Ckm7UO4u9UmDSPlDmIrKHq5x"),
         ("SESSION_COOKIE_SECURE", "false"),
     ];
     let app = App::start(Host { example: "devices" }, &settings).await;

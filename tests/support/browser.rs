@@ -12,3 +12,12 @@ pub async fn cross(origin: &impl Site) -> Value {
     walk.args(["crossing.mjs", origin.url()]);
     node::output(walk).await
 }
+
+/// Lets a page of `evil.shop.test` set cookies for `shop.test`, both at this port of the loopback interface, while
+/// somebody is signed in there, as `tests/browser/sibling.mjs` says; answers what was seen. `planted` is the
+/// attacker's own cookie.
+pub async fn plant(port: u16, planted: &str) -> Value {
+    let mut walk = node::node("tests/browser");
+    walk.args(["sibling.mjs", &port.to_string(), planted]);
+    node::output(walk).await
+}

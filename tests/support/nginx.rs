@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use super::Site;
-use super::redis::{Place, wait_until};
+use super::redis::{Certificates, Identity, Place, wait_until};
 
 const CONFIGURATION: &str = "nginx.conf";
 const LOG: &str = "log";
@@ -31,10 +31,34 @@ impl Nginx {
         let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(example).join("nginx.conf");
         let shipped = fs::read_to_string(shipped).expect("the example has a configuration");
         let configuration = with_ports(&shipped, &[ports, &[(LISTENING, place.port())]].concat());
-        fs::write(place.directory().join(CONFIGURATION), configuration).expect("the directory is ours");
-
-        let process = run(place.directory());
         let url = format!("http://127.0.0.1:{}", place.port());
+        Self::run(place, url, &configuration).await
+    }
+
+    /// Starts it with TLS for these names, which `Certificates` are for. `servers` makes `server` blocks of the
+    /// lines that say where they listen and by which certificate.
+    pub async fn start_tls(certificates: &Certificates, servers: impl FnOnce(&str) -> String) -> Self {
+        let place = Place::take();
+        let Identity { certificate, key } = &certificates.server;
+        let listen = format!(
+            "listen 127.0.0.1:{} ssl;\nssl_certificate {};\nssl_certificate_key {};",
+            place.port(),
+            certificate.path().display(),
+            key.path().display()
+        );
+        let paths = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
+        let paths: String = paths.map(|name| format!("{name}_temp_path {name};\n")).concat();
+        let configuration = format!(
+            "events {{}}\nhttp {{\n{}\naccess_log off;\n{paths}}}\ndaemon off;\npid nginx.pid;\nerror_log stderr;\n",
+            servers(&listen)
+        );
+        let url = format!("https://127.0.0.1:{}", place.port());
+        Self::run(place, url, &configuration).await
+    }
+
+    async fn run(place: Place, url: String, configuration: &str) -> Self {
+        fs::write(place.directory().join(CONFIGURATION), configuration).expect("the directory is ours");
+        let process = run(place.directory());
         let mut nginx = Self { process, place, url };
         wait_until("nginx listens", || future::ready(nginx.is_ready())).await;
         nginx

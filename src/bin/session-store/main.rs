@@ -60,6 +60,7 @@ mod show;
 mod stats;
 mod summary;
 mod ttl;
+mod usage;
 mod watch;
 
 use std::io;
@@ -76,7 +77,10 @@ use crate::output::Output;
 type Outcome = Result<ExitCode, Failure>;
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return usage::report(&error),
+    };
     let output = Output::new(&arguments);
     tracing_subscriber::fmt()
         .with_max_level(tracing_subscriber::filter::LevelFilter::WARN)

@@ -241,8 +241,8 @@ fn each_policy_while_redis_is_away_has_a_name() {
 fn the_tables_examples_are_right() {
     for (name, example) in documented() {
         let beside: &[(&str, &str)] = match name {
-            // A file that is not here, and a command.
-            "REDIS_PASSWORD_FILE" | "SESSION_SECRET" => continue,
+            // Files that are not here, and a command.
+            "REDIS_PASSWORD_FILE" | "SESSION_SECRET" | "SESSION_SECRET_FILE" => continue,
             "SESSION_LAYOUT" | "SESSION_EXPRESS_PREFIX" if cfg!(not(feature = "express")) => continue,
             "SESSION_EXPRESS_PREFIX" => &[("REDIS_HOST", "h"), ("SESSION_LAYOUT", "express")],
             "REDIS_URL" | "REDIS_CLUSTER_NODES" | "REDIS_SENTINELS" | "REDIS_HOST" => &[],

@@ -80,10 +80,98 @@ pub(crate) async fn a_foreign_cookie_of_any_bytes_does_not_cost_the_session(stag
     }
 }
 
+/// SECURITY 29. Each is a cookie that a browser may take from a sibling subdomain, and sends before ours, as
+/// its path is longer.
+pub(crate) async fn a_cookie_whose_name_resembles_ours_is_never_ours(stage: Stage) {
+    let site = stage.open_with(|notes| notes.cookie(SessionCookie::new()));
+    let (victim, attacker) =
+        (site.browser_with_text("victim").await, site.browser_with_text("attacker").await);
+    let (own, value) = (victim.cookie(), attacker.cookie_value());
+    let name = victim.cookie_names()[0].to_owned();
+    for resembling in [
+        "\u{2000}{}",
+        "\u{85}{}",
+        "\u{a0}{}",
+        "\u{1680}{}",
+        "\u{2028}{}",
+        "\u{3000}{}",
+        "\u{feff}{}",
+        "{}\u{2000}",
+        "\u{2000} {}",
+        "\t\u{a0}\t{}",
+        "={}",
+        "a={}",
+        " ={}",
+        "x,{}",
+        "$Version=1,{}",
+        "{} x",
+        "\"{}\"",
+        "\"{}",
+        "{}\"",
+        "__host-http-id",
+        "__HOST-HTTP-ID",
+        "%5F_Host-Http-id",
+        "__Host%2DHttp-id",
+        "{}%20",
+        "\u{b}{}",
+        "\u{c}{}",
+        "\0{}",
+        "\u{7f}{}",
+        "{}\u{1}",
+    ] {
+        let planted = format!("{}={value}", resembling.replace("{}", &name));
+        for (cookies, expected) in [
+            (vec![format!("{planted}; {own}")], "victim"),
+            (vec![planted.clone(), own.clone()], "victim"),
+            (vec![format!("a=\"; {own}; b=\""), planted.clone()], "victim"),
+            (vec![planted.clone()], ""),
+        ] {
+            let cookies: Vec<_> = cookies.into_iter().map(String::into_bytes).collect();
+            let answer = victim.get_raw("/notes/read", &cookies).await;
+            // Controls are no part of a header (RFC 9110 section 5.5), and some hosts refuse them.
+            let is_refused =
+                resembling.contains(|c: char| c.is_ascii_control() && c != '\t') && answer.contains(" 400 ");
+            let shown = serde_json::to_string(&Notes::with_text(expected)).unwrap();
+            assert!(is_refused || answer.contains(&shown), "{planted:?}: {answer}");
+        }
+    }
+    // The same in Latin-1, which is no text in UTF-8.
+    for byte in [0x85, 0xa0, 0xff] {
+        let planted = [&[byte], name.as_bytes(), b"=", value.as_bytes()].concat();
+        let answer = victim.get_raw("/notes/read", &[[&planted, &b"; "[..], own.as_bytes()].concat()]).await;
+        assert!(answer.contains("victim"), "{byte:#x}: {answer}");
+        let answer = victim.get_raw("/notes/read", &[planted]).await;
+        assert!(answer.contains(" 200 ") && !answer.contains("attacker"), "{byte:#x}: {answer}");
+    }
+}
+
+/// SECURITY 30. Without `__Host-` a sibling subdomain can set cookies of the name.
+pub(crate) async fn cookies_of_ended_sessions_do_not_hide_the_one_that_lives(stage: Stage) {
+    let site = stage.open();
+    let mut cookies = Vec::new();
+    for _ in 0..6 {
+        let mut ended = site.browser_with_text("ended").await;
+        cookies.push(ended.cookie());
+        ended.get("/notes/log_out").await.expect_status(200);
+    }
+    let browser = site.browser_with_text("alive").await;
+    let forged = format!("id={}x", browser.cookie_value());
+    cookies.extend([forged, cookies[0].clone(), browser.cookie(), cookies[1].clone()]);
+    site.store().calls();
+    let together = vec![HeaderValue::from_str(&cookies.join("; ")).unwrap()];
+    let one_by_one = cookies.iter().map(|cookie| HeaderValue::from_str(cookie).unwrap()).collect();
+    for headers in [together, one_by_one] {
+        let answer = browser.try_get_with("/notes/read", headers).await.unwrap();
+        assert_eq!(answer.notes(), Notes::with_text("alive"));
+        // Each id once.
+        assert_eq!(site.store().calls(), [Call::Load; 7]);
+    }
+}
+
 /// SECURITY 16 and 20.
 pub(crate) async fn the_default_cookie_keeps_its_attributes_for_life(stage: Stage) {
     let site = stage.open_with(|notes| notes.cookie(SessionCookie::new()));
-    keeps_its_attributes(&site, "__Host-id", "HttpOnly; SameSite=Lax; Secure; Path=/", "").await;
+    keeps_its_attributes(&site, "__Host-Http-id", "HttpOnly; SameSite=Lax; Secure; Path=/", "").await;
 }
 
 /// SECURITY 20.

@@ -22,6 +22,46 @@ pub(crate) async fn a_handlers_cache_control_gives_way_where_the_cookie_is_set(s
     }
 }
 
+/// SECURITY 19: caches that know one of these fields ignore `Cache-Control`.
+pub(crate) async fn what_would_override_no_store_goes_where_the_cookie_is_set(stage: Stage) {
+    const FIELDS: [&str; 11] = [
+        "CDN-Cache-Control",
+        "cloudflare-cdn-cache-control",
+        "Vercel-CDN-Cache-Control",
+        "Netlify-CDN-Cache-Control",
+        "X-LiteSpeed-Cache-Control",
+        "Somebodys-Cache-Control",
+        "Surrogate-Control",
+        "SURROGATE-CONTROL",
+        "Edge-Control",
+        "X-Accel-Expires",
+        "Expires",
+    ];
+    let site = stage.open();
+    let fields = FIELDS.map(|field| format!("{field}=max-age=60&{field}=public")).join("&");
+    let query = format!("cache-control=public&cache-control=max-age=9&{fields}&x-cache=hit&surrogate-key=a");
+    let mut browser = site.browser();
+    for (path, sets_cookie) in [
+        ("/notes/text/hello", true),
+        ("/notes/text/again", false),
+        ("/notes/renew", true),
+        ("/notes/read", false),
+        ("/notes/log_out", true),
+    ] {
+        let answer = browser.get(&format!("{path}?{query}")).await.expect_status(200);
+        assert_eq!(answer.set_cookies.len(), usize::from(sets_cookie), "{path}");
+        if sets_cookie {
+            assert_eq!(answer.header("cache-control").as_deref(), Some("no-store"), "{path}");
+            assert!(FIELDS.iter().all(|field| answer.header(field).is_none()), "{path}: {answer:?}");
+        } else {
+            assert_eq!(answer.header("cache-control").as_deref(), Some("public, max-age=9"), "{path}");
+            assert!(FIELDS.iter().all(|field| answer.header(field).is_some()), "{path}: {answer:?}");
+        }
+        assert_eq!(answer.header("x-cache").as_deref(), Some("hit"));
+        assert_eq!(answer.header("surrogate-key").as_deref(), Some("a"));
+    }
+}
+
 /// SECURITY 19.
 pub(crate) async fn a_handlers_vary_is_merged_and_its_cookies_stay(stage: Stage) {
     let site = stage.open();

@@ -37,6 +37,8 @@ macro_rules! script {
                 a_forged_cookie_costs_no_store_call,
                 cookies_in_several_headers_are_read,
                 a_foreign_cookie_of_any_bytes_does_not_cost_the_session,
+                a_cookie_whose_name_resembles_ours_is_never_ours,
+                cookies_of_ended_sessions_do_not_hide_the_one_that_lives,
                 the_default_cookie_keeps_its_attributes_for_life,
                 a_cookie_with_every_attribute_keeps_them_for_life,
             }
@@ -56,6 +58,7 @@ macro_rules! script {
             }
             headers {
                 a_handlers_cache_control_gives_way_where_the_cookie_is_set,
+                what_would_override_no_store_goes_where_the_cookie_is_set,
                 a_handlers_vary_is_merged_and_its_cookies_stay,
                 an_answer_that_takes_the_handlers_place_takes_that_of_its_headers,
             }

@@ -109,6 +109,14 @@ impl Connections {
     /// [`start`](Self::start).
     pub(super) fn new(target: Target, settings: &Settings) -> Result<Self, Error> {
         let dialer = Dialer::new(target.login, target.database, target.tls.clone())?;
+        // Here, whoever asked for it: a variable, a parameter of a URL.
+        if target.tls.as_ref().is_some_and(|tls| tls.insecure) {
+            tracing::warn!(
+                "certificates of Redis are not verified (REDIS_TLS_INSECURE, or insecure=true in the URL): whoever is \
+                 between this process and the servers can read and change every session; name the authority of their \
+                 certificates by REDIS_TLS_CACERT, or cacert= in the URL"
+            );
+        }
         let one = |connector: Arc<dyn Connector>, place| {
             let journal = Arc::new(Journal::default());
             let node = Node::new(&connector, settings, &journal);

@@ -20,7 +20,7 @@ mod on_axum;
 mod ours;
 
 /// The secret of every server that signs its cookies: 64 bytes, as actix-session wants.
-const SECRET: &[u8; 64] = b"only for benchmarks: a secret that everybody knows, 64 bytes of!";
+const SECRET: &[u8; 64] = b"only for benchmarks: oGCmMcXRPzbF9Qd1Ckm7UO4u9UmDSPlDmIrKHq5xAbZ";
 
 /// Of actix-web, as many as the runtime of the others has threads.
 const WORKERS: usize = 2;
