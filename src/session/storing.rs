@@ -52,11 +52,17 @@ impl<T: SessionData> Shared<T> {
         let mut record = Record::new(now, now, data);
         Terms::at_start(wish, &manager.expiry, now).write_to(&mut record, now);
         let ttl = Ttl::new(record.expires_at.saturating_since(now));
+        let mut answer_was_lost = false;
         for _ in 0..MAX_DRAWS {
             let id = manager.signer.fresh_id();
             let key = id.key();
-            let created = manager.indexed(now).create(&key, &record, ttl, manager.owner_limit).await?;
-            if created == Created::Created {
+            let created = manager.indexed(now).create(&key, &record, ttl, manager.owner_limit).await;
+            if created.as_ref().is_err_and(Error::is_lost_answer) && !answer_was_lost {
+                // It may yet be stored under this id, which nobody will ever have.
+                answer_was_lost = true;
+                continue;
+            }
+            if created? == Created::Created {
                 manager.count_created(&key, &record, now);
                 self.state().write(|state| state.cookie = CookieChange::Set);
                 return Ok((id, record));

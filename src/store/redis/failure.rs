@@ -105,6 +105,12 @@ impl Failure {
             || matches!(self.code(), Some("NOAUTH" | "WRONGPASS"))
     }
 
+    /// Whether the connection was closed, or cut, before the answer.
+    pub(super) fn is_broken(&self) -> bool {
+        matches!(self, Self::Redis(error) if error.kind() == ErrorKind::Io && error.is_connection_dropped()
+            && !error.is_connection_refusal())
+    }
+
     /// The failure to connect to `address`, which an operator wants to read unless the server
     /// itself says what is wrong.
     pub(super) fn at(self, address: &dyn fmt::Display) -> Self {

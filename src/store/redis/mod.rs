@@ -233,6 +233,8 @@ impl SessionStore for RedisStore {
 
     fn requirements(&self) -> Requirements {
         Requirements {
+            #[cfg(feature = "memory")]
+            home: Some(self.connections.home().clone()),
             #[cfg(feature = "express")]
             express: match &self.layout {
                 Layout::Native(_) => None,
