@@ -27,7 +27,7 @@ const FIRST_DELAY: Duration = Duration::from_millis(50);
 /// A server that answers again is found within a second.
 const LONGEST_DELAY: Duration = Duration::from_millis(800);
 /// Before a connection that served for a short time is made again: whoever closes it may do so in a loop.
-const DELAY_AFTER_SERVICE: Duration = Duration::from_millis(10);
+const SHORT_DELAY: Duration = Duration::from_millis(10);
 /// So many connections that were closed before they answered anything, one after the other, and the server
 /// counts as away: a proxy without a server behind it closes whatever it accepts.
 const CLOSED_IN_A_ROW: u32 = 5;
@@ -373,14 +373,17 @@ impl Shared {
                         }
                         return;
                     }
-                    Err(failure) => shared.stay_down(failure),
+                    Err(failure) => {
+                        let away = shared.stay_down(failure);
+                        delay = if away { longer(delay) } else { (2 * delay).max(SHORT_DELAY) };
+                    }
                 }
-                delay = longer(delay);
             }
         });
     }
 
-    fn stay_down(&self, failure: Failure) {
+    /// Says whether the server counts as away.
+    fn stay_down(&self, failure: Failure) -> bool {
         let away = !failure.is_broken() || self.is_closed_early_again();
         let reason = failure.at(&self.connector).into_reason();
         self.journal.failed(reason.clone());
@@ -393,6 +396,7 @@ impl Shared {
             }
             self.exchange(&state, State::Down(Down { reason, since: old.since, away }));
         }
+        away
     }
 }
 
@@ -445,7 +449,7 @@ impl Link {
     fn next_delay(&self) -> Duration {
         match (self.opened.elapsed() < 4 * LONGEST_DELAY, self.has_served()) {
             (false, _) => Duration::ZERO,
-            (true, true) => DELAY_AFTER_SERVICE,
+            (true, true) => SHORT_DELAY,
             (true, false) => longer(self.waited),
         }
     }
