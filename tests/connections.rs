@@ -162,20 +162,20 @@ fn a_store_works_on_one_runtime_after_another() {
     let server = keeper.block_on(Server::start());
     let tls = keeper.block_on(Server::start_tls(&certificates, &[]));
     let cluster = keeper.block_on(Cluster::start());
-    let connect = async |url: String| {
+    let with_tls = async |url: String| {
         let store = RedisStore::builder(url).tls_authorities(certificates.authority.certificate.bytes());
-        store.connect().await.unwrap()
+        store.timeout(PATIENCE).connect().await.unwrap()
     };
-    on_one_runtime_after_another(async || RedisStore::connect(server.url()).await.unwrap());
-    on_one_runtime_after_another(async || connect(tls.url()).await);
-    on_one_runtime_after_another(async || RedisStore::connect(cluster.url()).await.unwrap());
+    on_one_runtime_after_another(async || connect(&server.url()).await);
+    on_one_runtime_after_another(async || with_tls(tls.url()).await);
+    on_one_runtime_after_another(async || connect(&cluster.url()).await);
     on_one_runtime_after_another(async || MemoryStore::new());
     on_one_runtime_after_another(async || {
-        FallbackStore::new(RedisStore::connect(server.url()).await.unwrap(), FallbackPolicy::WhileDown)
+        FallbackStore::new(connect(&server.url()).await, FallbackPolicy::WhileDown)
     });
     // As in a `LazyLock`: no runtime is there when it is made.
     on_one_runtime_after_another(async || {
-        RedisStore::builder(server.url()).connect_eventually().await.unwrap()
+        RedisStore::builder(server.url()).timeout(PATIENCE).connect_eventually().await.unwrap()
     });
 }
 

@@ -21,8 +21,10 @@ impl Home {
     /// both: an operation that is dropped there may bring news, and a later one sees to it.
     pub(crate) fn runtime(&self) -> Option<Handle> {
         let mut home = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if home.as_ref().is_none_or(has_shut_down) {
-            *home = Handle::try_current().ok();
+        let current = Handle::try_current().ok();
+        let is_here = |home: &Handle| current.as_ref().is_some_and(|current| current.id() == home.id());
+        if home.as_ref().is_none_or(|home| !is_here(home) && has_shut_down(home)) {
+            *home = current;
         }
         home.clone()
     }

@@ -408,6 +408,11 @@ impl Drop for Reconnecting {
     fn drop(&mut self) {
         if let Some(shared) = self.0.upgrade() {
             shared.reconnecting.swap(false, Ordering::AcqRel);
+            // Nobody knows any more whether the server is away.
+            let state = shared.state.load();
+            if let State::Down(down @ Down { away: true, .. }) = &**state {
+                shared.exchange(&state, State::Down(Down { away: false, ..down.clone() }));
+            }
             shared.changes.notify_waiters();
         }
     }
