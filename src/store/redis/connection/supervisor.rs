@@ -169,7 +169,7 @@ impl Supervisor {
             };
             match result {
                 Err(failure) if failure.is_broken() && !matches!(repeat, Repeat::Never) => {
-                    lost = Some(failure)
+                    lost = Some(failure);
                 }
                 result => return result,
             }
