@@ -176,6 +176,12 @@ impl Error {
     pub fn outcome_unknown(&self) -> bool {
         matches!(self, Self::Unavailable { outcome_unknown: true, .. })
     }
+
+    /// Whether the answer to a write was lost with the connection; one that only came late has no source.
+    #[cfg(feature = "json")]
+    pub(crate) fn is_lost_answer(&self) -> bool {
+        matches!(self, Self::Unavailable { outcome_unknown: true, source: Some(_), .. })
+    }
 }
 
 impl From<Conflict> for Error {

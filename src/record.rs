@@ -18,7 +18,7 @@ mod payload;
 pub(crate) use decoded::Room;
 pub use envelope::{Envelope, Moved};
 #[cfg(feature = "redis")]
-pub(crate) use envelope::{LONGEST_HEAD, MOVED_FORMAT, RECORD_FORMAT};
+pub(crate) use envelope::{LONGEST_HEAD, MOVED_FORMAT, PREVIOUS_REVISION, RECORD_FORMAT};
 pub use payload::Payload;
 
 /// One version of a session's record: a random number that each write draws afresh.

@@ -35,6 +35,9 @@ pub(crate) const RECORD_FORMAT: u8 = 0xA1;
 pub(crate) const MOVED_FORMAT: u8 = 0xB1;
 /// Where an owner begins: the fixed part's length.
 const FIXED_LENGTH: usize = 52;
+/// Where a record, and a marker, have the revision that they replaced.
+#[cfg(feature = "redis")]
+pub(crate) const PREVIOUS_REVISION: std::ops::Range<usize> = 10..18;
 /// So many bytes at most come before the data.
 #[cfg(feature = "redis")]
 pub(crate) const LONGEST_HEAD: usize = FIXED_LENGTH + Owner::MAX_LENGTH + 1 + Label::MAX_LENGTH + 1;

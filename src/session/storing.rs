@@ -15,6 +15,8 @@ use crate::ttl::Ttl;
 pub(super) const MAX_ROUNDS: usize = 64;
 /// Ids are 192 random bits: a second draw is needed only if the generator is broken.
 const MAX_DRAWS: usize = 3;
+/// So often a session is stored under another id because the connection broke before the answer.
+const MAX_LOST_ANSWERS: usize = 5;
 
 /// A write to a session that is stored.
 pub(super) struct Swap<'a> {
@@ -52,11 +54,19 @@ impl<T: SessionData> Shared<T> {
         let mut record = Record::new(now, now, data);
         Terms::at_start(wish, &manager.expiry, now).write_to(&mut record, now);
         let ttl = Ttl::new(record.expires_at.saturating_since(now));
-        for _ in 0..MAX_DRAWS {
+        // What may be stored counts as one of an owner's sessions for a while.
+        let is_limited = record.owner.is_some() && manager.owner_limit.is_some();
+        let mut lost_answers = if is_limited { MAX_LOST_ANSWERS } else { 0 };
+        for _ in 0..MAX_DRAWS + MAX_LOST_ANSWERS {
             let id = manager.signer.fresh_id();
             let key = id.key();
-            let created = manager.indexed(now).create(&key, &record, ttl, manager.owner_limit).await?;
-            if created == Created::Created {
+            let created = manager.indexed(now).create(&key, &record, ttl, manager.owner_limit).await;
+            if created.as_ref().is_err_and(Error::is_lost_answer) && lost_answers < MAX_LOST_ANSWERS {
+                // It may yet be stored under this id, which nobody will ever have.
+                lost_answers += 1;
+                continue;
+            }
+            if created? == Created::Created {
                 manager.count_created(&key, &record, now);
                 self.state().write(|state| state.cookie = CookieChange::Set);
                 return Ok((id, record));

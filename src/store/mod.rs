@@ -18,6 +18,8 @@ use survey::Survey;
 
 #[cfg(feature = "memory")]
 pub(crate) mod fallback;
+#[cfg(any(feature = "memory", feature = "redis"))]
+pub(crate) mod home;
 #[cfg(feature = "memory")]
 pub(crate) mod memory;
 pub mod owners;
@@ -122,6 +124,9 @@ pub struct Requirements {
     /// Ids, data and this cookie as Express has them.
     #[cfg(feature = "express")]
     pub(crate) express: Option<SessionCookie>,
+    /// Where the store's background tasks run.
+    #[cfg(all(feature = "memory", feature = "redis"))]
+    pub(crate) home: Option<home::Home>,
 }
 
 /// What [`SessionStore::update`] writes.

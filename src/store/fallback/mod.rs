@@ -17,6 +17,7 @@ use std::time::SystemTime;
 use self::breaker::Breaker;
 use self::ledger::Ledger;
 use super::SessionStore;
+use super::home::Home;
 use super::memory::MemoryStore;
 
 /// Keeps a service going while its primary store, usually a `RedisStore`, is away:
@@ -51,8 +52,9 @@ use super::memory::MemoryStore;
 ///   One warning says so, and one that they go to the primary again.
 /// - A background task asks the primary after 50 ms, then ever less often, down to once a second. When
 ///   it answers, the task makes the deletions that are owed, and moves the sessions of memory while
-///   they are in use. No session of the primary is overwritten. It runs on the tokio runtime that the
-///   store is used on, which needs its timer enabled.
+///   they are in use. No session of the primary is overwritten. It runs on the tokio runtime that
+///   used the store first, as the primary's connections do, and needs its timer enabled; where that has
+///   ended, on the one that uses the store next.
 /// - A deletion that the primary could not be asked for is an error, and is owed (up to 100,000 of
 ///   them): it is repeated while the process lives, and the session is unavailable until it succeeds.
 ///   So it is under every policy, and also for a session of memory that is half-way to the primary.
@@ -141,6 +143,8 @@ struct Shared {
     engaged: AtomicBool,
     ledger: Mutex<Ledger>,
     recovering: AtomicBool,
+    /// Where the recovery task runs: where the primary's connections live, if it has any.
+    home: Home,
     /// Held while a session is being moved, and by who deletes one that may be it.
     turn: tokio::sync::Mutex<()>,
 }
@@ -153,6 +157,9 @@ impl FallbackStore {
 
     /// The same with a memory of another size.
     pub fn with_memory(primary: impl SessionStore, policy: FallbackPolicy, memory: MemoryStore) -> Self {
+        let home = home_of(&primary);
+        // If this is called on a runtime, that is the first one which uses the store.
+        home.runtime();
         Self(Arc::new(Shared {
             primary: Box::new(primary),
             memory,
@@ -160,6 +167,7 @@ impl FallbackStore {
             engaged: AtomicBool::new(false),
             ledger: Mutex::default(),
             recovering: AtomicBool::new(false),
+            home,
             turn: tokio::sync::Mutex::new(()),
         }))
     }
@@ -178,6 +186,16 @@ impl FallbackStore {
             forgotten_deletions: ledger.forgotten,
         }
     }
+}
+
+#[cfg(feature = "redis")]
+fn home_of(primary: &impl SessionStore) -> Home {
+    primary.requirements().home.unwrap_or_default()
+}
+
+#[cfg(not(feature = "redis"))]
+fn home_of(_: &impl SessionStore) -> Home {
+    Home::default()
 }
 
 impl fmt::Debug for FallbackStore {

@@ -4,7 +4,6 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep};
 
 use super::Shared;
@@ -37,7 +36,7 @@ impl Shared {
             return;
         }
         // Without a runtime to run on, whoever comes next has to start it.
-        let Ok(runtime) = Handle::try_current() else { return };
+        let Some(runtime) = self.home.runtime() else { return };
         if self.recovering.swap(true, Ordering::AcqRel) {
             return;
         }

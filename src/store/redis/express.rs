@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use redis::Value;
 
-use super::connection::{Connections, Way};
+use super::connection::{Connections, Repeat, Way};
 use super::failure::Effect;
 use super::name::{self, Prefix, Slot};
 use super::native::Native;
@@ -61,7 +61,7 @@ impl Express {
     }
 
     pub(super) async fn load(&self, key: &SessionKey) -> Result<Loaded, Error> {
-        match self.eval(key, Way::Shared, Effect::Read, &scripts::LOAD, &[]).await? {
+        match self.eval(key, Way::Shared, Repeat::Read, &scripts::LOAD, &[]).await? {
             Value::Int(0) => Ok(Loaded::Absent),
             Value::Int(1) => Ok(Loaded::Moved),
             found => Ok(Loaded::Found(self::found(key, found, Effect::Read)?)),
@@ -75,7 +75,7 @@ impl Express {
     async fn make(&self, key: &SessionKey, record: &Record, ttl: Ttl) -> Result<Made, Error> {
         let arguments = [digits(record.revision), self.value(record)?, ttl.as_millis().to_string()];
         let way = if record.owner.is_some() { Way::Durable } else { Way::Shared };
-        match self.eval(key, way, Effect::Write, &scripts::CREATE, &arguments).await {
+        match self.eval(key, way, Repeat::Never, &scripts::CREATE, &arguments).await {
             Ok(Value::Okay) => Ok(Made::Now),
             Ok(Value::Int(1)) => Ok(Made::Before),
             Ok(Value::Int(0)) | Err(Error::Corrupt { .. }) => Ok(Made::Not),
@@ -89,7 +89,7 @@ impl Express {
         let Update { key, expected, record, ttl, .. } = update;
         let arguments =
             [digits(expected), digits(record.revision), self.value(record)?, ttl.as_millis().to_string()];
-        let reply = self.eval(key, Way::Shared, Effect::Write, &scripts::UPDATE, &arguments).await?;
+        let reply = self.eval(key, Way::Shared, Repeat::If(&is_done), &scripts::UPDATE, &arguments).await?;
         updated(key, reply)
     }
 
@@ -101,7 +101,7 @@ impl Express {
         ttl: Ttl,
     ) -> Result<bool, Error> {
         let arguments = [digits(expected), ttl.as_millis().to_string()];
-        match self.eval(key, Way::Shared, Effect::Write, &scripts::TOUCH, &arguments).await? {
+        match self.eval(key, Way::Shared, Repeat::Write, &scripts::TOUCH, &arguments).await? {
             Value::Int(touched) => Ok(touched == 1),
             _ => Err(unexpected(Effect::Write)),
         }
@@ -137,7 +137,7 @@ impl Express {
         let mut next = Some(key.clone());
         let mut was_there = false;
         while let Some(key) = next.take() {
-            let reply = self.eval(&key, Way::Durable, Effect::Write, &scripts::DELETE, &[]).await?;
+            let reply = self.eval(&key, Way::Durable, Repeat::Write, &scripts::DELETE, &[]).await?;
             if let Some(native) = native {
                 was_there |= native.delete(&key).await?;
             }
@@ -154,7 +154,7 @@ impl Express {
         }
         // A marker stays until all that it leads to is gone: without it, nobody could find that again.
         for key in passed.iter().rev() {
-            self.eval(key, Way::Durable, Effect::Write, &scripts::FORGET, &[]).await?;
+            self.eval(key, Way::Durable, Repeat::Write, &scripts::FORGET, &[]).await?;
         }
         Ok(was_there)
     }
@@ -180,7 +180,8 @@ impl Express {
             (marker, Moved::ttl(*ttl).as_millis()),
         );
         let keys = (&place.value, &place.marker, name);
-        let reply = scripts::MOVE.run(&self.connections, place.slot, Way::Durable, keys, arguments).await;
+        let (repeat, slot) = (Repeat::If(&is_done), place.slot);
+        let reply = scripts::MOVE.run(&self.connections, slot, Way::Durable, repeat, keys, arguments).await;
         match reply.map_err(|failure| into_error(old, failure, Effect::Write))? {
             Value::Int(0) => Err(in_use()),
             reply => updated(old, reply),
@@ -200,7 +201,8 @@ impl Express {
             marker(rotation, now),
             Moved::ttl(*ttl).as_millis().to_string(),
         ];
-        match self.eval(old, Way::Durable, Effect::Write, &scripts::LEAVE, &arguments).await? {
+        // To a second run it would look as if the whole rotation were sent twice.
+        match self.eval(old, Way::Durable, Repeat::Never, &scripts::LEAVE, &arguments).await? {
             Value::Int(2) => Ok((Updated::Updated, true)),
             reply => {
                 let outcome = updated(old, reply)?;
@@ -219,12 +221,13 @@ impl Express {
         &self,
         key: &SessionKey,
         way: Way,
-        effect: Effect,
+        repeat: Repeat<'_>,
         script: &Script,
         arguments: &[String],
     ) -> Result<Value, Error> {
         let Place { value, marker, slot } = self.place(key)?;
-        let reply = script.run(&self.connections, slot, way, (value, marker), arguments).await;
+        let effect = if matches!(repeat, Repeat::Read) { Effect::Read } else { Effect::Write };
+        let reply = script.run(&self.connections, slot, way, repeat, (value, marker), arguments).await;
         reply.map_err(|failure| into_error(key, failure, effect))
     }
 
@@ -256,6 +259,11 @@ fn marker(rotation: &Rotation<'_>, now: bool) -> String {
 pub(super) enum Destination {
     Express(String),
     Native(Vec<u8>),
+}
+
+/// Whether a script found that it was run before.
+fn is_done(reply: &Value) -> bool {
+    *reply == Value::Okay
 }
 
 /// What a script answers where it finds something: OK, nil, 1 for a marker, or what is there.

@@ -1,7 +1,7 @@
 //! Why an operation has no result, sorted by what a caller can do about it.
 
-use std::fmt;
 use std::time::Duration;
+use std::{fmt, io};
 
 use redis::{ErrorKind, ParsingError, RedisError};
 
@@ -11,6 +11,15 @@ use crate::error::Error;
 /// What Redis answers while it cannot serve. It passes, and the operation had no effect.
 const PASSING: [&str; 7] =
     ["LOADING", "READONLY", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN", "BUSY", "NOREPLICAS"];
+
+const NO_HELLO: &str = "the server does not know `HELLO 3`: session-store needs Redis 6.0 or newer (or Valkey), with \
+     RESP3; a proxy in between has to pass HELLO on, and an ACL to allow it";
+const NO_PLAINTEXT: &str = "the server does not speak plaintext Redis: if it expects TLS, its URL begins with rediss:// \
+     (rediss-cluster://, rediss-sentinel://)";
+pub(super) const NO_TLS: &str = "the server does not speak TLS, it answers in plaintext: its URL begins with redis:// \
+     (redis-cluster://, redis-sentinel://), or it needs TLS switched on";
+const CLOSED_UNGREETED: &str = "the server closed the connection when it was greeted: if it expects TLS, its URL \
+     begins with rediss://; a proxy in between has to pass HELLO on";
 
 #[derive(Debug)]
 pub(super) enum Failure {
@@ -22,6 +31,8 @@ pub(super) enum Failure {
     NotReplicated { confirmed: i64, wanted: u32 },
     /// The write is on a master, and for this reason it is not known what replicas have of it.
     Unconfirmed(String),
+    /// The server can't be used in this way; the words say what to change.
+    Unfit(&'static str),
     /// The connection broke, or the server answered with an error.
     Redis(RedisError),
 }
@@ -93,7 +104,7 @@ impl Failure {
     pub(super) fn doubts_the_node(&self) -> bool {
         match self {
             Self::NotConnected(_) | Self::TimedOut(_) => true,
-            Self::NotReplicated { .. } | Self::Unconfirmed(_) => false,
+            Self::NotReplicated { .. } | Self::Unconfirmed(_) | Self::Unfit(_) => false,
             Self::Redis(_) => self.condemns_connection() || self.code() == Some("CLUSTERDOWN"),
         }
     }
@@ -103,6 +114,12 @@ impl Failure {
         let broken = |error: &RedisError| matches!(error.kind(), ErrorKind::Io | ErrorKind::Parse);
         matches!(self, Self::Redis(error) if broken(error))
             || matches!(self.code(), Some("NOAUTH" | "WRONGPASS"))
+    }
+
+    /// Whether the connection was closed, or cut, before the answer.
+    pub(super) fn is_broken(&self) -> bool {
+        matches!(self, Self::Redis(error) if error.kind() == ErrorKind::Io && error.is_connection_dropped()
+            && !error.is_connection_refusal())
     }
 
     /// The failure to connect to `address`, which an operator wants to read unless the server
@@ -141,8 +158,34 @@ impl Failure {
     }
 
     pub(super) fn was_answered(&self) -> bool {
-        let outdated = |error: &RedisError| error.kind() == ErrorKind::RESP3NotSupported;
-        self.code().is_some() || matches!(self, Self::Redis(error) if outdated(error))
+        self.code().is_some() || matches!(self, Self::Unfit(_))
+    }
+
+    /// The same, where a server that was greeted failed so, `over_tls` or not.
+    pub(super) fn of_greeting(self, over_tls: bool) -> Self {
+        let Self::Redis(error) = &self else { return self };
+        let words = error.detail().unwrap_or_default().to_ascii_lowercase();
+        let knows_no_hello = match error.code() {
+            Some("NOPROTO") => true,
+            Some("ERR" | "NOPERM") => {
+                words.contains("hello") || words.contains("unknown command") || words.contains("unsupported")
+            }
+            _ => error.kind() == ErrorKind::RESP3NotSupported,
+        };
+        if knows_no_hello {
+            return Self::Unfit(NO_HELLO);
+        }
+        match error.kind() {
+            // The bytes of a TLS alert.
+            ErrorKind::Parse if !over_tls => Self::Unfit(NO_PLAINTEXT),
+            ErrorKind::Io if over_tls && error.to_string().contains("InvalidContentType") => {
+                Self::Unfit(NO_TLS)
+            }
+            ErrorKind::Io if self.is_broken() && !over_tls => {
+                Self::Redis(io::Error::new(io::ErrorKind::UnexpectedEof, CLOSED_UNGREETED).into())
+            }
+            _ => self,
+        }
     }
 
     fn code(&self) -> Option<&str> {
@@ -179,6 +222,7 @@ impl fmt::Display for Failure {
             Self::Unconfirmed(reason) => {
                 write!(f, "the master has the write, but no replica was asked to confirm it ({reason})")
             }
+            Self::Unfit(words) => f.write_str(words),
             Self::Redis(error) => match (error.code(), error.detail()) {
                 (Some(code @ ("MOVED" | "ASK")), _) => {
                     write!(

@@ -67,11 +67,20 @@ pub(crate) use self::express::check_data;
 /// # Connections
 ///
 /// All operations share one connection to a server. When it breaks, or three operations in a row get
-/// no answer, a background task makes another, and operations fail at once in the meantime: the task
-/// tries again after 50 ms, then ever less often, down to every 0.8 seconds. Only writes are refused
-/// by a server that became a replica. A new master is noticed as soon as a sentinel or a node of the
-/// cluster tells; a cluster's other masters are not affected. All of that runs on the tokio runtime
-/// that used the store first, so that must keep running. [`health`](Self::health) tells how it is.
+/// no answer, a background task makes another: it tries again after 50 ms, then ever less often, down to
+/// every 0.8 seconds. Where the server closed the connection, operations wait for the next one within their
+/// own timeout, at most 10,000 at a time. While the server is known to be away, because it let operations
+/// time out or the last attempt to connect failed, they fail at once.
+///
+/// What was sent on a connection that broke is sent again where that does no harm: reads, and writes that
+/// find out whether they took effect the first time. A write whose outcome stays unknown fails with
+/// `outcome_unknown`; a create is never sent again under the same key, nor is a write that
+/// [waits for replicas](RedisStoreBuilder::wait_for_replicas).
+///
+/// Only writes are refused by a server that became a replica. A new master is noticed as soon as a sentinel or
+/// a node of the cluster tells; a cluster's other masters are not affected. All of that runs on the tokio
+/// runtime that used the store first. When that has ended, the next operation takes the store to its own, so
+/// a store in a `static` works in one `#[tokio::test]` after another. [`health`](Self::health) tells how it is.
 ///
 /// # Permissions
 ///
@@ -227,6 +236,8 @@ impl SessionStore for RedisStore {
 
     fn requirements(&self) -> Requirements {
         Requirements {
+            #[cfg(feature = "memory")]
+            home: Some(self.connections.home().clone()),
             #[cfg(feature = "express")]
             express: match &self.layout {
                 Layout::Native(_) => None,

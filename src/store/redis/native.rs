@@ -4,9 +4,10 @@ mod scripts;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use redis::{Cmd, ToRedisArgs, Value};
 
-use super::connection::{Connection, Connections, Way};
+use super::connection::{Connection, Connections, Repeat, Way};
 use super::failure::Effect;
 use super::name::Prefix;
 use super::script::Script;
@@ -14,7 +15,7 @@ use super::{Made, in_use, into_error, unexpected};
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::id::SessionKey;
-use crate::record::{Envelope, MOVED_FORMAT, Moved, RECORD_FORMAT, Record, Revision};
+use crate::record::{Envelope, MOVED_FORMAT, Moved, PREVIOUS_REVISION, RECORD_FORMAT, Record, Revision};
 use crate::store::{Created, Loaded, Rotation, Update, Updated};
 use crate::ttl::Ttl;
 
@@ -42,7 +43,8 @@ impl Native {
     pub(super) async fn load(&self, key: &SessionKey) -> Result<Loaded, Error> {
         let get = self.get(key);
         let operation = async |mut connection: Connection| connection.send(&get).await;
-        let reply = self.connections.run(self.prefix.name(key).slot(), Way::Shared, operation).await;
+        let slot = self.prefix.name(key).slot();
+        let reply = self.connections.run(slot, Way::Shared, Repeat::Read, operation).await;
         match reply.map_err(|failure| into_error(key, failure, Effect::Read))? {
             Value::Nil => Ok(Loaded::Absent),
             Value::BulkString(bytes) => Ok(match Envelope::from_bytes(key, bytes.into())? {
@@ -63,19 +65,31 @@ impl Native {
         set.arg("SET").arg(self.prefix.name(key)).arg(bytes).arg("NX").arg("PX").arg(ttl.as_millis());
         let get = self.get(key);
         let way = if record.owner.is_some() { Way::Durable } else { Way::Shared };
-        let operation = async |mut connection: Connection| match connection.send(&set).await? {
-            Value::Nil => connection.send(&get).await,
-            reply => Ok(reply),
+        let operation = async |mut connection: Connection| {
+            // What was sent before may take effect late, even after the session was ended: it is looked for,
+            // and not sent again.
+            if connection.is_again() {
+                return connection.send(&get).await;
+            }
+            match connection.send(&set).await? {
+                Value::Nil => connection.send(&get).await,
+                reply => Ok(reply),
+            }
         };
-        let reply = match self.connections.run(self.prefix.name(key).slot(), way, operation).await {
+        let bears_it =
+            |bytes: Bytes| Envelope::from_bytes(key, bytes).is_ok_and(|it| it.bears(record.revision));
+        let is_there = |reply: &Value| match reply {
+            Value::BulkString(bytes) => bears_it(Bytes::copy_from_slice(bytes)),
+            _ => false,
+        };
+        let slot = self.prefix.name(key).slot();
+        let reply = match self.connections.run(slot, way, Repeat::If(&is_there), operation).await {
             Err(failure) if failure.is_wrong_type() => return Ok(Made::Not),
             reply => reply.map_err(|failure| failure.into_error(Effect::Write))?,
         };
         let is_ours = match reply {
             Value::Okay => return Ok(Made::Now),
-            Value::BulkString(bytes) => {
-                Envelope::from_bytes(key, bytes.into()).is_ok_and(|held| held.bears(record.revision))
-            }
+            Value::BulkString(bytes) => bears_it(bytes.into()),
             // It ended between the two commands.
             _ => false,
         };
@@ -86,11 +100,14 @@ impl Native {
         let Update { key, expected, record, ttl, follow } = update;
         let name = (self.prefix.name(key),);
         let write = (&expected.to_bytes(), record.to_bytes(), ttl.as_millis());
+        // Where the session is gone, it doesn't matter what the first run did.
+        let tells = |reply: &Value| *reply == Value::Nil || tells_of_the_first_run(reply, expected);
+        let repeat = Repeat::If(&tells);
         let reply = if follow {
             let arguments = (write, self.prefix.as_str());
-            self.eval(key, Way::Shared, &scripts::UPDATE_FOLLOWING, name, arguments).await?
+            self.eval(key, Way::Shared, repeat, &scripts::UPDATE_FOLLOWING, name, arguments).await?
         } else {
-            self.eval(key, Way::Shared, &scripts::UPDATE, name, write).await?
+            self.eval(key, Way::Shared, repeat, &scripts::UPDATE, name, write).await?
         };
         updated(key, reply)
     }
@@ -104,7 +121,8 @@ impl Native {
     ) -> Result<bool, Error> {
         let end = expires_at.as_millis().to_be_bytes();
         let arguments = (&expected.to_bytes(), &end, ttl.as_millis());
-        match self.eval(key, Way::Shared, &scripts::TOUCH, (self.prefix.name(key),), arguments).await? {
+        let (name, repeat) = (self.prefix.name(key), Repeat::Write);
+        match self.eval(key, Way::Shared, repeat, &scripts::TOUCH, (name,), arguments).await? {
             Value::Int(touched) => Ok(touched == 1),
             Value::BulkString(head) => match head.first() {
                 None | Some(&RECORD_FORMAT | &MOVED_FORMAT) => Ok(false),
@@ -120,17 +138,16 @@ impl Native {
         let marker = Moved::new(new.clone(), record, expected).to_bytes();
         let arguments =
             (&expected.to_bytes(), record.to_bytes(), ttl.as_millis(), marker, Moved::ttl(ttl).as_millis());
-        match self.eval(old, Way::Durable, &scripts::ROTATE, keys, arguments).await? {
+        let tells = |reply: &Value| tells_of_the_first_run(reply, expected);
+        match self.eval(old, Way::Durable, Repeat::If(&tells), &scripts::ROTATE, keys, arguments).await? {
             Value::Int(_) => Err(in_use()),
             reply => updated(old, reply),
         }
     }
 
     pub(super) async fn delete(&self, key: &SessionKey) -> Result<bool, Error> {
-        match self
-            .eval(key, Way::Durable, &scripts::DELETE, (self.prefix.name(key),), (self.prefix.as_str(),))
-            .await?
-        {
+        let (name, prefix, repeat) = (self.prefix.name(key), self.prefix.as_str(), Repeat::Write);
+        match self.eval(key, Way::Durable, repeat, &scripts::DELETE, (name,), (prefix,)).await? {
             Value::Int(deleted) => Ok(deleted > 0),
             _ => Err(unexpected(Effect::Write)),
         }
@@ -146,13 +163,26 @@ impl Native {
         &self,
         key: &SessionKey,
         way: Way,
+        repeat: Repeat<'_>,
         script: &Script,
         keys: impl ToRedisArgs + Send + Sync,
         arguments: impl ToRedisArgs + Send + Sync,
     ) -> Result<Value, Error> {
         let slot = self.prefix.name(key).slot();
-        let reply = script.run(&self.connections, slot, way, keys, arguments).await;
+        let reply = script.run(&self.connections, slot, way, repeat, keys, arguments).await;
         reply.map_err(|failure| into_error(key, failure, Effect::Write))
+    }
+}
+
+/// Whether the answer to a write that was sent again shows what became of it the first time: it is done, or
+/// another write took the place of the `expected` revision.
+fn tells_of_the_first_run(reply: &Value, expected: Revision) -> bool {
+    match reply {
+        Value::Okay => true,
+        Value::BulkString(envelope) => {
+            envelope.get(PREVIOUS_REVISION).is_some_and(|it| it == expected.to_bytes())
+        }
+        _ => false,
     }
 }
 

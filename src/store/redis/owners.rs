@@ -11,7 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use redis::{ToRedisArgs, Value};
 use sha2::{Digest as _, Sha256};
 
-use super::connection::{Connections, Way};
+use super::connection::{Connections, Repeat, Way};
 use super::failure::Effect;
 use super::name::{self, Prefix, Slot};
 use super::script::Script;
@@ -200,7 +200,8 @@ impl Index {
         arguments: impl ToRedisArgs + Send + Sync,
     ) -> Result<Value, Error> {
         let (name, slot) = self.naming.key(owner);
-        let reply = script.run(&self.connections, slot, way, name, arguments).await;
+        // Each sets what is to be so, whatever was before.
+        let reply = script.run(&self.connections, slot, way, Repeat::Write, name, arguments).await;
         reply.map_err(|failure| failure.into_error(Effect::Write))
     }
 

@@ -2,7 +2,7 @@
 
 use redis::{Cmd, ToRedisArgs, Value};
 
-use super::connection::{Connection, Connections, Way};
+use super::connection::{Connection, Connections, Repeat, Way};
 use super::failure::Failure;
 use super::name::Slot;
 
@@ -24,6 +24,7 @@ impl Script {
         connections: &Connections,
         slot: Slot,
         way: Way,
+        repeat: Repeat<'_>,
         keys: impl ToRedisArgs + Send + Sync,
         arguments: impl ToRedisArgs + Send + Sync,
     ) -> Result<Value, Failure> {
@@ -36,7 +37,7 @@ impl Script {
                 reply => reply,
             }
         };
-        connections.run(slot, way, operation).await
+        connections.run(slot, way, repeat, operation).await
     }
 }
 

@@ -1,6 +1,7 @@
 //! One attempt to connect to one address, with TLS and credentials.
 
 use std::fmt;
+use std::future::pending;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,11 +11,16 @@ use redis::io::tcp::socket2::TcpKeepalive;
 use redis::{
     AsyncConnectionConfig, ErrorKind, ProtocolVersion, RedisConnectionInfo, RedisError, RedisResult,
 };
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 #[cfg(unix)]
 use tokio::net::UnixStream;
+use tokio::select;
+use tokio::time::sleep;
 
+use super::Failure;
 use super::link::{self, Link};
 use crate::error::Error;
+use crate::store::redis::failure::NO_TLS;
 use crate::store::redis::target::{Host, Login, Tls};
 
 /// So many operations may be on their way to the driver before others wait for a place.
@@ -25,6 +31,9 @@ const KEEPALIVE: Duration = Duration::from_secs(15);
 /// How long the kernel waits for the peer to acknowledge what was sent, where it can be told.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const USER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// After this long it is found out whether the server speaks TLS at all.
+const SLOW_HANDSHAKE: Duration = Duration::from_millis(100);
 
 #[derive(Clone, Debug)]
 pub(super) struct Dialer {
@@ -55,7 +64,25 @@ impl Dialer {
     ///
     /// News that the server closes the connection goes to `pushes`, as whatever else it sends
     /// unasked.
-    pub(super) async fn dial(&self, address: &Address, pushes: impl AsyncPushSender) -> RedisResult<Link> {
+    pub(super) async fn dial(
+        &self,
+        address: &Address,
+        pushes: impl AsyncPushSender,
+    ) -> Result<Link, Failure> {
+        let (Some(_), Address::Host(host)) = (&self.tls, address) else {
+            let link = self.try_to_dial(address, pushes).await;
+            return link.map_err(|error| Failure::from(error).of_greeting(false));
+        };
+        select! {
+            biased;
+            link = self.try_to_dial(address, pushes) => {
+                link.map_err(|error| Failure::from(error).of_greeting(true))
+            }
+            () = answers_in_plaintext(host) => Err(Failure::Unfit(NO_TLS)),
+        }
+    }
+
+    async fn try_to_dial(&self, address: &Address, pushes: impl AsyncPushSender) -> RedisResult<Link> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(None)
             .set_response_timeout(None)
@@ -84,7 +111,7 @@ impl Dialer {
     }
 
     /// The same for a few questions, where it doesn't matter how the connection ends.
-    pub(super) async fn dial_briefly(&self, address: &Address) -> RedisResult<Link> {
+    pub(super) async fn dial_briefly(&self, address: &Address) -> Result<Link, Failure> {
         self.dial(address, |_| Ok::<(), ()>(())).await
     }
 
@@ -112,6 +139,21 @@ impl fmt::Display for Address {
             Self::Host(host) => host.fmt(f),
             Self::Socket(path) => path.display().fmt(f),
         }
+    }
+}
+
+/// Returns if it does. A server without TLS takes the first bytes of a handshake for the beginning of a
+/// command, and waits for the rest; so it is asked for a word, on a connection of its own.
+async fn answers_in_plaintext(host: &Host) {
+    sleep(SLOW_HANDSHAKE).await;
+    let answer = async {
+        let mut stream = link::connect(host, &tcp_settings()).await?;
+        stream.write_all(b"PING\r\n").await?;
+        stream.read_u8().await
+    };
+    // PONG, or an error such as NOAUTH.
+    if !matches!(answer.await, Ok(b'+' | b'-')) {
+        pending::<()>().await;
     }
 }
 

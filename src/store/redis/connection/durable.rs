@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use super::health::{Journal, Status};
 use super::supervisor::Supervisor;
-use super::{Connection, Failure};
+use super::{Connection, Failure, Repeat};
 use crate::clock::millis_rounded_up;
 
 /// By how many replicas a write has to be confirmed, and in what time.
@@ -64,7 +64,9 @@ impl Durable {
         }
     }
 
-    pub(super) async fn run<F>(&self, operation: impl FnOnce(Connection) -> F) -> Result<Value, Failure>
+    /// What was sent on a connection that broke is not sent again: on another one, a `WAIT` would answer for
+    /// a write that was not made there.
+    pub(super) async fn run<F>(&self, mut operation: impl FnMut(Connection) -> F) -> Result<Value, Failure>
     where
         F: Future<Output = Result<Value, Failure>>,
     {
@@ -76,7 +78,7 @@ impl Durable {
                     generation = connection.generation;
                     operation(connection)
                 };
-                let reply = self.link.run(operation).await?;
+                let reply = self.link.run(Repeat::Never, operation).await?;
                 (reply, self.rounds_begun.load(Ordering::Acquire))
             };
             // Anything else is what is stored instead. Of several parts one may tell of a write.
@@ -119,9 +121,10 @@ impl Durable {
         let mut generation = 0;
         let operation = |mut connection: Connection| {
             generation = connection.generation;
-            async move { connection.send(&wait).await }
+            let wait = &wait;
+            async move { connection.send(wait).await }
         };
-        match self.link.run(operation).await? {
+        match self.link.run(Repeat::Never, operation).await? {
             Value::Int(confirmed) => Ok(Round { number, generation, confirmed }),
             _ => Ok(Round { number, generation, confirmed: 0 }),
         }

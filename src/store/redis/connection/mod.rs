@@ -1,15 +1,15 @@
 //! Connections and their supervision, and nothing else.
 //!
 //! A [`Supervisor`] keeps one multiplexed connection: when it breaks, or leads to a server that is
-//! of no use, a background task makes another while callers fail at once. A [`Node`] is what leads
-//! to one server, [`Connections`] to all servers of a topology.
+//! of no use, a background task makes another. Callers wait for it as long as the server may be well, and
+//! fail at once when it is known to be away. A [`Node`] is what leads to one server, [`Connections`] to all
+//! servers of a topology.
 
 mod cluster;
 mod dialer;
 mod durable;
 mod gathering;
 mod health;
-mod home;
 mod link;
 mod node;
 mod poll;
@@ -27,7 +27,6 @@ use redis::{Cmd, Pipeline, Value};
 use self::cluster::Cluster;
 use self::dialer::Dialer;
 use self::health::Journal;
-use self::home::Home;
 use self::link::Link;
 use self::node::Node;
 use self::sentinel::Sentinel;
@@ -37,6 +36,7 @@ use super::failure::Failure;
 use super::name::Slot;
 use super::target::{Host, Servers, Target};
 use crate::error::Error;
+use crate::store::home::Home;
 
 pub(super) use self::dialer::Address;
 pub(super) use self::durable::Replication;
@@ -78,9 +78,26 @@ pub(super) enum Way {
     Durable,
 }
 
+/// Whether an operation is run again if its connection broke before the answer came.
+#[derive(Clone, Copy)]
+pub(super) enum Repeat<'a> {
+    /// It may have taken effect, and must not do so twice.
+    Never,
+    /// It has no effect.
+    Read,
+    /// The second run has the same effect and answer as the first, or as good ones.
+    Write,
+    /// The same, where the second answer shows what became of the first run. Otherwise that stays unknown.
+    If(&'a (dyn Fn(&Value) -> bool + Send + Sync)),
+}
+
 /// Leads to the servers of one topology.
 #[derive(Debug)]
-pub(super) struct Connections(Kind);
+pub(super) struct Connections {
+    kind: Kind,
+    #[cfg_attr(not(feature = "memory"), expect(dead_code, reason = "only FallbackStore asks for it"))]
+    home: Home,
+}
 
 #[derive(Debug)]
 enum Kind {
@@ -125,7 +142,7 @@ impl Connections {
         let known = |address: Address, dialer| {
             one(Arc::new(Standalone::new(address.clone(), dialer)), Place::Known(address))
         };
-        Ok(Self(match target.servers {
+        let kind = match target.servers {
             Servers::One(host) => known(Address::Host(host), dialer),
             Servers::Socket(path) => known(Address::Socket(path), dialer),
             Servers::Sentinel { sentinels, master } => {
@@ -134,12 +151,19 @@ impl Connections {
                 one(Arc::new(sentinel.clone()), Place::Watched(Box::new(sentinel)))
             }
             Servers::Cluster(seeds) => Kind::Cluster(Cluster::new(seeds, dialer, settings.clone())),
-        }))
+        };
+        Ok(Self { kind, home: settings.home.clone() })
+    }
+
+    /// Where background tasks run.
+    #[cfg(feature = "memory")]
+    pub(super) fn home(&self) -> &Home {
+        &self.home
     }
 
     /// Connects, or fails within the timeout.
     pub(super) async fn connect(&self) -> Result<(), Failure> {
-        match &self.0 {
+        match &self.kind {
             Kind::One { node, .. } => node.connect().await,
             Kind::Cluster(cluster) => cluster.connect().await,
         }
@@ -147,7 +171,7 @@ impl Connections {
 
     /// Connects in the background.
     pub(super) fn start(&self) {
-        match &self.0 {
+        match &self.kind {
             Kind::One { node, .. } => node.start(),
             Kind::Cluster(cluster) => cluster.start(),
         }
@@ -159,37 +183,38 @@ impl Connections {
         &self,
         slot: Slot,
         way: Way,
+        repeat: Repeat<'_>,
         operation: impl Fn(Connection) -> F,
     ) -> Result<Value, Failure>
     where
         F: Future<Output = Result<Value, Failure>>,
     {
-        match &self.0 {
-            Kind::One { node, .. } => node.run(way, operation).await,
-            Kind::Cluster(cluster) => cluster.run(slot, way, operation).await,
+        match &self.kind {
+            Kind::One { node, .. } => node.run(way, repeat, operation).await,
+            Kind::Cluster(cluster) => cluster.run(slot, way, repeat, operation).await,
         }
     }
 
-    /// Runs an operation of one or more commands on a certain node of a cluster, and otherwise on the
-    /// server that there is.
+    /// Runs an operation of one or more commands, none of which writes, on a certain node of a cluster, and
+    /// otherwise on the server that there is.
     pub(super) async fn run_at<F>(
         &self,
         node: Option<&Host>,
-        operation: impl FnOnce(Connection) -> F,
+        operation: impl Fn(Connection) -> F,
     ) -> Result<Value, Failure>
     where
         F: Future<Output = Result<Value, Failure>>,
     {
-        match (&self.0, node) {
+        match (&self.kind, node) {
             (Kind::Cluster(cluster), Some(node)) => cluster.run_at(node, operation).await,
             (Kind::Cluster(_), None) => Err(Failure::NotConnected("no node was named".to_owned())),
-            (Kind::One { node, .. }, _) => node.run(Way::Shared, operation).await,
+            (Kind::One { node, .. }, _) => node.run(Way::Shared, Repeat::Read, operation).await,
         }
     }
 
     /// The nodes of a cluster that are known so far.
     pub(super) fn nodes(&self) -> Vec<Host> {
-        match &self.0 {
+        match &self.kind {
             Kind::One { .. } => Vec::new(),
             Kind::Cluster(cluster) => cluster.nodes(),
         }
@@ -197,7 +222,7 @@ impl Connections {
 
     /// Where the one server is, as the sentinels say if they watch it; `None` in a cluster.
     pub(super) async fn address(&self) -> Result<Option<Address>, Failure> {
-        match &self.0 {
+        match &self.kind {
             Kind::One { place: Place::Known(address), .. } => Ok(Some(address.clone())),
             Kind::One { place: Place::Watched(sentinel), .. } => {
                 sentinel.master().await.map(Address::Host).map(Some)
@@ -208,7 +233,7 @@ impl Connections {
 
     /// What each sentinel says; nothing without sentinels.
     pub(super) async fn sentinels(&self) -> Vec<Opinion> {
-        match &self.0 {
+        match &self.kind {
             Kind::One { place: Place::Watched(sentinel), .. } => sentinel.opinions().await,
             _ => Vec::new(),
         }
@@ -216,11 +241,11 @@ impl Connections {
 
     /// Whether all keys are on one server, so that a script may use any of them.
     pub(super) fn are_one_server(&self) -> bool {
-        matches!(self.0, Kind::One { .. })
+        matches!(self.kind, Kind::One { .. })
     }
 
     pub(super) fn health(&self) -> Health {
-        match &self.0 {
+        match &self.kind {
             Kind::One { node, place, journal } => journal.health(place.topology(), node.status()),
             Kind::Cluster(cluster) => cluster.health(),
         }
@@ -235,13 +260,20 @@ pub(super) struct Connection {
     asking: bool,
     /// Tells it from the one that takes its place.
     generation: u64,
+    /// Whether the operation was sent before, on a connection that broke.
+    again: bool,
     /// What lasts as long as the connection.
     _watch: Option<Arc<dyn Send + Sync>>,
 }
 
 impl Connection {
     fn new(link: Link) -> Self {
-        Self { link, asking: false, generation: 0, _watch: None }
+        Self { link, asking: false, generation: 0, again: false, _watch: None }
+    }
+
+    /// Whether the operation was sent before, on a connection that broke.
+    pub(super) fn is_again(&self) -> bool {
+        self.again
     }
 
     pub(super) async fn send(&mut self, command: &Cmd) -> Result<Value, Failure> {

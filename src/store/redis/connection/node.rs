@@ -9,7 +9,7 @@ use redis::Value;
 use super::durable::Durable;
 use super::health::{Journal, Status};
 use super::supervisor::{Connector, Supervisor};
-use super::{Connection, Failure, Replication, Settings, Way};
+use super::{Connection, Failure, Repeat, Replication, Settings, Way};
 
 #[derive(Debug)]
 pub(super) struct Node {
@@ -48,14 +48,15 @@ impl Node {
     pub(super) async fn run<F>(
         &self,
         way: Way,
-        operation: impl FnOnce(Connection) -> F,
+        repeat: Repeat<'_>,
+        operation: impl FnMut(Connection) -> F,
     ) -> Result<Value, Failure>
     where
         F: Future<Output = Result<Value, Failure>>,
     {
         match (way, &self.durable) {
             (Way::Durable, Some(durable)) => Box::pin(durable.run(operation)).await,
-            _ => self.pick().run(operation).await,
+            _ => self.pick().run(repeat, operation).await,
         }
     }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use redis::aio::MultiplexedConnection;
-use redis::{PushInfo, PushKind, RedisError, RedisResult, Value};
+use redis::{PushInfo, PushKind, RedisError, Value};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
@@ -157,9 +157,9 @@ impl Sentinel {
         opinions
     }
 
-    async fn fields(&self, sentinel: &Host) -> RedisResult<HashMap<String, String>> {
+    async fn fields(&self, sentinel: &Host) -> Result<HashMap<String, String>, Failure> {
         let mut link = self.to_sentinels.dial_briefly(&Address::Host(sentinel.clone())).await?;
-        redis::cmd("SENTINEL").arg("MASTER").arg(&*self.master).query_async(&mut link.client).await
+        Ok(redis::cmd("SENTINEL").arg("MASTER").arg(&*self.master).query_async(&mut link.client).await?)
     }
 
     /// Waits until the sentinels name another master.

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use redis::{PushInfo, PushKind, RedisResult};
+use redis::{PushInfo, PushKind};
 
 use super::dialer::{Address, Dialer};
 use super::link::Link;
@@ -37,7 +37,7 @@ impl fmt::Display for Standalone {
     }
 }
 
-pub(super) async fn open(dialer: &Dialer, address: &Address, on_loss: OnLoss) -> RedisResult<Link> {
+pub(super) async fn open(dialer: &Dialer, address: &Address, on_loss: OnLoss) -> Result<Link, Failure> {
     let on_push = move |push: PushInfo| {
         if push.kind == PushKind::Disconnection {
             on_loss(&CLOSED);

@@ -1,8 +1,10 @@
 //! One connection that is replaced when it is of no use any more.
 
+mod waiting;
+
 use std::fmt;
 use std::future::Future;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -10,19 +12,25 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use redis::Value;
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::health::{Journal, Status};
-use super::home::Home;
-use super::{Connection, Failure};
+use super::{Connection, Failure, Repeat};
 use crate::clock::{Clock as _, SystemClock, Timestamp};
 use crate::random::jittered;
+use crate::store::home::{Home, Stay};
 
 /// So many operations without an answer, one after the other, and the server counts as frozen.
 const TIMEOUTS_IN_A_ROW: u32 = 3;
 const FIRST_DELAY: Duration = Duration::from_millis(50);
 /// A server that answers again is found within a second.
 const LONGEST_DELAY: Duration = Duration::from_millis(800);
+/// Before a connection that served for a short time is made again: whoever closes it may do so in a loop.
+const SHORT_DELAY: Duration = Duration::from_millis(10);
+/// So many connections that were closed before they answered anything, one after the other, and the server
+/// counts as away: a proxy without a server behind it closes whatever it accepts.
+const CLOSED_IN_A_ROW: u32 = 5;
 
 /// To be called, with the reason, when a connection has ended or leads to the wrong server.
 pub(super) type OnLoss = Arc<dyn Fn(&dyn fmt::Display) + Send + Sync>;
@@ -46,11 +54,24 @@ struct Shared {
     reconnecting: AtomicBool,
     generations: AtomicU64,
     was_connected: AtomicBool,
+    /// Connections in a row that were closed before they answered anything.
+    closed_early: AtomicU32,
+    /// Told of each new state, and when nobody is reconnecting any more.
+    changes: Notify,
+    waiting: Semaphore,
 }
 
 enum State {
     Up(Link),
-    Down { reason: String, since: Timestamp },
+    Down(Down),
+}
+
+#[derive(Clone)]
+struct Down {
+    reason: String,
+    since: Timestamp,
+    /// Whether the server is known not to answer, so that nobody waits for it.
+    away: bool,
 }
 
 struct Link {
@@ -59,12 +80,18 @@ struct Link {
     generation: u64,
     since: Timestamp,
     opened: Instant,
+    /// Operations without an answer since the last one with; [`UNPROVEN`] until the first one with.
     timeouts: AtomicU32,
     /// How long the attempt that made it had waited, from which the next one's delay grows.
     waited: Duration,
     /// Whether news of its end has come; see [`Shared::publish`].
     lost: Arc<AtomicBool>,
+    /// Brings news of the end of the runtime that it is on.
+    _stay: Stay,
 }
+
+/// In [`Link::timeouts`]: nothing was answered yet.
+const UNPROVEN: u32 = 1 << 31;
 
 impl Supervisor {
     /// Without a connection, and not yet making one. `timeout` bounds every operation and every
@@ -75,7 +102,8 @@ impl Supervisor {
         journal: Arc<Journal>,
         home: Home,
     ) -> Self {
-        let down = State::Down { reason: "no connection was made yet".to_owned(), since: SystemClock.now() };
+        let reason = "no connection was made yet".to_owned();
+        let down = State::Down(Down { reason, since: SystemClock.now(), away: false });
         Self(Arc::new(Shared {
             connector,
             timeout,
@@ -85,6 +113,9 @@ impl Supervisor {
             reconnecting: AtomicBool::new(false),
             generations: AtomicU64::new(0),
             was_connected: AtomicBool::new(false),
+            closed_early: AtomicU32::new(0),
+            changes: Notify::new(),
+            waiting: Semaphore::new(waiting::MOST),
         }))
     }
 
@@ -92,7 +123,7 @@ impl Supervisor {
     pub(super) async fn connect(&self) -> Result<(), Failure> {
         // Whoever connects first is at home.
         self.0.home.runtime();
-        let link = self.0.open(Duration::ZERO).await?;
+        let link = self.0.open(Duration::ZERO).await.map_err(|failure| failure.at(&self.0.connector))?;
         self.0.publish(link);
         Ok(())
     }
@@ -111,34 +142,40 @@ impl Supervisor {
     pub(super) fn status(&self) -> Status {
         match &**self.0.state.load() {
             State::Up(link) => Status { connected: true, since: link.since },
-            State::Down { since, .. } => Status { connected: false, since: *since },
+            State::Down(down) => Status { connected: false, since: down.since },
         }
     }
 
     /// Runs an operation of one or more commands on the present connection.
-    pub(super) async fn run<F>(&self, operation: impl FnOnce(Connection) -> F) -> Result<Value, Failure>
+    ///
+    /// Where there is none, it waits for the next one, unless the server is known to be away. If the
+    /// connection breaks before the answer, `repeat` says whether it is run again. All of that is bounded by
+    /// the timeout.
+    pub(super) async fn run<F>(
+        &self,
+        repeat: Repeat<'_>,
+        mut operation: impl FnMut(Connection) -> F,
+    ) -> Result<Value, Failure>
     where
         F: Future<Output = Result<Value, Failure>>,
     {
-        let state = self.0.state.load_full();
-        let link = match &*state {
-            State::Up(link) => link,
-            State::Down { reason, .. } => {
-                // The task that reconnects may have gone down with the runtime that it was on.
-                self.0.reconnect(FIRST_DELAY);
-                return Err(Failure::NotConnected(reason.clone()));
+        let begun = Instant::now();
+        let mut lost = None;
+        if let State::Up(link) = &*self.0.state.load_full() {
+            let result = {
+                // Pinned here, since what is given to the timer is moved several times.
+                let operation = pin!(operation(link.connection.clone()));
+                self.0.attempt(link, self.0.timeout, operation).await
+            };
+            match result {
+                Err(failure) if failure.is_broken() && !matches!(repeat, Repeat::Never) => {
+                    lost = Some(failure);
+                }
+                result => return result,
             }
-        };
-        let mut patience = Patience { shared: &self.0, link, since: Instant::now(), waiting: true };
-        // Pinned here, since what is given to the timer is moved several times.
-        let operation = pin!(operation(link.connection.clone()));
-        let result = match timeout(self.0.timeout, operation).await {
-            Ok(result) => result,
-            Err(_) => Err(Failure::TimedOut(self.0.timeout)),
-        };
-        patience.waiting = false;
-        self.0.judge(link, &result);
-        result
+        }
+        // In a box, since it is seldom needed and would make the future of every operation larger.
+        Box::pin(self.0.persist(begun + self.0.timeout, lost, repeat, operation)).await
     }
 }
 
@@ -167,16 +204,44 @@ impl Shared {
             Ok(result) => result,
             Err(_) => Err(Failure::TimedOut(self.timeout)),
         };
-        let connection = connection.map_err(|failure| failure.at(&self.connector))?;
+        let connection = connection?;
+        let shared = Arc::downgrade(self);
+        let stay = Stay::new(move || {
+            if let Some(shared) = shared.upgrade() {
+                shared.leave(generation);
+            }
+        });
         Ok(Link {
             connection: Connection { generation, ..connection },
             generation,
             since: SystemClock.now(),
             opened: Instant::now(),
-            timeouts: AtomicU32::new(0),
+            timeouts: AtomicU32::new(UNPROVEN),
             waited,
             lost,
+            _stay: stay,
         })
+    }
+
+    /// One run on `link`.
+    async fn attempt<F>(
+        self: &Arc<Self>,
+        link: &Link,
+        limit: Duration,
+        operation: Pin<&mut F>,
+    ) -> Result<Value, Failure>
+    where
+        F: Future<Output = Result<Value, Failure>>,
+    {
+        let mut patience = Patience { shared: self, link, since: Instant::now(), waiting: true };
+        let result = timeout(limit, operation).await;
+        patience.waiting = false;
+        let Ok(result) = result else {
+            patience.run_out();
+            return Err(Failure::TimedOut(self.timeout));
+        };
+        self.judge(link, &result);
+        result
     }
 
     /// Makes `link` the present one. News of its end may have come before: of these two, whoever is
@@ -184,6 +249,7 @@ impl Shared {
     fn publish(self: &Arc<Self>, link: Link) {
         let (generation, lost) = (link.generation, Arc::clone(&link.lost));
         self.state.store(Arc::new(State::Up(link)));
+        self.changes.notify_waiters();
         if self.was_connected.swap(true, Ordering::AcqRel) {
             self.journal.reconnected();
             tracing::info!("reconnected to Redis at {}", self.connector);
@@ -197,7 +263,6 @@ impl Shared {
 
     fn judge(self: &Arc<Self>, link: &Link, result: &Result<Value, Failure>) {
         match result {
-            Err(failure @ Failure::TimedOut(_)) => self.count_timeout(link, failure),
             // It still serves reads; whether another server took its place, a new connection tells.
             Err(failure) if failure.is_read_only() => {
                 if self.is_present(link.generation) {
@@ -205,13 +270,26 @@ impl Shared {
                 }
             }
             Err(failure) if failure.condemns_connection() => self.lose(link.generation, failure),
-            _ => link.end_row_of_timeouts(),
+            _ => self.note_answer(link),
+        }
+    }
+
+    /// Writes only where that says something new, since all threads read it.
+    fn note_answer(&self, link: &Link) {
+        let timeouts = link.timeouts.load(Ordering::Relaxed);
+        if timeouts == 0 {
+            return;
+        }
+        link.timeouts.store(0, Ordering::Relaxed);
+        if timeouts & UNPROVEN != 0 {
+            self.closed_early.store(0, Ordering::Relaxed);
         }
     }
 
     fn count_timeout(self: &Arc<Self>, link: &Link, failure: &Failure) {
-        if link.timeouts.fetch_add(1, Ordering::Relaxed) + 1 >= TIMEOUTS_IN_A_ROW {
-            self.lose(link.generation, failure);
+        let before = link.timeouts.fetch_add(1, Ordering::Relaxed) & !UNPROVEN;
+        if before + 1 >= TIMEOUTS_IN_A_ROW && self.go_down(link.generation, failure, true) {
+            self.replace(link, failure);
         }
     }
 
@@ -221,23 +299,59 @@ impl Shared {
 
     /// Gives up the connection of this generation, if it is still the present one.
     fn lose(self: &Arc<Self>, generation: u64, reason: &dyn fmt::Display) {
-        let state = self.state.load();
-        let State::Up(link) = &**state else { return };
+        let state = self.state.load_full();
+        let State::Up(link) = &*state else { return };
         if link.generation != generation {
             return;
         }
-        let reason = reason.to_string();
-        let down = Arc::new(State::Down { reason: reason.clone(), since: SystemClock.now() });
-        if Arc::ptr_eq(&self.state.compare_and_swap(&state, down), &state) {
-            tracing::warn!("lost the connection to Redis at {}: {reason}", self.connector);
-            self.journal.failed(format!("{}: {reason}", self.connector));
-            self.reconnect(link.next_delay());
-            self.journal.lost();
+        let away = !link.has_served() && self.is_closed_early_again();
+        if self.go_down(generation, reason, away) {
+            self.replace(link, reason);
         }
+    }
+
+    fn replace(self: &Arc<Self>, lost: &Link, reason: &dyn fmt::Display) {
+        tracing::warn!("lost the connection to Redis at {}: {reason}", self.connector);
+        self.journal.failed(format!("{}: {reason}", self.connector));
+        self.reconnect(lost.next_delay());
+        self.journal.lost();
+    }
+
+    /// Gives up the connection of this generation because its runtime ends. Another is made for whoever
+    /// needs it first, there.
+    fn leave(&self, generation: u64) {
+        if self.go_down(generation, &"the runtime that it was on has ended", false) {
+            tracing::debug!("the runtime of the connection to Redis at {} has ended", self.connector);
+        }
+    }
+
+    /// Whether the connection of this generation was the present one.
+    fn go_down(&self, generation: u64, reason: &dyn fmt::Display, away: bool) -> bool {
+        let state = self.state.load();
+        if !matches!(&**state, State::Up(link) if link.generation == generation) {
+            return false;
+        }
+        let down = Down { reason: reason.to_string(), since: SystemClock.now(), away };
+        self.exchange(&state, State::Down(down))
+    }
+
+    /// Notes that a connection was closed before it answered anything. Says whether that was once too often.
+    fn is_closed_early_again(&self) -> bool {
+        self.closed_early.fetch_add(1, Ordering::Relaxed) + 1 >= CLOSED_IN_A_ROW
+    }
+
+    /// Replaces `present` by `next`, if it still is the present state.
+    fn exchange(&self, present: &Arc<State>, next: State) -> bool {
+        let exchanged = Arc::ptr_eq(&self.state.compare_and_swap(present, Arc::new(next)), present);
+        self.changes.notify_waiters();
+        exchanged
     }
 
     /// Sees to it that a task is reconnecting; its first attempt follows after `delay`.
     fn reconnect(self: &Arc<Self>, mut delay: Duration) {
+        if self.reconnecting.load(Ordering::Acquire) {
+            return;
+        }
         let Some(runtime) = self.home.runtime() else { return };
         if self.reconnecting.swap(true, Ordering::AcqRel) {
             return;
@@ -245,36 +359,44 @@ impl Shared {
         let task = Reconnecting(Arc::downgrade(self));
         runtime.spawn(async move {
             loop {
-                sleep(jittered(delay)).await;
+                if !delay.is_zero() {
+                    sleep(jittered(delay)).await;
+                }
                 let Some(shared) = task.0.upgrade() else { return };
                 match shared.open(delay).await {
                     Ok(link) => {
                         shared.publish(link);
                         drop(task);
                         // A loss until now found this task at work, and started none.
-                        if matches!(**shared.state.load(), State::Down { .. }) {
+                        if matches!(**shared.state.load(), State::Down(_)) {
                             shared.reconnect(longer(delay));
                         }
                         return;
                     }
-                    Err(failure) => shared.stay_down(failure),
+                    Err(failure) => {
+                        let away = shared.stay_down(failure);
+                        delay = if away { longer(delay) } else { (2 * delay).max(SHORT_DELAY) };
+                    }
                 }
-                delay = longer(delay);
             }
         });
     }
 
-    fn stay_down(&self, failure: Failure) {
-        let reason = failure.into_reason();
-        let news = match &**self.state.load() {
-            State::Down { reason: old, since } if *old != reason => Some(*since),
-            _ => None,
-        };
+    /// Says whether the server counts as away.
+    fn stay_down(&self, failure: Failure) -> bool {
+        let away = !failure.is_broken() || self.is_closed_early_again();
+        let reason = failure.at(&self.connector).into_reason();
         self.journal.failed(reason.clone());
-        if let Some(since) = news {
-            tracing::warn!("cannot connect to Redis yet: {reason}");
-            self.state.store(Arc::new(State::Down { reason, since }));
+        let state = self.state.load();
+        if let State::Down(old) = &**state
+            && (old.reason != reason || old.away != away)
+        {
+            if old.reason != reason {
+                tracing::warn!("cannot connect to Redis yet: {reason}");
+            }
+            self.exchange(&state, State::Down(Down { reason, since: old.since, away }));
         }
+        away
     }
 }
 
@@ -286,6 +408,12 @@ impl Drop for Reconnecting {
     fn drop(&mut self) {
         if let Some(shared) = self.0.upgrade() {
             shared.reconnecting.swap(false, Ordering::AcqRel);
+            // Nobody knows any more whether the server is away.
+            let state = shared.state.load();
+            if let State::Down(down @ Down { away: true, .. }) = &**state {
+                shared.exchange(&state, State::Down(Down { away: false, ..down.clone() }));
+            }
+            shared.changes.notify_waiters();
         }
     }
 }
@@ -304,6 +432,12 @@ impl Drop for Patience<'_> {
         if !self.waiting {
             return;
         }
+        self.run_out();
+    }
+}
+
+impl Patience<'_> {
+    fn run_out(&self) {
         let waited = self.since.elapsed();
         if waited >= self.shared.timeout / 2 {
             self.shared.count_timeout(self.link, &Failure::TimedOut(waited));
@@ -312,16 +446,17 @@ impl Drop for Patience<'_> {
 }
 
 impl Link {
-    /// Writes only where that says something new, since all threads read it.
-    fn end_row_of_timeouts(&self) {
-        if self.timeouts.load(Ordering::Relaxed) != 0 {
-            self.timeouts.store(0, Ordering::Relaxed);
-        }
+    fn has_served(&self) -> bool {
+        self.timeouts.load(Ordering::Relaxed) & UNPROVEN == 0
     }
 
     /// A server that accepts connections and is of no use is not to be stormed.
     fn next_delay(&self) -> Duration {
-        if self.opened.elapsed() < 4 * LONGEST_DELAY { longer(self.waited) } else { Duration::ZERO }
+        match (self.opened.elapsed() < 4 * LONGEST_DELAY, self.has_served()) {
+            (false, _) => Duration::ZERO,
+            (true, true) => SHORT_DELAY,
+            (true, false) => longer(self.waited),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use redis::Value;
 
-use super::{Express, Update, Updated, Way, digits, scripts, unexpected};
+use super::{Express, Repeat, Update, Updated, Way, digits, scripts, unexpected};
 use crate::error::Error;
 use crate::id::{SessionId, SessionKey};
 use crate::store::redis::failure::Effect;
@@ -35,7 +35,7 @@ impl Express {
     /// been deleted; and the step that counts is the one at the successor.
     pub(in crate::store::redis) async fn successor(&self, update: &Update<'_>) -> Result<Followed, Error> {
         let own = [digits(update.record.revision)];
-        match self.eval(update.key, Way::Shared, Effect::Read, &scripts::SUCCESSOR, &own).await? {
+        match self.eval(update.key, Way::Shared, Repeat::Read, &scripts::SUCCESSOR, &own).await? {
             Value::Nil => Ok(Followed::Nowhere),
             Value::Okay => Ok(Followed::Before),
             Value::BulkString(id) => {

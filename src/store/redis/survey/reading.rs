@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::id::SessionKey;
 use crate::record::{Envelope, LONGEST_HEAD};
 use crate::store::redis::RedisStore;
-use crate::store::redis::connection::{Connection, Way};
+use crate::store::redis::connection::{Connection, Repeat, Way};
 use crate::store::redis::failure::{Effect, Failure};
 use crate::store::redis::target::Host;
 use crate::store::survey::SessionSummary;
@@ -193,7 +193,7 @@ impl RedisStore {
             let first = connection.send(first).await?;
             Ok(Value::Array(vec![first, connection.send(second).await?]))
         };
-        match self.connections.run(names.slot(named), Way::Shared, operation).await {
+        match self.connections.run(names.slot(named), Way::Shared, Repeat::Read, operation).await {
             Err(failure) if failure.is_wrong_type() => Ok(None),
             answers => two(answers?).map(Some),
         }

@@ -27,7 +27,7 @@ use super::dialer::{Address, Dialer};
 use super::health::{Health, Journal, Topology};
 use super::node::Node;
 use super::standalone::Standalone;
-use super::{Connection, Failure, Settings, Way};
+use super::{Connection, Failure, Repeat, Settings, Way};
 use crate::store::redis::failure::Redirection;
 use crate::store::redis::name::Slot;
 use crate::store::redis::target::Host;
@@ -101,6 +101,7 @@ impl Cluster {
         &self,
         slot: Slot,
         way: Way,
+        repeat: Repeat<'_>,
         operation: impl Fn(Connection) -> F,
     ) -> Result<Value, Failure>
     where
@@ -108,11 +109,13 @@ impl Cluster {
     {
         let deadline = Instant::now() + self.0.settings.limit(way);
         let owner = self.0.owner(slot)?;
-        let result = owner.node.run(way, &operation).await;
+        let result = owner.node.run(way, repeat, &operation).await;
         match self.0.redirection(&result, &owner.host) {
             None => result,
             // In a box, since it is seldom needed and would make the future of every operation larger.
-            Some(redirection) => Box::pin(self.0.follow(redirection, slot, way, operation, deadline)).await,
+            Some(redirection) => {
+                Box::pin(self.0.follow(redirection, slot, way, repeat, operation, deadline)).await
+            }
         }
     }
 
@@ -120,14 +123,14 @@ impl Cluster {
     pub(super) async fn run_at<F>(
         &self,
         host: &Host,
-        operation: impl FnOnce(Connection) -> F,
+        operation: impl Fn(Connection) -> F,
     ) -> Result<Value, Failure>
     where
         F: Future<Output = Result<Value, Failure>>,
     {
         let deadline = Instant::now() + self.0.settings.limit(Way::Shared);
         let member = self.0.admit(host.clone(), None, deadline).await?;
-        let result = member.node.run(Way::Shared, operation).await;
+        let result = member.node.run(Way::Shared, Repeat::Read, operation).await;
         if result.as_ref().is_err_and(Failure::doubts_the_node) {
             self.0.refresh();
         }
@@ -174,6 +177,7 @@ impl Shared {
         mut redirection: Redirection,
         slot: Slot,
         way: Way,
+        repeat: Repeat<'_>,
         operation: impl Fn(Connection) -> F,
         deadline: Instant,
     ) -> Result<Value, Failure>
@@ -194,7 +198,8 @@ impl Shared {
                     self.owner(slot)?
                 }
             };
-            let attempt = member.node.run(way, |connection| operation(Connection { asking, ..connection }));
+            let operation = |connection| operation(Connection { asking, ..connection });
+            let attempt = member.node.run(way, repeat, operation);
             let Ok(result) = timeout_at(deadline, attempt).await else {
                 return Err(Failure::TimedOut(self.settings.limit(way)));
             };

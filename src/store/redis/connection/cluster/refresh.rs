@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::super::dialer::Address;
-use super::super::{Connection, Failure, Way, poll};
+use super::super::{Connection, Failure, Repeat, Way, poll};
 use super::Shared;
 use super::map::{self, Map, Range};
 use crate::random::{self, jittered};
@@ -105,7 +105,9 @@ impl Shared {
         let chosen = connected.iter().cycle().skip(start.into()).take(ASKED.min(connected.len()));
         let questions = chosen.map(|member| {
             let member = Arc::clone(member);
-            async move { Ok(map::vote(member.node.run(Way::Shared, describe).await?, &member.host)?) }
+            async move {
+                Ok(map::vote(member.node.run(Way::Shared, Repeat::Read, describe).await?, &member.host)?)
+            }
         });
         match poll::latest(self.settings.timeout, questions).await {
             Ok(vote) => Ok(vote.opinion),

@@ -3,9 +3,9 @@ use std::net::TcpListener;
 use std::thread;
 
 use super::super::dialer::{Address, Dialer};
-use super::super::home::Home;
 use super::super::standalone::Standalone;
 use super::*;
+use crate::store::home::Home;
 use crate::store::redis::failure::Effect;
 use crate::store::redis::target::{Host, Login};
 
@@ -38,8 +38,10 @@ async fn durable(reply: &'static str) -> Durable {
 
 impl Durable {
     async fn lose_connection(&self) {
-        let broken = std::io::Error::from(std::io::ErrorKind::BrokenPipe);
-        self.link.run(async |_| Err(Failure::Redis(broken.into()))).await.unwrap_err();
+        let breakage = async |_: Connection| {
+            Err(Failure::Redis(std::io::Error::from(std::io::ErrorKind::BrokenPipe).into()))
+        };
+        self.link.run(Repeat::Never, breakage).await.unwrap_err();
     }
 }
 

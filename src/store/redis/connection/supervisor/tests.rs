@@ -2,6 +2,8 @@ use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 
+use futures_util::future::join_all;
+
 use super::super::dialer::{Address, Dialer};
 use super::super::standalone::Standalone;
 use super::*;
@@ -52,15 +54,19 @@ async fn silence(_: Connection) -> Result<Value, Failure> {
 }
 
 async fn breakage(_: Connection) -> Result<Value, Failure> {
-    Err(Failure::Redis(io::Error::from(io::ErrorKind::BrokenPipe).into()))
+    Err(breakage_of("it broke"))
+}
+
+fn breakage_of(words: &'static str) -> Failure {
+    Failure::Redis(io::Error::new(io::ErrorKind::BrokenPipe, words).into())
 }
 
 #[tokio::test]
 async fn late_news_of_an_old_connection_leaves_its_successor_alone() {
     let supervisor = supervisor(Duration::from_secs(10)).await;
     assert_eq!(generation(&supervisor), Some(0));
-    let late = supervisor.run(async |connection| {
-        supervisor.run(breakage).await.unwrap_err();
+    let late = supervisor.run(Repeat::Never, async |connection| {
+        supervisor.run(Repeat::Never, breakage).await.unwrap_err();
         assert_eq!(generation(&supervisor), None);
         while generation(&supervisor).is_none() {
             sleep(Duration::from_millis(1)).await;
@@ -75,14 +81,14 @@ async fn late_news_of_an_old_connection_leaves_its_successor_alone() {
 async fn only_timeouts_in_a_row_give_a_connection_up() {
     let supervisor = supervisor(Duration::from_millis(100)).await;
     for operation in 0..3 {
-        supervisor.run(silence).await.unwrap_err();
-        supervisor.run(silence).await.unwrap_err();
+        supervisor.run(Repeat::Never, silence).await.unwrap_err();
+        supervisor.run(Repeat::Never, silence).await.unwrap_err();
         assert_eq!(generation(&supervisor), Some(0), "operation {operation}");
-        supervisor.run(answer).await.unwrap();
+        supervisor.run(Repeat::Never, answer).await.unwrap();
     }
     for _ in 0..TIMEOUTS_IN_A_ROW {
         assert_eq!(generation(&supervisor), Some(0));
-        supervisor.run(silence).await.unwrap_err();
+        supervisor.run(Repeat::Never, silence).await.unwrap_err();
     }
     assert_eq!(generation(&supervisor), None);
 }
@@ -92,7 +98,7 @@ async fn operations_that_callers_give_up_count_if_they_waited_long() {
     let supervisor = supervisor(Duration::from_secs(1)).await;
     let given_up_after = async |millis| {
         let patience = Duration::from_millis(millis);
-        assert!(timeout(patience, supervisor.run(silence)).await.is_err());
+        assert!(timeout(patience, supervisor.run(Repeat::Never, silence)).await.is_err());
     };
     for _ in 0..2 * TIMEOUTS_IN_A_ROW {
         given_up_after(1).await;
@@ -109,13 +115,13 @@ fn operations_may_be_dropped_where_there_is_no_runtime() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let supervisor = runtime.block_on(supervisor(Duration::from_millis(200)));
     for _ in 0..TIMEOUTS_IN_A_ROW {
-        let mut operation = Box::pin(supervisor.run(silence));
+        let mut operation = Box::pin(supervisor.run(Repeat::Never, silence));
         runtime.block_on(async { timeout(Duration::from_millis(150), &mut operation).await.unwrap_err() });
         drop(operation);
     }
     assert_eq!(generation(&supervisor), None);
     runtime.block_on(async {
-        supervisor.run(answer).await.unwrap_err();
+        supervisor.run(Repeat::Never, answer).await.unwrap_err();
         while generation(&supervisor).is_none() {
             sleep(Duration::from_millis(1)).await;
         }
@@ -125,15 +131,84 @@ fn operations_may_be_dropped_where_there_is_no_runtime() {
 #[tokio::test]
 async fn a_loss_makes_one_attempt_at_a_time() {
     let supervisor = supervisor(Duration::from_secs(10)).await;
-    for _ in 0..100 {
-        supervisor.run(breakage).await.unwrap_err();
+    let all_break_together = async |connection| {
+        sleep(Duration::from_millis(20)).await;
+        breakage(connection).await
+    };
+    for result in join_all((0..100).map(|_| supervisor.run(Repeat::Never, all_break_together))).await {
+        result.unwrap_err();
     }
-    while generation(&supervisor).is_none() {
-        sleep(Duration::from_millis(1)).await;
-    }
+    supervisor.run(Repeat::Never, answer).await.unwrap();
     // Rivals would have had their turn.
     sleep(2 * FIRST_DELAY).await;
     assert_eq!(supervisor.0.generations.load(Ordering::Relaxed), 2, "the first connection and one more");
+}
+
+/// A proxy without a server behind it accepts connections, and closes them.
+#[tokio::test]
+async fn nobody_waits_for_a_server_that_closes_whatever_it_accepts() {
+    let (limit, supervisor) =
+        (Duration::from_secs(10), supervisor_of(greeter(drop), Duration::from_secs(10)));
+    let begun = Instant::now();
+    supervisor
+        .run(Repeat::Read, async |mut connection| connection.send(&redis::cmd("PING")).await)
+        .await
+        .unwrap_err();
+    assert!(begun.elapsed() < limit / 2, "it waited {:?}", begun.elapsed());
+    let begun = Instant::now();
+    supervisor.run(Repeat::Read, answer).await.unwrap_err();
+    assert!(begun.elapsed() < limit / 100, "it waited {:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn so_many_operations_wait_and_no_more() {
+    let supervisor = supervisor(Duration::from_secs(1)).await;
+    supervisor.0.go_down(0, &"for this test", false);
+    // Nobody reconnects.
+    supervisor.0.reconnecting.store(true, Ordering::Release);
+    let begun = Instant::now();
+    let run = || async { (supervisor.run(Repeat::Read, answer).await.unwrap_err(), begun.elapsed()) };
+    let failures = join_all((0..waiting::MOST + 10).map(|_| run())).await;
+    let refused =
+        failures.iter().filter(|(failure, _)| failure.to_string().contains("wait for a connection"));
+    assert_eq!(refused.count(), 10);
+    assert!(failures.iter().all(|(_, waited)| *waited < Duration::from_secs(5)));
+    // Who waited in vain found out for the others.
+    let begun = Instant::now();
+    supervisor.run(Repeat::Read, answer).await.unwrap_err();
+    assert!(begun.elapsed() < Duration::from_millis(100));
+}
+
+/// Sent on a connection that breaks, an operation is run again, or fails as it did, by its [`Repeat`].
+#[tokio::test]
+async fn what_was_sent_is_sent_again_only_where_that_is_safe() {
+    let okay = |reply: &Value| *reply == Value::Okay;
+    let broken = || breakage_of("first");
+    for (repeat, second, expected) in [
+        (Repeat::Never, Ok(Value::Okay), Err("first")),
+        (Repeat::Read, Ok(Value::Nil), Ok(Value::Nil)),
+        (Repeat::Write, Ok(Value::Nil), Ok(Value::Nil)),
+        (Repeat::If(&okay), Ok(Value::Okay), Ok(Value::Okay)),
+        (Repeat::If(&okay), Ok(Value::Nil), Err("first")),
+        (Repeat::Read, Err(Failure::NotConnected("second".to_owned())), Err("second")),
+        (Repeat::Write, Err(Failure::NotConnected("second".to_owned())), Err("first")),
+        (Repeat::If(&okay), Err(Failure::NotConnected("second".to_owned())), Err("first")),
+    ] {
+        let supervisor = supervisor(Duration::from_secs(10)).await;
+        let (runs, second) = (AtomicU32::new(0), std::sync::Mutex::new(Some(second)));
+        let result = supervisor.run(repeat, async |connection: Connection| {
+            assert_eq!(connection.is_again(), runs.load(Ordering::Relaxed) > 0);
+            match runs.fetch_add(1, Ordering::Relaxed) {
+                0 => Err(broken()),
+                _ => second.lock().unwrap().take().unwrap(),
+            }
+        });
+        match (result.await, expected) {
+            (Ok(value), Ok(expected)) => assert_eq!(value, expected),
+            (Err(failure), Err(expected)) => assert!(failure.to_string().contains(expected), "{failure}"),
+            (result, _) => panic!("{result:?}"),
+        }
+    }
 }
 
 /// News of a connection's end may overtake the connection itself.
@@ -165,7 +240,7 @@ async fn delays_grow_over_connections_that_end_soon() {
         for _ in 0..count {
             let State::Up(link) = &**supervisor.0.state.load() else { unreachable!("it was connected") };
             delays.push(link.next_delay());
-            supervisor.run(breakage).await.unwrap_err();
+            supervisor.run(Repeat::Never, breakage).await.unwrap_err();
             while generation(&supervisor).is_none() {
                 sleep(Duration::from_millis(1)).await;
             }

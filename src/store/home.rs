@@ -1,10 +1,12 @@
-//! The runtime that connections live on.
+//! The runtime that a store's background tasks, and its connections, live on.
 
 use std::fmt;
 use std::future::pending;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::runtime::Handle;
+#[cfg(feature = "redis")]
+use tokio::task::AbortHandle;
 
 /// Where a store's background tasks run, and with them the connections that they make: the runtime
 /// that used the store first.
@@ -12,15 +14,17 @@ use tokio::runtime::Handle;
 /// Each worker of actix-web has a runtime of its own, which a handler may block. A connection that was
 /// made there would keep the other workers waiting.
 #[derive(Clone, Default)]
-pub(super) struct Home(Arc<Mutex<Option<Handle>>>);
+pub(crate) struct Home(Arc<Mutex<Option<Handle>>>);
 
 impl Home {
     /// That runtime; the caller's where there is none yet, or where it has shut down. `None` outside of
     /// both: an operation that is dropped there may bring news, and a later one sees to it.
-    pub(super) fn runtime(&self) -> Option<Handle> {
+    pub(crate) fn runtime(&self) -> Option<Handle> {
         let mut home = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if home.as_ref().is_none_or(has_shut_down) {
-            *home = Handle::try_current().ok();
+        let current = Handle::try_current().ok();
+        let is_here = |home: &Handle| current.as_ref().is_some_and(|current| current.id() == home.id());
+        if home.as_ref().is_none_or(|home| !is_here(home) && has_shut_down(home)) {
+            *home = current;
         }
         home.clone()
     }
@@ -32,6 +36,42 @@ fn has_shut_down(runtime: &Handle) -> bool {
     let cancelled = probe.is_finished();
     probe.abort();
     cancelled
+}
+
+/// Tells when the runtime that it was made on ends.
+#[cfg(feature = "redis")]
+pub(crate) struct Stay(AbortHandle);
+
+#[cfg(feature = "redis")]
+impl Stay {
+    /// `told` is called then, or when this is dropped.
+    pub(crate) fn new(told: impl FnOnce() + Send + 'static) -> Self {
+        let end = End(Some(told));
+        let task = async move {
+            let _end = end;
+            pending::<()>().await;
+        };
+        Self(tokio::spawn(task).abort_handle())
+    }
+}
+
+#[cfg(feature = "redis")]
+impl Drop for Stay {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+#[cfg(feature = "redis")]
+struct End<F: FnOnce()>(Option<F>);
+
+#[cfg(feature = "redis")]
+impl<F: FnOnce()> Drop for End<F> {
+    fn drop(&mut self) {
+        if let Some(told) = self.0.take() {
+            told();
+        }
+    }
 }
 
 impl fmt::Debug for Home {

@@ -1,0 +1,99 @@
+//! What becomes of an operation that finds no connection, or loses it before the answer.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::Value;
+use tokio::time::{Instant, timeout_at};
+
+use super::{Down, FIRST_DELAY, Shared, State};
+use crate::store::redis::connection::{Connection, Failure, Repeat};
+
+/// So many operations may wait for a connection at a time.
+pub(super) const MOST: usize = 10_000;
+/// Nothing is sent so late that the answer might not come in time: the outcome would be unknown, where
+/// "not connected" says that there was none. At most a quarter of the timeout.
+const LAST_START: Duration = Duration::from_millis(50);
+
+impl Shared {
+    /// Runs an operation on the next connection, and again on the one after that if `repeat` allows it.
+    /// `lost` says how it failed on the connection before, if it was sent on that.
+    pub(super) async fn persist<F>(
+        self: &Arc<Self>,
+        deadline: Instant,
+        mut lost: Option<Failure>,
+        repeat: Repeat<'_>,
+        mut operation: impl FnMut(Connection) -> F,
+    ) -> Result<Value, Failure>
+    where
+        F: Future<Output = Result<Value, Failure>>,
+    {
+        let Ok(_place) = self.waiting.try_acquire() else {
+            let crowd = || Failure::NotConnected(format!("{MOST} operations wait for a connection already"));
+            return Err(lost.unwrap_or_else(crowd));
+        };
+        loop {
+            let state = match self.connected(deadline).await {
+                Ok(state) => state,
+                Err(failure) => return Err(lost.unwrap_or(failure)),
+            };
+            let State::Up(link) = &*state else { continue };
+            let connection = Connection { again: lost.is_some(), ..link.connection.clone() };
+            let left = deadline.saturating_duration_since(Instant::now());
+            let result = {
+                let operation = pin!(operation(connection));
+                self.attempt(link, left, operation).await
+            };
+            let repeats = !matches!(repeat, Repeat::Never);
+            match result {
+                Err(failure) if failure.is_broken() && repeats => lost = lost.or(Some(failure)),
+                result => {
+                    return match lost {
+                        Some(lost) => repeat.conclude(lost, result),
+                        None => result,
+                    };
+                }
+            }
+        }
+    }
+
+    /// The state with a connection, once there is one.
+    async fn connected(self: &Arc<Self>, deadline: Instant) -> Result<Arc<State>, Failure> {
+        let (begun, patience) = (Instant::now(), self.timeout - LAST_START.min(self.timeout / 4));
+        let until = deadline - (self.timeout - patience);
+        loop {
+            let mut change = pin!(self.changes.notified());
+            change.as_mut().enable();
+            let state = self.state.load_full();
+            let down = match &*state {
+                State::Up(_) => return Ok(state),
+                State::Down(down) => down,
+            };
+            // The task that reconnects may have gone down with the runtime that it was on.
+            self.reconnect(if down.away { FIRST_DELAY } else { Duration::ZERO });
+            let in_vain = !down.away && timeout_at(until, change).await.is_err();
+            // Who waited for long has found out for the others.
+            if in_vain && begun.elapsed() >= patience / 2 {
+                self.exchange(&state, State::Down(Down { away: true, ..down.clone() }));
+            }
+            if in_vain || down.away {
+                return Err(Failure::NotConnected(down.reason.clone()));
+            }
+        }
+    }
+}
+
+impl Repeat<'_> {
+    /// What became of an operation that was run again after it had failed with `lost`.
+    fn conclude(self, lost: Failure, result: Result<Value, Failure>) -> Result<Value, Failure> {
+        match (self, result) {
+            (Self::Read | Self::Write, Ok(value)) => Ok(value),
+            (Self::If(tells), Ok(value)) if tells(&value) => Ok(value),
+            (Self::Read, Err(failure)) => Err(failure),
+            // What the first run did is not known by it.
+            _ => Err(lost),
+        }
+    }
+}
