@@ -29,7 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 type Manager = SessionManager<Values>;
 
 fn manager(store: impl SessionStore) -> Manager {
-    let keys = KeyRing::parse("only-for-tests-0123456789abcdefghijklmnop").unwrap();
+    let keys = KeyRing::parse("cB7xqv9TzD2mPw5HrKs8LyNf3GjEuA6V").unwrap();
     let cookie = SessionCookie::new().name("id");
     let expiry = Expiry::idle(Duration::from_secs(600));
     SessionManager::builder(store, keys).cookie(cookie).expiry(expiry).build().unwrap()
