@@ -150,6 +150,10 @@ async fn data_over_the_limit_is_refused_and_the_stored_record_untouched() {
     let session = exchange.session().await.unwrap();
     session.write(|a| a.name = "x".repeat(200)).unwrap();
     assert!(matches!(session.save().await, Err(Error::TooLarge { limit: 200, .. })));
+    // Nobody is told twice.
+    assert!(exchange.finish(200).await.failure.is_none());
+    let exchange = visitor.begin(&world.manager);
+    exchange.session().await.unwrap().write(|a| a.name = "x".repeat(200)).unwrap();
     assert!(matches!(exchange.finish(200).await.failure, Some(Error::TooLarge { .. })));
     let exchange = Browser::default().begin(&world.manager);
     let large = exchange.session().await.unwrap().update(|a| a.name = "x".repeat(200)).await;
