@@ -79,6 +79,12 @@ impl<T: SessionData> Exchange<T> {
         self.0.manager.cookie.name()
     }
 
+    /// Tells managers apart, whatever their types.
+    #[cfg(any(feature = "tower", feature = "actix-web"))]
+    pub(crate) fn manager_address(&self) -> *const () {
+        Arc::as_ptr(&self.0.manager).cast()
+    }
+
     /// The request's session. The first call asks the store, if the request came with a well-signed
     /// id; a request that never calls this never touches the store.
     ///

@@ -48,6 +48,7 @@
 
 #![cfg(all(feature = "memory", any(feature = "tower", feature = "actix-web")))]
 
+mod answers;
 mod browser;
 mod host;
 mod lab;
