@@ -262,7 +262,7 @@ impl<T: SessionData> FromRequest for Session<T> {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let remedy = "wrap its app or scope: `.wrap(SessionMiddleware::new(manager))`";
-        let exchange = Mounted::exchange::<T>(request.extensions().get(), remedy).cloned();
+        let exchange = Mounted::exchange::<T>(request.extensions().get(), remedy);
         Box::pin(async move { exchange?.session().await })
     }
 }

@@ -1,12 +1,12 @@
 //! What the middlewares around a route leave in the request's extensions, whatever their types.
 
-use std::any::{Any, TypeId, type_name};
+use std::any::type_name;
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use crate::error::Error;
 use crate::manager::SessionManager;
-use crate::session::{Exchange, SessionData};
+use crate::session::{AnyExchange, Exchange, SessionData};
 
 /// The session layers around a route.
 #[derive(Clone)]
@@ -32,25 +32,9 @@ enum Fault {
     TwoManagers,
 }
 
-trait AnyExchange: Any + Send + Sync {
-    fn cookie_name(&self) -> &str;
-    fn manager(&self) -> *const ();
-}
-
-impl<T: SessionData> AnyExchange for Exchange<T> {
-    fn cookie_name(&self) -> &str {
-        self.cookie_name()
-    }
-
-    fn manager(&self) -> *const () {
-        self.manager_address()
-    }
-}
-
 impl Layer {
     fn is_for<T: SessionData>(&self) -> bool {
-        let exchange: &dyn Any = &*self.exchange;
-        exchange.type_id() == TypeId::of::<Exchange<T>>()
+        Exchange::<T>::is_type_of(&*self.exchange)
     }
 }
 
@@ -64,7 +48,7 @@ impl Mounted {
     ) -> (Self, Option<Exchange<T>>) {
         let Some(outer) = outer else {
             let exchange = manager.begin(joined(cookies).as_deref());
-            let first = Layer { exchange: Arc::new(exchange.clone()), fault: None };
+            let first = Layer { exchange: exchange.erased(), fault: None };
             return (Self { first, others: Vec::new() }, Some(exchange));
         };
         let mut mounted = outer.clone();
@@ -90,7 +74,7 @@ impl Mounted {
             let same_type = mounted.layers().find(|layer| layer.is_for::<T>()).and_then(|layer| layer.fault);
             same_type.unwrap_or(Fault::TwoManagers)
         });
-        mounted.others.push(Layer { exchange: Arc::new(exchange.clone()), fault });
+        mounted.others.push(Layer { exchange: exchange.erased(), fault });
         (mounted, fault.is_none().then_some(exchange))
     }
 
@@ -99,10 +83,10 @@ impl Mounted {
     }
 
     /// The exchange that a handler means; `remedy` says how a layer is added.
-    pub(super) fn exchange<'m, T: SessionData>(
-        mounted: Option<&'m Self>,
+    pub(super) fn exchange<T: SessionData>(
+        mounted: Option<&Self>,
         remedy: &str,
-    ) -> Result<&'m Exchange<T>, Error> {
+    ) -> Result<Exchange<T>, Error> {
         let layer = mounted.into_iter().flat_map(Self::layers).find(|layer| layer.is_for::<T>());
         let Some(layer) = layer else {
             return Err(Error::Config(format!(
@@ -111,10 +95,7 @@ impl Mounted {
             )));
         };
         match layer.fault {
-            None => {
-                let exchange: &dyn Any = &*layer.exchange;
-                Ok(exchange.downcast_ref().expect("its type was compared"))
-            }
+            None => Ok(Exchange::of(&layer.exchange).expect("its type was compared")),
             Some(Fault::TwoCookies) => Err(Error::Config(format!(
                 "two session layers for {} name different cookies: give each session a type of its own",
                 type_name::<T>(),

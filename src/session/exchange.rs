@@ -79,12 +79,6 @@ impl<T: SessionData> Exchange<T> {
         self.0.manager.cookie.name()
     }
 
-    /// Tells managers apart, whatever their types.
-    #[cfg(any(feature = "tower", feature = "actix-web"))]
-    pub(crate) fn manager_address(&self) -> *const () {
-        Arc::as_ptr(&self.0.manager).cast()
-    }
-
     /// The request's session. The first call asks the store, if the request came with a well-signed
     /// id; a request that never calls this never touches the store.
     ///
@@ -251,6 +245,42 @@ impl<T: SessionData> Shared<T> {
             (CookieChange::Remove, _) => Some(manager.cookie.removal()),
             _ => None,
         })
+    }
+}
+
+/// An exchange whose type is forgotten, as what is mounted in a request is.
+#[cfg(any(feature = "tower", feature = "actix-web"))]
+pub(crate) trait AnyExchange: std::any::Any + Send + Sync {
+    fn cookie_name(&self) -> &str;
+    /// Tells managers apart, whatever their types.
+    fn manager(&self) -> *const ();
+}
+
+#[cfg(any(feature = "tower", feature = "actix-web"))]
+impl<T: SessionData> AnyExchange for Shared<T> {
+    fn cookie_name(&self) -> &str {
+        self.manager.cookie.name()
+    }
+
+    fn manager(&self) -> *const () {
+        Arc::as_ptr(&self.manager).cast()
+    }
+}
+
+#[cfg(any(feature = "tower", feature = "actix-web"))]
+impl<T: SessionData> Exchange<T> {
+    pub(crate) fn erased(&self) -> Arc<dyn AnyExchange> {
+        Arc::<Shared<T>>::clone(&self.0)
+    }
+
+    pub(crate) fn is_type_of(erased: &dyn AnyExchange) -> bool {
+        let erased: &dyn std::any::Any = erased;
+        erased.is::<Shared<T>>()
+    }
+
+    pub(crate) fn of(erased: &Arc<dyn AnyExchange>) -> Option<Self> {
+        let erased: Arc<dyn std::any::Any + Send + Sync> = Arc::<dyn AnyExchange>::clone(erased);
+        erased.downcast().ok().map(Self)
     }
 }
 

@@ -30,6 +30,8 @@ pub(crate) mod state;
 mod storing;
 mod update;
 
+#[cfg(any(feature = "tower", feature = "actix-web"))]
+pub(crate) use exchange::AnyExchange;
 pub use exchange::{Effects, Exchange};
 
 /// What may be a session's data: any type that serde can write and read, and that has an empty
@@ -167,6 +169,26 @@ impl<T: SessionData> Session<T> {
     /// ```
     pub async fn save(&self) -> Result<(), Error> {
         self.all_or_nothing(|shared| async move { shared.save().await }).await
+    }
+
+    /// Stores the session now, even without data, and gives its key: for a visitor whose requests are
+    /// to be told apart before there is anything to remember. What was written and asked for before is
+    /// stored with it, as by [`save`](Self::save).
+    ///
+    /// # Errors
+    ///
+    /// As those of [`save`](Self::save), and [`Conflict::Committed`] for a visitor without a session
+    /// once the response is on its way.
+    ///
+    /// ```
+    /// # use session_store::{Error, Session};
+    /// async fn page(session: Session) -> Result<String, Error> {
+    ///     let key = session.start().await?;
+    ///     Ok(format!("Session {key}"))
+    /// }
+    /// ```
+    pub async fn start(&self) -> Result<SessionKey, Error> {
+        self.all_or_nothing(|shared| async move { shared.start().await }).await
     }
 
     /// Reads the session from the store again, and drops data that was written but not stored, even if
@@ -311,12 +333,36 @@ impl<T: SessionData> Shared<T> {
 
     async fn save(&self) -> Result<(), Error> {
         let _one_at_a_time = self.storing.lock().await;
+        self.save_pending().await.map(|_| ())
+    }
+
+    /// Stores what is pending. The caller holds the `storing` lock.
+    async fn save_pending(&self) -> Result<Standing, Error> {
         self.store_pending(Moment::Now).await?;
         match self.state().read(|state| state.standing.clone()) {
             Standing::Ended => Err(Conflict::Ended.into()),
             Standing::Moved { .. } => Err(Conflict::Moved.into()),
-            _ => Ok(()),
+            standing => Ok(standing),
         }
+    }
+
+    async fn start(&self) -> Result<SessionKey, Error> {
+        let _one_at_a_time = self.storing.lock().await;
+        if let Standing::Live { id, .. } = self.save_pending().await? {
+            return Ok(id.key());
+        }
+        if self.is_committed() {
+            return Err(Conflict::Committed.into());
+        }
+        let (wish, data) =
+            self.state().read(|state| (state.wish.clone(), self.manager.codec.encode(&*state.value)));
+        let (id, record) = self.create(&wish, data?, self.manager.clock.now()).await?;
+        let key = id.key();
+        self.state().write(|state| {
+            state.standing = Standing::Live { id, record };
+            state.grant(&wish);
+        });
+        Ok(key)
     }
 
     async fn destroy(&self) -> Result<(), Error> {
