@@ -99,6 +99,8 @@ pub use {
     values::Values,
 };
 
+#[cfg(any(feature = "tower", feature = "actix-web"))]
+pub use adapter::FailureResponse;
 #[cfg(feature = "actix-web")]
 pub use adapter::actix_web::SessionMiddleware;
 #[cfg(feature = "tower")]

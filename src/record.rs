@@ -100,13 +100,13 @@ impl fmt::Debug for Owner {
     }
 }
 
-/// What the application calls a session when it lists a user's: a device, an address, 1 to 64 bytes.
+/// What the application calls a session when it lists a user's: a device, an address, 1 to 256 bytes.
 ///
 /// ```
 /// use session_store::Label;
 ///
 /// assert_eq!(Label::new("Firefox on Linux")?.as_str(), "Firefox on Linux");
-/// assert!(Label::new("x".repeat(65)).is_err());
+/// assert!(Label::new("x".repeat(257)).is_err());
 /// # Ok::<(), session_store::Error>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -114,7 +114,7 @@ pub struct Label(Arc<str>);
 
 impl Label {
     /// The longest label, in bytes.
-    pub const MAX_LENGTH: usize = 64;
+    pub const MAX_LENGTH: usize = 256;
 
     /// A label of this text.
     ///
@@ -132,8 +132,8 @@ impl Label {
     /// ```
     /// use session_store::Label;
     ///
-    /// let label = Label::truncated(&"é".repeat(40)).expect("it is not empty");
-    /// assert_eq!(label.as_str(), "é".repeat(32));
+    /// let label = Label::truncated(&"é".repeat(200)).expect("it is not empty");
+    /// assert_eq!(label.as_str(), "é".repeat(128));
     /// ```
     pub fn truncated(text: &str) -> Option<Self> {
         let end = (0..=text.len().min(Self::MAX_LENGTH)).rev().find(|end| text.is_char_boundary(*end))?;

@@ -7,9 +7,12 @@ use actix_web::body::EitherBody;
 use actix_web::dev::{Payload, Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
 use actix_web::error::InternalError;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, COOKIE, ContentType, HeaderValue, SET_COOKIE, VARY};
+use actix_web::http::header::{
+    ACCEPT, CACHE_CONTROL, CONTENT_TYPE, COOKIE, ContentType, HeaderValue, SET_COOKIE, VARY,
+};
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest, HttpResponse, ResponseError};
 
+use super::failure::{FailureResponse, OnError};
 use super::mounted::Mounted;
 use super::{answer_to, overrides_no_store, varies_by_cookie};
 use crate::error::Error;
@@ -49,19 +52,56 @@ type LocalFuture<R> = Pin<Box<dyn Future<Output = R>>>;
 #[derive(Debug)]
 pub struct SessionMiddleware<T: SessionData = Values> {
     manager: SessionManager<T>,
+    on_error: OnError,
 }
 
 impl<T: SessionData> SessionMiddleware<T> {
     /// A middleware for the sessions of `manager`.
     pub fn new(manager: SessionManager<T>) -> Self {
-        Self { manager }
+        Self { manager, on_error: OnError::default() }
+    }
+
+    /// Answers by `answer` where a session fails: the store is away when it is needed, or what a
+    /// handler did can't be stored. Without it the answer is a short text of the status that
+    /// [`Error::status`] gives.
+    ///
+    /// `answer` gets the error and the request's `Accept` header. It also takes the place of the response
+    /// that this crate makes of an [`Error`] which a handler or an extractor passed on, but not of one
+    /// that the application makes itself. What is stored goes by the error's own status, and the
+    /// headers of the session are added to the answer.
+    ///
+    /// ```
+    /// use session_store::SessionMiddleware;
+    /// use session_store::{Error, FailureResponse, KeyRing, MemoryStore, SessionManager};
+    ///
+    /// fn failed(error: &Error, accept: Option<&str>) -> FailureResponse {
+    ///     let text = if error.status() == 503 { "Try again later." } else { "That did not work." };
+    ///     match accept {
+    ///         Some(accept) if accept.contains("json") => {
+    ///             FailureResponse::json(error.status(), &serde_json::json!({ "error": text }))
+    ///         }
+    ///         _ => FailureResponse::new(error.status(), "text/html; charset=utf-8", format!("<p>{text}")),
+    ///     }
+    /// }
+    ///
+    /// let manager = SessionManager::<u32>::builder(MemoryStore::new(), KeyRing::generate()).build()?;
+    /// let layer = SessionMiddleware::new(manager).on_error(failed);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[must_use]
+    pub fn on_error(
+        mut self,
+        answer: impl Fn(&Error, Option<&str>) -> FailureResponse + Send + Sync + 'static,
+    ) -> Self {
+        self.on_error = OnError::new(answer);
+        self
     }
 }
 
 // Derived, this would ask for `T: Clone`.
 impl<T: SessionData> Clone for SessionMiddleware<T> {
     fn clone(&self) -> Self {
-        Self::new(self.manager.clone())
+        Self { manager: self.manager.clone(), on_error: self.on_error.clone() }
     }
 }
 
@@ -79,7 +119,11 @@ where
     type Future = Ready<Result<Self::Transform, ()>>;
 
     fn new_transform(&self, inner: S) -> Self::Future {
-        ready(Ok(SessionMiddlewareService { inner, manager: self.manager.clone() }))
+        ready(Ok(SessionMiddlewareService {
+            inner,
+            manager: self.manager.clone(),
+            on_error: self.on_error.clone(),
+        }))
     }
 }
 
@@ -88,6 +132,7 @@ where
 pub struct SessionMiddlewareService<S, T: SessionData = Values> {
     inner: S,
     manager: SessionManager<T>,
+    on_error: OnError,
 }
 
 impl<S, T, B> Service<ServiceRequest> for SessionMiddlewareService<S, T>
@@ -105,27 +150,72 @@ where
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
         let exchange = mount(&self.manager, &request);
+        let failing = Failing::new(&self.on_error, &request);
         let answer = self.inner.call(request);
         Box::pin(async move {
             let answer = answer.await;
-            let Some(exchange) = exchange else {
+            if exchange.is_none() && !failing.on_error.is_set() {
                 return answer.map(ServiceResponse::map_into_left_body);
-            };
+            }
             match answer {
                 Ok(answer) => {
                     let (request, response) = answer.into_parts();
-                    let effects = exchange.finish(response.status().as_u16()).await;
-                    Ok(ServiceResponse::new(request, apply(effects, response)))
+                    let effects = finish(exchange, response.status()).await;
+                    let error = response.error().and_then(|error| error.as_error());
+                    let replaced = failing.replacement(error, response.status());
+                    Ok(ServiceResponse::new(request, apply(effects, response, replaced, &failing)))
                 }
                 Err(error) => {
                     // Asked once only: an error may give its response away.
                     let response = error.error_response();
-                    let effects = exchange.finish(response.status().as_u16()).await;
-                    let response = apply(effects, response).map_into_boxed_body();
+                    let effects = finish(exchange, response.status()).await;
+                    let replaced = failing.replacement(error.as_error(), response.status());
+                    let response = apply(effects, response, replaced, &failing).map_into_boxed_body();
                     Err(InternalError::from_response(error, response).into())
                 }
             }
         })
+    }
+}
+
+/// How a request is answered if its session fails.
+struct Failing {
+    on_error: OnError,
+    accept: Option<HeaderValue>,
+}
+
+impl Failing {
+    fn new(on_error: &OnError, request: &ServiceRequest) -> Self {
+        let accept = on_error.is_set().then(|| request.headers().get(ACCEPT).cloned()).flatten();
+        Self { on_error: on_error.clone(), accept }
+    }
+
+    fn accept(&self) -> Option<&[u8]> {
+        self.accept.as_ref().map(HeaderValue::as_bytes)
+    }
+
+    /// What takes the place of a response that this crate made of `error`.
+    fn replacement(&self, error: Option<&Error>, status: StatusCode) -> Option<FailureResponse> {
+        let error = error.filter(|error| error.status() == status.as_u16())?;
+        self.on_error.replacement(error, self.accept())
+    }
+}
+
+/// Nothing is to be done where an outer middleware finishes the exchange.
+async fn finish<T: SessionData>(exchange: Option<Exchange<T>>, status: StatusCode) -> Effects {
+    match exchange {
+        Some(exchange) => exchange.finish(status.as_u16()).await,
+        None => Effects::default(),
+    }
+}
+
+fn respond(failure: FailureResponse) -> HttpResponse {
+    let content_type = HeaderValue::try_from(failure.content_type);
+    match (StatusCode::from_u16(failure.status), content_type) {
+        (Ok(status), Ok(content_type)) => {
+            HttpResponse::build(status).insert_header((CONTENT_TYPE, content_type)).body(failure.body)
+        }
+        _ => HttpResponse::InternalServerError().finish(),
     }
 }
 
@@ -139,9 +229,15 @@ fn mount<T: SessionData>(manager: &SessionManager<T>, request: &ServiceRequest) 
 }
 
 /// Does to the response what the session asks for.
-fn apply<B>(effects: Effects, response: HttpResponse<B>) -> HttpResponse<EitherBody<B>> {
-    let mut response = match effects.failure {
-        Some(error) => HttpResponse::from_error(error).map_into_right_body(),
+fn apply<B>(
+    effects: Effects,
+    response: HttpResponse<B>,
+    replaced: Option<FailureResponse>,
+    failing: &Failing,
+) -> HttpResponse<EitherBody<B>> {
+    let failure = effects.failure.as_ref().map(|error| failing.on_error.answer(error, failing.accept()));
+    let mut response = match failure.or(replaced) {
+        Some(failure) => respond(failure).map_into_right_body(),
         None => response.map_into_left_body(),
     };
     let headers = response.headers_mut();
@@ -170,7 +266,7 @@ impl<T: SessionData> FromRequest for Session<T> {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let remedy = "wrap its app or scope: `.wrap(SessionMiddleware::new(manager))`";
-        let exchange = Mounted::exchange(request.extensions().get(), remedy).cloned();
+        let exchange = Mounted::exchange::<T>(request.extensions().get(), remedy);
         Box::pin(async move { exchange?.session().await })
     }
 }

@@ -2,8 +2,13 @@
 
 use crate::error::Error;
 
+pub use failure::FailureResponse;
+
 #[cfg(feature = "actix-web")]
 pub(crate) mod actix_web;
+#[cfg(feature = "tower")]
+mod body;
+mod failure;
 mod mounted;
 #[cfg(feature = "tower")]
 pub(crate) mod tower;

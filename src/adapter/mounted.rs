@@ -1,58 +1,109 @@
-//! What the middleware around a route leaves in the request's extensions, whatever their type.
+//! What the middlewares around a route leave in the request's extensions, whatever their types.
 
 use std::any::type_name;
+use std::sync::Arc;
 
 use crate::error::Error;
 use crate::manager::SessionManager;
-use crate::session::{Exchange, SessionData};
+use crate::session::{AnyExchange, Exchange, SessionData};
 
-pub(super) enum Mounted<T: SessionData> {
-    One(Exchange<T>),
-    /// Two layers of one `T` name different cookies: nobody can say which one a handler means.
-    Ambiguous,
+/// The session layers around a route.
+#[derive(Clone)]
+pub(super) struct Mounted {
+    first: Layer,
+    /// Allocated by the second layer of a route.
+    others: Vec<Layer>,
 }
 
-// Derived, this would ask for `T: Clone`.
-impl<T: SessionData> Clone for Mounted<T> {
-    fn clone(&self) -> Self {
-        match self {
-            Self::One(exchange) => Self::One(exchange.clone()),
-            Self::Ambiguous => Self::Ambiguous,
-        }
+/// One of them.
+#[derive(Clone)]
+struct Layer {
+    exchange: Arc<dyn AnyExchange>,
+    /// What keeps its session from being used inside some other layer.
+    fault: Option<Fault>,
+}
+
+#[derive(Clone, Copy)]
+enum Fault {
+    /// A layer of the same type names another cookie: nobody can say which one a handler means.
+    TwoCookies,
+    /// Another manager uses the same cookie: each would take the other's session away.
+    TwoManagers,
+}
+
+impl Layer {
+    fn is_for<T: SessionData>(&self) -> bool {
+        Exchange::<T>::is_type_of(&*self.exchange)
     }
 }
 
-impl<T: SessionData> Mounted<T> {
-    /// What a layer leaves in the extensions, given what the one around it did and the values of the
+impl Mounted {
+    /// What a layer leaves in the extensions, given what the ones around it did and the values of the
     /// `Cookie` headers; and the exchange that it has to finish, unless an outer layer does.
-    pub(super) fn mount<'v>(
+    pub(super) fn mount<'v, T: SessionData>(
         manager: &SessionManager<T>,
         outer: Option<&Self>,
         cookies: impl Iterator<Item = &'v [u8]>,
     ) -> (Self, Option<Exchange<T>>) {
-        match outer {
-            None => {
-                let exchange = manager.begin_with(cookies);
-                (Self::One(exchange.clone()), Some(exchange))
+        let Some(outer) = outer else {
+            let exchange = manager.begin_with(cookies);
+            let first = Layer { exchange: exchange.erased(), fault: None };
+            return (Self { first, others: Vec::new() }, Some(exchange));
+        };
+        let mut mounted = outer.clone();
+        let (mut shares, mut clashes) = (false, false);
+        for layer in std::iter::once(&mut mounted.first).chain(&mut mounted.others) {
+            let same_cookie = layer.exchange.cookie_name() == manager.cookie_name();
+            if same_cookie && layer.exchange.manager() == manager.address() {
+                shares = true;
+            } else if same_cookie {
+                clashes = true;
+                layer.fault = Some(Fault::TwoManagers);
+            } else if layer.is_for::<T>() {
+                clashes = true;
+                layer.fault = Some(Fault::TwoCookies);
             }
-            Some(Self::One(outer)) if outer.cookie_name() == manager.cookie_name() => {
-                (Self::One(outer.clone()), None)
-            }
-            Some(_) => (Self::Ambiguous, None),
         }
+        if shares {
+            return (mounted, None);
+        }
+        let exchange = manager.begin_with(cookies);
+        // A type that has no layer of its own gets the reason as well.
+        let fault = clashes.then(|| {
+            let same_type = mounted.layers().find(|layer| layer.is_for::<T>()).and_then(|layer| layer.fault);
+            same_type.unwrap_or(Fault::TwoManagers)
+        });
+        mounted.others.push(Layer { exchange: exchange.erased(), fault });
+        (mounted, fault.is_none().then_some(exchange))
+    }
+
+    fn layers(&self) -> impl Iterator<Item = &Layer> {
+        std::iter::once(&self.first).chain(&self.others)
     }
 
     /// The exchange that a handler means; `remedy` says how a layer is added.
-    pub(super) fn exchange<'m>(mounted: Option<&'m Self>, remedy: &str) -> Result<&'m Exchange<T>, Error> {
-        match mounted {
-            Some(Self::One(exchange)) => Ok(exchange),
-            Some(Self::Ambiguous) => Err(Error::Config(format!(
+    pub(super) fn exchange<T: SessionData>(
+        mounted: Option<&Self>,
+        remedy: &str,
+    ) -> Result<Exchange<T>, Error> {
+        let layer = mounted.into_iter().flat_map(Self::layers).find(|layer| layer.is_for::<T>());
+        let Some(layer) = layer else {
+            return Err(Error::Config(format!(
+                "there is no session layer for {} around this route: {remedy}",
+                type_name::<T>(),
+            )));
+        };
+        match layer.fault {
+            None => Ok(Exchange::of(&layer.exchange).expect("its type was compared")),
+            Some(Fault::TwoCookies) => Err(Error::Config(format!(
                 "two session layers for {} name different cookies: give each session a type of its own",
                 type_name::<T>(),
             ))),
-            None => Err(Error::Config(format!(
-                "there is no session layer for {} around this route: {remedy}",
-                type_name::<T>(),
+            Some(Fault::TwoManagers) => Err(Error::Config(format!(
+                "two session managers around this route use the cookie {:?}, and each takes the other's \
+                 session away: mount clones of one manager, or name another cookie by \
+                 `SessionCookie::name`",
+                layer.exchange.cookie_name(),
             ))),
         }
     }

@@ -1,15 +1,18 @@
 //! tower: the middleware that every adapter on `http` 1 shares, and the session of a plain request.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, COOKIE, SET_COOKIE, VARY};
+use bytes::Bytes;
+use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, COOKIE, SET_COOKIE, VARY};
 use http::{Extensions, HeaderValue, Request, Response, StatusCode};
-use http_body::Body;
-use http_body_util::{Either, Full};
+use http_body_util::Full;
 use tower_layer::Layer;
 use tower_service::Service;
 
+use super::body::{InnerBody, OuterBody, failed_body, inner_body};
+use super::failure::{FailureResponse, OnError};
 use super::mounted::Mounted;
 use super::{answer_to, overrides_no_store, varies_by_cookie};
 use crate::error::Error;
@@ -47,25 +50,63 @@ use crate::values::Values;
 #[derive(Debug)]
 pub struct SessionLayer<T: SessionData = Values> {
     manager: SessionManager<T>,
+    on_error: OnError,
 }
 
 impl<T: SessionData> SessionLayer<T> {
     /// A layer for the sessions of `manager`.
     pub fn new(manager: SessionManager<T>) -> Self {
-        Self { manager }
+        Self { manager, on_error: OnError::default() }
+    }
+
+    /// Answers by `answer` where a session fails: the store is away when it is needed, or what a
+    /// handler did can't be stored. Without it the answer is a short text of the status that
+    /// [`Error::status`] gives.
+    ///
+    /// `answer` gets the error and the request's `Accept` header. It also takes the place of the response
+    /// that this crate makes of an [`Error`] which a handler or an extractor passed on, but not of one
+    /// that the application makes itself. What is stored goes by the error's own status, and the
+    /// headers of the session are added to the answer.
+    ///
+    /// ```
+    /// use session_store::SessionLayer;
+    /// use session_store::{Error, FailureResponse, KeyRing, MemoryStore, SessionManager};
+    ///
+    /// fn failed(error: &Error, accept: Option<&str>) -> FailureResponse {
+    ///     let text = if error.status() == 503 { "Try again later." } else { "That did not work." };
+    ///     match accept {
+    ///         Some(accept) if accept.contains("json") => {
+    ///             FailureResponse::json(error.status(), &serde_json::json!({ "error": text }))
+    ///         }
+    ///         _ => FailureResponse::new(error.status(), "text/html; charset=utf-8", format!("<p>{text}")),
+    ///     }
+    /// }
+    ///
+    /// let manager = SessionManager::<u32>::builder(MemoryStore::new(), KeyRing::generate()).build()?;
+    /// let layer = SessionLayer::new(manager).on_error(failed);
+    /// # Ok::<(), Error>(())
+    /// ```
+    #[must_use]
+    pub fn on_error(
+        mut self,
+        answer: impl Fn(&Error, Option<&str>) -> FailureResponse + Send + Sync + 'static,
+    ) -> Self {
+        self.on_error = OnError::new(answer);
+        self
     }
 }
 
 // Derived, these would ask for `T: Clone`.
 impl<T: SessionData> Clone for SessionLayer<T> {
     fn clone(&self) -> Self {
-        Self::new(self.manager.clone())
+        Self { manager: self.manager.clone(), on_error: self.on_error.clone() }
     }
 }
 
 impl<S: Clone, T: SessionData> Clone for SessionService<S, T> {
     fn clone(&self) -> Self {
-        Self { inner: self.inner.clone(), manager: self.manager.clone() }
+        let (manager, on_error) = (self.manager.clone(), self.on_error.clone());
+        Self { inner: self.inner.clone(), manager, on_error }
     }
 }
 
@@ -73,7 +114,7 @@ impl<S, T: SessionData> Layer<S> for SessionLayer<T> {
     type Service = SessionService<S, T>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        SessionService { inner, manager: self.manager.clone() }
+        SessionService { inner, manager: self.manager.clone(), on_error: self.on_error.clone() }
     }
 }
 
@@ -82,6 +123,7 @@ impl<S, T: SessionData> Layer<S> for SessionLayer<T> {
 pub struct SessionService<S, T: SessionData = Values> {
     inner: S,
     manager: SessionManager<T>,
+    on_error: OnError,
 }
 
 impl<S, T, B, R> Service<Request<B>> for SessionService<S, T>
@@ -90,10 +132,11 @@ where
     S::Future: Send + 'static,
     S::Error: Send + 'static,
     T: SessionData,
-    R: Body<Data: From<&'static str>> + Send + 'static,
+    R: InnerBody,
 {
-    /// The body is the inner service's, or a short text where the session could not be stored.
-    type Response = Response<Either<R, Full<R::Data>>>;
+    /// The body is the inner service's, or that of the answer to a failed session. With the feature
+    /// `axum` it is axum's, so that `option_layer` takes the layer.
+    type Response = Response<OuterBody<R>>;
     type Error = S::Error;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, S::Error>> + Send>>;
 
@@ -103,14 +146,23 @@ where
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
         let exchange = mount(&self.manager, &mut request);
+        let on_error = self.on_error.clone();
+        let accept = on_error.is_set().then(|| request.headers().get(ACCEPT).cloned()).flatten();
         let response = self.inner.call(request);
         Box::pin(async move {
-            let response = response.await?;
-            let Some(exchange) = exchange else {
-                return Ok(response.map(Either::Left));
+            let mut response = response.await?;
+            let effects = match exchange {
+                Some(exchange) => exchange.finish(response.status().as_u16()).await,
+                None => Effects::default(),
             };
-            let effects = exchange.finish(response.status().as_u16()).await;
-            Ok(apply(effects, response))
+            let accept = accept.as_ref().map(HeaderValue::as_bytes);
+            let replaced = if on_error.is_set() { told(&mut response) } else { None };
+            let failure = match (&effects.failure, replaced) {
+                (Some(error), _) => Some(on_error.answer(error, accept)),
+                (None, Some(told)) => told.error().and_then(|error| on_error.replacement(error, accept)),
+                (None, None) => None,
+            };
+            Ok(apply(effects, failure, response))
         })
     }
 }
@@ -149,15 +201,42 @@ impl<T: SessionData> Session<T> {
     /// ```
     pub async fn from_extensions(extensions: &Extensions) -> Result<Self, Error> {
         let remedy = "add one with `.layer(SessionLayer::new(manager))`, after the route";
-        Mounted::exchange(extensions.get(), remedy)?.session().await
+        Mounted::exchange::<T>(extensions.get(), remedy)?.session().await
     }
 }
 
 /// 503, 409 or 500 with an opaque body; the cause goes to the log.
 impl<R: From<&'static str>> From<Error> for Response<R> {
     fn from(error: Error) -> Self {
-        answer(&error)
+        tell(answer(&error), error)
     }
+}
+
+/// What a response was made of, for the layer around it.
+pub(super) trait Failed: Send + Sync + 'static {
+    fn error(&self) -> Option<&Error>;
+}
+
+impl Failed for Error {
+    fn error(&self) -> Option<&Error> {
+        Some(self)
+    }
+}
+
+#[derive(Clone)]
+struct Told(Arc<dyn Failed>);
+
+/// Tells the layer what the response was made of.
+pub(super) fn tell<R>(mut response: Response<R>, failed: impl Failed) -> Response<R> {
+    response.extensions_mut().insert(Told(Arc::new(failed)));
+    response
+}
+
+/// What the response was made of, unless the application has answered it in its own way since.
+fn told<R>(response: &mut Response<R>) -> Option<Arc<dyn Failed>> {
+    let Told(failed) = response.extensions_mut().remove()?;
+    let status = response.status().as_u16();
+    failed.error().is_some_and(|error| error.status() == status).then_some(failed)
 }
 
 pub(super) fn answer<R: From<&'static str>>(error: &Error) -> Response<R> {
@@ -178,13 +257,14 @@ fn mount<T: SessionData, B>(manager: &SessionManager<T>, request: &mut Request<B
 }
 
 /// Does to the response what the session asks for.
-fn apply<R>(effects: Effects, response: Response<R>) -> Response<Either<R, Full<R::Data>>>
-where
-    R: Body<Data: From<&'static str>>,
-{
-    let mut response = match &effects.failure {
-        Some(error) => answer(error).map(Either::Right),
-        None => response.map(Either::Left),
+fn apply<R: InnerBody>(
+    effects: Effects,
+    failure: Option<FailureResponse>,
+    response: Response<R>,
+) -> Response<OuterBody<R>> {
+    let mut response = match failure {
+        Some(failure) => respond(failure).map(failed_body::<R>),
+        None => response.map(inner_body),
     };
     let headers = response.headers_mut();
     if let Some(cookie) = effects.set_cookie {
@@ -200,6 +280,19 @@ where
     }
     if effects.vary_cookie && !varies_by_cookie(headers.get_all(VARY).iter().map(HeaderValue::as_bytes)) {
         headers.append(VARY, HeaderValue::from_static("Cookie"));
+    }
+    response
+}
+
+fn respond(failure: FailureResponse) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::default());
+    let content_type = HeaderValue::try_from(failure.content_type);
+    if let (Ok(status), Ok(content_type)) = (StatusCode::from_u16(failure.status), content_type) {
+        *response.status_mut() = status;
+        response.headers_mut().insert(CONTENT_TYPE, content_type);
+        *response.body_mut() = Full::new(failure.body);
+    } else {
+        *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
     }
     response
 }

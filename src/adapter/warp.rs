@@ -12,7 +12,7 @@ use warp::reject::{Reject, Rejection};
 use warp::{Filter, Reply};
 
 use super::mounted::Mounted;
-use super::tower::{SessionLayer, answer};
+use super::tower::{Failed, SessionLayer, answer, tell};
 use crate::error::{BoxError, Error};
 use crate::session::{Session, SessionData};
 
@@ -55,7 +55,7 @@ impl<T: SessionData> SessionLayer<T> {
         routes: F,
     ) -> impl Service<
         Request<B>,
-        Response = Response<impl Body<Data = Bytes, Error = BoxError> + Send + 'static>,
+        Response = Response<impl Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static>,
         Error = Infallible,
         Future: Send + 'static,
     > + Clone
@@ -86,9 +86,9 @@ impl<T: SessionData> Session<T> {
     /// }
     /// ```
     pub fn filter() -> impl Filter<Extract = (Self,), Error = Rejection> + Copy {
-        warp::ext::optional().and_then(|mounted: Option<Mounted<T>>| async move {
+        warp::ext::optional().and_then(|mounted: Option<Mounted>| async move {
             let remedy = "put the routes into `SessionLayer::new(manager).around(routes)`";
-            Ok::<_, Rejection>(Mounted::exchange(mounted.as_ref(), remedy)?.session().await?)
+            Ok::<_, Rejection>(Mounted::exchange::<T>(mounted.as_ref(), remedy)?.session().await?)
         })
     }
 }
@@ -106,5 +106,16 @@ impl Reject for Error {}
 
 fn recover(rejection: Rejection) -> Ready<Result<warp::reply::Response, Rejection>> {
     // warp's own answer is a 500 that shows the client the error's `Debug` output.
-    ready(rejection.find::<Error>().map(answer).ok_or(rejection))
+    let Some(error) = rejection.find::<Error>() else { return ready(Err(rejection)) };
+    let response = answer(error);
+    ready(Ok(tell(response, Rejected(rejection))))
+}
+
+/// A rejection with an error of ours among its reasons.
+struct Rejected(Rejection);
+
+impl Failed for Rejected {
+    fn error(&self) -> Option<&Error> {
+        self.0.find()
+    }
 }

@@ -111,6 +111,12 @@ impl<T: SessionData> SessionManager<T> {
         Exchange::new(Arc::clone(manager), candidates)
     }
 
+    /// Tells managers apart, whatever their types. Clones are one manager.
+    #[cfg(any(feature = "tower", feature = "actix-web"))]
+    pub(crate) fn address(&self) -> *const () {
+        Arc::as_ptr(&self.0).cast()
+    }
+
     /// The name of the session cookie.
     pub fn cookie_name(&self) -> &str {
         self.0.cookie.name()

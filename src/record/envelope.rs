@@ -15,7 +15,7 @@
 //! 34  idle timeout, milliseconds, 0 for none
 //! 42  deadline    milliseconds, 0 for none
 //! 50  length of the owner, 2 bytes; the owner;
-//!     with a label, its length, 1 byte, and itself; codec, 1 byte; data
+//!     with a label, its length, 1 byte (0 for 256), and itself; codec, 1 byte; data
 //! ```
 //!
 //! No format byte starts a UTF-8 text, so foreign values are told apart by their first byte.
@@ -52,7 +52,8 @@ impl Record {
         let owner = self.owner.as_ref().map_or("", Owner::as_str);
         let owner_length = u16::try_from(owner.len()).expect("bounded by Owner::MAX_LENGTH");
         let label = self.label.as_ref().map_or("", Label::as_str);
-        let label_length = u8::try_from(label.len()).expect("bounded by Label::MAX_LENGTH");
+        // The longest label's length, 256, is written as 0.
+        let [.., label_length] = label.len().to_be_bytes();
         let mut out =
             Vec::with_capacity(FIXED_LENGTH + owner.len() + 1 + label.len() + 1 + self.data.bytes().len());
         out.push(RECORD_FORMAT);
@@ -99,10 +100,10 @@ impl Record {
         let owner = (owner_length > 0).then(|| body.text(owner_length)).transpose()?.map(Owner);
         let mut label = None;
         if flags & LABELLED != 0 {
-            let length = usize::from(body.byte()?);
-            if !(1..=Label::MAX_LENGTH).contains(&length) {
-                return Err(Fault::Broken("its label has a length that none has"));
-            }
+            let length = match body.byte()? {
+                0 => Label::MAX_LENGTH,
+                length => usize::from(length),
+            };
             label = Some(Label(body.text(length)?));
         }
         Ok(Self {

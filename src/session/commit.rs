@@ -2,7 +2,7 @@
 
 use super::change::Change;
 use super::following::{Kind, LateWrite};
-use super::state::{NewId, Standing, State, Wish};
+use super::state::{CookieChange, NewId, Standing, State, Wish};
 use super::storing::{Swap, Swapped};
 use super::{SessionData, Shared};
 use crate::clock::Timestamp;
@@ -44,7 +44,9 @@ impl<T: SessionData> Shared<T> {
         };
         let now = self.manager.clock.now();
         self.state().read(|state| {
-            state.baseline.is_none() && self.decide(state, &state.wish, false, now) == Action::Nothing
+            state.baseline.is_none()
+                && !matches!(state.cookie, CookieChange::Refresh { .. })
+                && self.decide(state, &state.wish, false, now) == Action::Nothing
         })
     }
 
@@ -66,6 +68,12 @@ impl<T: SessionData> Shared<T> {
                 Action::Create if too_late => return Err(Conflict::Committed.into()),
                 action => action,
             };
+            if let (NewId::SetOwner(owner), Some(record)) = (&wish.new_id, state.record())
+                && changes_hands(record, Some(owner))
+            {
+                // Another request signed somebody in meanwhile, and this one reloaded.
+                return Err(Conflict::Owner.into());
+            }
             let begins = match &state.standing {
                 Standing::New { .. } | Standing::Moved { .. } => action == Action::Create,
                 Standing::Live { record, .. } | Standing::Renewed { record, .. } => {

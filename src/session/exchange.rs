@@ -94,8 +94,12 @@ impl<T: SessionData> Exchange<T> {
         Ok(Session(Arc::clone(&self.0)))
     }
 
-    /// Stores what the handler did, now that its response has the status `status`. A 5xx stores no
-    /// data.
+    /// Stores what the handler did, now that its response has the status `status`.
+    ///
+    /// A 408, a 499 and every 5xx says that the handler did not get to its end: nothing that it wrote or
+    /// asked for is stored, be it data, a sign-in or a new id. What it stored itself, by
+    /// [`Session::save`], [`Session::update`] or [`Session::destroy`], stays, and the response brings the
+    /// cookie. The session counts as used.
     ///
     /// # Panics
     ///
@@ -103,7 +107,7 @@ impl<T: SessionData> Exchange<T> {
     /// can't cut it in half.
     pub async fn finish(self, status: u16) -> Effects {
         let shared = self.0;
-        let failed = status >= 500;
+        let failed = matches!(status, 408 | 499 | 500..);
         if !shared.commit(failed) {
             return Effects::default();
         }
@@ -114,13 +118,15 @@ impl<T: SessionData> Exchange<T> {
             // In a box, so that the future of a request which only reads is a small one.
             Box::pin(uncut(async move {
                 let _one_at_a_time = task.storing.lock().await;
-                task.store_pending(Moment::Response).await
+                task.store_pending(Moment::Response).await?;
+                task.confirm_cookie().await;
+                Ok(())
             }))
             .await
         };
         let failure = stored.err().filter(|error| {
             if failed {
-                tracing::warn!(%error, "the session of a request that failed could not be renewed");
+                tracing::warn!(%error, "the session of a request that failed could not be stored");
             }
             !failed
         });
@@ -136,7 +142,11 @@ impl<T: SessionData> Shared<T> {
         let commit = |state: &mut State<T>| {
             self.committed.store(true, Ordering::Release);
             if failed {
-                state.fail();
+                state.drop_pending();
+            }
+            // What the store said to an earlier operation may be out of date.
+            if let CookieChange::Refresh { confirmed } = &mut state.cookie {
+                *confirmed = false;
             }
         };
         if self.state.get().is_none() {
@@ -156,7 +166,10 @@ impl<T: SessionData> Shared<T> {
             let state = State { known_at: now, ..State::new(standing, value) };
             match (&state.standing, &best) {
                 (Standing::Live { .. }, _) => {
-                    let cookie = if candidate.current_key { CookieChange::Keep } else { CookieChange::Set };
+                    let cookie = match candidate.current_key {
+                        true => CookieChange::Keep,
+                        false => CookieChange::Refresh { confirmed: false },
+                    };
                     return Ok(StateCell::new(State { cookie, ..state }));
                 }
                 (Standing::Moved { .. }, _)
@@ -206,10 +219,29 @@ impl<T: SessionData> Shared<T> {
         }
     }
 
+    /// Asks the store whether the session still has the id that its client is to get again, unless a
+    /// write or a touch of this commit has shown it.
+    async fn confirm_cookie(&self) {
+        let unconfirmed = CookieChange::Refresh { confirmed: false };
+        let id = self.state().read(|state| match &state.standing {
+            Standing::Live { id, .. } if state.cookie == unconfirmed => Some(id.clone()),
+            _ => None,
+        });
+        let Some(id) = id else { return };
+        match self.load_one(&id, self.manager.clock.now()).await {
+            Ok((Standing::Live { .. }, _)) => self.state().write(|state| state.confirm(true)),
+            Ok(_) => {}
+            Err(error) => tracing::debug!(key = %id.key(), %error, "a cookie was not sent again"),
+        }
+    }
+
     fn cookie_to_set(&self) -> Option<String> {
         let manager = &*self.manager;
         self.state().read(|state| match (state.cookie, &state.standing) {
-            (CookieChange::Set, Standing::Live { id, record }) => {
+            (
+                CookieChange::Set | CookieChange::Refresh { confirmed: true },
+                Standing::Live { id, record },
+            ) => {
                 let life = record.expires_at.saturating_since(manager.clock.now());
                 let max_age = manager.outlives_browser(record).then_some(life);
                 Some(manager.cookie.set(&manager.signer.sign(id), max_age))
@@ -217,6 +249,42 @@ impl<T: SessionData> Shared<T> {
             (CookieChange::Remove, _) => Some(manager.cookie.removal()),
             _ => None,
         })
+    }
+}
+
+/// An exchange whose type is forgotten, as what is mounted in a request is.
+#[cfg(any(feature = "tower", feature = "actix-web"))]
+pub(crate) trait AnyExchange: std::any::Any + Send + Sync {
+    fn cookie_name(&self) -> &str;
+    /// Tells managers apart, whatever their types.
+    fn manager(&self) -> *const ();
+}
+
+#[cfg(any(feature = "tower", feature = "actix-web"))]
+impl<T: SessionData> AnyExchange for Shared<T> {
+    fn cookie_name(&self) -> &str {
+        self.manager.cookie.name()
+    }
+
+    fn manager(&self) -> *const () {
+        Arc::as_ptr(&self.manager).cast()
+    }
+}
+
+#[cfg(any(feature = "tower", feature = "actix-web"))]
+impl<T: SessionData> Exchange<T> {
+    pub(crate) fn erased(&self) -> Arc<dyn AnyExchange> {
+        Arc::<Shared<T>>::clone(&self.0)
+    }
+
+    pub(crate) fn is_type_of(erased: &dyn AnyExchange) -> bool {
+        let erased: &dyn std::any::Any = erased;
+        erased.is::<Shared<T>>()
+    }
+
+    pub(crate) fn of(erased: &Arc<dyn AnyExchange>) -> Option<Self> {
+        let erased: Arc<dyn std::any::Any + Send + Sync> = Arc::<dyn AnyExchange>::clone(erased);
+        erased.downcast().ok().map(Self)
     }
 }
 

@@ -93,6 +93,8 @@ impl<T: SessionData> Session<T> {
 
     /// What to call this session where its owner's sessions are listed: a device, an address. Stored when
     /// the response is ready, if there is a session to store, and kept until somebody else signs in.
+    /// Holds [`Label::MAX_LENGTH`] bytes; a longer text, such as some `User-Agent` headers, is cut between two
+    /// characters. An empty one asks for nothing: the label stays as it is.
     ///
     /// ```
     /// # use session_store::{Error, Session};
@@ -104,12 +106,11 @@ impl<T: SessionData> Session<T> {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] and [`Error::TooLarge`] for a text that [`Label::new`] refuses;
-    /// [`Label::truncated`] takes what fits.
+    /// [`Conflict::Committed`](crate::Conflict::Committed) after the response.
     pub fn set_label(&self, label: impl AsRef<str>) -> Result<(), Error> {
-        let label = Label::new(label)?;
+        let label = Label::truncated(label.as_ref());
         self.open(|state| {
-            state.wish.label = Some(label);
+            state.wish.label = label.or(state.wish.label.take());
             Ok(())
         })
     }

@@ -31,6 +31,8 @@ pub(crate) mod state;
 mod storing;
 mod update;
 
+#[cfg(any(feature = "tower", feature = "actix-web"))]
+pub(crate) use exchange::AnyExchange;
 pub use exchange::{Effects, Exchange};
 
 /// What may be a session's data: any type that serde can write and read, and that has an empty
@@ -167,51 +169,103 @@ impl<T: SessionData> Session<T> {
     /// }
     /// ```
     pub async fn update<R>(&self, change: impl FnMut(&mut T) -> R) -> Result<R, Error> {
-        if self.0.state().read(|state| state.baseline.is_some() || !state.wish.is_none()) {
+        let pending = |state: &mut State<T>| {
+            state.forget_failed();
+            state.baseline.is_some() || !state.wish.is_none()
+        };
+        if self.0.state().write(pending) {
             // In a task of its own, since it may change the id.
             self.save().await?;
         }
         self.0.update(change).await
     }
 
-    /// Stores now what was written so far, instead of when the response is ready.
+    /// Stores now what was written and asked for so far, instead of when the response is ready.
     ///
     /// # Errors
     ///
-    /// [`Conflict::Ended`] and [`Conflict::Moved`] besides, where the session
-    /// [ended or got a new id](Self#requests-beside-a-new-id) meanwhile and this can't be stored.
+    /// As listed at [`Session`]; [`Conflict::Ended`] and [`Conflict::Moved`] besides, where the session
+    /// [ended or got a new id](Self#requests-beside-a-new-id) meanwhile and this can't be stored. The response does not try again: the handler knows, and its answer
+    /// goes out as it is. Whatever the save was to store, a sign-in or a new id included, is put aside:
+    /// [`read`](Self::read) and [`owner`](Self::owner) show what is stored. Then
+    ///
+    /// - another `save` tries the same again;
+    /// - the next change, by whichever method, starts from what is stored, and what was put aside is
+    ///   dropped;
+    /// - at the end of the request it is dropped.
+    ///
+    /// ```
+    /// use session_store::{Conflict, Error, Session};
+    ///
+    /// async fn sign_in(session: Session<Vec<String>>, user: &str) -> Result<&'static str, Error> {
+    ///     session.sign_in(user, |log| log.push("signed in".into()))?;
+    ///     match session.save().await {
+    ///         Ok(()) => Ok("Welcome."),
+    ///         // Nobody is signed in, and this page goes out.
+    ///         Err(Error::Conflict(Conflict::TooManySessions)) => Ok("Sign out on another device first."),
+    ///         Err(error) => Err(error),
+    ///     }
+    /// }
+    /// ```
     pub async fn save(&self) -> Result<(), Error> {
-        let shared = Arc::clone(&self.0);
-        uncut(async move { shared.save().await }).await
+        self.all_or_nothing(|shared| async move { shared.save().await }).await
     }
 
-    /// Reads the session from the store again, and drops what was written but not stored.
+    /// Stores the session now, even without data, and gives its key: for a visitor whose requests are
+    /// to be told apart before there is anything to remember. What was written and asked for before is
+    /// stored with it, as by [`save`](Self::save).
+    ///
+    /// # Errors
+    ///
+    /// As those of [`save`](Self::save), and [`Conflict::Committed`] for a visitor without a session
+    /// once the response is on its way.
+    ///
+    /// ```
+    /// # use session_store::{Error, Session};
+    /// async fn page(session: Session) -> Result<String, Error> {
+    ///     let key = session.start().await?;
+    ///     Ok(format!("Session {key}"))
+    /// }
+    /// ```
+    pub async fn start(&self) -> Result<SessionKey, Error> {
+        self.all_or_nothing(|shared| async move { shared.start().await }).await
+    }
+
+    /// Reads the session from the store again, and drops data that was written but not stored, even if
+    /// reading fails.
+    ///
+    /// What was asked for beside data stands: a new id, an owner, a label, an expiry. After a sign-in
+    /// the data is what is stored, or `T::default()` where that is somebody else's. What a
+    /// [`save`](Self::save) failed to store is dropped altogether: sign in again.
     ///
     /// If the session got a new id meanwhile, the request sees an empty one from now on, and may not write.
     pub async fn reload(&self) -> Result<(), Error> {
         let _one_at_a_time = self.0.storing.lock().await;
-        let id = self.0.state().read(|state| match &state.standing {
-            Standing::Live { id, .. } | Standing::Renewed { id, .. } | Standing::Moved { id } => {
-                Some(id.clone())
-            }
-            _ => None,
+        let (id, known) = self.0.state().write(|state| {
+            state.drop_written();
+            let id = match &state.standing {
+                Standing::Live { id, .. } | Standing::Renewed { id, .. } | Standing::Moved { id } => {
+                    Some(id.clone())
+                }
+                _ => None,
+            };
+            (id, state.standing.clone())
         });
-        let Some(id) = id else {
-            self.0.state().write(|state| state.reset(state.standing.clone()));
-            return Ok(());
-        };
         let now = self.0.manager.clock.now();
-        let found = self.0.load_one(&id, now).await?;
-        let may_have_moved = self.0.may_have_moved();
-        self.0.state().write(|state| match found {
-            // It was there once: what is written now is not a new visitor's.
-            (Standing::New { .. }, _) if may_have_moved => state.reset(Standing::Moved { id }),
-            (Standing::New { .. }, _) => state.reset(Standing::Ended),
-            (standing, value) => {
-                state.reset(standing);
-                state.value = value;
-                state.known_at = now;
-            }
+        let (standing, value) = match id {
+            None => (known, Arc::default()),
+            Some(id) => match self.0.load_one(&id, now).await? {
+                // It was there once: what is written now is not a new visitor's.
+                (Standing::New { .. }, _) if self.0.may_have_moved() => {
+                    (Standing::Moved { id }, Arc::default())
+                }
+                (Standing::New { .. }, _) => (Standing::Ended, Arc::default()),
+                found => found,
+            },
+        };
+        self.0.state().write(|state| {
+            state.reload(standing, value);
+            state.known_at = now;
         });
         Ok(())
     }
@@ -290,8 +344,28 @@ impl<T: SessionData> Session<T> {
     /// Changes the state, as long as the response is not on its way.
     fn open<R>(&self, change: impl FnOnce(&mut State<T>) -> Result<R, Error>) -> Result<R, Error> {
         self.0.state().write(|state| {
-            if self.0.is_committed() { Err(Conflict::Committed.into()) } else { change(state) }
+            if self.0.is_committed() {
+                return Err(Conflict::Committed.into());
+            }
+            state.forget_failed();
+            change(state)
         })
+    }
+
+    /// Stores in a task of its own. If that fails, what it was to store is put aside.
+    async fn all_or_nothing<R, F>(&self, store: impl FnOnce(Arc<Shared<T>>) -> F) -> Result<R, Error>
+    where
+        R: Send + 'static,
+        F: Future<Output = Result<R, Error>> + Send + 'static,
+    {
+        let asked = self.0.state().write(State::ask);
+        let outcome = uncut(store(Arc::clone(&self.0))).await;
+        // Not in that task: a caller that gave up waiting was told nothing.
+        if outcome.is_err() {
+            let _one_at_a_time = self.0.storing.lock().await;
+            self.0.state().write(|state| state.put_aside(&asked));
+        }
+        outcome
     }
 }
 
@@ -327,12 +401,38 @@ impl<T: SessionData> Shared<T> {
 
     async fn save(&self) -> Result<(), Error> {
         let _one_at_a_time = self.storing.lock().await;
+        self.save_pending().await.map(|_| ())
+    }
+
+    /// Stores what is pending. The caller holds the `storing` lock.
+    async fn save_pending(&self) -> Result<Standing, Error> {
         self.store_pending(Moment::Now).await?;
         match self.state().read(|state| state.standing.clone()) {
             Standing::Ended => Err(Conflict::Ended.into()),
             Standing::Moved { .. } => Err(Conflict::Moved.into()),
-            _ => Ok(()),
+            standing => Ok(standing),
         }
+    }
+
+    async fn start(&self) -> Result<SessionKey, Error> {
+        let _one_at_a_time = self.storing.lock().await;
+        match self.save_pending().await? {
+            Standing::Live { id, .. } => return Ok(id.key()),
+            Standing::Renewed { .. } => return Err(Conflict::Moved.into()),
+            _ => {}
+        }
+        if self.is_committed() {
+            return Err(Conflict::Committed.into());
+        }
+        let (wish, data) =
+            self.state().read(|state| (state.wish.clone(), self.manager.encoder().encode(&*state.value)));
+        let (id, record) = self.create(&wish, data?, self.manager.clock.now()).await?;
+        let key = id.key();
+        self.state().write(|state| {
+            state.standing = Standing::Live { id, record };
+            state.grant(&wish);
+        });
+        Ok(key)
     }
 
     async fn destroy(&self) -> Result<(), Error> {

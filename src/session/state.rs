@@ -8,6 +8,7 @@ use parking_lot::ReentrantMutex;
 
 use super::SessionData;
 use super::change::Change;
+use super::commit::changes_hands;
 use crate::clock::Timestamp;
 use crate::codec::{Codec, Encoder};
 use crate::error::Error;
@@ -31,6 +32,21 @@ pub(crate) struct State<T> {
     pub(crate) known_at: Timestamp,
     /// Counts the writes, so that one which happened during a store operation is noticed.
     pub(crate) writes: u64,
+    /// What a save that failed was to store. Only another `save` takes it up again.
+    pub(crate) failed: Option<Box<Pending<T>>>,
+}
+
+/// What is to be stored.
+pub(crate) struct Pending<T> {
+    value: Arc<T>,
+    baseline: Option<Payload>,
+    wish: Wish,
+}
+
+/// What a save was asked to store, by which it is told from what is asked while it runs.
+pub(crate) struct Asked {
+    writes: u64,
+    wish: Wish,
 }
 
 /// Where the session stands in the store, as far as this request knows.
@@ -72,7 +88,14 @@ pub(crate) enum NewId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CookieChange {
     Keep,
+    /// The client gets an id that nobody has seen yet.
     Set,
+    /// The client gets its own id again, under the present key or for longer. Only if the store has
+    /// `confirmed` at the commit that the session still has that id: another request may have given the
+    /// client a new one since.
+    Refresh {
+        confirmed: bool,
+    },
     Remove,
 }
 
@@ -86,6 +109,7 @@ impl<T: Default> State<T> {
             cookie: CookieChange::Keep,
             known_at: Timestamp::from_millis(0),
             writes: 0,
+            failed: None,
         }
     }
 
@@ -136,22 +160,82 @@ impl<T: SessionData> State<T> {
         };
     }
 
-    /// What is left when the handler failed: no data, and no expiry. Where a session was to get a new
-    /// id it does, since the privilege that was about to be granted may have been granted elsewhere.
-    pub(crate) fn fail(&mut self) {
-        if self.baseline.take().is_some() {
-            let stored = self.record().and_then(|record| record.data.shared().ok());
-            self.value = stored.unwrap_or_default();
+    /// Drops everything that is not stored.
+    pub(crate) fn drop_pending(&mut self) {
+        self.drop_written();
+        self.wish = Wish::default();
+    }
+
+    /// Drops the data that is not stored, and what a save failed to store.
+    pub(crate) fn drop_written(&mut self) {
+        self.failed = None;
+        if let Some(before) = self.baseline.take() {
+            self.value = self.stored_value(&before);
+            self.writes += 1;
         }
-        let new_id = match self.wish.new_id {
-            NewId::Unasked => NewId::Unasked,
-            NewId::Renew | NewId::SetOwner(_) | NewId::SignIn(_) => NewId::Renew,
+    }
+
+    /// What the store answered when it was asked again. What was asked for beside data stands.
+    pub(crate) fn reload(&mut self, standing: Standing, value: Arc<T>) {
+        let wish = std::mem::take(&mut self.wish);
+        self.reset(standing);
+        let new_owner = wish.new_owner();
+        let others = |record: &Record| changes_hands(record, new_owner);
+        if !self.record().is_some_and(others) {
+            self.value = value;
+        }
+        self.wish = wish;
+    }
+
+    /// What a save is to store: what failed the last time, if nothing was asked for since.
+    pub(crate) fn ask(&mut self) -> Asked {
+        if let Some(failed) = self.failed.take() {
+            let Pending { value, baseline, wish } = *failed;
+            (self.value, self.baseline, self.wish) = (value, baseline, wish);
+            self.writes += 1;
+        }
+        Asked { writes: self.writes, wish: self.wish.clone() }
+    }
+
+    /// Puts what a save failed to store aside, so that the session is as it is stored. Whatever was
+    /// asked for while the save ran was told to nobody: then all of it stays, for the response to store.
+    pub(crate) fn put_aside(&mut self, asked: &Asked) {
+        let nothing = self.baseline.is_none() && self.wish.is_none();
+        if nothing || self.writes != asked.writes || self.wish != asked.wish {
+            return;
+        }
+        let stored = self.baseline.as_ref().map(|before| self.stored_value(before));
+        let value = match stored {
+            Some(stored) => std::mem::replace(&mut self.value, stored),
+            None => Arc::clone(&self.value),
         };
-        self.wish = Wish { new_id, ..Wish::default() };
+        let (baseline, wish) = (self.baseline.take(), std::mem::take(&mut self.wish));
+        self.failed = Some(Box::new(Pending { value, baseline, wish }));
+        self.writes += 1;
+    }
+
+    /// Forgets what a save failed to store: something else is asked for now.
+    pub(crate) fn forget_failed(&mut self) {
+        self.failed = None;
+    }
+
+    /// The value as it is stored; `before` is its encoding before the first write.
+    fn stored_value(&self, before: &Payload) -> Arc<T> {
+        let stored = self.record().map_or(before, |record| &record.data);
+        stored.shared().unwrap_or_default()
     }
 }
 
 impl<T> State<T> {
+    /// The store holds the session under the client's id. `resend`: its cookie is due again.
+    pub(crate) fn confirm(&mut self, resend: bool) {
+        self.cookie = match self.cookie {
+            CookieChange::Keep if resend => CookieChange::Refresh { confirmed: true },
+            CookieChange::Refresh { .. } => CookieChange::Refresh { confirmed: true },
+            other => other,
+        };
+    }
+
     pub(crate) fn record(&self) -> Option<&Record> {
         match &self.standing {
             Standing::Live { record, .. } | Standing::Renewed { record, .. } => Some(record),

@@ -116,9 +116,11 @@ impl<T: SessionData> Shared<T> {
             match outcome {
                 Updated::Updated => {
                     let outlives = |record| manager.outlives_browser(record).then_some(record.expires_at);
-                    if swap.new_id.is_some() || outlives(&record) != outlives(swap.base) {
-                        self.state().write(|state| state.cookie = CookieChange::Set);
-                    }
+                    let resend = outlives(&record) != outlives(swap.base);
+                    self.state().write(|state| match swap.new_id {
+                        Some(_) => state.cookie = CookieChange::Set,
+                        None => state.confirm(resend),
+                    });
                     let counters = manager.counters.shard();
                     if swap.new_id.is_some() {
                         counters.rotated.add_one();
@@ -151,9 +153,8 @@ impl<T: SessionData> Shared<T> {
         match self.manager.indexed(now).touch(&key, record, expires_at, ttl).await {
             Ok(true) => {
                 self.manager.counters.shard().touched.add_one();
-                if self.manager.outlives_browser(record) {
-                    self.state().write(|state| state.cookie = CookieChange::Set);
-                }
+                let resend = self.manager.outlives_browser(record);
+                self.state().write(|state| state.confirm(resend));
                 true
             }
             // Another request changed, touched or ended the session: its word holds.

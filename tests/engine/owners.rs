@@ -305,8 +305,15 @@ async fn labels_stay_and_follow() {
     browser.visit(&world.manager, Session::renew).await.unwrap();
     let session = browser.begin(&world.manager).session().await.unwrap();
     assert_eq!(session.label().unwrap().as_str(), "phone");
-    let error = session.set_label("x".repeat(65)).unwrap_err();
-    assert!(matches!(error, Error::TooLarge { size: 65, limit: 64, .. }));
+    for (text, held) in
+        [("x".repeat(256), 256), ("x".repeat(257), 256), (format!("x{}", "é".repeat(200)), 255)]
+    {
+        browser.visit(&world.manager, |session| session.set_label(&text)).await.unwrap();
+        // An empty one asks for nothing.
+        browser.visit(&world.manager, |session| session.set_label("")).await.unwrap();
+        let session = browser.begin(&world.manager).session().await.unwrap();
+        assert_eq!(session.label().unwrap().as_str(), &text[..held]);
+    }
 
     let mut nobody = Browser::default();
     nobody.visit(&world.manager, |session| session.set_label("phone")).await.unwrap();

@@ -1,8 +1,8 @@
 //! New ids: sign-in, renewal, logout, and what runs beside them.
 
-use session_store::{Conflict, Error, Session};
+use session_store::{Conflict, Error, Expiry, Session};
 
-use crate::world::{Account, Browser, World};
+use crate::world::{Account, Browser, IDLE, World};
 
 fn conflict(error: Option<&Error>) -> Option<Conflict> {
     match error {
@@ -65,6 +65,7 @@ async fn a_late_request_under_the_old_id_reads_nothing_and_may_not_write() {
     let session = exchange.session().await.unwrap();
     session.write(|a| a.visits = 9).unwrap();
     assert!(matches!(session.update(|a| a.visits = 9).await, Err(Error::Conflict(Conflict::Moved))));
+    session.write(|a| a.visits = 9).unwrap();
     let effects = exchange.finish(200).await;
     assert_eq!(conflict(effects.failure.as_ref()), Some(Conflict::Moved));
     assert!(effects.set_cookie.is_none());
@@ -301,39 +302,58 @@ async fn what_is_written_after_destroy_starts_a_new_session() {
 }
 
 #[tokio::test]
-async fn a_failed_request_saves_no_data_but_still_changes_the_id() {
-    let world = World::new();
-    let mut visitor = world.visitor(3).await;
-    let exchange = visitor.begin(&world.manager);
-    exchange.session().await.unwrap().write(|a| a.visits = 9).unwrap();
-    assert!(exchange.finish(500).await.set_cookie.is_none());
-    assert_eq!(visitor.sees(&world.manager).await.visits, 3);
-
-    let before = visitor.clone();
-    let exchange = visitor.begin(&world.manager);
-    exchange.session().await.unwrap().sign_in("ada", |a| a.visits = 9).unwrap();
-    visitor.receive(&exchange.finish(500).await);
-    assert_ne!(visitor.cookie, before.cookie);
-    let session = visitor.begin(&world.manager).session().await.unwrap();
-    assert_eq!((session.read(|a| a.visits), session.owner()), (3, None));
-
-    let exchange = Browser::default().begin(&world.manager);
-    exchange.session().await.unwrap().sign_in("ada", |a| a.visits = 9).unwrap();
-    assert!(exchange.finish(500).await.set_cookie.is_none());
+async fn a_request_that_did_not_get_to_its_end_stores_nothing() {
+    type Handler = fn(&Session<Account>) -> Result<(), Error>;
+    let handlers: [Handler; 6] = [
+        |session| session.write(|a| a.visits = 9),
+        |session| session.sign_in("ada", |a| a.visits = 9),
+        Session::renew,
+        |session| session.set_owner("ada"),
+        |session| session.set_label("phone"),
+        |session| session.set_expiry(Expiry::idle(IDLE * 2)),
+    ];
+    for handler in handlers {
+        for status in [408, 499, 500, 502, 503, 504, 599] {
+            let world = World::new();
+            let visitor = world.visitor(3).await;
+            let stored = world.store.record(&visitor.key(&world.manager).await).await;
+            world.store.forget_calls();
+            for browser in [&visitor, &Browser::default()] {
+                let exchange = browser.begin(&world.manager);
+                handler(&exchange.session().await.unwrap()).unwrap();
+                let effects = exchange.finish(status).await;
+                assert!(effects.failure.is_none() && effects.set_cookie.is_none(), "{status}");
+            }
+            assert_eq!(world.store.calls(), ["load"], "{status}");
+            assert_eq!(world.store.record(&visitor.key(&world.manager).await).await, stored);
+        }
+        for status in [200, 204, 303, 400, 401, 404, 409, 429, 498] {
+            let world = World::new();
+            let exchange = world.visitor(3).await.begin(&world.manager);
+            handler(&exchange.session().await.unwrap()).unwrap();
+            assert!(exchange.finish(status).await.failure.is_none());
+            assert_ne!(world.store.calls(), ["load"], "{status}");
+        }
+    }
 }
 
+/// The new id is in the store already, so the client has to get it.
 #[tokio::test]
-async fn a_failed_request_keeps_its_own_answer_where_the_renewal_fails_too() {
-    let world = World::new();
-    let visitor = world.visitor(3).await;
-    let (down, ended) = (visitor.begin(&world.manager), visitor.begin(&world.manager));
-    down.session().await.unwrap().renew().unwrap();
-    ended.session().await.unwrap().renew().unwrap();
-    world.store.go_down(true);
-    assert!(down.finish(500).await.failure.is_none());
-    world.store.go_down(false);
-    visitor.begin(&world.manager).session().await.unwrap().destroy().await.unwrap();
-    assert!(ended.finish(500).await.failure.is_none());
+async fn a_request_that_did_not_get_to_its_end_keeps_what_it_stored_itself() {
+    for status in [408, 500] {
+        let world = World::new();
+        let mut visitor = world.visitor(3).await;
+        let before = visitor.clone();
+        let exchange = visitor.begin(&world.manager);
+        let session = exchange.session().await.unwrap();
+        session.sign_in("ada", |_| ()).unwrap();
+        session.save().await.unwrap();
+        session.sign_in("bob", |a| a.visits = 9).unwrap();
+        visitor.receive(&exchange.finish(status).await);
+        assert_ne!(visitor.cookie, before.cookie);
+        let session = visitor.begin(&world.manager).session().await.unwrap();
+        assert_eq!((session.read(|a| a.visits), session.owner().unwrap().as_str()), (3, "ada"));
+    }
 }
 
 #[tokio::test]

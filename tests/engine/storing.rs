@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use session_store::{Codec, Error, Values};
+use session_store::{Codec, Conflict, Error, Values};
 
 use crate::world::{Account, Browser, World, codecs_that_evolve};
 
@@ -150,6 +150,10 @@ async fn data_over_the_limit_is_refused_and_the_stored_record_untouched() {
     let session = exchange.session().await.unwrap();
     session.write(|a| a.name = "x".repeat(200)).unwrap();
     assert!(matches!(session.save().await, Err(Error::TooLarge { limit: 200, .. })));
+    // Nobody is told twice.
+    assert!(exchange.finish(200).await.failure.is_none());
+    let exchange = visitor.begin(&world.manager);
+    exchange.session().await.unwrap().write(|a| a.name = "x".repeat(200)).unwrap();
     assert!(matches!(exchange.finish(200).await.failure, Some(Error::TooLarge { .. })));
     let exchange = Browser::default().begin(&world.manager);
     let large = exchange.session().await.unwrap().update(|a| a.name = "x".repeat(200)).await;
@@ -227,6 +231,29 @@ async fn saving_early_stores_early() {
     let effects = exchange.finish(200).await;
     assert!(effects.set_cookie.is_some());
     assert_eq!(world.store.calls(), ["create", "update"]);
+}
+
+#[tokio::test]
+async fn a_session_without_data_is_there_once_it_is_started() {
+    let world = World::new();
+    let mut visitor = Browser::default();
+    let exchange = visitor.begin(&world.manager);
+    let session = exchange.session().await.unwrap();
+    let key = session.start().await.unwrap();
+    assert_eq!((session.start().await.unwrap(), session.key()), (key.clone(), Some(key.clone())));
+    assert_eq!(world.store.calls(), ["create"]);
+    visitor.receive(&exchange.finish(200).await);
+    assert_eq!(visitor.key(&world.manager).await, key);
+
+    // One that ended is not started again, nor is one whose cookie could not go out.
+    let session = visitor.begin(&world.manager).session().await.unwrap();
+    visitor.begin(&world.manager).session().await.unwrap().destroy().await.unwrap();
+    session.write(|a| a.visits = 1).unwrap();
+    assert!(session.start().await.is_err() && session.start().await.is_err());
+    let exchange = Browser::default().begin(&world.manager);
+    let session = exchange.session().await.unwrap();
+    assert!(exchange.finish(200).await.failure.is_none());
+    assert!(matches!(session.start().await, Err(Error::Conflict(Conflict::Committed))));
 }
 
 /// Whose empty value is never the same twice, as one with a CSRF token.

@@ -94,6 +94,7 @@ impl Lab {
                     session.update(|notes| text.clone_into(&mut notes.text)).await?;
                 }
                 "save" => session.save().await?,
+                "try_to_save" => assert!(session.save().await.is_err(), "the test has the store fail"),
                 "sign_in" => session.sign_in(argument(), |_| ())?,
                 "remember" => session.set_expiry(Expiry::idle(REMEMBERED))?,
                 "renew" => session.renew()?,

@@ -36,6 +36,7 @@
 //! | `colour/{number}` | writes the number, and a tag in a map |
 //! | `update/{text}` | changes the text at once, by `update` |
 //! | `save` | stores at once what was written |
+//! | `try_to_save` | the same, where the test has the store fail, and goes on |
 //! | `sign_in/{user}`, `remember`, `renew`, `log_out` | what they say; `remember` is for 30 days |
 //! | `give_up_saving` | begins to save, and gives up while the store is at it |
 //! | `wait` | waits until the test opens the gate |
@@ -47,6 +48,7 @@
 
 #![cfg(all(feature = "memory", any(feature = "tower", feature = "actix-web")))]
 
+mod answers;
 mod browser;
 mod host;
 mod lab;

@@ -31,7 +31,7 @@ pub(crate) async fn a_server_error_saves_no_data(stage: Stage) {
 
 pub(crate) async fn any_other_status_saves_the_data(stage: Stage) {
     let site = stage.open();
-    for status in [204, 303, 404, 499] {
+    for status in [204, 303, 404, 409, 498] {
         let mut browser = site.browser();
         let path = format!("/notes/text/hello/status/{status}");
         browser.get(&path).await.expect_status(status).expect_cookie();
@@ -49,16 +49,46 @@ pub(crate) async fn a_server_error_still_logs_out(stage: Stage) {
     assert_eq!(other.get("/notes/read").await.expect_no_cookie().notes(), Notes::default());
 }
 
-/// SECURITY 5 and 6. Whatever was about to be granted may have been granted elsewhere already.
-pub(crate) async fn a_server_error_during_a_sign_in_still_gives_a_new_id(stage: Stage) {
+/// A panic that was caught, a time limit inside the layer.
+pub(crate) async fn a_handler_that_did_not_get_to_its_end_stores_nothing(stage: Stage) {
+    let site = stage.open();
+    let mut browser = site.browser_with_text("whole").await;
+    for status in [408, 499, 500, 503, 504] {
+        for steps in ["sign_in/ada/text/half", "renew", "text/half"] {
+            let path = format!("/notes/{steps}/status/{status}");
+            browser.get(&path).await.expect_status(status).expect_no_cookie();
+            assert_eq!(site.store().calls(), [Call::Load], "{path}");
+        }
+    }
+    assert_eq!(browser.notes().await, Notes::with_text("whole"));
+}
+
+/// SECURITY 5: what is in the store has to reach the client.
+pub(crate) async fn a_server_error_after_a_save_brings_the_new_id(stage: Stage) {
     let site = stage.open();
     let mut browser = site.browser_with_text("whole").await;
     let mut left_behind = browser.clone();
-    let path = "/notes/sign_in/ada/text/half/status/500";
+    let path = "/notes/sign_in/ada/save/text/half/status/500";
     browser.get(path).await.expect_status(500).expect_cookie();
     assert_ne!(browser.cookie_value(), left_behind.cookie_value());
     assert_eq!(browser.notes().await, Notes::with_text("whole"));
     assert_eq!(left_behind.notes().await, Notes::default());
+}
+
+/// Its page goes out, and the session stays as it was.
+pub(crate) async fn a_handler_may_answer_a_save_that_failed(stage: Stage) {
+    let site = stage.open();
+    let mut browser = site.browser_with_text("whole").await;
+    for (call, steps) in [(Call::Update, "text/half"), (Call::Rotate, "sign_in/ada"), (Call::Rotate, "renew")]
+    {
+        site.store().fail(call);
+        let answer = browser.get(&format!("/notes/{steps}/try_to_save/read")).await;
+        assert_eq!(answer.expect_status(200).expect_no_cookie().notes(), Notes::with_text("whole"));
+        assert_eq!(site.store().calls(), [Call::Load, call], "{steps}");
+        site.store().recover();
+        assert_eq!(browser.notes().await, Notes::with_text("whole"));
+        site.store().calls();
+    }
 }
 
 pub(crate) async fn data_over_the_limit_is_a_500_and_the_record_stays_as_it_was(stage: Stage) {
