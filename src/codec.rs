@@ -1,9 +1,11 @@
 //! How a session's data becomes bytes, and bytes become data.
 
+#[cfg(feature = "bincode")]
+use bincode::serde::BorrowedSerdeDecoder;
 #[cfg(feature = "messagepack")]
 use rmp_serde::decode::Error::InvalidMarkerRead;
 use serde::Serialize;
-#[cfg(feature = "messagepack")]
+#[cfg(any(feature = "messagepack", feature = "bincode"))]
 use serde::de::Deserialize as _;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -11,6 +13,7 @@ use serde_json::Value;
 use crate::error::Error;
 use crate::record::Payload;
 
+mod bounded;
 mod json_form;
 
 /// How session data is encoded.
@@ -21,7 +24,11 @@ mod json_form;
 ///
 /// Changes are merged through JSON, so all codecs refuse what JSON has no form for: floats that
 /// are not finite, integers of more than 64 bits, maps whose keys are not scalars, and nesting
-/// over 120 levels.
+/// over 120 levels (an enum's variant with several parts takes two). Options and newtypes take no
+/// level; around one value there may be 240 of them.
+///
+/// Decoding is bounded in the same way, so a hostile record costs neither the stack nor more memory
+/// than its own length accounts for.
 ///
 /// | | schema changes | size | speed |
 /// |---|---|---|---|
@@ -48,7 +55,8 @@ pub enum Codec {
     /// beside byte strings and maps whose keys are no strings.
     #[cfg(feature = "messagepack")]
     MessagePack,
-    /// bincode 2 in its standard configuration, at most 16 MiB.
+    /// bincode 2 in its standard configuration, at most 16 MiB, and at most 262,144 more elements
+    /// than bytes: `()` and its like take none.
     ///
     /// **Think twice.** The crate is unmaintained ([RUSTSEC-2025-0141]), and the format has no
     /// schema evolution: after a field is added, removed or moved, stored sessions do not decode.
@@ -100,13 +108,21 @@ impl Codec {
     /// [`Error::Encode`] if JSON has no form for it, or its `Serialize` refuses.
     pub fn encode<T: Serialize>(self, data: &T) -> Result<Payload, Error> {
         let refused = |error: &dyn std::fmt::Display| Error::Encode { reason: error.to_string() };
-        json_form::check(data).map_err(|e| refused(&e))?;
+        let size = json_form::check(data).map_err(|e| refused(&e))?;
+        #[cfg(not(feature = "bincode"))]
+        let _ = size;
         let bytes = match self {
             Self::Json => serde_json::to_vec(data).map_err(|e| refused(&e))?,
             #[cfg(feature = "messagepack")]
             Self::MessagePack => rmp_serde::to_vec_named(data).map_err(|e| refused(&e))?,
             #[cfg(feature = "bincode")]
-            Self::Bincode => bincode::serde::encode_to_vec(data, BINCODE).map_err(|e| refused(&e))?,
+            Self::Bincode => {
+                let bytes = bincode::serde::encode_to_vec(data, BINCODE).map_err(|e| refused(&e))?;
+                if size / json_form::VALUE_SIZE > bytes.len().saturating_add(bounded::MAX_EMPTY) {
+                    return Err(refused(&"it has too many elements that take no byte"));
+                }
+                bytes
+            }
         };
         Ok(Payload::new(self.tag(), bytes))
     }
@@ -119,20 +135,28 @@ impl Codec {
     /// must not reach a log.
     pub(crate) fn decode<T: DeserializeOwned>(payload: &Payload) -> Result<T, &'static str> {
         let codec = Self::of(payload).ok_or("a codec wrote it that this build doesn't have")?;
+        let bytes = &payload.bytes()[..];
         match codec {
-            Self::Json => serde_json::from_slice(payload.bytes()).ok(),
+            Self::Json => {
+                let mut reader = serde_json::Deserializer::from_slice(bytes);
+                let data = bounded::decode(&mut reader, bytes.len()).ok();
+                data.filter(|_| reader.end().is_ok())
+            }
             #[cfg(feature = "messagepack")]
             Self::MessagePack => {
-                let mut reader = rmp_serde::Deserializer::from_read_ref(payload.bytes());
-                let data = T::deserialize(&mut reader).ok();
+                let mut reader = rmp_serde::Deserializer::from_read_ref(bytes);
+                let data = bounded::decode(&mut reader, bytes.len()).ok();
                 // Behind it there is not even the marker that a value begins with. A unit has no parts, in
                 // which one could be missing.
                 data.filter(|_| matches!(<()>::deserialize(&mut reader), Err(InvalidMarkerRead(_))))
             }
             #[cfg(feature = "bincode")]
-            Self::Bincode => bincode::serde::decode_from_slice(payload.bytes(), BINCODE)
-                .ok()
-                .and_then(|(data, read)| (read == payload.bytes().len()).then_some(data)),
+            Self::Bincode => {
+                let mut reader = BorrowedSerdeDecoder::from_slice(bytes, BINCODE, ());
+                let data = bounded::decode(reader.as_deserializer(), bytes.len()).ok();
+                // Behind it there is not even a byte.
+                data.filter(|_| u8::deserialize(reader.as_deserializer()).is_err())
+            }
         }
         .ok_or("its data does not fit the session's type")
     }

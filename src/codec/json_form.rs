@@ -7,18 +7,21 @@
 use serde::ser::{self, Serialize};
 use std::fmt::Display;
 
-/// `serde_json` reads 127 levels; a variant of an enum counts as one here, and takes one there.
+/// `serde_json` reads 127 levels. A variant of an enum takes one, and another one if it has several parts.
 const MAX_DEPTH: u8 = 120;
+
+/// Options and newtypes have no level in any codec. Around a value there may be two for each level.
+pub(super) const MAX_WRAPPERS: u8 = 240;
 
 /// A bound for what a value takes beside its text: one of `serde_json`'s, with its place in a map or
 /// in a list that has grown to twice its length. The value of a struct's field takes far less.
-const VALUE_SIZE: usize = 160;
+pub(super) const VALUE_SIZE: usize = 160;
 
 /// Walks `data` and refuses the first value without a JSON form. Answers about how many bytes it takes
 /// in memory, rather too many than too few but for large elements of lists that have no parts to show,
 /// such as `None`.
 pub(super) fn check<T: Serialize + ?Sized>(data: &T) -> Result<usize, Fault> {
-    data.serialize(Walk { depth: 0, is_key: false, size: size_of_place(data) })
+    data.serialize(Walk { depth: 0, wrappers: 0, is_key: false, size: size_of_place(data) })
 }
 
 /// What a value takes where it is, in a list that has grown to twice its length. Lists show their own
@@ -40,6 +43,7 @@ impl ser::Error for Fault {
 #[derive(Clone, Copy)]
 struct Walk {
     depth: u8,
+    wrappers: u8,
     is_key: bool,
     /// Of the value with the parts that were visited so far.
     size: usize,
@@ -61,6 +65,20 @@ impl Walk {
             return Err(Fault(format!("it is nested more than {MAX_DEPTH} levels deep")));
         }
         Ok(Self { depth: self.depth + 1, ..self })
+    }
+
+    /// Goes into a variant with several parts: a list or a map in a map of one.
+    fn deeper_twice(self) -> Result<Self, Fault> {
+        self.deeper()?.deeper()
+    }
+
+    /// Goes into an option or a newtype.
+    fn wrapped(self) -> Result<Self, Fault> {
+        if self.wrappers == MAX_WRAPPERS {
+            let message = format!("it is nested in more than {MAX_WRAPPERS} options and newtypes");
+            return Err(Fault(message));
+        }
+        Ok(Self { wrappers: self.wrappers + 1, ..self })
     }
 
     fn integer<N: Display + Copy>(self, value: N) -> Done
@@ -87,10 +105,10 @@ macro_rules! accept {
 }
 
 macro_rules! open {
-    ($($method:ident($($argument:ty),*) -> $compound:ident;)*) => {$(
+    ($go:ident: $($method:ident($($argument:ty),*) -> $compound:ident;)*) => {$(
         type $compound = Self;
         fn $method(self $(, _: $argument)*) -> Result<Self, Fault> {
-            self.deeper()
+            self.$go()
         }
     )*};
 }
@@ -179,11 +197,11 @@ impl ser::Serializer for Walk {
     }
 
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Done {
-        value.serialize(self)
+        value.serialize(self.wrapped()?)
     }
 
     fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, value: &T) -> Done {
-        value.serialize(self)
+        value.serialize(self.wrapped()?)
     }
 
     fn serialize_newtype_variant<T: Serialize + ?Sized>(
@@ -196,13 +214,16 @@ impl ser::Serializer for Walk {
         value.serialize(self.deeper()?)
     }
 
-    open! {
+    open! { deeper:
         serialize_seq(Option<usize>) -> SerializeSeq;
         serialize_tuple(usize) -> SerializeTuple;
         serialize_tuple_struct(&'static str, usize) -> SerializeTupleStruct;
-        serialize_tuple_variant(&'static str, u32, &'static str, usize) -> SerializeTupleVariant;
         serialize_map(Option<usize>) -> SerializeMap;
         serialize_struct(&'static str, usize) -> SerializeStruct;
+    }
+
+    open! { deeper_twice:
+        serialize_tuple_variant(&'static str, u32, &'static str, usize) -> SerializeTupleVariant;
         serialize_struct_variant(&'static str, u32, &'static str, usize) -> SerializeStructVariant;
     }
 
