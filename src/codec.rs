@@ -18,9 +18,9 @@ mod json_form;
 
 /// How session data is encoded.
 ///
-/// Each record names its codec, so a service may change its codec at any time: what another codec
-/// wrote is still read, and is rewritten at the next change (without the members that this
-/// program's type doesn't know).
+/// A service may change its codec while it runs. What another codec wrote is read as long as the
+/// manager is told to [read it too](crate::SessionManagerBuilder::also_reads), and is rewritten at the
+/// next change (without the members that this program's type doesn't know).
 ///
 /// Changes are merged through JSON, so all codecs refuse what JSON has no form for: floats that
 /// are not finite, integers of more than 64 bits, maps whose keys are not scalars, and nesting
