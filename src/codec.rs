@@ -1,9 +1,11 @@
 //! How a session's data becomes bytes, and bytes become data.
 
+#[cfg(feature = "bincode")]
+use bincode::serde::BorrowedSerdeDecoder;
 #[cfg(feature = "messagepack")]
 use rmp_serde::decode::Error::InvalidMarkerRead;
 use serde::Serialize;
-#[cfg(feature = "messagepack")]
+#[cfg(any(feature = "messagepack", feature = "bincode"))]
 use serde::de::Deserialize as _;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -12,18 +14,20 @@ use crate::error::Error;
 use crate::record::Payload;
 use shapes::{Shape, Shapes};
 
+mod bounded;
 mod json_form;
 pub(crate) mod shapes;
 
 /// How session data is encoded.
 ///
-/// Each record names its codec, so a service may change its codec at any time: what another codec
-/// wrote is still read, and is rewritten at the next change (without the members that this
-/// program's type doesn't know).
+/// A service may change its codec while it runs. What another codec wrote is read as long as the
+/// manager is told to [read it too](crate::SessionManagerBuilder::also_reads), and is rewritten at the
+/// next change (without the members that this program's type doesn't know).
 ///
 /// Changes are merged through JSON, so all codecs refuse what JSON has no form for: floats that
 /// are not finite, integers of more than 64 bits, maps whose keys are not scalars, a `Some` of
-/// nothing (`Some(())`, `Some(None)`), and nesting over 120 levels.
+/// nothing (`Some(())`, `Some(None)`), and nesting over 120 levels (an enum's variant with several parts
+/// takes two). Options and newtypes take no level; around one value there may be 240 of them.
 ///
 /// Data that encodes but does not decode is refused as well, with [`Error::Encode`], before anything
 /// is written. serde can't read an integer-keyed map or a `u128` inside a `#[serde(flatten)]` field or
@@ -32,6 +36,9 @@ pub(crate) mod shapes;
 /// enums, whatever they say. Two faults stay unseen: a `Deserialize` that refuses some *values* of a
 /// shape that it accepts otherwise, such as a text that it validates, and a field that serde does not
 /// read back as it was (`#[serde(skip_deserializing)]`). Test such types by a round trip of your own.
+///
+/// Decoding is bounded in the same way, so a hostile record costs neither the stack nor more memory
+/// than its own length accounts for.
 ///
 /// | | schema changes | size | speed |
 /// |---|---|---|---|
@@ -58,7 +65,8 @@ pub enum Codec {
     /// beside byte strings and maps whose keys are no strings.
     #[cfg(feature = "messagepack")]
     MessagePack,
-    /// bincode 2 in its standard configuration, at most 16 MiB.
+    /// bincode 2 in its standard configuration, at most 16 MiB, and at most 262,144 more elements
+    /// than bytes: `()` and its like take none.
     ///
     /// **Think twice.** The crate is unmaintained ([RUSTSEC-2025-0141]), and the format has no
     /// schema evolution: after a field is added, removed or moved, stored sessions do not decode.
@@ -129,8 +137,16 @@ impl Codec {
     }
 
     fn encode_seen<T: Serialize>(self, data: &T) -> Result<(Payload, Shape), Error> {
-        let seen = json_form::check(data).map_err(|fault| Error::Encode { reason: fault.to_string() })?;
-        Ok((self.encode_to_compare(data)?, seen.shape))
+        let refused = |reason: String| Error::Encode { reason };
+        let seen = json_form::check(data).map_err(|fault| refused(fault.to_string()))?;
+        let payload = self.encode_to_compare(data)?;
+        #[cfg(feature = "bincode")]
+        if self == Self::Bincode
+            && seen.size / json_form::VALUE_SIZE > payload.bytes().len().saturating_add(bounded::MAX_EMPTY)
+        {
+            return Err(refused("it has too many elements that take no byte".to_owned()));
+        }
+        Ok((payload, seen.shape))
     }
 
     /// Decodes `payload`, whichever codec wrote it.
@@ -141,20 +157,28 @@ impl Codec {
     /// must not reach a log.
     pub(crate) fn decode<T: DeserializeOwned>(payload: &Payload) -> Result<T, &'static str> {
         let codec = Self::of(payload).ok_or("a codec wrote it that this build doesn't have")?;
+        let bytes = &payload.bytes()[..];
         match codec {
-            Self::Json => serde_json::from_slice(payload.bytes()).ok(),
+            Self::Json => {
+                let mut reader = serde_json::Deserializer::from_slice(bytes);
+                let data = bounded::decode(&mut reader, bytes.len()).ok();
+                data.filter(|_| reader.end().is_ok())
+            }
             #[cfg(feature = "messagepack")]
             Self::MessagePack => {
-                let mut reader = rmp_serde::Deserializer::from_read_ref(payload.bytes());
-                let data = T::deserialize(&mut reader).ok();
+                let mut reader = rmp_serde::Deserializer::from_read_ref(bytes);
+                let data = bounded::decode(&mut reader, bytes.len()).ok();
                 // Behind it there is not even the marker that a value begins with. A unit has no parts, in
                 // which one could be missing.
                 data.filter(|_| matches!(<()>::deserialize(&mut reader), Err(InvalidMarkerRead(_))))
             }
             #[cfg(feature = "bincode")]
-            Self::Bincode => bincode::serde::decode_from_slice(payload.bytes(), BINCODE)
-                .ok()
-                .and_then(|(data, read)| (read == payload.bytes().len()).then_some(data)),
+            Self::Bincode => {
+                let mut reader = BorrowedSerdeDecoder::from_slice(bytes, BINCODE, ());
+                let data = bounded::decode(reader.as_deserializer(), bytes.len()).ok();
+                // Behind it there is not even a byte.
+                data.filter(|_| u8::deserialize(reader.as_deserializer()).is_err())
+            }
         }
         .ok_or("its data does not fit the session's type")
     }

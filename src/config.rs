@@ -124,6 +124,12 @@ impl<T: SessionData> SessionManager<T> {
     }
 }
 
+/// Whether these variables are settings.
+#[cfg(all(fuzzing, feature = "express"))]
+pub(crate) fn check(lookup: &dyn Fn(&str) -> Option<std::ffi::OsString>) -> Result<(), Error> {
+    Settings::read(&Environment::new(lookup)).map(drop)
+}
+
 /// What the environment says.
 #[derive(Debug)]
 struct Settings {

@@ -29,6 +29,9 @@ mod cookie;
 mod counters;
 #[cfg(feature = "json")]
 mod expiry;
+#[cfg(all(fuzzing, feature = "express"))]
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(feature = "json")]
 mod histogram;
 #[cfg(feature = "json")]

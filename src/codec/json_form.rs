@@ -11,16 +11,27 @@ use std::fmt::Display;
 
 use super::shapes::{Bag, Shape};
 
-/// `serde_json` reads 127 levels; a variant of an enum counts as one here, and takes one there.
+/// `serde_json` reads 127 levels. A variant of an enum takes one, and another one if it has several parts.
 const MAX_DEPTH: u8 = 120;
+
+/// Options and newtypes have no level in any codec. Around a value there may be two for each level.
+pub(super) const MAX_WRAPPERS: u8 = 240;
 
 /// A bound for what a value takes beside its text: one of `serde_json`'s, with its place in a map or
 /// in a list that has grown to twice its length. The value of a struct's field takes far less.
-const VALUE_SIZE: usize = 160;
+pub(super) const VALUE_SIZE: usize = 160;
 
 /// Walks `data` and refuses the first value without a JSON form.
 pub(super) fn check<T: Serialize + ?Sized>(data: &T) -> Result<Seen, Fault> {
-    data.serialize(Walk::at(Place::Value, 0, size_of_place(data)))
+    data.serialize(Walk {
+        place: Place::Value,
+        keys: Place::Key,
+        depth: 0,
+        wrappers: 0,
+        size: size_of_place(data),
+        shape: Shape::default(),
+        elements: Bag::default(),
+    })
 }
 
 /// What a walk through data saw.
@@ -68,6 +79,7 @@ struct Walk {
     /// Of the keys of a map.
     keys: Place,
     depth: u8,
+    wrappers: u8,
     /// Of the value with the parts that were visited so far.
     size: usize,
     shape: Shape,
@@ -76,12 +88,14 @@ struct Walk {
 }
 
 impl Walk {
-    fn at(place: Place, depth: u8, size: usize) -> Self {
-        Self { place, keys: Place::Key, depth, size, shape: Shape::default(), elements: Bag::default() }
+    /// The beginning of a part's walk.
+    fn within(&self, place: Place, size: usize) -> Self {
+        let (shape, elements) = (Shape::default(), Bag::default());
+        Self { place, keys: Place::Key, size, shape, elements, ..*self }
     }
 
     fn visit<T: Serialize + ?Sized>(&mut self, part: &T) -> Result<Shape, Fault> {
-        let seen = part.serialize(Self::at(Place::Value, self.depth, size_of_place(part)))?;
+        let seen = part.serialize(self.within(Place::Value, size_of_place(part)))?;
         self.size += seen.size;
         Ok(seen.shape)
     }
@@ -109,6 +123,15 @@ impl Walk {
             return Err(Fault(format!("it is nested more than {MAX_DEPTH} levels deep")));
         }
         Ok(Self { depth: self.depth + 1, shape: Shape::of(kind), ..self })
+    }
+
+    /// Goes into an option or a newtype.
+    fn wrapped(self) -> Result<Self, Fault> {
+        if self.wrappers == MAX_WRAPPERS {
+            let message = format!("it is nested in more than {MAX_WRAPPERS} options and newtypes");
+            return Err(Fault(message));
+        }
+        Ok(Self { wrappers: self.wrappers + 1, ..self })
     }
 
     /// What it is in a variant of an enum.
@@ -265,13 +288,13 @@ impl ser::Serializer for Walk {
 
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Done {
         let place = if self.place == Place::Value { Place::Option } else { self.place };
-        let mut seen = value.serialize(Self { place, ..self })?;
+        let mut seen = value.serialize(Self { place, ..self.wrapped()? })?;
         seen.shape.add(Shape::of(14));
         Ok(seen)
     }
 
     fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, value: &T) -> Done {
-        value.serialize(self)
+        value.serialize(self.wrapped()?)
     }
 
     fn serialize_newtype_variant<T: Serialize + ?Sized>(
@@ -282,7 +305,7 @@ impl ser::Serializer for Walk {
         value: &T,
     ) -> Done {
         let mut walk = self.variant(15, index)?;
-        let seen = value.serialize(Self::at(Place::Value, walk.depth, walk.size))?;
+        let seen = value.serialize(walk.within(Place::Value, walk.size))?;
         walk.shape.add(seen.shape);
         Ok(Seen { shape: walk.shape, ..seen })
     }
@@ -306,7 +329,7 @@ impl ser::Serializer for Walk {
         _: &'static str,
         _: usize,
     ) -> Result<Self, Fault> {
-        self.variant(19, index)
+        self.deeper(0)?.variant(19, index)
     }
 
     fn serialize_map(self, length: Option<usize>) -> Result<Self, Fault> {
@@ -325,7 +348,7 @@ impl ser::Serializer for Walk {
         _: &'static str,
         _: usize,
     ) -> Result<Self, Fault> {
-        self.variant(22, index)
+        self.deeper(0)?.variant(22, index)
     }
 
     fn collect_str<T: Display + ?Sized>(self, text: &T) -> Done {
@@ -348,7 +371,7 @@ impl ser::SerializeMap for Walk {
 
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Fault> {
         // Its place in the map is counted with the value's.
-        let seen = key.serialize(Self::at(self.keys, self.depth, 0))?;
+        let seen = key.serialize(self.within(self.keys, 0))?;
         self.size += seen.size;
         if self.keys == Place::Field {
             self.shape.add(seen.shape)

@@ -19,7 +19,7 @@ fn profile() -> Profile {
     }
 }
 
-fn codecs() -> Vec<Codec> {
+pub(super) fn codecs() -> Vec<Codec> {
     vec![
         Codec::Json,
         #[cfg(feature = "messagepack")]

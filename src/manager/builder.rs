@@ -40,6 +40,7 @@ pub struct SessionManagerBuilder<T: SessionData> {
     expiry: Expiry,
     touch_share: f64,
     codec: Codec,
+    also_reads: Vec<Codec>,
     max_payload: usize,
     on_conflict: ConflictPolicy<T>,
     owner_limit: Option<OwnerLimit>,
@@ -55,6 +56,7 @@ impl<T: SessionData> SessionManagerBuilder<T> {
             expiry: Expiry::default(),
             touch_share: DEFAULT_TOUCH_SHARE,
             codec: Codec::default(),
+            also_reads: Vec::new(),
             max_payload: DEFAULT_MAX_PAYLOAD,
             on_conflict: ConflictPolicy::default(),
             owner_limit: None,
@@ -83,9 +85,33 @@ impl<T: SessionData> SessionManagerBuilder<T> {
         self
     }
 
-    /// How data is encoded. Default: JSON.
+    /// How data is encoded. Default: JSON. Sessions that another codec wrote are read only with
+    /// [`also_reads`](Self::also_reads).
     pub fn codec(mut self, codec: Codec) -> Self {
         self.codec = codec;
+        self
+    }
+
+    /// Other codecs whose sessions are read, and written anew by [`codec`](Self::codec) at their next
+    /// change. Default: none, since a record names its codec itself, and so whoever can write to the store
+    /// would choose the decoder. A session of any other codec counts as absent, `Counts::corrupt` counts it,
+    /// and a warning says so.
+    ///
+    /// To change the codec of a running service without signing anybody out, let all instances read the
+    /// new one first; then change over, and read the old one for as long as its sessions may live:
+    ///
+    /// ```
+    /// # #[cfg(feature = "messagepack")] {
+    /// use session_store::{Codec, KeyRing, MemoryStore, SessionManager};
+    ///
+    /// let builder = || SessionManager::<u32>::builder(MemoryStore::new(), KeyRing::generate());
+    /// let first = builder().codec(Codec::Json).also_reads([Codec::MessagePack]).build()?;
+    /// let then = builder().codec(Codec::MessagePack).also_reads([Codec::Json]).build()?;
+    /// # }
+    /// # Ok::<(), session_store::Error>(())
+    /// ```
+    pub fn also_reads(mut self, codecs: impl IntoIterator<Item = Codec>) -> Self {
+        self.also_reads = codecs.into_iter().collect();
         self
     }
 
@@ -163,6 +189,7 @@ impl<T: SessionData> SessionManagerBuilder<T> {
             touch_share: self.touch_share,
             codec: self.codec,
             readable: Shapes::new(),
+            also_reads: self.also_reads,
             max_payload: self.max_payload,
             on_conflict: self.on_conflict,
             owner_limit: self.owner_limit,

@@ -63,6 +63,7 @@ pub(crate) struct Inner<T> {
     pub(crate) touch_share: f64,
     pub(crate) codec: Codec,
     readable: Shapes,
+    also_reads: Vec<Codec>,
     pub(crate) max_payload: usize,
     pub(crate) on_conflict: ConflictPolicy<T>,
     pub(crate) owner_limit: Option<OwnerLimit>,
@@ -165,6 +166,16 @@ impl<T> Inner<T> {
     /// Whether the session's cookie carries a `Max-Age`, and so is sent again when its end moves.
     pub(crate) fn outlives_browser(&self, record: &Record) -> bool {
         self.cookie.is_persistent() || record.own_expiry || record.own_idle_timeout
+    }
+
+    /// Refuses data of a codec that this service does not use: the record names it, and whoever wrote the
+    /// record may not be this service.
+    pub(crate) fn check_codec(&self, data: &Payload) -> Result<(), &'static str> {
+        let is_read = |codec: &Codec| codec.tag() == data.codec();
+        if is_read(&self.codec) || self.also_reads.iter().any(is_read) {
+            return Ok(());
+        }
+        Err("another codec wrote it than the service's; if it was the service's own, name it in `also_reads`")
     }
 
     /// Refuses data over the limit.

@@ -193,17 +193,19 @@ impl<T: SessionData> Shared<T> {
                 manager.count_expired(&record, record.expires_at.min(now));
                 unusable()
             }
-            Ok(Loaded::Found(record)) => match record.data.shared() {
-                Ok(value) => {
-                    manager.counters.shard().loaded.add_one();
-                    Ok((Standing::Live { id: id.clone(), record }, value))
+            Ok(Loaded::Found(record)) => {
+                match manager.check_codec(&record.data).and_then(|()| record.data.shared()) {
+                    Ok(value) => {
+                        manager.counters.shard().loaded.add_one();
+                        Ok((Standing::Live { id: id.clone(), record }, value))
+                    }
+                    Err(reason) => {
+                        manager.counters.shard().corrupt.add_one();
+                        tracing::warn!(%key, reason, "session cannot be decoded: treated as absent");
+                        unusable()
+                    }
                 }
-                Err(reason) => {
-                    manager.counters.shard().corrupt.add_one();
-                    tracing::warn!(%key, reason, "session cannot be decoded: treated as absent");
-                    unusable()
-                }
-            },
+            }
             Ok(Loaded::Moved) => Ok((Standing::Moved { id: id.clone() }, Arc::default())),
             Ok(Loaded::Absent) => {
                 manager.counters.shard().unknown.add_one();

@@ -130,7 +130,14 @@ impl<T: SessionData> Shared<T> {
                     let id = swap.new_id.unwrap_or_else(|| swap.id.clone());
                     return Ok(Swapped::Stored(id, record));
                 }
-                Updated::Stale(theirs) if theirs.owner == swap.base.owner => current = theirs,
+                Updated::Stale(theirs) if theirs.owner == swap.base.owner => {
+                    if let Err(reason) = manager.check_codec(&theirs.data) {
+                        manager.counters.shard().corrupt.add_one();
+                        tracing::warn!(%key, reason, "session cannot be decoded any more: treated as absent");
+                        return Ok(Swapped::Missing);
+                    }
+                    current = theirs;
+                }
                 Updated::Stale(_) => return Err(Conflict::Owner.into()),
                 Updated::Missing => return Ok(Swapped::Missing),
                 Updated::Moved => return Ok(Swapped::Moved(current)),

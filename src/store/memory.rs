@@ -8,12 +8,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use foldhash::fast::RandomState;
 use moka::ops::compute::Op;
-use moka::policy::EvictionPolicy;
-use moka::sync::Cache;
 
 use self::owners::Owners;
+use self::shelves::Shelves;
 use super::owners::OwnerIndex;
 use super::status::StoreStatus;
 use super::survey::Survey;
@@ -32,10 +30,15 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Keeps sessions in this process's memory: for a service of one instance, for development, tests.
 ///
-/// Its size is bounded in bytes. A full store forgets the sessions that were not used for the
-/// longest time, so that new visitors can always sign in; the bound is enforced every 64 writes or
-/// 0.3 seconds, whichever comes first, and what was written since comes on top of it. Sessions end
-/// with the process.
+/// Its size is bounded in bytes. A full store first forgets sessions without an owner, those that
+/// were not used for the longest time, so visitors who are not signed in can't push out those who
+/// are. Only when sessions with an owner fill 15/16 of the store does it forget these too, in the
+/// same order: the last 1/16 is kept for new visitors, so that they can always sign in. A session
+/// belongs with its owner's as soon as it is stored with one, and stays there.
+///
+/// The bound is enforced every 64 writes or 0.3 seconds, whichever comes first, for the sessions
+/// with and without an owner each, and what was written since comes on top of it. Sessions end with
+/// the process.
 ///
 /// Share it in an [`Arc`](std::sync::Arc), which is a store too. Each store has a thread that frees
 /// what has expired, also while nothing happens; it ends when the store is dropped.
@@ -62,7 +65,7 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 /// # }
 /// ```
 pub struct MemoryStore {
-    cache: Sessions,
+    sessions: Arc<Shelves>,
     capacity: usize,
     /// For sessions as their readers decode them.
     room: Arc<Room>,
@@ -71,14 +74,14 @@ pub struct MemoryStore {
     _ends_the_sweeper: mpsc::Sender<Infallible>,
 }
 
-/// Keys are hashes already, and none is stored that this service did not sign: a quick hash will do.
-type Sessions = Cache<SessionKey, Arc<Entry>, RandomState>;
-
 struct Entry {
     held: Envelope,
     ttl: Ttl,
     /// When the time to live is over, for whoever takes the session elsewhere.
     ends: Instant,
+    /// Whether it is, or leads to, a session with an owner.
+    is_owned: bool,
+    weight: usize,
 }
 
 impl MemoryStore {
@@ -103,22 +106,16 @@ impl MemoryStore {
     }
 
     fn swept_every(interval: Duration, capacity: usize) -> Self {
-        let cache = Cache::builder()
-            .max_capacity(capacity as u64)
-            // moka's default, TinyLFU, turns new sessions away in favour of much-used ones.
-            .eviction_policy(EvictionPolicy::lru())
-            .weigher(|_, entry: &Arc<Entry>| u32::try_from(entry.weight()).unwrap_or(u32::MAX))
-            .expire_after(StoredTtl)
-            .build_with_hasher(RandomState::default());
+        let sessions = Arc::new(Shelves::new(capacity));
         let (sender, dropped) = mpsc::channel();
-        let (swept, owners) = (cache.clone(), Arc::new(Owners::default()));
+        let (swept, owners) = (Arc::clone(&sessions), Arc::new(Owners::default()));
         let index = Arc::clone(&owners);
         let sweeper = thread::Builder::new().name("session-sweeper".to_owned());
         if let Err(error) = sweeper.spawn(move || sweep(&swept, &index, interval, &dropped)) {
             tracing::warn!(%error, "no thread to free expired sessions while the store is idle");
         }
         Self {
-            cache,
+            sessions,
             capacity,
             room: Arc::new(Room::new(capacity / 2)),
             rotating: Mutex::new(()),
@@ -133,22 +130,12 @@ impl MemoryStore {
             return Err(Error::TooLarge { what: "the session in memory", size, limit: self.capacity });
         }
         let record = Record { data: record.data.to_kept(&self.room), ..record.clone() };
-        Ok(Entry::new(Envelope::Record(record), ttl))
-    }
-
-    /// One atomic step: what it finds under `key`, what it makes of it, and what it answers.
-    fn step<A>(&self, key: &SessionKey, decide: impl FnOnce(Option<&Envelope>) -> (Op<Arc<Entry>>, A)) -> A {
-        let mut answer = None;
-        self.cache.entry_by_ref(key).and_compute_with(|found| {
-            let (op, decided) = decide(found.as_ref().map(|entry| &entry.value().held));
-            answer = Some(decided);
-            op
-        });
-        answer.expect("moka runs the closure exactly once")
+        let is_owned = record.owner.is_some();
+        Ok(Entry::new(Envelope::Record(record), ttl, is_owned))
     }
 
     fn insert(&self, key: &SessionKey, own: Revision, entry: Arc<Entry>) -> Created {
-        self.step(key, |found| match found {
+        self.sessions.step(key, |found| match found {
             None => (Op::Put(entry), Created::Created),
             Some(held) if held.bears(own) => (Op::Nop, Created::Created),
             Some(_) => (Op::Nop, Created::Taken),
@@ -156,7 +143,7 @@ impl MemoryStore {
     }
 
     fn swap(&self, key: &SessionKey, expected: Revision, own: Revision, entry: Arc<Entry>) -> Updated {
-        self.step(key, |found| match judge(found, expected, own) {
+        self.sessions.step(key, |found| match judge(found, expected, own) {
             ControlFlow::Continue(()) => (Op::Put(entry), Updated::Updated),
             ControlFlow::Break(answer) => (Op::Nop, answer),
         })
@@ -164,7 +151,7 @@ impl MemoryStore {
 
     /// Takes away what is under `key`. It does not follow a marker.
     pub(crate) fn remove(&self, key: &SessionKey) -> Option<Envelope> {
-        self.step(key, |found| (Op::Remove, found.cloned()))
+        self.sessions.step(key, |found| (Op::Remove, found.cloned()))
     }
 }
 
@@ -184,7 +171,7 @@ impl fmt::Debug for MemoryStore {
 #[async_trait]
 impl SessionStore for MemoryStore {
     async fn load(&self, key: &SessionKey) -> Result<Loaded, Error> {
-        let Some(entry) = self.cache.get(key) else {
+        let Some(entry) = self.sessions.get(key) else {
             return Ok(Loaded::Absent);
         };
         Ok(match &entry.held {
@@ -220,12 +207,12 @@ impl SessionStore for MemoryStore {
         expires_at: Timestamp,
         ttl: Ttl,
     ) -> Result<bool, Error> {
-        Ok(self.step(key, |found| match found {
+        Ok(self.sessions.step(key, |found| match found {
             Some(Envelope::Record(record))
                 if record.revision == expected && record.expires_at <= expires_at =>
             {
                 let held = Envelope::Record(Record { expires_at, ..record.clone() });
-                (Op::Put(Entry::new(held, ttl)), true)
+                (Op::Put(Entry::new(held, ttl, record.owner.is_some())), true)
             }
             _ => (Op::Nop, false),
         }))
@@ -240,7 +227,7 @@ impl SessionStore for MemoryStore {
         // back a session that was deleted under its new key meanwhile.
         let _alone = self.rotating.lock().unwrap_or_else(PoisonError::into_inner);
 
-        let found = self.cache.get(old);
+        let found = self.sessions.get(old);
         if let ControlFlow::Break(answer) = judge(found.as_deref().map(|it| &it.held), expected, own) {
             return Ok(answer);
         }
@@ -248,7 +235,8 @@ impl SessionStore for MemoryStore {
         if self.insert(new, own, entry) == Created::Taken {
             return Err(Error::Refused { message: "the new key of a rotation is in use".to_owned() });
         }
-        let answer = self.swap(old, expected, own, Entry::new(marker, Moved::ttl(ttl)));
+        let marker = Entry::new(marker, Moved::ttl(ttl), record.owner.is_some());
+        let answer = self.swap(old, expected, own, marker);
         if answer != Updated::Updated {
             self.remove(new);
         }
@@ -289,16 +277,17 @@ fn judge(found: Option<&Envelope>, expected: Revision, own: Revision) -> Control
 }
 
 impl Entry {
-    fn new(held: Envelope, ttl: Ttl) -> Arc<Self> {
-        Arc::new(Self { held, ttl, ends: Instant::now() + ttl.as_duration() })
+    fn new(held: Envelope, ttl: Ttl, is_owned: bool) -> Arc<Self> {
+        Arc::new(Self::of(held, ttl, is_owned))
     }
 
-    fn weight(&self) -> usize {
-        match &self.held {
+    fn of(held: Envelope, ttl: Ttl, is_owned: bool) -> Self {
+        let weight = match &held {
             Envelope::Record(record) => weight(record),
             // Never more than the record whose place it takes, so a marker always fits.
             Envelope::Moved(_) => OVERHEAD,
-        }
+        };
+        Self { held, ttl, ends: Instant::now() + ttl.as_duration(), is_owned, weight }
     }
 }
 
@@ -327,14 +316,15 @@ impl moka::Expiry<SessionKey, Arc<Entry>> for StoredTtl {
 }
 
 /// Frees what has expired until the store drops the sender.
-fn sweep(cache: &Sessions, owners: &Owners, interval: Duration, dropped: &mpsc::Receiver<Infallible>) {
+fn sweep(sessions: &Shelves, owners: &Owners, interval: Duration, dropped: &mpsc::Receiver<Infallible>) {
     while dropped.recv_timeout(interval) == Err(mpsc::RecvTimeoutError::Timeout) {
-        cache.run_pending_tasks();
-        owners.sweep(|key| cache.contains_key(key));
+        sessions.settle();
+        owners.sweep(|key| sessions.contains(key));
     }
 }
 
 mod owners;
+mod shelves;
 mod standby;
 mod survey;
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use session_store::{Effects, KeyRing, Session, SessionCookie, SessionManager};
 
-use crate::world::{Account, Browser, IDLE, SECRET, World};
+use crate::world::{Account, Browser, IDLE, SECOND, SECRET, World};
 
 type Handler = fn(&Session<Account>);
 
@@ -11,7 +11,7 @@ const HANDLERS: [Handler; 2] = [|_| (), |session| session.write(|a| a.name = "la
 
 /// A manager under a newer secret, which knows the one before.
 fn rotated(world: &World) -> SessionManager<Account> {
-    let keys = KeyRing::parse(&format!("another secret of thirty-two bytes or more,{SECRET}")).unwrap();
+    let keys = KeyRing::parse(&format!("{SECOND},{SECRET}")).unwrap();
     world.instance_with(keys, |builder| builder)
 }
 
@@ -104,8 +104,7 @@ async fn a_persistent_cookie_does_not_sign_out_whoever_signed_in_meanwhile() {
             let world = World::with(|builder| builder.cookie(persistent.clone()));
             let manager = match key_is_old {
                 true => {
-                    let keys =
-                        KeyRing::parse(&format!("another secret of thirty-two bytes or more,{SECRET}"));
+                    let keys = KeyRing::parse(&format!("{SECOND},{SECRET}"));
                     world.instance_with(keys.unwrap(), |builder| builder.cookie(persistent.clone()))
                 }
                 false => world.manager.clone(),

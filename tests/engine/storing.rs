@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use session_store::{Codec, Conflict, Error, Values};
 
-use crate::world::{Account, Browser, World, codecs_that_evolve};
+use crate::world::{Account, Browser, World, codecs, codecs_that_evolve};
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Newer {
@@ -130,13 +130,50 @@ async fn a_schema_change_with_bincode_ends_as_absent() {
 #[cfg(feature = "messagepack")]
 #[tokio::test]
 async fn a_service_may_change_its_codec_without_signing_anybody_out() {
-    let world = World::new();
+    let world = World::with(|builder| builder.also_reads([Codec::MessagePack]));
     let visitor = world.visitor(4).await;
     let key = visitor.key(&world.manager).await;
-    let compact = world.instance(|builder| builder.codec(Codec::MessagePack));
+    let compact = world.instance(|builder| builder.codec(Codec::MessagePack).also_reads([Codec::Json]));
     visitor.clone().visit(&compact, |session| session.write(|a| a.visits = 5)).await.unwrap();
     assert_eq!(world.store.record(&key).await.unwrap().data.codec(), Codec::MessagePack.tag());
     assert_eq!(visitor.sees(&world.manager).await.visits, 5);
+}
+
+/// SECURITY 27: a record names its codec, so whoever can write to the store would choose the decoder.
+#[tokio::test]
+async fn a_codec_that_the_service_does_not_use_is_not_read() {
+    for ours in codecs() {
+        let world = World::with(|builder| builder.codec(ours));
+        let visitor = world.visitor(4).await;
+        let key = visitor.key(&world.manager).await;
+        for theirs in codecs().into_iter().filter(|theirs| *theirs != ours) {
+            let strict = world.instance(|builder| builder.codec(theirs));
+            let stored = world.store.record(&key).await;
+            assert_eq!(visitor.sees(&strict).await, Account::default(), "{ours:?} by {theirs:?}");
+            assert_eq!(strict.counts().corrupt, 1);
+            assert_eq!(world.store.record(&key).await, stored, "nothing is overwritten");
+            let lenient = world.instance(|builder| builder.codec(theirs).also_reads([ours]));
+            assert_eq!(visitor.sees(&lenient).await.visits, 4);
+        }
+    }
+}
+
+/// Another request's write can be of a codec that this instance does not read.
+#[cfg(feature = "messagepack")]
+#[tokio::test]
+async fn what_another_codec_wrote_meanwhile_counts_as_absent() {
+    let world = World::new();
+    let visitor = world.visitor(4).await;
+    let key = visitor.key(&world.manager).await;
+    let exchange = visitor.begin(&world.manager);
+    let session = exchange.session().await.unwrap();
+    session.write(|account| account.visits = 5).unwrap();
+    let compact = world.instance(|builder| builder.codec(Codec::MessagePack).also_reads([Codec::Json]));
+    visitor.clone().visit(&compact, |session| session.write(|a| a.visits = 6)).await.unwrap();
+    let stored = world.store.record(&key).await;
+    assert!(matches!(session.save().await, Err(Error::Conflict(_))));
+    assert_eq!(world.manager.counts().corrupt, 1);
+    assert_eq!(world.store.record(&key).await, stored);
 }
 
 #[tokio::test]

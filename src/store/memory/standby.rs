@@ -20,14 +20,14 @@ impl MemoryStore {
 
     /// What is under `key`, be it a session or a marker.
     pub(crate) fn held(&self, key: &SessionKey) -> Option<Envelope> {
-        self.cache.get(key).map(|entry| entry.held.clone())
+        self.sessions.get(key).map(|entry| entry.held.clone())
     }
 
     /// The session of `key` and what is left of its time to live; not one that a rotation is just
     /// putting there, and may take away again.
     pub(crate) fn settled(&self, key: &SessionKey) -> Option<(Record, Ttl)> {
         let _no_rotation = self.rotating.lock().unwrap_or_else(PoisonError::into_inner);
-        let entry = self.cache.get(key)?;
+        let entry = self.sessions.get(key)?;
         match &entry.held {
             Envelope::Record(record) => {
                 Some((record.clone(), Ttl::new(entry.ends.saturating_duration_since(Instant::now()))))
@@ -38,7 +38,7 @@ impl MemoryStore {
 
     /// Takes the session of `key` away if nobody changed or touched it since it was `known`.
     pub(crate) fn remove_unchanged(&self, key: &SessionKey, known: &Record) -> bool {
-        self.step(key, |found| match found {
+        self.sessions.step(key, |found| match found {
             Some(Envelope::Record(record))
                 if record.revision == known.revision && record.expires_at == known.expires_at =>
             {
@@ -50,13 +50,13 @@ impl MemoryStore {
 
     /// The keys of all sessions, without the markers.
     pub(crate) fn sessions(&self) -> Vec<SessionKey> {
-        let entries = self.cache.iter();
+        let entries = self.sessions.iter();
         let sessions = entries.filter(|(_, entry)| matches!(entry.held, Envelope::Record(_)));
         sessions.map(|(key, _)| SessionKey::clone(&key)).collect()
     }
 
     /// Whether there is nothing, not even a marker.
     pub(crate) fn is_empty(&self) -> bool {
-        self.cache.iter().next().is_none()
+        self.sessions.iter().next().is_none()
     }
 }

@@ -22,7 +22,7 @@ const MARK: &str = "m1:";
 impl Survey for MemoryStore {
     async fn page(&self, cursor: Option<&Cursor>, size: usize) -> Result<Page, Error> {
         let after = cursor.map(position).transpose()?;
-        let all = usize::try_from(self.cache.entry_count()).unwrap_or(usize::MAX);
+        let all = usize::try_from(self.sessions.count()).unwrap_or(usize::MAX);
         let size = size.clamp(1, Page::MAX_SIZE).max(all / MOST_PAGES);
 
         // The `size` first of those that follow: the last one of these is on top of the heap.
@@ -57,11 +57,11 @@ impl Survey for MemoryStore {
         let (mut sessions, mut weight) = (0_u32, 0_usize);
         let mut used = 0_usize;
         let now = Instant::now();
-        for (_, entry) in self.cache.iter().filter(|(_, entry)| entry.ends > now) {
-            used += entry.weight();
+        for (_, entry) in self.sessions.iter().filter(|(_, entry)| entry.ends > now) {
+            used += entry.weight;
             if let Envelope::Record(_) = &entry.held {
                 sessions += 1;
-                weight += entry.weight();
+                weight += entry.weight;
             }
         }
         Ok(Usage {
@@ -81,7 +81,7 @@ impl MemoryStore {
             Envelope::Record(record) if entry.ends > now => Some(SessionSummary::new(key.clone(), record)),
             _ => None,
         };
-        self.cache
+        self.sessions
             .iter()
             .filter_map(move |(key, entry)| Some((SessionKey::clone(&key), summary(&key, &entry)?)))
     }

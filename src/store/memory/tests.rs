@@ -39,7 +39,7 @@ async fn a_session_larger_than_the_store_is_refused_and_nothing_is_lost() {
     ] {
         assert!(matches!(error, Error::TooLarge { size: 2001, limit: 2000, .. }), "{error}");
     }
-    store.cache.run_pending_tasks();
+    store.sessions.settle();
     assert_eq!(store.load(&key).await.unwrap(), Loaded::Found(present));
 }
 
@@ -52,18 +52,16 @@ async fn a_store_without_capacity_refuses_every_session() {
 #[tokio::test]
 async fn the_store_stays_within_its_capacity_and_forgets_what_was_used_longest_ago() {
     let store = MemoryStore::with_capacity(100_000);
-    let mut owned = record(400);
-    owned.owner = Some(Owner::new("a".repeat(200)).unwrap());
-    let used = create(&store, &owned, hour()).await.unwrap();
-    let unused = create(&store, &owned, hour()).await.unwrap();
+    let used = create(&store, &record(600), hour()).await.unwrap();
+    let unused = create(&store, &record(600), hour()).await.unwrap();
     let mut newest = unused.clone();
     for _ in 0..500 {
         newest = create(&store, &record(400), hour()).await.unwrap();
         store.load(&used).await.unwrap();
-        store.cache.run_pending_tasks();
-        assert!(store.cache.weighted_size() <= 100_000, "{} bytes", store.cache.weighted_size());
+        store.sessions.settle();
+        assert!(store.sessions.used() <= 100_000, "{} bytes", store.sessions.used());
     }
-    assert_eq!(store.cache.entry_count(), 99, "one of 1200 bytes and 98 of 1000 each");
+    assert_eq!(store.sessions.count(), 99, "one of 1200 bytes and 98 of 1000 each");
     assert_eq!(store.load(&unused).await.unwrap(), Loaded::Absent);
     assert!(matches!(store.load(&used).await.unwrap(), Loaded::Found(_)));
     assert!(matches!(store.load(&newest).await.unwrap(), Loaded::Found(_)));
@@ -102,8 +100,8 @@ async fn an_idle_store_frees_what_has_expired() {
     create(&store, &record(1), Ttl::new(Duration::from_millis(200))).await.unwrap();
     let started = Instant::now();
     let mut was_counted = false;
-    while !was_counted || store.cache.entry_count() > 0 {
-        was_counted |= store.cache.entry_count() == 1;
+    while !was_counted || store.sessions.count() > 0 {
+        was_counted |= store.sessions.count() == 1;
         assert!(started.elapsed() < Duration::from_secs(10), "the expired session is still there");
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
@@ -124,8 +122,8 @@ async fn what_a_full_store_forgot_leaves_the_index_of_owners() {
     }
     let on_its_way = owners::Entry::of(SessionId::generate().key(), &record(9));
     store.enter(&owner, Entering::new(&on_its_way, HOUR, Stage::Before)).await.unwrap();
-    store.cache.run_pending_tasks();
-    store.owners.sweep(|key| store.cache.contains_key(key));
+    store.sessions.settle();
+    store.owners.sweep(|key| store.sessions.contains(key));
     let left = store.list(&owner).await.unwrap().entries;
     assert!(left.contains(&on_its_way), "it may yet be written");
     assert_eq!(left.len(), 3, "{left:?}");
@@ -135,9 +133,121 @@ async fn what_a_full_store_forgot_leaves_the_index_of_owners() {
 #[test]
 fn the_sweeper_ends_with_the_store() {
     let (sender, dropped) = mpsc::channel();
-    let cache = MemoryStore::new().cache;
+    let sessions = Arc::clone(&MemoryStore::new().sessions);
     let owners = Owners::default();
-    let sweeper = thread::spawn(move || sweep(&cache, &owners, Duration::from_secs(3600), &dropped));
+    let sweeper = thread::spawn(move || sweep(&sessions, &owners, Duration::from_secs(3600), &dropped));
     drop(sender);
     sweeper.join().expect("it ends, and does not wait for the hour");
+}
+
+fn owned(length: usize, owner: &str) -> Record {
+    Record { owner: Some(Owner::new(owner).unwrap()), ..record(length) }
+}
+
+async fn is_there(store: &MemoryStore, key: &SessionKey) -> bool {
+    matches!(store.load(key).await.unwrap(), Loaded::Found(_))
+}
+
+/// A visitor as the engine stores one: without an owner at first, and under a new key with one.
+async fn sign_in(store: &MemoryStore, owner: &str) -> Option<SessionKey> {
+    let visitor = record(100);
+    let old = create(store, &visitor, hour()).await.unwrap();
+    let record = Record { owner: Some(Owner::new(owner).unwrap()), ..visitor.next() };
+    let new = SessionId::generate().key();
+    let rotation =
+        Rotation { old: &old, expected: visitor.revision, new: &new, record: &record, ttl: hour() };
+    (store.rotate(rotation).await.unwrap() == Updated::Updated).then_some(new)
+}
+
+#[tokio::test]
+async fn visitors_push_out_nobody_who_is_signed_in() {
+    let capacity = 4_000_000;
+    let store = MemoryStore::with_capacity(capacity);
+    let mut users = Vec::new();
+    for n in 0..1000 {
+        users.push(match n % 2 {
+            0 => sign_in(&store, "ada").await.unwrap(),
+            _ => create(&store, &owned(100, "ada"), hour()).await.unwrap(),
+        });
+    }
+    for n in 0..120_000 {
+        create(&store, &record(100), hour()).await.unwrap();
+        // Users come back now and then; half of them never.
+        store.load(&users[n % 500]).await.unwrap();
+        if n % 1000 == 0 {
+            assert!(store.sessions.used() <= capacity as u64 + 200 * 800, "{}", store.sessions.used());
+        }
+    }
+    store.sessions.settle();
+    assert!(store.sessions.used() <= capacity as u64, "{}", store.sessions.used());
+    for user in &users {
+        assert!(is_there(&store, user).await);
+    }
+    let full = store.usage().await.unwrap();
+    assert!(full.used_bytes.unwrap() > capacity as u64 * 9 / 10, "visitors use what is left: {full:?}");
+}
+
+#[tokio::test]
+async fn a_store_full_of_users_forgets_the_oldest_and_lets_new_ones_sign_in() {
+    let capacity = 1_000_000;
+    let store = MemoryStore::with_capacity(capacity);
+    let mut users = Vec::new();
+    for _ in 0..3000 {
+        users.push(create(&store, &owned(100, "ada"), hour()).await.unwrap());
+    }
+    store.sessions.settle();
+    assert!(!is_there(&store, &users[0]).await, "the oldest");
+    for n in 0..3000 {
+        // Others look around while somebody fills in the form.
+        for _ in 0..10 {
+            create(&store, &record(100), hour()).await.unwrap();
+        }
+        users.push(sign_in(&store, "bob").await.unwrap_or_else(|| panic!("sign-in {n}")));
+        assert!(is_there(&store, users.last().unwrap()).await, "sign-in {n}");
+    }
+    store.sessions.settle();
+    assert!(store.sessions.used() <= capacity as u64, "{}", store.sessions.used());
+    let newest = users.iter().rev().take(600);
+    for user in newest {
+        assert!(is_there(&store, user).await);
+    }
+}
+
+#[tokio::test]
+async fn an_owned_session_may_fill_the_store() {
+    let store = MemoryStore::with_capacity(2003);
+    let key = create(&store, &owned(1400, "ada"), hour()).await.unwrap();
+    store.sessions.settle();
+    assert!(is_there(&store, &key).await);
+}
+
+/// A store's user may give a session an owner under the same key. It is seen at every moment.
+#[test]
+fn a_session_that_gets_an_owner_is_never_out_of_sight() {
+    let store = MemoryStore::new();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    for _ in 0..300 {
+        let first = record(1);
+        let key = runtime.block_on(create(&store, &first, hour())).unwrap();
+        let second = Record { owner: Some(Owner::new("ada").unwrap()), ..first.next() };
+        thread::scope(|scope| {
+            let readers = [(); 2].map(|()| {
+                scope.spawn(|| {
+                    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+                    while runtime.block_on(store.load(&key)).unwrap() != Loaded::Found(second.clone()) {
+                        assert!(runtime.block_on(is_there(&store, &key)));
+                        assert_eq!(store.put(&key, &record(2), hour()).unwrap(), Created::Taken);
+                    }
+                })
+            });
+            let updated =
+                runtime.block_on(store.update(Update::new(&key, first.revision, &second, hour()))).unwrap();
+            assert_eq!(updated, Updated::Updated);
+            for reader in readers {
+                reader.join().expect("it was there all the time");
+            }
+        });
+        assert!(runtime.block_on(store.delete(&key)).unwrap());
+        assert_eq!(runtime.block_on(store.load(&key)).unwrap(), Loaded::Absent);
+    }
 }

@@ -32,6 +32,8 @@ pub(super) use following::Followed;
 pub use layout::ExpressLayout;
 pub(super) use value::MAX_LENGTH;
 pub(crate) use value::check_data;
+#[cfg(fuzzing)]
+pub(crate) use value::reread as reread_value;
 
 #[derive(Debug)]
 pub(super) struct Express {

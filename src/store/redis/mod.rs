@@ -53,6 +53,8 @@ pub use self::connection::{Health, Topology};
 pub use self::express::ExpressLayout;
 #[cfg(feature = "express")]
 pub(crate) use self::express::check_data;
+#[cfg(all(fuzzing, feature = "express"))]
+pub(crate) use self::{express::reread_value, survey::reread_cursor};
 
 /// Keeps sessions in Redis: they outlive the process, and all instances of a service share them.
 ///

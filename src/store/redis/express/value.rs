@@ -185,6 +185,16 @@ pub(super) fn write(record: &Record, ours: &SessionCookie, now: Timestamp) -> Re
     Ok(value)
 }
 
+/// Reads a value, and writes it again as far as Node could read it.
+#[cfg(fuzzing)]
+pub(crate) fn reread(key: &SessionKey, value: &[u8]) -> Result<(Record, Option<String>), Error> {
+    let now = Timestamp::from_millis(1_700_000_000_000);
+    let facts = Facts { revision: Revision::fresh(), previous_revision: None, expires_at: now };
+    let record = read(key, value, facts, now)?;
+    let written = write(&record, &SessionCookie::new(), now).ok();
+    Ok((record, written.map(|open| format!("{open}{}\"}}", "0".repeat(SEAL_LENGTH)))))
+}
+
 /// Refuses data that Node could not read, or not all of it.
 pub(crate) fn check_data(data: &Payload) -> Result<(), Error> {
     checked(data).map(|_| ())

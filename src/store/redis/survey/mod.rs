@@ -221,3 +221,9 @@ impl RedisStore {
 fn into_error(failure: Failure) -> Error {
     failure.into_error(Effect::Read)
 }
+
+/// What a cursor's text says, as a text again.
+#[cfg(all(fuzzing, feature = "express"))]
+pub(crate) fn reread_cursor(text: &str) -> Option<String> {
+    Tour::parse(text).map(|tour| tour.to_string())
+}

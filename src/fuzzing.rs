@@ -1,0 +1,43 @@
+//! A door to the private parts that read bytes from outside, for the targets of `fuzz/` alone.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+
+use serde_json::Value;
+
+use crate::config;
+use crate::error::Error;
+use crate::id::SessionKey;
+use crate::merge;
+use crate::record::Record;
+use crate::store::redis::{self, target::Target};
+
+/// Reads the URL of a store.
+pub fn url(text: &str) -> Result<(), Error> {
+    Target::from_url(text).map(drop)
+}
+
+/// Reads the settings of a service from these variables.
+pub fn environment(variables: &HashMap<String, String>) -> Result<(), Error> {
+    config::check(&|name| variables.get(name).map(OsString::from))
+}
+
+/// Reads a session's value as connect-redis stores it, and writes it again where Node could read it.
+pub fn express_value(key: &SessionKey, value: &[u8]) -> Result<(Record, Option<String>), Error> {
+    redis::reread_value(key, value)
+}
+
+/// The cursor of a listing in Redis, read and written again. `None` for a text that is none.
+pub fn redis_cursor(text: &str) -> Option<String> {
+    redis::reread_cursor(text)
+}
+
+/// `None` where the changes contradict each other.
+pub fn three_way(base: &Value, ours: &Value, theirs: &Value) -> Option<Value> {
+    merge::three_way(base, ours, theirs).ok()
+}
+
+/// `target` with the difference between `base` and `ours` made to it.
+pub fn apply_difference(base: &Value, ours: &Value, target: &mut Value) {
+    merge::apply_difference(base, ours, target);
+}
