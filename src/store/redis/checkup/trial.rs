@@ -75,7 +75,7 @@ impl RedisStore {
         let owner = Owner::new(SessionId::generate().as_str())?;
         let entry = Entry::of(self.key(&SessionId::generate()), &record());
         self.enter(&owner, Entering::new(&entry, LIFE, Stage::Before)).await?;
-        self.list(&owner).await?;
+        self.list(&owner, None).await?;
         self.remove(&owner, &[entry], &[]).await
     }
 
