@@ -122,14 +122,17 @@ async fn print_revocation(sizes: impl Iterator<Item = u64>) {
             (refused, start.elapsed())
         };
         let ((refused, gone), during) = loads_beside(&store, &others, watch).await;
-        let slow: Vec<(u64, u64, u64, Vec<redis::Value>)> = redis::cmd("SLOWLOG")
+        let slow: Vec<Vec<redis::Value>> = redis::cmd("SLOWLOG")
             .arg("GET")
             .arg(-1)
             .query_async(&mut server.client().await)
             .await
             .expect("it answers");
-        let longest =
-            slow.iter().map(|(_, _, micros, _)| Duration::from_micros(*micros)).max().unwrap_or_default();
+        let micros = |entry: &Vec<redis::Value>| match entry.get(2) {
+            Some(redis::Value::Int(micros)) => Duration::from_micros(u64::try_from(*micros).unwrap_or(0)),
+            _ => Duration::ZERO,
+        };
+        let longest = slow.iter().map(micros).max().unwrap_or_default();
         println!("| {size} | {refused:.1?} | {gone:.1?} | {during:.1?} | {before:.1?} | {longest:.1?} |");
     }
 }

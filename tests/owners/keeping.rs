@@ -183,7 +183,8 @@ async fn sign_in_often(manager: &Manager, times: usize) {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_documented_permissions_suffice() {
     let server = Server::start().await;
-    let owners = "+time +zadd +zcount +zrangebyscore +zrem +zrevrangebyscore +zscore +pexpireat";
+    let owners =
+        "+time +zadd +zcount +zrange +zrangebyscore +zrank +zrem +zrevrangebyscore +zscore +pexpireat";
     let rules = format!("+get +set +getrange +setrange +pexpire +del +eval +evalsha {owners}");
     server.ask::<String>(&format!("ACL SETUSER app on >secret ~session:* {rules}")).await.unwrap();
     let store = RedisStore::connect(server.url().replace("://", "://app:secret@")).await.unwrap();
@@ -203,6 +204,8 @@ async fn the_documented_permissions_suffice() {
             Browser::default().visit(manager, |session| session.sign_in("ada", |_| ())).await?;
         }
         manager.sessions_of("ada").await?;
+        // As after a first page.
+        manager.page_of("ada", Some(&session_store::Cursor::new("9000000000000000:{abc"))).await?;
         manager.revoke_all("ada").await.map(|_| ())
     };
     everything(&manager).await.unwrap();

@@ -191,20 +191,20 @@ impl OwnerIndex for Index {
     }
 
     async fn list(&self, owner: &Owner, after: Option<&Cursor>) -> Result<Owned, Error> {
-        let from = match after {
-            None => "",
-            Some(cursor) if is_score(cursor.as_str()) => cursor.as_str(),
-            Some(_) => return Err(Cursor::is_strange()),
-        };
-        let reply = self.run(owner, Way::Shared, &scripts::LIST, (from,)).await?;
-        let Some([entries, Value::BulkString(next), doomed, Value::BulkString(revoked_at)]) = parts(reply)
+        let from = after.map_or(Ok(("", "")), |after| position(after).ok_or_else(Cursor::is_strange))?;
+        let reply = self.run(owner, Way::Shared, &scripts::LIST, from).await?;
+        let Some([entries, Value::BulkString(score), doomed, Value::BulkString(revoked_at)]) = parts(reply)
         else {
             return Err(unexpected(Effect::Write));
         };
+        let entries = self.entries(entries)?;
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).ok().filter(|text| !text.is_empty());
         Ok(Owned {
-            entries: self.entries(entries)?,
-            next: text(next).map(Cursor::new),
+            next: text(score).zip(entries.last()).map(|(score, last)| {
+                let member = self.naming.member(last);
+                Cursor::new(format!("{score}:{}", beginning(&member)))
+            }),
+            entries,
             doomed: self.entries(doomed)?,
             revoked_at: text(revoked_at).and_then(|digits| digits.parse().ok()).map(Timestamp::from_millis),
         })
@@ -288,8 +288,21 @@ fn parts<const N: usize>(reply: Value) -> Option<[Value; N]> {
     }
 }
 
-/// Whether this is what [`scripts::LIST`] answers with for the next page: a score, in or out of the range.
-fn is_score(text: &str) -> bool {
-    let digits = text.strip_prefix('(').unwrap_or(text);
-    (1..=20).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit())
+/// How many characters of an entry a cursor has: few, since in the layout of Express they are of an id.
+const BEGINNING: usize = 8;
+
+/// What a cursor has of an entry, to find its place among those of the same score.
+fn beginning(member: &str) -> &str {
+    let most = BEGINNING.min(member.len() / 4);
+    let end = (0..=most).rev().find(|end| member.is_char_boundary(*end)).unwrap_or(0);
+    let beginning = &member[..end];
+    beginning.split('@').next().unwrap_or(beginning)
+}
+
+/// Score and beginning of the entry that a cursor is after.
+fn position(cursor: &Cursor) -> Option<(&str, &str)> {
+    let (score, beginning) = cursor.as_str().split_once(':')?;
+    let is_score = (1..=20).contains(&score.len()) && score.bytes().all(|byte| byte.is_ascii_digit());
+    // No entry is without an `@`, so that this is none.
+    (is_score && beginning.len() <= BEGINNING && !beginning.contains('@')).then_some((score, beginning))
 }

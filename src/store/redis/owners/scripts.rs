@@ -164,23 +164,32 @@ return {verdict, known and 1 or 0, doomed(MOST_DOOMED)}
     )
 });
 
-/// The score to go on from, or nothing. Answers entries, the score to go on from (or nothing), doomed
-/// entries, and when all were last doomed (or nothing).
+/// The score and the beginning of the entry that was the last one of the page before, or nothing. Answers
+/// entries, the score of the last one if there may be more (or nothing), doomed entries, and when all were last
+/// doomed (or nothing).
 ///
-/// The next page repeats the entries of the last one's last score: others may have it too.
+/// Most entries of a day score alike, since they end at full tenths of the idle timeout, and entries of one
+/// score are in the order of their names. Where in that order the page begins is found by an entry of that
+/// beginning, which is there for that moment only: the last entry itself may be gone, and is on two pages if not.
 pub(super) static LIST: LazyLock<Script> = LazyLock::new(|| {
     script(
         r"
-local from = ARGV[1]
-if from == '' or tonumber(from:match('%d+')) < first then from = digits(first) end
-local page = redis.call('ZRANGEBYSCORE', index, from, '(+inf', 'WITHSCORES', 'LIMIT', 0, PAGE)
-local entries, following = {}, ''
-for i = 1, #page, 2 do entries[#entries + 1] = page[i] end
-if #entries == PAGE then
-  following = digits(tonumber(page[#page]))
-  if page[2] == page[#page] then following = '(' .. following end
+local rank
+local score = tonumber(ARGV[1])
+if score and score >= first then
+  redis.call('ZADD', index, ARGV[1], ARGV[2])
+  rank = redis.call('ZRANK', index, ARGV[2])
+  redis.call('ZREM', index, ARGV[2])
+else
+  rank = redis.call('ZCOUNT', index, '-inf', '(' .. digits(first))
 end
-return {entries, following, doomed(MOST_DOOMED), mark and revoked > now - WEEK and digits(revoked) or ''}
+local page = redis.call('ZRANGE', index, rank, rank + PAGE - 1, 'WITHSCORES')
+local entries, last = {}, ''
+for i = 1, #page, 2 do
+  if page[i] ~= mark then entries[#entries + 1], last = page[i], page[i + 1] end
+end
+last = #entries == PAGE and digits(tonumber(last)) or ''
+return {entries, last, doomed(MOST_DOOMED), mark and revoked > now - WEEK and digits(revoked) or ''}
 ",
     )
 });
