@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use session_store::owners::{Entering, Entry, Stage};
 use session_store::{Clock as _, Codec, Owner};
 use session_store::{
     KeyRing, MAX_TTL, Record, RedisStore, SessionId, SessionManager, SessionStore, SystemClock, Ttl,
@@ -25,8 +26,16 @@ fn main() {
     // Cargo adds `--bench` of its own.
     let quick = std::env::args().any(|argument| ["--quick", "--test"].contains(&&*argument));
     let all = if quick { 20_000 } else { 1_000_000 };
+    // `cargo bench --features full --bench operations -- --revoke 10000,200000,1000000`
+    let arguments: Vec<_> = std::env::args().collect();
+    let sizes = arguments.iter().position(|argument| argument == "--revoke");
+    if let Some(sizes) = sizes.and_then(|place| arguments.get(place + 1)) {
+        return runtime()
+            .block_on(print_revocation(sizes.split(',').map(|size| size.parse().expect("a number"))));
+    }
     runtime().block_on(async {
         print_owners().await;
+        print_revocation([2_500].into_iter()).await;
         print_memory().await;
         print_count(all).await;
     });
@@ -82,6 +91,93 @@ async fn print_owners() {
         }
         println!("| {count} | {:.1?} | {:.1?} |", median(&mut listing), median(&mut ending));
     }
+}
+
+/// The end of a great many sessions of one owner, while others load theirs.
+async fn print_revocation(sizes: impl Iterator<Item = u64>) {
+    println!(
+        "\n| sessions of one owner | all are refused after | all are gone after | p99 of others' loads | before | longest script |\n|--:|--:|--:|--:|--:|--:|"
+    );
+    for size in sizes {
+        let server = Server::start().await;
+        let (store, _) = manager_on(&server).await;
+        let manager = SessionManager::<Shopper>::builder(Arc::clone(&store), KeyRing::generate());
+        let manager = manager.revoke_within(Duration::from_secs(600)).build().expect("the settings agree");
+        let others = store_many(&store, 1000, None).await;
+        let keys = store_many(&store, size, Some("ada")).await;
+        enter_all(&store, &keys).await;
+        let before = loads_beside(&store, &others, tokio::time::sleep(Duration::from_secs(2))).await.1;
+        // In microseconds.
+        server.ask::<String>("CONFIG SET slowlog-log-slower-than 200").await.expect("it answers");
+        server.ask::<String>("CONFIG SET slowlog-max-len 100000").await.expect("it answers");
+        let watch = async {
+            let (start, ada) = (Instant::now(), Owner::new("ada").expect("a short name"));
+            let index = store.owners().expect("there is one");
+            let refused = async {
+                while !index.list(&ada, None).await.expect("it answers").entries.is_empty() {}
+                start.elapsed()
+            };
+            let (refused, ended) = tokio::join!(refused, manager.revoke_all("ada"));
+            assert_eq!(ended.expect("it answers"), size);
+            (refused, start.elapsed())
+        };
+        let ((refused, gone), during) = loads_beside(&store, &others, watch).await;
+        let slow: Vec<Vec<redis::Value>> = redis::cmd("SLOWLOG")
+            .arg("GET")
+            .arg(-1)
+            .query_async(&mut server.client().await)
+            .await
+            .expect("it answers");
+        let micros = |entry: &Vec<redis::Value>| match entry.get(2) {
+            Some(redis::Value::Int(micros)) => Duration::from_micros(u64::try_from(*micros).unwrap_or(0)),
+            _ => Duration::ZERO,
+        };
+        let longest = slow.iter().map(micros).max().unwrap_or_default();
+        println!("| {size} | {refused:.1?} | {gone:.1?} | {during:.1?} | {before:.1?} | {longest:.1?} |");
+    }
+}
+
+async fn enter_all(store: &Arc<RedisStore>, keys: &[session_store::SessionKey]) {
+    let mut tasks = JoinSet::new();
+    for keys in keys.chunks(keys.len().div_ceil(AT_ONCE)) {
+        let (store, keys) = (Arc::clone(store), keys.to_vec());
+        tasks.spawn(async move {
+            let ada = Owner::new("ada").expect("a short name");
+            for key in keys {
+                let entry = Entry { key, created_at: SystemClock.now() };
+                let entering = Entering::new(&entry, MAX_TTL, Stage::Later);
+                store.owners().expect("there is one").enter(&ada, entering).await.expect("it answers");
+            }
+        });
+    }
+    tasks.join_all().await;
+}
+
+/// What something answers, and the 99th percentile of loads meanwhile.
+async fn loads_beside<A>(
+    store: &Arc<RedisStore>,
+    keys: &[session_store::SessionKey],
+    something: impl Future<Output = A>,
+) -> (A, Duration) {
+    let over = Arc::new(AtomicBool::new(false));
+    let (loading, stop, keys) = (Arc::clone(store), Arc::clone(&over), keys.to_vec());
+    let loader = tokio::spawn(async move {
+        let mut taken = Vec::new();
+        for key in keys.iter().cycle() {
+            if stop.load(Ordering::Relaxed) {
+                break;
+            }
+            let start = Instant::now();
+            loading.load(key).await.expect("the server answers");
+            taken.push(start.elapsed());
+        }
+        taken
+    });
+    let answer = something.await;
+    over.store(true, Ordering::Relaxed);
+    let mut taken = loader.await.expect("it does not panic");
+    taken.sort_unstable();
+    (answer, taken[taken.len() * 99 / 100])
 }
 
 /// Each owner has one session: the most that an index costs.

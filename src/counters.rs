@@ -51,7 +51,7 @@ counters! {
     rotated,
     /// Sessions that a request ended.
     destroyed,
-    /// Sessions that were revoked, one by one or together with others of their owner.
+    /// Sessions that were revoked: one by one, with others of their owner, or with all of the store.
     revoked,
     /// Cookies of the session's name that no key of the ring signed.
     forged,

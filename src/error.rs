@@ -61,6 +61,20 @@ pub enum Error {
         format: u8,
     },
 
+    /// The sessions of an owner are all marked to end, but not all of them are deleted yet: the time was up,
+    /// or the store failed. None can be extended or given a new id; the rest is deleted as soon as anybody
+    /// uses the sessions of this owner. Repeating the call is right.
+    #[error(
+        "{ended} sessions were ended so far; the rest is marked, cannot be extended, and will be ended: repeat the call"
+    )]
+    Unfinished {
+        /// How many sessions were deleted.
+        ended: u64,
+        /// What the store failed with; nothing if the time was up.
+        #[source]
+        source: Option<Box<Error>>,
+    },
+
     /// A setting is missing, malformed or contradicts another. The message says what to do.
     #[error("{0}")]
     Config(String),
@@ -155,7 +169,7 @@ pub enum Conflict {
 
 impl Error {
     /// The HTTP status that answers a request which failed this way: 503 where the store is
-    /// unavailable (or needs a newer service), 409 for a conflict, 501 where the store does not offer
+    /// unavailable (or needs a newer service, or more time), 409 for a conflict, 501 where the store does not offer
     /// what was asked of it, 500 for the rest.
     ///
     /// ```
@@ -165,7 +179,7 @@ impl Error {
     /// ```
     pub fn status(&self) -> u16 {
         match self {
-            Self::Unavailable { .. } | Self::NewerFormat { .. } => 503,
+            Self::Unavailable { .. } | Self::NewerFormat { .. } | Self::Unfinished { .. } => 503,
             Self::Conflict(_) => 409,
             Self::Unsupported { .. } => 501,
             _ => 500,

@@ -4,7 +4,7 @@
 //! | name | type | labels | what |
 //! |---|---|---|---|
 //! | `session_store_events_total` | counter | `event`: `created`, `loaded`, `updated`, `touched`, `rotated`, `destroyed`, `revoked`, `forged`, `unknown`, `expired`, `corrupt`, `conflicts`, `ended_meanwhile` | what sessions went through: the fields of [`Counts`](crate::Counts) |
-//! | `session_store_operation_duration_seconds` | histogram | `operation`: `load`, `create`, `update`, `touch`, `rotate`, `delete`; `outcome`: `ok`, `unavailable`, `refused`, `unreadable`, `failed` | how long the store took; of the loads from a `MemoryStore` one in 64 |
+//! | `session_store_operation_duration_seconds` | histogram | `operation`: `load`, `create`, `update`, `touch`, `rotate`, `delete`, `revoke`, `revoke_all` (`revoke_others` too), `clear`; `outcome`: `ok`, `unavailable`, `refused`, `unreadable`, `failed` | how long the store took; of the loads from a `MemoryStore` one in 64 |
 //! | `session_store_session_duration_seconds` | histogram | `end`: `destroyed`, `expired` | how long sessions lasted whose end a request saw; as [`Stats::session_durations`](crate::Stats::session_durations) |
 //! | `session_store_connected` | gauge | `store`, `topology` | 1: sessions can be read and written; 0: they can't |
 //! | `session_store_fallback_open` | gauge | | 1: new sessions go to memory, because the primary store is away; else 0 |

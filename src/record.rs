@@ -64,7 +64,7 @@ impl fmt::Debug for Revision {
 /// assert!(Owner::new("").is_err());
 /// # Ok::<(), session_store::Error>(())
 /// ```
-#[derive(Clone, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Owner(Arc<str>);
 
 impl Owner {

@@ -129,6 +129,7 @@ pub struct RedisStats {
 /// Of the loads from a `MemoryStore` one in 64 is timed, so its `count` is not how many there were:
 /// for that see [`Counts`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct StoreLatencies {
     /// Reading a session.
@@ -143,4 +144,11 @@ pub struct StoreLatencies {
     pub rotate: Histogram,
     /// Deleting it.
     pub delete: Histogram,
+    /// A whole [`revoke`](crate::SessionManager::revoke).
+    pub revoke: Histogram,
+    /// A whole [`revoke_all`](crate::SessionManager::revoke_all) or
+    /// [`revoke_others`](crate::SessionManager::revoke_others).
+    pub revoke_all: Histogram,
+    /// A whole [`clear`](crate::SessionManager::clear).
+    pub clear: Histogram,
 }

@@ -115,6 +115,12 @@ faults! {
     evicts_nobody: LimitIsIgnored breaks
         beyond_the_limit_the_oldest_sessions_are_doomed beyond_the_limit_a_session_is_refused;
     counts_in_two_steps: LimitIsCheckedBefore breaks the_limit_holds_for_concurrent_sign_ins;
+    /// For what is not stored yet, others would go.
+    evicts_before_the_write: EvictsAtOnce breaks beyond_the_limit_the_oldest_sessions_are_doomed;
+    lists_one_page: ListEndsEarly breaks a_great_many_sessions_are_listed_and_doomed;
+    dooms_one_page: DoomEndsEarly breaks a_great_many_sessions_are_listed_and_doomed;
+    brings_in_what_was_revoked: MovingIsAsLater breaks
+        what_comes_after_a_revocation_from_before_it_is_doomed;
 
     surveys_one_page: SurveyEndsEarly breaks
         a_survey_sees_every_session a_survey_sees_what_stays_while_others_come_and_go;
@@ -393,19 +399,24 @@ impl OwnerIndex for Faulty {
                 OwnerIndex::remove(&self.inner, owner, &[entering.entry.clone()], &[]).await?;
             }
             Fault::DoomIsForgotten => {
-                let doomed = self.inner.list(owner).await?.doomed;
+                let doomed = self.inner.doomed(owner).await?;
                 OwnerIndex::remove(&self.inner, owner, &doomed, &[]).await?;
             }
             Fault::SuccessorsGetIn => entering.replaces = None,
             Fault::ReplacedStay if entering.stage == Stage::After => entering.replaces = None,
             Fault::TwoIdsCountTwice
-                if self.inner.list(owner).await?.entries.len() >= 5 && entering.limit.is_some() =>
+                if self.inner.list(owner, None).await?.entries.len() >= 5 && entering.limit.is_some() =>
             {
                 return Ok(Entered { verdict: Verdict::Full, known: false, doomed: vec![] });
             }
             Fault::LimitIsIgnored => entering.limit = None,
+            Fault::EvictsAtOnce if entering.limit.is_some() => {
+                self.inner.enter(owner, entering).await?;
+                entering.stage = Stage::After;
+            }
+            Fault::MovingIsAsLater if entering.stage == Stage::Moving => entering.stage = Stage::Later,
             Fault::LimitIsCheckedBefore => {
-                let present = self.inner.list(owner).await?.entries.len();
+                let present = self.inner.list(owner, None).await?.entries.len();
                 tokio::task::yield_now().await;
                 match entering.limit.take() {
                     Some(limit) if present >= limit.sessions as usize => {
@@ -419,12 +430,28 @@ impl OwnerIndex for Faulty {
         self.inner.enter(owner, entering).await
     }
 
-    async fn list(&self, owner: &Owner) -> Result<Owned, Error> {
-        self.inner.list(&self.owner(owner)).await
+    async fn list(&self, owner: &Owner, after: Option<&Cursor>) -> Result<Owned, Error> {
+        let mut page = self.inner.list(&self.owner(owner), after).await?;
+        if self.fault == Fault::ListEndsEarly {
+            page.next = None;
+        }
+        Ok(page)
     }
 
-    async fn doom(&self, owner: &Owner, which: Doom<'_>) -> Result<Vec<Entry>, Error> {
+    async fn doomed(&self, owner: &Owner) -> Result<Vec<Entry>, Error> {
+        self.inner.doomed(&self.owner(owner)).await
+    }
+
+    async fn doom(&self, owner: &Owner, which: Doom<'_>) -> Result<(), Error> {
         let which = if self.fault == Fault::NobodyIsSpared { Doom::All } else { which };
+        if self.fault == Fault::DoomEndsEarly && !matches!(which, Doom::One(_)) {
+            for entry in &self.inner.list(owner, None).await?.entries {
+                if !matches!(which, Doom::AllBut(spared) if spared == entry) {
+                    self.inner.doom(owner, Doom::One(entry)).await?;
+                }
+            }
+            return Ok(());
+        }
         self.inner.doom(&self.owner(owner), which).await
     }
 

@@ -312,6 +312,33 @@ async fn deleting_follows_markers_in_this_prefix_to_the_end_and_out_of_circles()
     assert_eq!(ask::<i64>(&mut client, "DBSIZE").await, 0);
 }
 
+/// However often a session was renewed within a minute, a logout with its first id ends it, in scripts that
+/// each take a bounded number of steps.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_logout_follows_thousands_of_renewals() {
+    let server = Server::start().await;
+    let store = RedisStore::builder(server.url()).timeout(Duration::from_secs(10)).connect().await.unwrap();
+    for renewals in [499, 500, 501, 9_000] {
+        let first = SessionId::generate();
+        let (mut last, mut stored) = (first.clone(), record("{}"));
+        store.create(&first.key(), &stored, ttl()).await.unwrap();
+        for _ in 0..renewals {
+            let next = last.rotated();
+            assert_eq!(rotate(&store, &last.key(), &next.key(), &stored).await.unwrap(), Updated::Updated);
+            (last, stored) = (next, stored.next());
+            stored.revision = match store.load(&last.key()).await.unwrap() {
+                Loaded::Found(record) => record.revision,
+                other => panic!("{other:?}"),
+            };
+        }
+        assert!(store.delete(&first.key()).await.unwrap(), "{renewals}");
+        assert_eq!(store.load(&last.key()).await.unwrap(), Loaded::Absent, "{renewals}");
+        let mut client = server.client().await;
+        assert_eq!(ask::<u64>(&mut client, "DBSIZE").await, 0, "{renewals}");
+        assert!(!store.delete(&first.key()).await.unwrap(), "{renewals}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rotation_does_not_take_a_key_that_is_in_use() {
     let server = Server::start().await;

@@ -132,6 +132,8 @@ macro_rules! __each_promise {
             beyond_the_limit_a_session_is_refused
             a_session_under_two_ids_counts_once
             the_limit_holds_for_concurrent_sign_ins
+            a_great_many_sessions_are_listed_and_doomed
+            what_comes_after_a_revocation_from_before_it_is_doomed
 
             a_survey_sees_every_session
             a_survey_sees_what_stays_while_others_come_and_go

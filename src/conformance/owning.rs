@@ -2,17 +2,23 @@
 //!
 //! Sessions that are not stored are entered as such only.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
+use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::sample::{HOUR, Session, Store};
+use crate::clock::{Clock as _, SystemClock};
 use crate::error::Error;
 use crate::id::SessionId;
 use crate::record::Owner;
-use crate::store::owners::{Doom, Entering, Entry, Evict, OwnerIndex, OwnerLimit, Stage, Verdict};
+use crate::store::owners::{Doom, Entering, Entry, Evict, Owned, OwnerIndex, OwnerLimit, Stage, Verdict};
 
 const LIMIT: u32 = 5;
+/// More than two pages.
+const MANY: u32 = 2500;
+const AT_ONCE: usize = 100;
 const SHORT: Duration = Duration::from_millis(50);
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -44,7 +50,11 @@ async fn enter_within(
     evict: Evict,
 ) -> Result<Verdict, Error> {
     let limit = Some(OwnerLimit { sessions: LIMIT, evict });
-    Ok(index.enter(owner, Entering { limit, ..Entering::new(entry, HOUR, Stage::Before) }).await?.verdict)
+    let entering = |stage| Entering { limit, ..Entering::new(entry, HOUR, stage) };
+    match index.enter(owner, entering(Stage::Before)).await?.verdict {
+        Verdict::Entered => Ok(index.enter(owner, entering(Stage::After)).await?.verdict),
+        refusal => Ok(refusal),
+    }
 }
 
 async fn assert_lists(
@@ -53,7 +63,7 @@ async fn assert_lists(
     expected: &[Entry],
     why: &str,
 ) -> Result<(), Error> {
-    let listed = index.list(owner).await?.entries;
+    let listed = index.list(owner, None).await?.entries;
     let lacks = expected.iter().find(|entry| !listed.contains(entry));
     assert!(lacks.is_none(), "{why}: {lacks:?} is missing");
     assert_eq!(listed.len(), expected.len(), "{why}: {listed:?}");
@@ -81,7 +91,7 @@ pub async fn an_entry_ends_with_its_time_to_live(store: &Store) -> Result<(), Er
     let (owner, session) = (somebody(), entry());
     index.enter(&owner, Entering::new(&session, SHORT, Stage::Before)).await?;
     let started = Instant::now();
-    while !index.list(&owner).await?.entries.is_empty() {
+    while !index.list(&owner, None).await?.entries.is_empty() {
         assert!(started.elapsed() < PATIENCE, "still there after {PATIENCE:?}");
         sleep(Duration::from_millis(5)).await;
     }
@@ -106,17 +116,18 @@ pub async fn a_doomed_session_is_not_entered_again(store: &Store) -> Result<(), 
     for session in &sessions {
         enter(index, &owner, session).await?;
     }
-    let doomed = index.doom(&owner, Doom::One(&sessions[0])).await?;
-    assert_eq!(doomed, sessions[..1], "one of three");
+    index.doom(&owner, Doom::One(&sessions[0])).await?;
+    assert_eq!(index.doomed(&owner).await?, sessions[..1], "one of three");
     assert_lists(index, &owner, &sessions[1..], "the others").await?;
-    assert_eq!(index.doom(&owner, Doom::All).await?.len(), 3, "all of them, with the one before");
+    index.doom(&owner, Doom::All).await?;
+    assert_eq!(index.doomed(&owner).await?.len(), 3, "all of them, with the one before");
 
     for session in &sessions {
         let entered = index.enter(&owner, Entering::new(session, HOUR, Stage::Later)).await?;
         assert_eq!(entered.verdict, Verdict::Doomed);
         assert_eq!(entered.doomed.len(), 3, "whoever comes is told what is to be deleted");
     }
-    let owned = index.list(&owner).await?;
+    let owned = index.list(&owner, None).await?;
     assert_eq!((owned.entries.len(), owned.doomed.len()), (0, 3));
     assert!(owned.revoked_at.is_some(), "when that was is known");
     assert_eq!(enter(index, &owner, &entry()).await?, Verdict::Entered, "a new sign-in");
@@ -127,7 +138,8 @@ pub async fn a_doomed_session_is_not_entered_again(store: &Store) -> Result<(), 
 pub async fn an_unknown_session_can_be_doomed(store: &Store) -> Result<(), Error> {
     let Some(index) = store.owners() else { return Ok(()) };
     let (owner, session) = (somebody(), entry());
-    assert_eq!(index.doom(&owner, Doom::One(&session)).await?, std::slice::from_ref(&session));
+    index.doom(&owner, Doom::One(&session)).await?;
+    assert_eq!(index.doomed(&owner).await?, std::slice::from_ref(&session));
     assert_eq!(enter(index, &owner, &session).await?, Verdict::Doomed);
     Ok(())
 }
@@ -166,7 +178,8 @@ pub async fn a_spared_session_stays(store: &Store) -> Result<(), Error> {
     for session in &sessions {
         enter(index, &owner, session).await?;
     }
-    assert_eq!(index.doom(&owner, Doom::AllBut(&sessions[1])).await?.len(), 2);
+    index.doom(&owner, Doom::AllBut(&sessions[1])).await?;
+    assert_eq!(index.doomed(&owner).await?.len(), 2);
     assert_lists(index, &owner, &sessions[1..2], "the one that was spared").await?;
     assert_eq!(enter(index, &owner, &sessions[1]).await?, Verdict::Entered, "it can be extended");
     Ok(())
@@ -181,7 +194,7 @@ pub async fn a_removed_entry_is_gone(store: &Store) -> Result<(), Error> {
     }
     index.doom(&owner, Doom::One(&sessions[0])).await?;
     index.remove(&owner, &sessions[..2], &[]).await?;
-    let owned = index.list(&owner).await?;
+    let owned = index.list(&owner, None).await?;
     assert_eq!((owned.entries, owned.doomed), (sessions[2..].to_vec(), vec![]));
     Ok(())
 }
@@ -200,21 +213,27 @@ pub async fn a_missing_session_is_kept_out_for_a_while(store: &Store) -> Result<
     assert_lists(index, &owner, &sessions[1..], "the one that is not doomed").await
 }
 
-/// Beyond the limit, the sessions that began first are doomed, whatever their order of ending.
+/// Beyond the limit, the sessions that began first are doomed, whatever their order of ending, once the one
+/// is written that they go for. What is not written yet does not count.
 pub async fn beyond_the_limit_the_oldest_sessions_are_doomed(store: &Store) -> Result<(), Error> {
     let Some(index) = store.owners() else { return Ok(()) };
     let (owner, sessions) = (somebody(), entries(LIMIT + 3));
     // Without a limit, and the oldest entered last.
     for session in sessions[..7].iter().rev() {
         enter(index, &owner, session).await?;
+        index.enter(&owner, Entering::new(session, HOUR, Stage::After)).await?;
     }
-    let verdict = enter_within(index, &owner, &sessions[7], Evict::Oldest).await?;
-    assert_eq!(verdict, Verdict::Entered);
+    let limit = Some(OwnerLimit { sessions: LIMIT, evict: Evict::Oldest });
+    let entering = Entering { limit, ..Entering::new(&sessions[7], HOUR, Stage::Before) };
+    assert_eq!(index.enter(&owner, entering).await?.verdict, Verdict::Entered);
+    assert_lists(index, &owner, &sessions, "nobody goes for what is not written yet").await?;
+    let written = Entering { stage: Stage::After, ..entering };
+    assert_eq!(index.enter(&owner, written).await?.verdict, Verdict::Entered);
     assert_lists(index, &owner, &sessions[3..], "the five that began last").await?;
-    assert_eq!(index.list(&owner).await?.doomed.len(), 3);
+    assert_eq!(index.list(&owner, None).await?.doomed.len(), 3);
     let again = enter_within(index, &owner, &sessions[7], Evict::Oldest).await?;
     assert_eq!(again, Verdict::Entered, "it is there already");
-    assert_eq!(index.list(&owner).await?.doomed.len(), 3, "nobody had to go");
+    assert_eq!(index.list(&owner, None).await?.doomed.len(), 3, "nobody had to go");
     Ok(())
 }
 
@@ -234,14 +253,14 @@ pub async fn a_session_under_two_ids_counts_once(store: &Store) -> Result<(), Er
             Verdict::Entered,
             "a renewal of one of five"
         );
-        assert_eq!(index.list(&owner).await?.doomed, [], "nobody had to go for it");
+        assert_eq!(index.list(&owner, None).await?.doomed, [], "nobody had to go for it");
         index.remove(&owner, &others[..1], &[]).await?;
         assert_eq!(
             enter_within(index, &owner, &entry(), evict).await?,
             Verdict::Entered,
             "there is room for one"
         );
-        assert_eq!(index.list(&owner).await?.doomed, [], "nor for that");
+        assert_eq!(index.list(&owner, None).await?.doomed, [], "nor for that");
     }
     Ok(())
 }
@@ -285,9 +304,79 @@ pub async fn the_limit_holds_for_concurrent_sign_ins(store: &Store) -> Result<()
             let verdict = sign_in.await.expect("the store does not panic")?;
             entered += u32::from(verdict == Verdict::Entered);
         }
-        let owned = store.owners().expect("it had one before").list(&owner).await?;
+        let owned = store.owners().expect("it had one before").list(&owner, None).await?;
         assert_eq!(owned.entries.len(), LIMIT as usize, "{evict:?}");
         assert_eq!(entered, if evict == Evict::Oldest { 50 } else { LIMIT }, "{evict:?}");
     }
     Ok(())
+}
+
+/// More sessions than a page has are listed page by page, and doomed by one step; whoever deletes them is told
+/// of them page by page. What is entered afterwards stays, and so does what is spared.
+pub async fn a_great_many_sessions_are_listed_and_doomed(store: &Store) -> Result<(), Error> {
+    let Some(index) = store.owners() else { return Ok(()) };
+    let (owner, sessions) = (somebody(), entries(MANY));
+    for page in sessions.chunks(AT_ONCE) {
+        let mut entering = JoinSet::new();
+        for session in page.iter().cloned() {
+            let (store, owner) = (store.clone(), owner.clone());
+            entering.spawn(async move {
+                enter(store.owners().expect("it had one before"), &owner, &session).await
+            });
+        }
+        for entered in entering.join_all().await {
+            assert_eq!(entered?, Verdict::Entered);
+        }
+    }
+    let (mut listed, mut after, mut pages) = (HashSet::new(), None, 0);
+    loop {
+        let page = index.list(&owner, after.as_ref()).await?;
+        assert!(page.entries.len() <= Owned::PAGE, "a page of {}", page.entries.len());
+        listed.extend(page.entries);
+        (after, pages) = (page.next, pages + 1);
+        assert!(pages <= sessions.len(), "there is no end to it");
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(listed, sessions.iter().cloned().collect(), "all of them, and nothing else");
+
+    let (spared, later) = (&sessions[0], entry());
+    index.doom(&owner, Doom::AllBut(spared)).await?;
+    enter(index, &owner, &later).await?;
+    assert_lists(index, &owner, &[spared.clone(), later.clone()], "after all others were doomed").await?;
+    let mut doomed = HashSet::new();
+    loop {
+        let page = index.doomed(&owner).await?;
+        assert!(page.len() <= Owned::PAGE, "a page of {}", page.len());
+        if page.is_empty() {
+            break;
+        }
+        for session in [page.first(), page.last()].into_iter().flatten() {
+            assert_eq!(enter(index, &owner, session).await?, Verdict::Doomed, "nobody has come to it yet");
+        }
+        // Of some, the session is not found.
+        let (gone, missing) = page.split_at(page.len() / 2);
+        index.remove(&owner, gone, missing).await?;
+        doomed.extend(page);
+        assert!(doomed.len() < sessions.len(), "more than were doomed");
+    }
+    assert_eq!(doomed, sessions[1..].iter().cloned().collect(), "all but the one that was spared");
+    assert_lists(index, &owner, &[spared.clone(), later], "once all others are gone").await
+}
+
+/// What comes from elsewhere, and began before all of its owner's sessions were doomed, is not entered.
+pub async fn what_comes_after_a_revocation_from_before_it_is_doomed(store: &Store) -> Result<(), Error> {
+    let Some(index) = store.owners() else { return Ok(()) };
+    let (owner, now) = (somebody(), SystemClock.now());
+    let began = |created_at| Entry { created_at, ..entry() };
+    let early = began(now);
+    let moving = async |entry: &Entry| index.enter(&owner, Entering::new(entry, HOUR, Stage::Moving)).await;
+    assert_eq!(moving(&early).await?.verdict, Verdict::Entered, "nobody was signed out");
+    index.doom(&owner, Doom::AllBut(&early)).await?;
+    assert_eq!(moving(&early).await?.verdict, Verdict::Entered, "it was spared");
+    let late = began(now.saturating_add(HOUR));
+    assert_eq!(moving(&began(now)).await?.verdict, Verdict::Doomed, "the index did not know it");
+    assert_eq!(moving(&late).await?.verdict, Verdict::Entered, "it began afterwards");
+    assert_lists(index, &owner, &[early, late], "nothing else").await
 }

@@ -1,6 +1,7 @@
 //! Builds a [`SessionManager`] and checks its settings against each other.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::observed::Observed;
 use super::{Inner, SessionManager};
@@ -14,12 +15,14 @@ use crate::counters::Counters;
 use crate::error::Error;
 use crate::expiry::Expiry;
 use crate::merge::ConflictPolicy;
+use crate::ownership::Sweeps;
 use crate::session::SessionData;
 use crate::store::SessionStore;
 use crate::store::owners::{Evict, OwnerLimit};
 
 const DEFAULT_MAX_PAYLOAD: usize = 1 << 20;
 const DEFAULT_TOUCH_SHARE: f64 = 0.1;
+const REVOKE_WITHIN: Duration = Duration::from_secs(30);
 
 /// Builds a [`SessionManager`].
 ///
@@ -44,6 +47,7 @@ pub struct SessionManagerBuilder<T: SessionData> {
     max_payload: usize,
     on_conflict: ConflictPolicy<T>,
     owner_limit: Option<OwnerLimit>,
+    revoke_within: Duration,
     clock: Arc<dyn Clock>,
 }
 
@@ -60,6 +64,7 @@ impl<T: SessionData> SessionManagerBuilder<T> {
             max_payload: DEFAULT_MAX_PAYLOAD,
             on_conflict: ConflictPolicy::default(),
             owner_limit: None,
+            revoke_within: REVOKE_WITHIN,
             clock: Arc::new(SystemClock),
         }
     }
@@ -127,8 +132,14 @@ impl<T: SessionData> SessionManagerBuilder<T> {
         self
     }
 
-    /// How many sessions an owner may have at once, at least 1, and what happens when somebody signs in
-    /// beyond that (OWASP ASVS 7.1.2). Default: any number.
+    /// How many sessions an owner may have at once, 1 to [`OwnerLimit::MOST`] (1,000), and what happens when
+    /// somebody signs in beyond that (OWASP ASVS 7.1.2). Default: any number, since a service account may
+    /// have many.
+    ///
+    /// Set one for accounts of people, 20 for example. Without a limit, whoever has a password can make a
+    /// million sessions in minutes: they cost memory, and ending them all takes as many deletions.
+    ///
+    /// A session that has to go for another one ends once that one is stored: a sign-in that fails ends none.
     ///
     /// It holds also for sign-ins at the same moment, and each of them has its answer when the response is
     /// ready: a sign-in that is refused, or whose session another one evicts meanwhile, is a 409. To
@@ -139,6 +150,14 @@ impl<T: SessionData> SessionManagerBuilder<T> {
     /// idle timeout longer.
     pub fn max_sessions_per_owner(mut self, sessions: u32, evict: Evict) -> Self {
         self.owner_limit = Some(OwnerLimit { sessions, evict });
+        self
+    }
+
+    /// How long [`revoke_all`](SessionManager::revoke_all) and
+    /// [`revoke_others`](SessionManager::revoke_others) go on deleting sessions before they answer
+    /// [`Error::Unfinished`]; the rest is deleted in the background. Default: 30 seconds.
+    pub fn revoke_within(mut self, time: Duration) -> Self {
+        self.revoke_within = time;
         self
     }
 
@@ -153,8 +172,9 @@ impl<T: SessionData> SessionManagerBuilder<T> {
     /// # Errors
     ///
     /// [`Error::Config`] for cookie attributes that contradict each other, a timeout of zero, a touch
-    /// share outside 0 to 0.5, and a limit of zero sessions, or any in a store without an index of owners; and where the store shares its sessions with Express, for keys, a
-    /// cookie, a codec or data that Express would not understand.
+    /// share outside 0 to 0.5, a limit of zero sessions or
+    /// more than 1,000, or any in a store without an index of owners; and where the store shares its sessions
+    /// with Express, for keys, a cookie, a codec or data that Express would not understand.
     pub fn build(self) -> Result<SessionManager<T>, Error> {
         self.expiry.validate()?;
         if !(0.0..=0.5).contains(&self.touch_share) {
@@ -164,6 +184,14 @@ impl<T: SessionData> SessionManagerBuilder<T> {
         if let Some(limit) = self.owner_limit {
             if limit.sessions == 0 {
                 return Err(Error::Config("with 0 sessions per owner, nobody could sign in".to_owned()));
+            }
+            if limit.sessions > OwnerLimit::MOST {
+                let message = format!(
+                    "{} sessions per owner are more than can be limited; give {} at most, or no limit",
+                    limit.sessions,
+                    OwnerLimit::MOST,
+                );
+                return Err(Error::Config(message));
             }
             if self.store.owners().is_none() {
                 let message = "this store keeps no index of owners, so their sessions cannot be limited";
@@ -193,6 +221,8 @@ impl<T: SessionData> SessionManagerBuilder<T> {
             max_payload: self.max_payload,
             on_conflict: self.on_conflict,
             owner_limit: self.owner_limit,
+            revoke_within: self.revoke_within,
+            sweeps: Sweeps::default(),
             clock: self.clock,
             counters: Counters::default(),
         })))

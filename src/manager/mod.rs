@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::clock::{Clock, Timestamp};
 use crate::codec::shapes::Shapes;
@@ -13,8 +14,8 @@ use crate::counters::{Counters, Counts};
 use crate::error::Error;
 use crate::expiry::Expiry;
 use crate::merge::ConflictPolicy;
-use crate::ownership::Indexed;
-use crate::record::{Payload, Record};
+use crate::ownership::{Indexed, Ownership, Sweeps};
+use crate::record::{Owner, Payload, Record};
 use crate::session::{Candidates, Exchange, SessionData};
 use crate::store::SessionStore;
 use crate::store::owners::OwnerLimit;
@@ -67,6 +68,8 @@ pub(crate) struct Inner<T> {
     pub(crate) max_payload: usize,
     pub(crate) on_conflict: ConflictPolicy<T>,
     pub(crate) owner_limit: Option<OwnerLimit>,
+    revoke_within: Duration,
+    sweeps: Sweeps,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) counters: Counters,
     observed: Observed,
@@ -146,6 +149,11 @@ impl<T> Inner<T> {
 
     pub(crate) fn encoder(&self) -> Encoder<'_> {
         Encoder { codec: self.codec, readable: &self.readable }
+    }
+
+    /// The sessions of an owner, where an index of them is kept.
+    pub(crate) fn ownership<'a>(&'a self, owner: &'a Owner, now: Timestamp) -> Option<Ownership<'a>> {
+        Ownership::of(&self.store, &self.sweeps, owner, now)
     }
 
     /// The store for writes at `now`, of which its index of owners has to know.

@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicU64;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use tracing::Instrument as _;
 use tracing::field::Empty;
 use tracing::level_filters::LevelFilter;
 use tracing::{Level, Span};
@@ -36,6 +37,12 @@ pub(crate) enum Operation {
     Touch,
     Rotate,
     Delete,
+    /// Ends a session from outside its own requests.
+    Revoke,
+    /// Ends sessions of an owner.
+    RevokeAll,
+    /// Ends all sessions of the store.
+    Clear,
 }
 
 /// How a session came to its end.
@@ -105,6 +112,34 @@ impl<T> Inner<T> {
         Observing { call, observed: &self.observed, operation, started, span }
     }
 
+    /// Watches an operation that ends sessions in several steps: a span, in which the steps of the store are,
+    /// the time that it took, and a line for operators with how many sessions ended.
+    pub(crate) async fn observe_end(
+        &self,
+        operation: Operation,
+        key: Option<&SessionKey>,
+        call: impl Future<Output = Result<u64, Error>>,
+    ) -> Result<u64, Error> {
+        let started = Instant::now();
+        let span =
+            tracing::debug_span!("session_store", operation = operation.name(), key = Empty, outcome = Empty);
+        if let Some(key) = key {
+            span.record("key", tracing::field::display(key));
+        }
+        let ended = call.instrument(span.clone()).await;
+        let took = started.elapsed();
+        span.record("outcome", ended.as_ref().map_or_else(fault, |ended| (*ended > 0).name()));
+        self.observed.latencies[operation as usize].add(took);
+        #[cfg(feature = "metrics")]
+        crate::metrics::time(operation, ended.as_ref().err(), took);
+        let name = operation.name();
+        match &ended {
+            Ok(ended) => tracing::info!(operation = name, ended, "sessions ended"),
+            Err(error) => tracing::warn!(operation = name, %error, "sessions could not be ended, or not all"),
+        }
+        ended
+    }
+
     /// Counts a session that was created at `now`, and tells the log. Not a line for operators, since
     /// whoever sends requests without cookies would fill the log.
     pub(crate) fn count_created(&self, key: &SessionKey, record: &Record, now: Timestamp) {
@@ -166,8 +201,17 @@ impl<A: Answer, C: Future<Output = Result<A, Error>> + Unpin> Future for Observi
 }
 
 impl Operation {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Load, Self::Create, Self::Update, Self::Touch, Self::Rotate, Self::Delete];
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Load,
+        Self::Create,
+        Self::Update,
+        Self::Touch,
+        Self::Rotate,
+        Self::Delete,
+        Self::Revoke,
+        Self::RevokeAll,
+        Self::Clear,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -177,6 +221,9 @@ impl Operation {
             Self::Touch => "touch",
             Self::Rotate => "rotate",
             Self::Delete => "delete",
+            Self::Revoke => "revoke",
+            Self::RevokeAll => "revoke_all",
+            Self::Clear => "clear",
         }
     }
 }
@@ -226,7 +273,7 @@ impl Answer for bool {
 /// What kind of error it is: a few words, to be counted by.
 pub(crate) fn fault(error: &Error) -> &'static str {
     match error {
-        Error::Unavailable { .. } => "unavailable",
+        Error::Unavailable { .. } | Error::Unfinished { .. } => "unavailable",
         Error::Refused { .. } => "refused",
         Error::Corrupt { .. } | Error::NewerFormat { .. } => "unreadable",
         _ => "failed",

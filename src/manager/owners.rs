@@ -1,16 +1,19 @@
 //! Whose sessions there are, and how they are ended.
 
+use std::collections::HashMap;
+
 use futures_util::{StreamExt as _, stream};
 
 use super::SessionManager;
+use super::observed::Operation;
 use crate::error::Error;
 use crate::id::SessionKey;
 use crate::ownership::Ownership;
 use crate::record::{Owner, Record};
 use crate::session::{Session, SessionData};
 use crate::store::Loaded;
-use crate::store::owners::{Doom, Entry, MARGIN};
-use crate::store::survey::SessionSummary;
+use crate::store::owners::{Doom, Entry, MARGIN, Owned};
+use crate::store::survey::{Cursor, Page, SessionSummary};
 
 /// So many sessions are looked up at once.
 const LOADED_AT_ONCE: usize = 64;
@@ -39,27 +42,72 @@ impl<T: SessionData> SessionManager<T> {
     /// # }
     /// ```
     ///
+    /// All of them are in memory at once, some 200 bytes each; where an owner may have a great many, go
+    /// through them with [`page_of`](Self::page_of).
+    ///
     /// # Errors
     ///
     /// Those of the store; [`Error::Unsupported`] where it keeps no index of owners; [`Error::Config`] and
     /// [`Error::TooLarge`] for a name that [`Owner::new`] refuses.
     pub async fn sessions_of(&self, owner: impl AsRef<str>) -> Result<Vec<SessionSummary>, Error> {
+        let owner = owner.as_ref();
+        let (mut sessions, mut after) = (HashMap::new(), None);
+        loop {
+            let page = self.page_of(owner, after.as_ref()).await?;
+            sessions.extend(page.sessions.into_iter().map(|session| (session.key.clone(), session)));
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        let mut sessions: Vec<_> = sessions.into_values().collect();
+        sessions.sort_by_key(|session| std::cmp::Reverse(session.created_at));
+        Ok(sessions)
+    }
+
+    /// Some of an owner's sessions, up to 1,000: the first ones, or those `after` another page, by when they
+    /// end. A session that is there all the time is on one page at least, and may be on two. The page's
+    /// `next` is `None` at the end.
+    ///
+    /// ```
+    /// # use session_store::{KeyRing, MemoryStore, SessionManager, Values};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), session_store::Error> {
+    /// # let manager = SessionManager::<Values>::builder(MemoryStore::new(), KeyRing::generate()).build()?;
+    /// let mut after = None;
+    /// loop {
+    ///     let page = manager.page_of("backup-robot", after.as_ref()).await?;
+    ///     for session in &page.sessions {
+    ///         println!("{}", session.key);
+    ///     }
+    ///     after = page.next;
+    ///     if after.is_none() {
+    ///         break;
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`sessions_of`](Self::sessions_of), and [`Error::Config`] for a cursor that is none of this store's.
+    pub async fn page_of(&self, owner: impl AsRef<str>, after: Option<&Cursor>) -> Result<Page, Error> {
         let owner = Owner::new(owner)?;
-        let entries = self.ownership(&owner)?.entries().await?;
+        let Owned { entries, next, .. } = self.ownership(&owner)?.page(after).await?;
         let records = entries.into_iter().map(|Entry { key, .. }| async {
             let record = self.live(&key).await;
             (key, record)
         });
         let mut records = stream::iter(records).buffer_unordered(LOADED_AT_ONCE);
-        let mut sessions = Vec::new();
+        let mut page = Page { progress: if next.is_none() { 1.0 } else { 0.0 }, next, ..Page::default() };
         while let Some((key, record)) = records.next().await {
             // An entry may be of a session that was never written, or is somebody else's by now.
             if let Some(record) = record?.filter(|record| record.owner.as_ref() == Some(&owner)) {
-                sessions.push(SessionSummary::new(key, &record));
+                page.sessions.push(SessionSummary::new(key, &record));
             }
         }
-        sessions.sort_by_key(|session| std::cmp::Reverse(session.created_at));
-        Ok(sessions)
+        Ok(page)
     }
 
     /// Ends a session, for every request that comes with its id, in flight or later; the next one is
@@ -69,6 +117,11 @@ impl<T: SessionData> SessionManager<T> {
     ///
     /// Those of the store.
     pub async fn revoke(&self, key: &SessionKey) -> Result<bool, Error> {
+        let ending = async { self.end(key).await.map(u64::from) };
+        Ok(self.0.observe_end(Operation::Revoke, Some(key), ending).await? > 0)
+    }
+
+    async fn end(&self, key: &SessionKey) -> Result<bool, Error> {
         let store = self.0.store();
         let record = match store.load(key).await {
             Ok(Loaded::Found(record)) => Some(record),
@@ -77,7 +130,7 @@ impl<T: SessionData> SessionManager<T> {
             Err(error) => return Err(error),
         };
         let doomed = record.as_ref().and_then(|record| {
-            let ownership = Ownership::of(store, record.owner.as_ref()?, self.0.clock.now())?;
+            let ownership = self.0.ownership(record.owner.as_ref()?, self.0.clock.now())?;
             Some((ownership, Entry::of(key.clone(), record)))
         });
         let ended = match doomed {
@@ -98,8 +151,10 @@ impl<T: SessionData> SessionManager<T> {
     ///
     /// # Errors
     ///
-    /// As [`sessions_of`](Self::sessions_of). What could not be deleted stays marked, and goes with the next
-    /// operation on this owner's sessions; repeating the call is right.
+    /// As [`sessions_of`](Self::sessions_of) where nothing was ended. Once all sessions are marked, which takes
+    /// one step however many there are, [`Error::Unfinished`]: the store failed, or not all were deleted
+    /// within the [time](crate::SessionManagerBuilder::revoke_within). What is left cannot be extended or get
+    /// a new id, and goes with the next operation on this owner's sessions; repeating the call is right.
     pub async fn revoke_all(&self, owner: impl AsRef<str>) -> Result<u64, Error> {
         let owner = Owner::new(owner)?;
         self.revoke_in(self.ownership(&owner)?, Doom::All).await
@@ -118,7 +173,7 @@ impl<T: SessionData> SessionManager<T> {
         let began = self.0.clock.now();
         // By the clock of whichever host signed it in.
         let is_meant = |created_at| created_at <= began.saturating_add(MARGIN);
-        let ownership = Ownership::of(self.0.store(), &owner, began);
+        let ownership = self.0.ownership(&owner, began);
         let mut ended = match &ownership {
             Some(ownership) => self.revoke_in(*ownership, Doom::All).await?,
             None => 0,
@@ -127,13 +182,21 @@ impl<T: SessionData> SessionManager<T> {
         while let Some(session) = sessions.next().await {
             let session = session?;
             if session.owner.as_ref() == Some(&owner) && is_meant(session.created_at) {
-                ended += u64::from(self.revoke(&session.key).await?);
+                ended += u64::from(self.end(&session.key).await?);
             }
         }
         // One that got a new id while this went through the store is in the index by now.
         if let Some(ownership) = ownership {
-            for entry in ownership.entries().await?.iter().filter(|entry| is_meant(entry.created_at)) {
-                ended += self.count_revoked(u64::from(ownership.revoke_one(entry).await?));
+            let mut after = None;
+            loop {
+                let page = ownership.page(after.as_ref()).await?;
+                for entry in page.entries.iter().filter(|entry| is_meant(entry.created_at)) {
+                    ended += self.count_revoked(u64::from(ownership.revoke_one(entry).await?));
+                }
+                after = page.next;
+                if after.is_none() {
+                    break;
+                }
             }
         }
         Ok(ended)
@@ -156,7 +219,12 @@ impl<T: SessionData> SessionManager<T> {
     }
 
     async fn revoke_in(&self, ownership: Ownership<'_>, which: Doom<'_>) -> Result<u64, Error> {
-        Ok(self.count_revoked(ownership.revoke(which).await?))
+        let revoking = ownership.revoke(which, self.0.revoke_within);
+        let outcome = self.0.observe_end(Operation::RevokeAll, None, revoking).await;
+        if let Ok(ended) | Err(Error::Unfinished { ended, .. }) = &outcome {
+            self.count_revoked(*ended);
+        }
+        outcome
     }
 
     fn count_revoked(&self, count: u64) -> u64 {
@@ -166,7 +234,7 @@ impl<T: SessionData> SessionManager<T> {
 
     fn ownership<'a>(&'a self, owner: &'a Owner) -> Result<Ownership<'a>, Error> {
         let what = "tell whose sessions it keeps";
-        Ownership::of(self.0.store(), owner, self.0.clock.now()).ok_or(Error::Unsupported { what })
+        self.0.ownership(owner, self.0.clock.now()).ok_or(Error::Unsupported { what })
     }
 
     /// The record of `key`, if that is a session which has not ended.

@@ -66,7 +66,7 @@ impl<T> Inner<T> {
         }
         let connected = status.connected && !matches!(fault, Some(Error::Unavailable { .. }));
         let number = |count: fn(&Usage) -> f64| usage.as_ref().map(|usage| whole(count(usage)));
-        let [load, create, update, touch, rotate, delete] =
+        let [load, create, update, touch, rotate, delete, revoke, revoke_all, clear] =
             Operation::ALL.map(|operation| self.observed.latencies[operation as usize].read());
         let stats = Stats {
             store: status.kind,
@@ -87,7 +87,17 @@ impl<T> Inner<T> {
             counts: self.counters.read(),
             sessions_per_second: self.observed.created.per_second(self.clock.now()),
             session_durations: self.observed.durations.read(),
-            store_latencies: StoreLatencies { load, create, update, touch, rotate, delete },
+            store_latencies: StoreLatencies {
+                load,
+                create,
+                update,
+                touch,
+                rotate,
+                delete,
+                revoke,
+                revoke_all,
+                clear,
+            },
         };
         if let (Some(sessions), Some(error)) = (stats.total_sessions, stats.total_sessions_error)
             && self.observed.logged.swap(sessions, Ordering::Relaxed) != sessions

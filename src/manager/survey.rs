@@ -1,8 +1,10 @@
 //! All of a manager's sessions: counting, listing and ending them.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use super::SessionManager;
+use super::observed::Operation;
 use crate::error::Error;
 use crate::session::SessionData;
 use crate::store::SessionStore;
@@ -92,7 +94,15 @@ impl<T: SessionData> SessionManager<T> {
     /// # }
     /// ```
     pub fn clear(&self) -> Clearing {
-        Clearing::new(self.pages())
+        let manager = Arc::clone(&self.0);
+        let observe = move |run| -> Pin<Box<dyn Future<Output = _> + Send>> {
+            Box::pin(async move {
+                let ended = manager.observe_end(Operation::Clear, None, run).await?;
+                manager.counters.shard().revoked.add(ended);
+                Ok(ended)
+            })
+        };
+        Clearing::new(self.pages(), Box::new(observe))
     }
 
     /// About how many sessions there are, how many bytes a session takes, and how much room there is.

@@ -40,7 +40,7 @@ impl<'a, T> Indexed<'a, T> {
         }
         let created = create().await;
         match &created {
-            Ok(Created::Created) => self.confirm(&ownership, &entry, record, None).await?,
+            Ok(Created::Created) => self.confirm(&ownership, &entry, record, None, limit).await?,
             // It may yet be written.
             Err(error) if error.outcome_unknown() => {}
             _ => ownership.leave(slice::from_ref(&entry), &[]).await,
@@ -129,7 +129,7 @@ impl<'a, T> Indexed<'a, T> {
         let is_done = matches!(rotated, Ok(Updated::Updated));
         if let Some(ownership) = &ownership {
             match &rotated {
-                Ok(Updated::Updated) => self.confirm(ownership, &new, record, replaces).await?,
+                Ok(Updated::Updated) => self.confirm(ownership, &new, record, replaces, limit).await?,
                 Err(error) if error.outcome_unknown() => {}
                 _ => ownership.leave(slice::from_ref(&new), &[]).await,
             }
@@ -183,9 +183,10 @@ impl<'a, T> Indexed<'a, T> {
         entry: &Entry,
         record: &Record,
         replaces: Option<&Entry>,
+        limit: Option<OwnerLimit>,
     ) -> Result<(), Error> {
         let life = Entry::life(record, self.left(record));
-        let entering = Entering { replaces, ..Entering::new(entry, life, Stage::After) };
+        let entering = Entering { replaces, limit, ..Entering::new(entry, life, Stage::After) };
         match ownership.enter(entering).await {
             Ok(Some(true)) => Ok(()),
             // A sign-in that found no room may have taken it for that of a session which has ended.
@@ -224,7 +225,7 @@ impl<'a, T> Indexed<'a, T> {
     where
         'a: 'r,
     {
-        Ownership::of(self.store(), record.owner.as_ref()?, self.now)
+        self.manager.ownership(record.owner.as_ref()?, self.now)
     }
 
     fn store(&self) -> &'a dyn SessionStore {

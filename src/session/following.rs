@@ -84,6 +84,9 @@ impl<T: SessionData> Shared<T> {
                 Ok(Updated::Stale(theirs)) if manager.has_ended(&theirs) => {
                     return Err(Conflict::Moved.into());
                 }
+                Ok(Updated::Stale(theirs)) if manager.check_codec(&theirs.data).is_err() => {
+                    return Err(Conflict::Fields.into());
+                }
                 // A first sign-in takes over what nobody's session held.
                 Ok(Updated::Stale(theirs)) if base.owner.is_none() || theirs.owner == base.owner => {
                     (record, end) = self.merged(write, &ours, &theirs)?;

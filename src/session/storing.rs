@@ -133,8 +133,8 @@ impl<T: SessionData> Shared<T> {
                 Updated::Stale(theirs) if theirs.owner == swap.base.owner => {
                     if let Err(reason) = manager.check_codec(&theirs.data) {
                         manager.counters.shard().corrupt.add_one();
-                        tracing::warn!(%key, reason, "session cannot be decoded any more: treated as absent");
-                        return Ok(Swapped::Missing);
+                        tracing::warn!(%key, reason, "session cannot be decoded any more: a write is refused");
+                        return Err(Conflict::Fields.into());
                     }
                     current = theirs;
                 }

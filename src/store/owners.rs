@@ -1,7 +1,5 @@
 //! Whose sessions there are: the [`OwnerIndex`] that a store may keep, and how it stays true.
 
-#[cfg(any(feature = "memory", feature = "redis"))]
-use std::collections::HashSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,6 +8,7 @@ use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::id::SessionKey;
 use crate::record::{Owner, Record};
+use crate::store::survey::Cursor;
 use crate::ttl::MAX_TTL;
 
 /// An entry is extended when its session gains a tenth of its idle timeout.
@@ -33,6 +32,11 @@ pub(crate) const MARGIN: Duration = Duration::from_secs(5);
 /// Each method is one atomic step for one owner. Entries whose time has passed, by the store's clock,
 /// are gone.
 ///
+/// An owner may have a million sessions, so no step may take time that grows with their number: it looks
+/// at [`Owned::PAGE`] entries at most. All of an owner's sessions are doomed by a mark; they are found,
+/// deleted and removed page by page afterwards, by the one who doomed them or, if that one failed, by
+/// whoever uses the index of this owner next.
+///
 /// # Errors
 ///
 /// Those of a [`SessionStore`](crate::SessionStore).
@@ -41,14 +45,19 @@ pub trait OwnerIndex: Send + Sync {
     /// Enters a session, or lets its entry last longer; never shorter.
     async fn enter(&self, owner: &Owner, entering: Entering<'_>) -> Result<Entered, Error>;
 
-    /// The owner's entries: those whose sessions should be there, and those that are doomed.
-    async fn list(&self, owner: &Owner) -> Result<Owned, Error>;
+    /// A page of the owner's entries: the first one, or the one `after` another. An entry may be on two
+    /// pages; one that is there all the time is on one at least.
+    async fn list(&self, owner: &Owner, after: Option<&Cursor>) -> Result<Owned, Error>;
 
-    /// Dooms entries, and answers with all of the owner's that are doomed now.
-    async fn doom(&self, owner: &Owner, which: Doom<'_>) -> Result<Vec<Entry>, Error>;
+    /// Dooms entries. This is durable when it answers, as a logout is.
+    async fn doom(&self, owner: &Owner, which: Doom<'_>) -> Result<(), Error>;
+
+    /// Doomed entries whose sessions are to be deleted, [`Owned::PAGE`] of them at most; none once all
+    /// were [removed](Self::remove), `gone` or `missing`.
+    async fn doomed(&self, owner: &Owner) -> Result<Vec<Entry>, Error>;
 
     /// Takes the entries of sessions away that are `gone`, doomed or not. Doomed ones whose session was
-    /// `missing` when it was to be deleted stay for [`Entry::ON_ITS_WAY`] at most.
+    /// `missing` when it was to be deleted are kept out for [`Entry::ON_ITS_WAY`] more.
     async fn remove(&self, owner: &Owner, gone: &[Entry], missing: &[Entry]) -> Result<(), Error>;
 }
 
@@ -99,7 +108,9 @@ pub struct Entering<'a> {
     /// was written, the other's entry goes.
     pub replaces: Option<&'a Entry>,
     /// How many sessions the owner may have, if this is one more. The same session under an old and a new
-    /// id, which are of one [lineage](SessionKey::lineage), counts once.
+    /// id, which are of one [lineage](SessionKey::lineage), counts once. [`Evict::Refuse`] acts
+    /// [before](Stage::Before) the session is written, [`Evict::Oldest`] [after](Stage::After) it, so that
+    /// a sign-in which the store refuses ends no other session.
     pub limit: Option<OwnerLimit>,
 }
 
@@ -120,22 +131,32 @@ pub enum Stage {
     After,
     /// It has been there, and is about to be extended.
     Later,
+    /// It was signed in while this index could not be asked, and comes now. If it is unknown and began
+    /// before all of the owner's sessions were last doomed ([`Owned::revoked_at`], and five seconds for
+    /// clocks that differ), it is doomed.
+    Moving,
 }
 
 /// How many sessions an owner may have at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OwnerLimit {
-    /// So many; at least 1.
+    /// So many; 1 to [`OwnerLimit::MOST`].
     pub sessions: u32,
     /// What happens at a sign-in beyond that.
     pub evict: Evict,
+}
+
+impl OwnerLimit {
+    /// The highest limit: a page of the index, so that one step can see to it.
+    pub const MOST: u32 = 1000;
 }
 
 /// What happens when somebody signs in who has as many sessions as are allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Evict {
-    /// The session ends whose sign-in is longest ago.
+    /// The session ends whose sign-in is longest ago. Of an owner who has more than a thousand, from
+    /// before there was a limit, a thousand end with each sign-in until the limit is met.
     Oldest,
     /// The sign-in is refused, with
     /// [`Conflict::TooManySessions`](crate::Conflict::TooManySessions).
@@ -149,8 +170,8 @@ pub struct Entered {
     pub verdict: Verdict,
     /// Whether it was in the index before. If not, the session may have ended, or the index was lost.
     pub known: bool,
-    /// The owner's entries that are doomed now, or a hundred of them: whoever enters a session also
-    /// deletes what somebody else who doomed it may have left.
+    /// Doomed entries whose sessions are to be deleted, up to [`Entered::MOST_DOOMED`]: whoever enters a
+    /// session also deletes what somebody else who doomed it may have left.
     pub doomed: Vec<Entry>,
 }
 
@@ -174,9 +195,11 @@ pub enum Verdict {
 /// What [`OwnerIndex::list`] answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Owned {
-    /// Sessions that are there, may be there, or are about to be.
+    /// Sessions that are there, may be there, or are about to be: a page of them.
     pub entries: Vec<Entry>,
-    /// Sessions that are to go.
+    /// Where the next page begins; `None` at the end.
+    pub next: Option<Cursor>,
+    /// Sessions that are to be deleted, up to [`Entered::MOST_DOOMED`].
     pub doomed: Vec<Entry>,
     /// When all of the owner's sessions, or all but one, were last doomed, if that is less than
     /// [`Owned::REVOCATION_KNOWN`] ago: what was signed in elsewhere before then must not be brought in.
@@ -184,25 +207,53 @@ pub struct Owned {
 }
 
 impl Owned {
+    /// How many entries a page has at most.
+    pub const PAGE: usize = 1000;
+
     /// How long it is known when an owner's sessions were last doomed: a week.
     pub const REVOCATION_KNOWN: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-
-    /// Adds what another index has of the same owner. What is doomed in one is doomed.
-    #[cfg(any(feature = "memory", feature = "redis"))]
-    pub(crate) fn add(&mut self, other: Self) {
-        add(&mut self.entries, other.entries);
-        add(&mut self.doomed, other.doomed);
-        let doomed: HashSet<_> = self.doomed.iter().collect();
-        self.entries.retain(|entry| !doomed.contains(entry));
-        self.revoked_at = self.revoked_at.max(other.revoked_at);
-    }
 }
 
 /// Adds the entries of keys that are not there yet.
 #[cfg(any(feature = "memory", feature = "redis"))]
 pub(crate) fn add(entries: &mut Vec<Entry>, more: Vec<Entry>) {
+    use std::collections::HashSet;
     let known: HashSet<_> = entries.iter().map(|entry| entry.key.clone()).collect();
     entries.extend(more.into_iter().filter(|entry| !known.contains(&entry.key)));
+}
+
+/// A page of an owner whose entries are in two indexes: all pages of the first come before those of the
+/// second. What is doomed in one is doomed.
+#[cfg(any(feature = "memory", feature = "redis"))]
+pub(crate) async fn list_both(
+    [first, second]: [&dyn OwnerIndex; 2],
+    owner: &Owner,
+    after: Option<&Cursor>,
+) -> Result<Owned, Error> {
+    const IN_SECOND: &str = "2+";
+    let in_second = after.and_then(|after| after.as_str().strip_prefix(IN_SECOND));
+    let of_second = |cursor: &str| Cursor::new(format!("{IN_SECOND}{cursor}"));
+    let mut page = match in_second {
+        None => first.list(owner, after).await?,
+        Some(_) => Owned::default(),
+    };
+    if page.next.is_some() && after.is_some() {
+        return Ok(page);
+    }
+    // The first page of each has what both say of all entries.
+    let cursor = in_second.filter(|cursor| !cursor.is_empty()).map(Cursor::new);
+    let more = second.list(owner, cursor.as_ref()).await?;
+    add(&mut page.doomed, more.doomed);
+    page.revoked_at = page.revoked_at.max(more.revoked_at);
+    if page.next.is_none() && (page.entries.len() + more.entries.len() <= Owned::PAGE || in_second.is_some())
+    {
+        add(&mut page.entries, more.entries);
+        page.next = more.next.map(|next| of_second(next.as_str()));
+    } else if page.next.is_none() {
+        page.next = Some(of_second(""));
+    }
+    page.entries.retain(|entry| !page.doomed.contains(entry));
+    Ok(page)
 }
 
 /// Which entries [`OwnerIndex::doom`] dooms.

@@ -4,7 +4,8 @@ use crate::support::redis::Server;
 use crate::tool::{Tool, anonymous, connect};
 
 const STORE: &str = "+get +set +getrange +setrange +pexpire +del +eval +evalsha";
-const OWNERS: &str = "+time +zadd +zrange +zrangebyscore +zrem +zremrangebyscore +zscore +pexpireat";
+const OWNERS: &str =
+    "+time +zadd +zcount +zrange +zrangebyscore +zrank +zrem +zrevrangebyscore +zscore +pexpireat";
 const SURVEY: &str = "+scan +strlen +dbsize +info +memory|usage";
 
 async fn allow(server: &Server, rules: &str) -> Tool {

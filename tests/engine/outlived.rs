@@ -28,7 +28,7 @@ async fn a_write_that_follows_moves_no_end() {
     assert_eq!((after.created_at, &after.owner), (before.created_at, &before.owner));
     assert_eq!(after.absolute_deadline, before.absolute_deadline);
     // The index of owners has the session once, under its new id.
-    let owned = world.store.inner.list(before.owner.as_ref().unwrap()).await.unwrap();
+    let owned = world.store.inner.list(before.owner.as_ref().unwrap(), None).await.unwrap();
     assert_eq!(owned.entries, [Entry::of(key, &before)]);
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use session_store::SessionStore as _;
 use session_store::owners::OwnerIndex as _;
 use session_store::{Clock as _, Conflict, Error, Evict, Label, Owner, Session, SessionManager};
 
@@ -286,7 +287,7 @@ async fn a_session_that_changes_hands_changes_lists() {
     browser.visit(&world.manager, |session| session.sign_in("bob", |_| ())).await.unwrap();
     assert_eq!((count(&world.manager, "ada").await, count(&world.manager, "bob").await), (0, 1));
     let ada = Owner::new("ada").unwrap();
-    assert!(world.store.inner.list(&ada).await.unwrap().entries.is_empty(), "nothing is left behind");
+    assert!(world.store.inner.list(&ada, None).await.unwrap().entries.is_empty(), "nothing is left behind");
     assert_eq!(world.manager.sessions_of("bob").await.unwrap()[0].label, None, "not ada's label");
     assert_eq!(world.manager.revoke_all("ada").await.unwrap(), 0);
     assert!(is_signed_in(&world, &browser).await);
@@ -416,7 +417,7 @@ async fn a_sign_in_that_is_not_confirmed_leaves_nothing() {
 }
 
 async fn entries(world: &World, owner: &str) -> usize {
-    world.store.inner.list(&Owner::new(owner).unwrap()).await.unwrap().entries.len()
+    world.store.inner.list(&Owner::new(owner).unwrap(), None).await.unwrap().entries.len()
 }
 
 /// A request that extends a session after it was logged out leaves no entry that would count.
@@ -442,31 +443,92 @@ async fn what_is_extended_too_late_leaves_no_entry() {
 /// Ended between its being stored and its being confirmed: no cookie, and nothing left behind.
 #[tokio::test]
 async fn what_ends_before_it_is_confirmed_gets_no_cookie() {
-    for ended_by in ["revoke_all", "eviction"] {
+    let world = World::new();
+    world.store.hold("confirm");
+    let first = tokio::spawn(sign_in(world.manager.clone(), "ada"));
+    world.store.called("confirm").await;
+    assert_eq!(world.manager.revoke_all("ada").await.unwrap(), 1);
+    world.store.let_go();
+    let (browser, failure) = first.await.unwrap();
+    assert_eq!(conflict(failure.as_ref()), Some(Conflict::Ended));
+    assert!(browser.cookie.is_none());
+    assert_eq!((entries(&world, "ada").await, count(&world.manager, "ada").await), (0, 0));
+}
+
+/// A session that has to go for another one ends once that is stored; a sign-in that fails ends none.
+#[tokio::test]
+async fn a_sign_in_that_the_store_refuses_ends_no_other_session() {
+    for failing in ["enter", "create", "confirm", "rotate"] {
         let world = World::with(|builder| builder.max_sessions_per_owner(1, Evict::Oldest));
-        world.store.hold("confirm");
-        let first = tokio::spawn(sign_in(world.manager.clone(), "ada"));
-        world.store.called("confirm").await;
+        let (first, visitor) = (signed_in(&world, "ada").await, world.visitor(1).await);
         world.clock.advance(Duration::from_secs(1));
-        let second = if ended_by == "revoke_all" {
-            assert_eq!(world.manager.revoke_all("ada").await.unwrap(), 1);
-            None
-        } else {
-            world.store.forget_calls();
-            let second = tokio::spawn(sign_in(world.manager.clone(), "ada"));
-            world.store.called("confirm").await;
-            Some(second)
-        };
-        world.store.let_go();
-        let (browser, failure) = first.await.unwrap();
-        assert_eq!(conflict(failure.as_ref()), Some(Conflict::Ended), "{ended_by}");
-        assert!(browser.cookie.is_none());
-        let left = usize::from(second.is_some());
-        if let Some(second) = second {
-            assert!(second.await.unwrap().1.is_none(), "the one that came later");
-        }
-        assert_eq!((entries(&world, "ada").await, count(&world.manager, "ada").await), (left, left));
+        world.store.fails_once(failing);
+        let browser = if failing == "rotate" { visitor } else { Browser::default() };
+        let exchange = browser.begin(&world.manager);
+        exchange.session().await.unwrap().sign_in("ada", |_| ()).unwrap();
+        assert!(exchange.finish(200).await.failure.is_some(), "{failing}");
+        assert!(is_signed_in(&world, &first).await, "{failing}");
+        let second = signed_in(&world, "ada").await;
+        assert!(!is_signed_in(&world, &first).await && is_signed_in(&world, &second).await, "{failing}");
     }
+}
+
+/// Whoever ended all sessions did not come to deleting them, or to all of them: the next one who signs in, or
+/// lists, does it, however many they are. What was signed in since stays.
+#[tokio::test]
+async fn what_was_left_by_a_crash_is_deleted_by_whoever_comes_next() {
+    for next in ["sign in", "list"] {
+        let world = World::new();
+        for _ in 0..1_500 {
+            signed_in(&world, "ada").await;
+        }
+        let ada = Owner::new("ada").unwrap();
+        world.store.inner.doom(&ada, session_store::owners::Doom::All).await.unwrap();
+        let expected = match next {
+            "sign in" => Some(signed_in(&world, "ada").await),
+            _ => {
+                assert_eq!(count(&world.manager, "ada").await, 0);
+                None
+            }
+        };
+        while !world.store.inner.doomed(&ada).await.unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        let left = usize::from(expected.is_some());
+        assert_eq!(count(&world.manager, "ada").await, left, "{next}");
+        let page = world.store.inner.survey().unwrap().page(None, 10_000).await.unwrap();
+        assert_eq!(page.sessions.len(), left, "{next}");
+        if let Some(browser) = expected {
+            assert!(is_signed_in(&world, &browser).await);
+        }
+    }
+}
+
+/// When its time is up, or the store fails, the call says how far it came. No session can be used for longer.
+#[tokio::test]
+async fn a_revocation_that_is_not_finished_says_so_and_is_finished_later() {
+    let world = World::with(|builder| builder.revoke_within(Duration::ZERO));
+    for _ in 0..3 {
+        signed_in(&world, "ada").await;
+    }
+    let outcome = world.manager.revoke_all("ada").await;
+    assert!(matches!(outcome, Err(Error::Unfinished { ended: 0, source: None })), "{outcome:?}");
+    assert_eq!(outcome.unwrap_err().status(), 503);
+    assert_eq!(entries(&world, "ada").await, 0, "all are marked");
+    let ada = Owner::new("ada").unwrap();
+    while !world.store.inner.doomed(&ada).await.unwrap().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(world.manager.revoke_all("ada").await.unwrap(), 0, "a task has deleted them");
+
+    let world = World::new();
+    signed_in(&world, "ada").await;
+    world.store.fails_once("delete");
+    let outcome = world.manager.revoke_all("ada").await;
+    assert!(matches!(outcome, Err(Error::Unfinished { ended: 0, source: Some(_) })), "{outcome:?}");
+    world.store.fails_once("doom");
+    let undecided = world.manager.revoke_all("ada").await;
+    assert!(matches!(undecided, Err(Error::Unavailable { .. })), "{undecided:?}");
 }
 
 /// A logout that still has the id from before a renewal ends the session, of whose entry it does not know.

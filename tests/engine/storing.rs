@@ -161,7 +161,7 @@ async fn a_codec_that_the_service_does_not_use_is_not_read() {
 /// Another request's write can be of a codec that this instance does not read.
 #[cfg(feature = "messagepack")]
 #[tokio::test]
-async fn what_another_codec_wrote_meanwhile_counts_as_absent() {
+async fn what_another_codec_wrote_meanwhile_is_not_overwritten() {
     let world = World::new();
     let visitor = world.visitor(4).await;
     let key = visitor.key(&world.manager).await;

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use session_store::owners::{Doom, Entered, Entering, Entry, Owned, OwnerIndex, Stage};
 use session_store::{
-    Codec, Created, Effects, Error, Exchange, Expiry, KeyRing, Loaded, ManualClock, MemoryStore, Owner,
-    Record, Revision, Rotation, Session, SessionCookie, SessionData, SessionKey, SessionManager,
+    Codec, Created, Cursor, Effects, Error, Exchange, Expiry, KeyRing, Loaded, ManualClock, MemoryStore,
+    Owner, Record, Revision, Rotation, Session, SessionCookie, SessionData, SessionKey, SessionManager,
     SessionManagerBuilder, SessionStore, Timestamp, Ttl, Update, Updated,
 };
 use tokio::sync::watch;
@@ -286,12 +286,17 @@ impl OwnerIndex for Spy {
         self.inner.enter(owner, entering).await
     }
 
-    async fn list(&self, owner: &Owner) -> Result<Owned, Error> {
+    async fn list(&self, owner: &Owner, after: Option<&Cursor>) -> Result<Owned, Error> {
         self.call("list").await?;
-        self.inner.list(owner).await
+        self.inner.list(owner, after).await
     }
 
-    async fn doom(&self, owner: &Owner, which: Doom<'_>) -> Result<Vec<Entry>, Error> {
+    async fn doomed(&self, owner: &Owner) -> Result<Vec<Entry>, Error> {
+        self.call("doomed").await?;
+        self.inner.doomed(owner).await
+    }
+
+    async fn doom(&self, owner: &Owner, which: Doom<'_>) -> Result<(), Error> {
         self.call("doom").await?;
         self.inner.doom(owner, which).await
     }

@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use session_store::owners::{Doom, Entered, Entering, Entry, Owned, OwnerIndex, Stage};
 use session_store::{
-    Created, Envelope, Error, Loaded, Owner, Payload, Record, RedisStore, RedisStoreBuilder, Revision,
-    Rotation, SessionId, SessionKey, SessionStore, Timestamp, Ttl, Update, Updated, conformance,
+    Created, Cursor, Envelope, Error, Loaded, Owner, Payload, Record, RedisStore, RedisStoreBuilder,
+    Revision, Rotation, SessionId, SessionKey, SessionStore, Timestamp, Ttl, Update, Updated, conformance,
 };
 
 use super::stage::layout;
@@ -155,21 +155,24 @@ impl<S: SessionStore> OwnerIndex for Disguised<S> {
         Ok(Entered { doomed: self.listed(&entered.doomed), ..entered })
     }
 
-    async fn list(&self, owner: &Owner) -> Result<Owned, Error> {
-        let mut owned = self.store.owners().unwrap().list(owner).await?;
+    async fn list(&self, owner: &Owner, after: Option<&Cursor>) -> Result<Owned, Error> {
+        let mut owned = self.store.owners().unwrap().list(owner, after).await?;
         owned.entries = self.listed(&owned.entries);
         owned.doomed = self.listed(&owned.doomed);
         Ok(owned)
     }
 
-    async fn doom(&self, owner: &Owner, which: Doom<'_>) -> Result<Vec<Entry>, Error> {
+    async fn doom(&self, owner: &Owner, which: Doom<'_>) -> Result<(), Error> {
         let index = self.store.owners().unwrap();
-        let doomed = match which {
-            Doom::All => index.doom(owner, Doom::All).await?,
-            Doom::AllBut(entry) => index.doom(owner, Doom::AllBut(&self.entered(entry))).await?,
-            Doom::One(entry) => index.doom(owner, Doom::One(&self.entered(entry))).await?,
-        };
-        Ok(self.listed(&doomed))
+        match which {
+            Doom::All => index.doom(owner, Doom::All).await,
+            Doom::AllBut(entry) => index.doom(owner, Doom::AllBut(&self.entered(entry))).await,
+            Doom::One(entry) => index.doom(owner, Doom::One(&self.entered(entry))).await,
+        }
+    }
+
+    async fn doomed(&self, owner: &Owner) -> Result<Vec<Entry>, Error> {
+        Ok(self.listed(&self.store.owners().unwrap().doomed(owner).await?))
     }
 
     async fn remove(&self, owner: &Owner, gone: &[Entry], missing: &[Entry]) -> Result<(), Error> {
@@ -286,11 +289,15 @@ impl OwnerIndex for Stepped {
         store.enter(owner, entering).await
     }
 
-    async fn list(&self, owner: &Owner) -> Result<Owned, Error> {
-        self.now.list(owner).await
+    async fn list(&self, owner: &Owner, after: Option<&Cursor>) -> Result<Owned, Error> {
+        self.now.list(owner, after).await
     }
 
-    async fn doom(&self, owner: &Owner, which: Doom<'_>) -> Result<Vec<Entry>, Error> {
+    async fn doomed(&self, owner: &Owner) -> Result<Vec<Entry>, Error> {
+        self.now.doomed(owner).await
+    }
+
+    async fn doom(&self, owner: &Owner, which: Doom<'_>) -> Result<(), Error> {
         self.now.doom(owner, which).await
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use session_store::owners::{Doom, Entered, Entering, Entry, Owned, OwnerIndex};
 use session_store::{
-    Created, Error, Loaded, MemoryStore, Owner, Record, Revision, Rotation, SessionKey, SessionStore,
+    Created, Cursor, Error, Loaded, MemoryStore, Owner, Record, Revision, Rotation, SessionKey, SessionStore,
     Timestamp, Ttl, Update, Updated,
 };
 use tokio::time::sleep;
@@ -242,12 +242,17 @@ impl OwnerIndex for Primary {
         self.step(Call::Index, perform).await
     }
 
-    async fn list(&self, owner: &Owner) -> Result<Owned, Error> {
-        let (sessions, owner) = (Arc::clone(&self.sessions), owner.clone());
-        self.step(Call::Index, async move { sessions.list(&owner).await }).await
+    async fn list(&self, owner: &Owner, after: Option<&Cursor>) -> Result<Owned, Error> {
+        let (sessions, owner, after) = (Arc::clone(&self.sessions), owner.clone(), after.cloned());
+        self.step(Call::Index, async move { sessions.list(&owner, after.as_ref()).await }).await
     }
 
-    async fn doom(&self, owner: &Owner, which: Doom<'_>) -> Result<Vec<Entry>, Error> {
+    async fn doomed(&self, owner: &Owner) -> Result<Vec<Entry>, Error> {
+        let (sessions, owner) = (Arc::clone(&self.sessions), owner.clone());
+        self.step(Call::Index, async move { sessions.doomed(&owner).await }).await
+    }
+
+    async fn doom(&self, owner: &Owner, which: Doom<'_>) -> Result<(), Error> {
         let (sessions, owner) = (Arc::clone(&self.sessions), owner.clone());
         let (all, entry) = match which {
             Doom::All => (true, None),

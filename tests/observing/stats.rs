@@ -44,6 +44,7 @@ async fn the_json_has_the_shape_that_is_documented() {
         "sessionDurations": none,
         "storeLatencies": {
             "load": none, "create": null, "update": none, "touch": none, "rotate": none, "delete": none,
+            "revoke": none, "revokeAll": none, "clear": none,
         },
     });
     assert_eq!(stats, expected);
@@ -144,6 +145,42 @@ async fn every_operation_is_timed_failed_ones_too() {
         latencies.delete,
     ];
     assert_eq!(counts.map(|histogram| histogram.count), [5, 1, 1, 1, 1, 1]);
+}
+
+/// What ends sessions from outside is an operation like others: counted, timed, with a span and a line in the
+/// log, and nobody's name in it.
+#[tokio::test]
+async fn revocations_are_counted_timed_and_logged() {
+    let log = log::Log::begin();
+    let manager = SessionManager::<String>::builder(MemoryStore::new(), KeyRing::generate()).build().unwrap();
+    let sign_in = async || {
+        let exchange = manager.begin(None);
+        let session = exchange.session().await.unwrap();
+        session.sign_in("ada.lovelace", |_| ()).unwrap();
+        assert!(exchange.finish(200).await.failure.is_none());
+        session
+    };
+    let (session, _) = (sign_in().await, sign_in().await);
+    assert_eq!(manager.revoke_others(&session).await.unwrap(), 1);
+    manager.revoke(&session.key().unwrap()).await.unwrap();
+    sign_in().await;
+    manager.revoke_all("ada.lovelace").await.unwrap();
+    sign_in().await;
+    assert_eq!(manager.clear().await.unwrap(), 1);
+
+    let stats = manager.stats().await;
+    let latencies =
+        [stats.store_latencies.revoke, stats.store_latencies.revoke_all, stats.store_latencies.clear];
+    assert_eq!((stats.counts.revoked, latencies.map(|it| it.count)), (4, [1, 2, 1]));
+    let text = log.text();
+    for (operation, times) in [("revoke", 1), ("revoke_all", 2), ("clear", 1)] {
+        let lines = text.lines().filter(|line| line.contains("INFO") && line.contains("sessions ended"));
+        let named = lines.filter(|line| line.contains(&format!("operation=\"{operation}\" ended=1")));
+        assert_eq!(named.count(), times, "{operation}: {text}");
+        let span = format!("session_store{{operation=\"{operation}\"");
+        assert!(text.lines().any(|line| line.contains(&span) && line.contains("outcome=\"done\"")), "{text}");
+    }
+    assert!(!text.contains("lovelace"), "{text}");
 }
 
 #[tokio::test]

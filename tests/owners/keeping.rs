@@ -106,6 +106,26 @@ async fn a_full_server_lets_sessions_go_on_and_end() {
     assert_eq!(manager.count().await.unwrap(), 0);
 }
 
+/// A sign-in that the server has no room for ends nobody's session.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_server_that_refuses_a_sign_in_ends_no_session() {
+    let server = Server::start().await;
+    let manager = manager_with(&server.url(), |builder| {
+        builder.max_sessions_per_owner(1, session_store::Evict::Oldest)
+    })
+    .await;
+    let browser = Browser::signed_in(&manager, "ada").await;
+    server.ask::<String>("CONFIG SET maxmemory 1").await.unwrap();
+    for _ in 0..3 {
+        let refused = Browser::default().visit(&manager, |session| session.sign_in("ada", |_| ())).await;
+        assert!(refused.unwrap_err().to_string().contains("OOM"));
+        assert!(browser.is_signed_in(&manager).await);
+    }
+    server.ask::<String>("CONFIG SET maxmemory 0").await.unwrap();
+    let second = Browser::signed_in(&manager, "ada").await;
+    assert!(second.is_signed_in(&manager).await && !browser.is_signed_in(&manager).await);
+}
+
 /// An index that was lost is made again by those who are there; until then, a search finds them.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_index_comes_back_and_a_search_does_without() {
@@ -163,7 +183,8 @@ async fn sign_in_often(manager: &Manager, times: usize) {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_documented_permissions_suffice() {
     let server = Server::start().await;
-    let owners = "+time +zadd +zrange +zrangebyscore +zrem +zremrangebyscore +zscore +pexpireat";
+    let owners =
+        "+time +zadd +zcount +zrange +zrangebyscore +zrank +zrem +zrevrangebyscore +zscore +pexpireat";
     let rules = format!("+get +set +getrange +setrange +pexpire +del +eval +evalsha {owners}");
     server.ask::<String>(&format!("ACL SETUSER app on >secret ~session:* {rules}")).await.unwrap();
     let store = RedisStore::connect(server.url().replace("://", "://app:secret@")).await.unwrap();
@@ -183,6 +204,8 @@ async fn the_documented_permissions_suffice() {
             Browser::default().visit(manager, |session| session.sign_in("ada", |_| ())).await?;
         }
         manager.sessions_of("ada").await?;
+        // As after a first page.
+        manager.page_of("ada", Some(&session_store::Cursor::new("9000000000000000:{abc"))).await?;
         manager.revoke_all("ada").await.map(|_| ())
     };
     everything(&manager).await.unwrap();

@@ -86,7 +86,7 @@ async fn nobody_is_missed(url: &str) {
 /// What the index itself has, sessions or not.
 async fn entries_of(url: &str, owner: &str) -> usize {
     let store = RedisStore::connect(url).await.unwrap();
-    store.owners().unwrap().list(&Owner::new(owner).unwrap()).await.unwrap().entries.len()
+    store.owners().unwrap().list(&Owner::new(owner).unwrap(), None).await.unwrap().entries.len()
 }
 
 /// SECURITY 12 and 13.

@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use futures_util::TryStreamExt as _;
 use session_store::owners::{Doom, Entered, Entering, Entry, Owned, OwnerIndex, Verdict};
 use session_store::{
-    Created, Error, FallbackPolicy, FallbackStore, KeyRing, Loaded, MemoryStore, Owner, Record, RedisStore,
-    Revision, Rotation, SessionId, SessionKey, SessionManager, SessionStore, Survey, Timestamp, Ttl, Update,
-    Updated,
+    Created, Cursor, Error, FallbackPolicy, FallbackStore, KeyRing, Loaded, MemoryStore, Owner, Record,
+    RedisStore, Revision, Rotation, SessionId, SessionKey, SessionManager, SessionStore, Survey, Timestamp,
+    Ttl, Update, Updated,
 };
 
 use crate::stage::{record, ttl};
@@ -128,11 +128,15 @@ impl OwnerIndex for Custom {
         Ok(Entered { verdict: Verdict::Entered, known: true, doomed: Vec::new() })
     }
 
-    async fn list(&self, _: &Owner) -> Result<Owned, Error> {
+    async fn list(&self, _: &Owner, _: Option<&Cursor>) -> Result<Owned, Error> {
         Ok(Owned::default())
     }
 
-    async fn doom(&self, _: &Owner, _: Doom<'_>) -> Result<Vec<Entry>, Error> {
+    async fn doom(&self, _: &Owner, _: Doom<'_>) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn doomed(&self, _: &Owner) -> Result<Vec<Entry>, Error> {
         Ok(Vec::new())
     }
 

@@ -35,11 +35,16 @@ const MOST_ROUNDS: u32 = 5;
 pub struct Clearing {
     pages: Pages,
     on_progress: Option<OnProgress>,
+    observe: Observe,
 }
 
+type Run = Pin<Box<dyn Future<Output = Result<u64, Error>> + Send>>;
+/// Has the manager watch it, whatever the manager's data is.
+type Observe = Box<dyn FnOnce(Run) -> Run + Send>;
+
 impl Clearing {
-    pub(super) fn new(pages: Pages) -> Self {
-        Self { pages, on_progress: None }
+    pub(super) fn new(pages: Pages, observe: Observe) -> Self {
+        Self { pages, on_progress: None, observe }
     }
 
     /// About how many keys the store looks at for a page, as at
@@ -86,8 +91,9 @@ impl IntoFuture for Clearing {
     type Output = Result<u64, Error>;
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
 
-    fn into_future(self) -> Self::IntoFuture {
-        Box::pin(self.run())
+    fn into_future(mut self) -> Self::IntoFuture {
+        let observe = std::mem::replace(&mut self.observe, Box::new(|run| run));
+        observe(Box::pin(self.run()))
     }
 }
 

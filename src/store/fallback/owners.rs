@@ -6,12 +6,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::{FallbackStore, Shared};
-use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::id::SessionKey;
 use crate::record::{Owner, Record};
 use crate::store::SessionStore as _;
-use crate::store::owners::{Doom, Entered, Entering, Entry, MARGIN, Owned, OwnerIndex, Stage, Verdict, add};
+use crate::store::owners::{
+    Doom, Entered, Entering, Entry, Owned, OwnerIndex, Stage, Verdict, add, list_both,
+};
+use crate::store::survey::Cursor;
 use crate::ttl::Ttl;
 
 #[async_trait]
@@ -40,20 +42,17 @@ impl OwnerIndex for FallbackStore {
         }
     }
 
-    async fn list(&self, owner: &Owner) -> Result<Owned, Error> {
-        let mut owned = self.0.observe(self.0.index()?.list(owner).await)?;
-        let here = self.0.memory.list(owner).await?;
-        owned.add(here);
-        Ok(owned)
+    async fn list(&self, owner: &Owner, after: Option<&Cursor>) -> Result<Owned, Error> {
+        let page = list_both([self.0.index()?, &self.0.memory], owner, after).await;
+        self.0.observe(page)
     }
 
-    async fn doom(&self, owner: &Owner, which: Doom<'_>) -> Result<Vec<Entry>, Error> {
+    async fn doom(&self, owner: &Owner, which: Doom<'_>) -> Result<(), Error> {
         let shared = &self.0;
-        let mut doomed = Vec::new();
         if shared.is_engaged() {
-            doomed = shared.memory.doom(owner, which).await?;
+            shared.memory.doom(owner, which).await?;
         }
-        add(&mut doomed, shared.observe(shared.index()?.doom(owner, which).await)?);
+        shared.observe(shared.index()?.doom(owner, which).await)?;
         // The one that is spared is known there from now on, or it could not move any more.
         if let Doom::AllBut(spared) = which
             && let Some((record, ttl)) = shared.memory.settled(&spared.key)
@@ -61,6 +60,15 @@ impl OwnerIndex for FallbackStore {
             let life = Entry::life(&record, ttl.as_duration());
             let entering = Entering::new(spared, life, Stage::Later);
             shared.observe(shared.index()?.enter(owner, entering).await)?;
+        }
+        Ok(())
+    }
+
+    async fn doomed(&self, owner: &Owner) -> Result<Vec<Entry>, Error> {
+        let mut doomed = self.0.observe(self.0.index()?.doomed(owner).await)?;
+        if self.0.is_engaged() {
+            add(&mut doomed, self.0.memory.doomed(owner).await?);
+            doomed.truncate(Owned::PAGE);
         }
         Ok(doomed)
     }
@@ -86,7 +94,7 @@ impl Shared {
     ) -> Result<(), Error> {
         let (Some(owner), Some(index)) = (&record.owner, self.primary.owners()) else { return Ok(()) };
         let entry = Entry::of(key.clone(), record);
-        if self.memory.list(owner).await?.entries.contains(&entry) {
+        if self.memory.is_entered(owner, &entry) == Some(true) {
             let life = Entry::life(record, ttl.as_duration());
             self.observe(index.enter(owner, Entering::new(&entry, life, Stage::Later)).await)?;
             OwnerIndex::remove(&self.memory, owner, &[entry], &[]).await?;
@@ -104,26 +112,11 @@ impl Shared {
     ) -> Result<bool, Error> {
         let (Some(owner), Some(index)) = (&session.owner, self.primary.owners()) else { return Ok(true) };
         let entry = Entry::of(key.clone(), session);
-        if self.memory.list(owner).await?.doomed.contains(&entry) {
-            return Ok(false);
-        }
-        let covers = |at: Timestamp| session.created_at <= at.saturating_add(MARGIN);
-        // Asked before it is entered: were it entered first, and then the primary away again, the next
-        // attempt would find it known.
-        let before = self.observe(index.list(owner).await)?;
-        if !before.entries.contains(&entry) && before.revoked_at.is_some_and(covers) {
+        if self.memory.is_entered(owner, &entry) == Some(false) {
             return Ok(false);
         }
         let life = Entry::life(session, ttl.as_duration());
-        let entered = self.observe(index.enter(owner, Entering::new(&entry, life, Stage::Later)).await)?;
-        if entered.verdict == Verdict::Doomed || entered.known {
-            return Ok(entered.verdict != Verdict::Doomed);
-        }
-        // And afterwards: what is ended later than that dooms the entry.
-        let is_revoked = self.observe(index.list(owner).await)?.revoked_at.is_some_and(covers);
-        if is_revoked {
-            self.observe(index.remove(owner, &[entry], &[]).await)?;
-        }
-        Ok(!is_revoked)
+        let entered = self.observe(index.enter(owner, Entering::new(&entry, life, Stage::Moving)).await)?;
+        Ok(entered.verdict != Verdict::Doomed)
     }
 }

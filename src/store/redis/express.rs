@@ -7,6 +7,7 @@ mod scripts;
 mod text;
 mod value;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -135,7 +136,7 @@ impl Express {
         key: &SessionKey,
         native: Option<&Native>,
     ) -> Result<bool, Error> {
-        let mut passed: Vec<SessionKey> = Vec::new();
+        let (mut passed, mut known) = (Vec::new(), HashSet::new());
         let mut next = Some(key.clone());
         let mut was_there = false;
         while let Some(key) = next.take() {
@@ -148,7 +149,8 @@ impl Express {
                 Value::BulkString(id) => {
                     was_there = true;
                     let successor = std::str::from_utf8(&id).ok().and_then(SessionId::express);
-                    next = successor.map(|id| id.key()).filter(|it| !passed.contains(it) && *it != key);
+                    next = successor.map(|id| id.key()).filter(|it| *it != key && !known.contains(it));
+                    known.insert(key.clone());
                     passed.push(key);
                 }
                 _ => return Err(unexpected(Effect::Write)),

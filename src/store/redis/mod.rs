@@ -93,7 +93,7 @@ pub(crate) use self::{express::reread_value, survey::reread_cursor};
 /// [wait for replicas](RedisStoreBuilder::wait_for_replicas).
 ///
 /// The index of owners, which is used once somebody signs in, takes
-/// `+time +zadd +zrange +zrangebyscore +zrem +zremrangebyscore +zscore +pexpireat` besides, on keys that
+/// `+time +zadd +zcount +zrange +zrangebyscore +zrank +zrem +zrevrangebyscore +zscore +pexpireat` besides, on keys that
 /// begin with the prefix too. [`checkup`](Self::checkup) tries all of that out.
 ///
 /// Going through all sessions (a manager's `count`, `sessions`, `clear` and `usage`) takes

@@ -19,6 +19,9 @@ use crate::record::{Envelope, MOVED_FORMAT, Moved, PREVIOUS_REVISION, RECORD_FOR
 use crate::store::{Created, Loaded, Rotation, Update, Updated};
 use crate::ttl::Ttl;
 
+/// A chain of renewals is deleted in so many parts at most: half a million of them.
+const MOST_PARTS: usize = 1000;
+
 #[derive(Debug)]
 pub(super) struct Native {
     prefix: Prefix,
@@ -145,12 +148,30 @@ impl Native {
         }
     }
 
+    /// Follows a chain of renewals to its end, and deletes that first: what is left of the chain, should this
+    /// be cut short, leads to nothing.
     pub(super) async fn delete(&self, key: &SessionKey) -> Result<bool, Error> {
-        let (name, prefix, repeat) = (self.prefix.name(key), self.prefix.as_str(), Repeat::Write);
-        match self.eval(key, Way::Durable, repeat, &scripts::DELETE, (name,), (prefix,)).await? {
-            Value::Int(deleted) => Ok(deleted > 0),
-            _ => Err(unexpected(Effect::Write)),
+        let step = async |name: &[u8], stops: bool| {
+            let arguments = (self.prefix.as_str(), u8::from(stops));
+            self.eval(key, Way::Durable, Repeat::Write, &scripts::DELETE, (name,), arguments).await
+        };
+        let mut parts = vec![self.prefix.name(key).to_redis_args().concat()];
+        let mut was_there = false;
+        while let Some(part) = parts.last() {
+            // More renewals than fit into the life of a marker can only be a circle.
+            match step(part, !was_there && parts.len() < MOST_PARTS).await? {
+                Value::BulkString(next) => parts.push(next),
+                Value::Int(deleted) => {
+                    if deleted == 0 && parts.len() == 1 {
+                        return Ok(was_there);
+                    }
+                    was_there = true;
+                    parts.pop();
+                }
+                _ => return Err(unexpected(Effect::Write)),
+            }
         }
+        Ok(was_there)
     }
 
     fn get(&self, key: &SessionKey) -> Cmd {

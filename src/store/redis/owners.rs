@@ -23,8 +23,9 @@ use crate::id::SessionId;
 use crate::id::SessionKey;
 use crate::record::Owner;
 use crate::store::owners::{
-    Doom, Entered, Entering, Entry, Evict, Owned, OwnerIndex, OwnerLimit, Stage, Verdict, add,
+    Doom, Entered, Entering, Entry, Evict, Owned, OwnerIndex, OwnerLimit, Stage, Verdict, add, list_both,
 };
+use crate::store::survey::Cursor;
 
 const OWNER_DOMAIN: &[u8] = b"session-store owner v1:";
 /// As many bits of the hash as a session's key has.
@@ -33,8 +34,6 @@ const HASH_BYTES: usize = 21;
 #[cfg(feature = "express")]
 const KNOWN_FROM_NODE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 const NO_ARGUMENTS: &[&str] = &[];
-/// So many entries a script takes away at once: Lua passes on no more than some thousand arguments.
-const REMOVED_AT_ONCE: usize = 1000;
 
 /// The indexes of a store: one, or that of each layout while sessions go from one to the other.
 #[derive(Debug)]
@@ -79,18 +78,26 @@ impl OwnerIndex for RedisStore {
         Ok(entered)
     }
 
-    async fn list(&self, owner: &Owner) -> Result<Owned, Error> {
-        let mut owned = self.owners.first.list(owner).await?;
-        if let Some(second) = &self.owners.second {
-            owned.add(second.list(owner).await?);
+    async fn list(&self, owner: &Owner, after: Option<&Cursor>) -> Result<Owned, Error> {
+        match &self.owners.second {
+            None => self.owners.first.list(owner, after).await,
+            Some(second) => list_both([&self.owners.first, second], owner, after).await,
         }
-        Ok(owned)
     }
 
-    async fn doom(&self, owner: &Owner, which: Doom<'_>) -> Result<Vec<Entry>, Error> {
-        let mut doomed = self.owners.first.doom(owner, which).await?;
+    async fn doom(&self, owner: &Owner, which: Doom<'_>) -> Result<(), Error> {
+        self.owners.first.doom(owner, which).await?;
+        match &self.owners.second {
+            None => Ok(()),
+            Some(second) => second.doom(owner, which).await,
+        }
+    }
+
+    async fn doomed(&self, owner: &Owner) -> Result<Vec<Entry>, Error> {
+        let mut doomed = self.owners.first.doomed(owner).await?;
         if let Some(second) = &self.owners.second {
-            add(&mut doomed, second.doom(owner, which).await?);
+            add(&mut doomed, second.doomed(owner).await?);
+            doomed.truncate(Owned::PAGE);
         }
         Ok(doomed)
     }
@@ -128,70 +135,6 @@ impl Index {
         Self { naming, connections: Arc::clone(connections) }
     }
 
-    async fn enter(&self, owner: &Owner, entering: Entering<'_>) -> Result<Entered, Error> {
-        let Entering { entry, life, stage, replaces, limit } = entering;
-        let replaces = replaces.map_or(String::new(), |replaces| self.naming.member(replaces));
-        let (most, beyond) = match limit {
-            None => (0, "oldest"),
-            Some(OwnerLimit { sessions, evict: Evict::Oldest }) => (sessions, "oldest"),
-            Some(OwnerLimit { sessions, evict: Evict::Refuse }) => (sessions, "refuse"),
-        };
-        let least = if stage == Stage::Before { Duration::ZERO } else { self.naming.least_life() };
-        let life = millis_rounded_up(life.max(least));
-        let session = (self.naming.member(entry), life, replaces, u8::from(stage == Stage::After));
-        // What a sign-in leaves must be there for as long as its session is.
-        let way = if stage == Stage::After { Way::Durable } else { Way::Shared };
-        let reply = self.run(owner, way, &scripts::ENTER, (session, most, beyond)).await?;
-        let Some([Value::Int(verdict), Value::Int(known), doomed]) = parts(reply) else {
-            return Err(unexpected(Effect::Write));
-        };
-        let verdict = match verdict {
-            0 => Verdict::Entered,
-            1 => Verdict::Doomed,
-            _ => Verdict::Full,
-        };
-        Ok(Entered { verdict, known: known == 1, doomed: self.entries(doomed)? })
-    }
-
-    async fn list(&self, owner: &Owner) -> Result<Owned, Error> {
-        let reply = self.run(owner, Way::Shared, &scripts::LIST, NO_ARGUMENTS).await?;
-        let Some([entries, doomed, Value::BulkString(revoked_at)]) = parts(reply) else {
-            return Err(unexpected(Effect::Write));
-        };
-        let revoked_at = std::str::from_utf8(&revoked_at).ok().and_then(|digits| digits.parse().ok());
-        Ok(Owned {
-            entries: self.entries(entries)?,
-            doomed: self.entries(doomed)?,
-            revoked_at: revoked_at.map(Timestamp::from_millis),
-        })
-    }
-
-    async fn doom(&self, owner: &Owner, which: Doom<'_>) -> Result<Vec<Entry>, Error> {
-        let (script, entry, remembered) = match which {
-            Doom::One(entry) => (&scripts::DOOM_ONE, self.naming.member(entry), Entry::ON_ITS_WAY),
-            Doom::AllBut(entry) => {
-                (&scripts::DOOM_ALL_BUT, self.naming.member(entry), Owned::REVOCATION_KNOWN)
-            }
-            Doom::All => (&scripts::DOOM_ALL_BUT, String::new(), Owned::REVOCATION_KNOWN),
-        };
-        let arguments = (entry, millis_rounded_up(remembered));
-        self.entries(self.run(owner, Way::Durable, script, arguments).await?)
-    }
-
-    async fn remove(&self, owner: &Owner, gone: &[Entry], missing: &[Entry]) -> Result<(), Error> {
-        for (some, are_gone) in gone
-            .chunks(REMOVED_AT_ONCE)
-            .map(|some| (some, true))
-            .chain(missing.chunks(REMOVED_AT_ONCE).map(|some| (some, false)))
-        {
-            let members: Vec<_> = some.iter().map(|entry| self.naming.member(entry)).collect();
-            let count = if are_gone { members.len() } else { 0 };
-            let arguments = (count, millis_rounded_up(Entry::ON_ITS_WAY), members);
-            self.run(owner, Way::Shared, &scripts::REMOVE, arguments).await?;
-        }
-        Ok(())
-    }
-
     async fn run(
         &self,
         owner: &Owner,
@@ -212,6 +155,86 @@ impl Index {
             _ => None,
         };
         Ok(members.iter().filter_map(entry).collect())
+    }
+}
+
+#[async_trait]
+impl OwnerIndex for Index {
+    async fn enter(&self, owner: &Owner, entering: Entering<'_>) -> Result<Entered, Error> {
+        let Entering { entry, life, stage, replaces, limit } = entering;
+        let replaces = replaces.map_or(String::new(), |replaces| self.naming.member(replaces));
+        let (most, beyond) = match limit {
+            None => (0, ""),
+            Some(OwnerLimit { sessions, evict: Evict::Oldest }) => (sessions, "oldest"),
+            Some(OwnerLimit { sessions, evict: Evict::Refuse }) => (sessions, "refuse"),
+        };
+        let least = if stage == Stage::Before { Duration::ZERO } else { self.naming.least_life() };
+        let life = millis_rounded_up(life.max(least));
+        let stage_name = match stage {
+            Stage::Before => "before",
+            Stage::After => "after",
+            Stage::Later => "later",
+            Stage::Moving => "moving",
+        };
+        let session = (self.naming.member(entry), life, replaces, stage_name);
+        // What a sign-in leaves must be there for as long as its session is.
+        let way = if stage == Stage::After { Way::Durable } else { Way::Shared };
+        let reply = self.run(owner, way, &scripts::ENTER, (session, most, beyond)).await?;
+        let Some([Value::Int(verdict), Value::Int(known), doomed]) = parts(reply) else {
+            return Err(unexpected(Effect::Write));
+        };
+        let verdict = match verdict {
+            0 => Verdict::Entered,
+            1 => Verdict::Doomed,
+            _ => Verdict::Full,
+        };
+        Ok(Entered { verdict, known: known == 1, doomed: self.entries(doomed)? })
+    }
+
+    async fn list(&self, owner: &Owner, after: Option<&Cursor>) -> Result<Owned, Error> {
+        let from = after.map_or(Ok(("", "")), |after| position(after).ok_or_else(Cursor::is_strange))?;
+        let reply = self.run(owner, Way::Shared, &scripts::LIST, from).await?;
+        let Some([entries, Value::BulkString(score), doomed, Value::BulkString(revoked_at)]) = parts(reply)
+        else {
+            return Err(unexpected(Effect::Write));
+        };
+        let entries = self.entries(entries)?;
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).ok().filter(|text| !text.is_empty());
+        Ok(Owned {
+            next: text(score).zip(entries.last()).map(|(score, last)| {
+                let member = self.naming.member(last);
+                Cursor::new(format!("{score}:{}", beginning(&member)))
+            }),
+            entries,
+            doomed: self.entries(doomed)?,
+            revoked_at: text(revoked_at).and_then(|digits| digits.parse().ok()).map(Timestamp::from_millis),
+        })
+    }
+
+    async fn doom(&self, owner: &Owner, which: Doom<'_>) -> Result<(), Error> {
+        let (script, entry) = match which {
+            Doom::One(entry) => (&scripts::DOOM_ONE, self.naming.member(entry)),
+            Doom::AllBut(entry) => (&scripts::DOOM_ALL_BUT, self.naming.member(entry)),
+            Doom::All => (&scripts::DOOM_ALL_BUT, String::new()),
+        };
+        self.run(owner, Way::Durable, script, (entry,)).await.map(|_| ())
+    }
+
+    async fn doomed(&self, owner: &Owner) -> Result<Vec<Entry>, Error> {
+        self.entries(self.run(owner, Way::Shared, &scripts::DOOMED, NO_ARGUMENTS).await?)
+    }
+
+    async fn remove(&self, owner: &Owner, gone: &[Entry], missing: &[Entry]) -> Result<(), Error> {
+        for (some, are_gone) in gone
+            .chunks(Owned::PAGE)
+            .map(|some| (some, true))
+            .chain(missing.chunks(Owned::PAGE).map(|some| (some, false)))
+        {
+            let members: Vec<_> = some.iter().map(|entry| self.naming.member(entry)).collect();
+            let count = if are_gone { members.len() } else { 0 };
+            self.run(owner, Way::Shared, &scripts::REMOVE, (count, members)).await?;
+        }
+        Ok(())
     }
 }
 
@@ -264,4 +287,23 @@ fn parts<const N: usize>(reply: Value) -> Option<[Value; N]> {
         Value::Array(parts) => parts.try_into().ok(),
         _ => None,
     }
+}
+
+/// How many characters of an entry a cursor has: few, since in the layout of Express they are of an id.
+const BEGINNING: usize = 8;
+
+/// What a cursor has of an entry, to find its place among those of the same score.
+fn beginning(member: &str) -> &str {
+    let most = BEGINNING.min(member.len() / 4);
+    let end = (0..=most).rev().find(|end| member.is_char_boundary(*end)).unwrap_or(0);
+    let beginning = &member[..end];
+    beginning.split('@').next().unwrap_or(beginning)
+}
+
+/// Score and beginning of the entry that a cursor is after.
+fn position(cursor: &Cursor) -> Option<(&str, &str)> {
+    let (score, beginning) = cursor.as_str().split_once(':')?;
+    let is_score = (1..=20).contains(&score.len()) && score.bytes().all(|byte| byte.is_ascii_digit());
+    // No entry is without an `@`, so that this is none.
+    (is_score && beginning.len() <= BEGINNING && !beginning.contains('@')).then_some((score, beginning))
 }

@@ -82,19 +82,26 @@ return 1
 "])
 });
 
-/// Key; prefix. Answers how many keys it deleted.
+/// How many renewals a script follows: each takes a step, and others wait for it.
+pub(super) const FOLLOWED: usize = 500;
+
+/// Key; prefix, and whether to stop at a chain that is longer than [`FOLLOWED`] (1 or 0). Answers how many
+/// keys it deleted; or, if it stopped, the name of the key at which the chain goes on, and then nothing is
+/// deleted.
 pub(super) static DELETE: LazyLock<Script> = LazyLock::new(|| {
     // A successor's name is not among KEYS; it has the same lineage, so the same Cluster slot. While
     // that migrates, it may be on another node than its marker: then nothing is deleted, for without
     // the marker nobody would find it again.
-    Script::new(&[r"
+    let code = r"
 local key, chain, passed = KEYS[1], {}, {}
-while key and not passed[key] do
+while key and not passed[key] and #chain < FOLLOWED do
   local head = redis.pcall('GETRANGE', key, 0, 52)
   if type(head) == 'table' and head.err:find('non local', 1, true) then return head end
   chain[#chain + 1], passed[key] = key, true
   key = type(head) == 'string' and #head == 53 and head:byte(1) == 0xB1 and ARGV[1] .. head:sub(19)
 end
+if key and not passed[key] and ARGV[2] == '1' then return key end
 return redis.call('DEL', unpack(chain))
-"])
+";
+    Script::new(&[&code.replace("FOLLOWED", &FOLLOWED.to_string())])
 });

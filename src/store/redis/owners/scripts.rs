@@ -1,167 +1,255 @@
 //! The Lua scripts of the index of owners.
 //!
-//! An owner has one key, so that it is on one node also while its slot migrates: a sorted set of entries,
-//! each scored by the time at which it ends, in milliseconds of the server's clock. Of a doomed one the
-//! score is negative. A mark that begins with `!`, among the doomed, has the time at which all of the
-//! owner's sessions were last doomed. The key lasts as long as its last entry. An entry is the session's
-//! name, `@` and the time at which the session began. Lua counts from 1.
+//! An owner has one key, so that it is on one node also while its slot migrates: a sorted set of entries.
+//! An entry is the session's name, `@` and the time at which the session began, in milliseconds.
+//!
+//! | score | what it is of |
+//! |---|---|
+//! | below `-OFFSET` | a doomed session that was not found: kept out until minus the score, less `OFFSET` |
+//! | `-OFFSET` to 0 | a session doomed by itself, whose entry ends at minus the score |
+//! | 0 to `floor` | a session that was doomed with all others |
+//! | from `floor` on | a session that is to be there, whose entry ends at the score less `base`; odd until it was written |
+//! | infinite | the mark: `!`, `base`, the time at which all were last doomed, the latest end of those |
+//!
+//! All sessions are doomed by a new mark: `base` is such that whatever is entered from then on scores higher
+//! than everything before, and `floor`, the `base` and the time of the mark, lies in between. Without a mark
+//! all of these are 0. Times are in milliseconds of the server's clock. Should that go back, `floor` still
+//! separates the two. The key lasts as long as its last entry, and a week after the mark. Lua counts from 1.
 
 use std::sync::LazyLock;
 
-use crate::store::owners::Entered;
+use crate::clock::millis_rounded_up;
+use crate::store::owners::{Entered, Entry, MARGIN, Owned};
 use crate::store::redis::script::Script;
 
-/// What all of them begin with: what has ended goes. That is a write, and works at maxmemory; so does what
-/// follows a script's first write.
+/// What all of them begin with: some of what has ended goes. `ZREM` comes first, also if there is nothing to
+/// remove: it works at maxmemory, and so does what follows a script's first write.
 const COMMON: &str = r"
 local index = KEYS[1]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local OFFSET = 2 ^ 52
 local function digits(number) return string.format('%.0f', number) end
 
-local swept = redis.pcall('ZREMRANGEBYSCORE', index, 0, digits(now))
-if type(swept) == 'table' then return swept end
-redis.call('ZREMRANGEBYSCORE', index, digits(-now), 0)
+local removed = redis.pcall('ZREM', index, '')
+if type(removed) == 'table' then return removed end
 
-local function ends(entry)
+local mark = redis.call('ZRANGEBYSCORE', index, '+inf', '+inf')[1]
+local base, revoked, doomed_end = 0, 0, 0
+if mark then
+  base, revoked, doomed_end = mark:match('^!(%d+):(%d+):(%d+)$')
+  base, revoked, doomed_end = tonumber(base), tonumber(revoked), tonumber(doomed_end)
+end
+local floor = base + revoked
+local first = math.max(floor, base + now + 1)
+
+local function trim(from, to)
+  local ended = redis.call('ZRANGEBYSCORE', index, digits(from), digits(to), 'LIMIT', 0, TRIMMED)
+  if ended[1] then redis.call('ZREM', index, unpack(ended)) end
+end
+trim(-OFFSET - now, -OFFSET)
+trim(-now, -1)
+if first > floor then trim(floor, first - 1) end
+
+local function score_of(entry)
   local score = entry ~= '' and redis.call('ZSCORE', index, entry)
   return score and tonumber(score)
 end
 
-local function is_doomed(entry)
-  local score = ends(entry)
-  return score and score < 0
+local function put(entry, ends, pending)
+  local score = math.max(base + ends, floor)
+  if (score % 2 == 1) ~= pending then score = score + 1 end
+  redis.call('ZADD', index, digits(score), entry)
 end
 
-local function put(entry, score) redis.call('ZADD', index, digits(score), entry) end
-
-local function live() return redis.call('ZRANGEBYSCORE', index, '(0', '+inf', 'WITHSCORES') end
+local function doom(entry, ends) redis.call('ZADD', index, digits(-ends), entry) end
 
 local function doomed(most)
-  local entries = {}
-  for _, entry in ipairs(redis.call('ZRANGEBYSCORE', index, '-inf', '(0', 'LIMIT', 0, most)) do
-    if entry:sub(1, 1) ~= '!' then entries[#entries + 1] = entry end
-  end
-  return entries
+  return redis.call('ZRANGEBYSCORE', index, digits(1 - OFFSET), '(' .. digits(floor), 'LIMIT', 0, most)
 end
 
 local function keep()
-  local first, last = redis.call('ZRANGE', index, 0, 0, 'WITHSCORES')[2], redis.call('ZRANGE', index, -1, -1, 'WITHSCORES')[2]
-  if last then redis.call('PEXPIREAT', index, digits(math.max(-tonumber(first), tonumber(last)))) end
+  local ends = math.max(doomed_end, mark and revoked + WEEK or 0)
+  local missing = redis.call('ZRANGEBYSCORE', index, '-inf', digits(-OFFSET), 'WITHSCORES', 'LIMIT', 0, 1)[2]
+  local alone = redis.call('ZRANGEBYSCORE', index, digits(1 - OFFSET), '(0', 'WITHSCORES', 'LIMIT', 0, 1)[2]
+  local last = redis.call('ZREVRANGEBYSCORE', index, '(+inf', digits(floor), 'WITHSCORES', 'LIMIT', 0, 1)[2]
+  if missing then ends = math.max(ends, -missing - OFFSET) end
+  if alone then ends = math.max(ends, -alone) end
+  if last then ends = math.max(ends, last - base) end
+  if ends > 0 then redis.call('PEXPIREAT', index, digits(ends)) end
 end
 ";
 
-/// Entry, how long it lasts, the entry that it replaces (or nothing), whether it was written (1 or 0), the
-/// owner's limit (or 0), what to do beyond it.
+/// So many entries whose time has passed a script takes away of each kind.
+const TRIMMED: usize = 200;
+
+fn script(code: &str) -> Script {
+    let code = [COMMON, code].concat();
+    let numbers = [
+        ("TRIMMED", TRIMMED as u64),
+        ("MOST_DOOMED", Entered::MOST_DOOMED as u64),
+        ("PAGE", Owned::PAGE as u64),
+        ("WEEK", millis_rounded_up(Owned::REVOCATION_KNOWN)),
+        ("ON_ITS_WAY", millis_rounded_up(Entry::ON_ITS_WAY)),
+        ("MARGIN", millis_rounded_up(MARGIN)),
+    ];
+    let code = numbers.iter().fold(code, |code, (name, number)| code.replace(name, &number.to_string()));
+    Script::new(&[&code])
+}
+
+/// Entry, how long it lasts, the entry that it replaces (or nothing), the stage (`before`, `after`, `later`,
+/// `moving`), the owner's limit (or 0), what to do beyond it (`oldest`, `refuse`).
 ///
 /// Answers 0 if it is entered, 1 if it is doomed, 2 if there is no room for it; whether it was known (1 or
-/// 0); and the doomed entries.
+/// 0); and doomed entries.
 pub(super) static ENTER: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(&[
-        COMMON,
-        &r"
-local entry, life, replaces, limit = ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[5])
+    script(
+        r"
+local entry, life, replaces, stage, limit = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4], tonumber(ARGV[5])
 local function lineage(entry) return entry:match('^{?(....)') end
+local function began(entry) return tonumber(entry:match('@(%d+)$')) or 0 end
 
-local function makes_room()
-  local sessions, by_lineage, all = {}, {}, live()
+-- The owner's other sessions, each with the entries of its ids; and how many more there are than that.
+local function others(written)
+  local count = redis.call('ZCOUNT', index, digits(first), '(+inf')
+  if count < limit then return {}, 0 end
+  local sessions, by_lineage = {}, {}
+  local all = redis.call('ZRANGEBYSCORE', index, digits(first), '(+inf', 'WITHSCORES', 'LIMIT', 0, PAGE)
   for i = 1, #all, 2 do
-    local name = lineage(all[i])
-    if name ~= lineage(entry) then
+    local name, score = lineage(all[i]), tonumber(all[i + 1])
+    if name ~= lineage(entry) and not (written and score % 2 == 1) then
       local session = by_lineage[name]
       if not session then
         session = {began = 0}
         by_lineage[name], sessions[#sessions + 1] = session, session
       end
-      session[#session + 1] = {all[i], tonumber(all[i + 1])}
-      session.began = math.max(session.began, tonumber(all[i]:match('@(%d+)$')) or 0)
+      session[#session + 1] = {all[i], score - base}
+      session.began = math.max(session.began, began(all[i]))
     end
   end
-  local too_many = #sessions + 1 - limit
-  if too_many > 0 and ARGV[6] == 'refuse' then return false end
-  table.sort(sessions, function(a, b) return a.began < b.began end)
-  for i = 1, math.min(too_many, #sessions) do
-    for _, evicted in ipairs(sessions[i]) do put(evicted[1], -evicted[2]) end
-  end
-  return true
+  return sessions, count - #all / 2
 end
 
-local known = ends(entry)
+local function is_full()
+  local sessions, more = others(false)
+  return #sessions + more >= limit
+end
+
+local function evict()
+  local sessions, more = others(true)
+  table.sort(sessions, function(a, b) return a.began < b.began end)
+  for i = 1, math.min(#sessions + more + 1 - limit, #sessions) do
+    for _, evicted in ipairs(sessions[i]) do doom(evicted[1], evicted[2]) end
+  end
+end
+
+local score, replaced = score_of(entry), score_of(replaces)
+local known = score and score >= first
 local verdict = 0
-if (known and known < 0) or is_doomed(replaces) then
+if (score and score < floor) or (replaced and replaced < floor) then
   verdict = 1
-elseif not known and limit > 0 and not makes_room() then
+elseif stage == 'moving' and not known and mark and revoked > now - WEEK and began(entry) <= revoked + MARGIN then
+  verdict = 1
+elseif stage == 'before' and ARGV[6] == 'refuse' and not known and limit > 0 and is_full() then
   verdict = 2
 else
-  if ARGV[4] == '1' and replaces ~= '' then redis.call('ZREM', index, replaces) end
-  put(entry, math.max(known or 0, now + life))
+  if stage == 'after' and replaces ~= '' then redis.call('ZREM', index, replaces) end
+  local pending = stage == 'before' and replaces == '' and not (known and score % 2 == 0)
+  put(entry, math.max(known and score - base or 0, now + life), pending)
+  if stage == 'after' and ARGV[6] == 'oldest' and known and limit > 0 then evict() end
 end
 keep()
-return {verdict, known and 1 or 0, doomed(MOST)}
-"
-        .replace("MOST", &Entered::MOST_DOOMED.to_string()),
-    ])
+return {verdict, known and 1 or 0, doomed(MOST_DOOMED)}
+",
+    )
 });
 
-/// Answers the entries, those that are doomed, and when all were last doomed.
+/// The score and the beginning of the entry that was the last one of the page before, or nothing. Answers
+/// entries, the score of the last one if there may be more (or nothing), doomed entries, and when all were last
+/// doomed (or nothing).
+///
+/// Most entries of a day score alike, since they end at full tenths of the idle timeout, and entries of one
+/// score are in the order of their names. Where in that order the page begins is found by an entry of that
+/// beginning, which is there for that moment only: the last entry itself may be gone, and is on two pages if not.
 pub(super) static LIST: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(&[
-        COMMON,
+    script(
         r"
-local entries, all, revoked = {}, live(), ''
-for i = 1, #all, 2 do entries[#entries + 1] = all[i] end
-for _, entry in ipairs(redis.call('ZRANGEBYSCORE', index, '-inf', '(0')) do
-  if entry:sub(1, 1) == '!' then revoked = entry:sub(2) end
+local rank
+local score = tonumber(ARGV[1])
+if score and score >= first then
+  redis.call('ZADD', index, ARGV[1], ARGV[2])
+  rank = redis.call('ZRANK', index, ARGV[2])
+  redis.call('ZREM', index, ARGV[2])
+else
+  rank = redis.call('ZCOUNT', index, '-inf', '(' .. digits(first))
 end
-return {entries, doomed(-1), revoked}
+local page = redis.call('ZRANGE', index, rank, rank + PAGE - 1, 'WITHSCORES')
+local entries, last = {}, ''
+for i = 1, #page, 2 do
+  if page[i] ~= mark then entries[#entries + 1], last = page[i], page[i + 1] end
+end
+last = #entries == PAGE and digits(tonumber(last)) or ''
+return {entries, last, doomed(MOST_DOOMED), mark and revoked > now - WEEK and digits(revoked) or ''}
 ",
-    ])
+    )
 });
 
-/// An entry, and how long to remember it if it is unknown. Answers the doomed entries.
+/// An entry. One that is unknown is kept out for a while.
 pub(super) static DOOM_ONE: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(&[
-        COMMON,
+    script(
         r"
-put(ARGV[1], -math.abs(ends(ARGV[1]) or now + ARGV[2]))
-keep()
-return doomed(-1)
-",
-    ])
-});
-
-/// The entry to spare (or nothing), and how long to remember this. Answers the doomed entries.
-pub(super) static DOOM_ALL_BUT: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(&[
-        COMMON,
-        r"
-local all = live()
-for i = 1, #all, 2 do
-  if all[i] ~= ARGV[1] then put(all[i], -tonumber(all[i + 1])) end
-end
-for _, entry in ipairs(redis.call('ZRANGEBYSCORE', index, '-inf', '(0')) do
-  if entry:sub(1, 1) == '!' then redis.call('ZREM', index, entry) end
-end
-put('!' .. digits(now), -(now + ARGV[2]))
-keep()
-return doomed(-1)
-",
-    ])
-});
-
-/// How many entries are to be taken away, how long the others may stay, and all of them.
-pub(super) static REMOVE: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(&[
-        COMMON,
-        r"
-local gone = tonumber(ARGV[1])
-for i = 3, gone + 2 do redis.call('ZREM', index, ARGV[i]) end
-for i = gone + 3, #ARGV do
-  local score = ends(ARGV[i])
-  if score and score < 0 then put(ARGV[i], math.max(score, -(now + ARGV[2]))) end
+local score = score_of(ARGV[1])
+if score and score >= first then
+  doom(ARGV[1], score - base)
+elseif not score or score >= floor then
+  doom(ARGV[1], now + ON_ITS_WAY)
 end
 keep()
 return 1
 ",
-    ])
+    )
+});
+
+/// The entry to spare, or nothing.
+pub(super) static DOOM_ALL_BUT: LazyLock<Script> = LazyLock::new(|| {
+    script(
+        r"
+local top = redis.call('ZREVRANGEBYSCORE', index, '(+inf', '(0', 'WITHSCORES', 'LIMIT', 0, 1)[2]
+local spared = score_of(ARGV[1])
+local spared_end = spared and spared >= first and spared - base
+if mark then redis.call('ZREM', index, mark) end
+if top then doomed_end = math.max(doomed_end, top - base) end
+-- Far enough above the highest score for a double that no longer holds every millisecond.
+base = math.max(0, (tonumber(top) or 0) + 1000 - now)
+revoked = now
+floor = base + revoked
+mark = '!' .. digits(base) .. ':' .. digits(revoked) .. ':' .. digits(doomed_end)
+redis.call('ZADD', index, '+inf', mark)
+if spared_end then put(ARGV[1], spared_end, false) end
+keep()
+return 1
+",
+    )
+});
+
+/// Answers doomed entries.
+pub(super) static DOOMED: LazyLock<Script> = LazyLock::new(|| script("return doomed(PAGE)"));
+
+/// How many entries are to be taken away, those, and then the ones whose sessions were missing.
+pub(super) static REMOVE: LazyLock<Script> = LazyLock::new(|| {
+    script(
+        r"
+local gone = tonumber(ARGV[1])
+for i = 2, gone + 1 do redis.call('ZREM', index, ARGV[i]) end
+for i = gone + 2, #ARGV do
+  local score = score_of(ARGV[i])
+  if score and score < floor and score > -OFFSET then
+    local ends = score < 0 and math.min(-score, now + ON_ITS_WAY) or now + ON_ITS_WAY
+    redis.call('ZADD', index, digits(-OFFSET - ends), ARGV[i])
+  end
+end
+keep()
+return 1
+",
+    )
 });
