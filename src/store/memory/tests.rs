@@ -126,7 +126,7 @@ async fn what_a_full_store_forgot_leaves_the_index_of_owners() {
     store.enter(&owner, Entering::new(&on_its_way, HOUR, Stage::Before)).await.unwrap();
     store.cache.run_pending_tasks();
     store.owners.sweep(|key| store.cache.contains_key(key));
-    let left = store.list(&owner).await.unwrap().entries;
+    let left = store.list(&owner, None).await.unwrap().entries;
     assert!(left.contains(&on_its_way), "it may yet be written");
     assert_eq!(left.len(), 3, "{left:?}");
     assert!(left.contains(&entries[4]) && !left.contains(&entries[0]));
