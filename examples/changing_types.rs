@@ -3,13 +3,12 @@
 //!
 //! `cargo run --example changing_types`
 
-use serde::{Deserialize, Serialize};
 use session_store::{Error, KeyRing, MemoryStore, SessionData, SessionManager};
 use std::sync::Arc;
 
 /// What is live.
 mod version_1 {
-    use super::*;
+    use serde::{Deserialize, Serialize};
 
     #[derive(Debug, Default, Serialize, Deserialize)]
     pub(crate) struct Account {
@@ -21,7 +20,7 @@ mod version_1 {
 /// A field is added. `default` is for sessions that lack it. Version 1 does not know it, and leaves it
 /// where it is.
 mod version_2 {
-    use super::*;
+    use serde::{Deserialize, Serialize};
 
     #[derive(Debug, Default, Serialize, Deserialize)]
     pub(crate) struct Account {
@@ -36,7 +35,7 @@ mod version_2 {
 
 /// A field is renamed. `alias` is for sessions that have it under its old name.
 mod version_3 {
-    use super::*;
+    use serde::{Deserialize, Serialize};
 
     #[derive(Debug, Default, Serialize, Deserialize)]
     pub(crate) struct Account {
@@ -50,7 +49,7 @@ mod version_3 {
 
 /// The name becomes a type of its own. `from` tells how each stored form is read, `into` how it is written.
 mod version_4 {
-    use super::*;
+    use serde::{Deserialize, Serialize};
 
     #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
     #[serde(from = "Stored", into = "Stored")]

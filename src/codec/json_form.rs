@@ -147,25 +147,25 @@ impl Walk {
         i64: TryFrom<N>,
     {
         if u64::try_from(value).is_ok() || i64::try_from(value).is_ok() {
-            return self.scalar(kind);
+            return Ok(self.scalar(kind));
         }
         Err(Fault(format!("the number {value} has more than 64 bits")))
     }
 
-    fn scalar(self, kind: u64) -> Done {
-        Ok(Seen { size: self.size, shape: Shape::of(kind) })
+    fn scalar(self, kind: u64) -> Seen {
+        Seen { size: self.size, shape: Shape::of(kind) }
     }
 
     fn nothing(self, kind: u64) -> Done {
         if self.place == Place::Option {
             return Err(Fault("a `Some` of nothing, such as `Some(())`, is read again as `None`".to_owned()));
         }
-        self.scalar(kind)
+        Ok(self.scalar(kind))
     }
 
-    fn done(mut self) -> Done {
+    fn seen(mut self) -> Seen {
         self.shape.add(self.elements.shape());
-        Ok(Seen { size: self.size, shape: self.shape })
+        Seen { size: self.size, shape: self.shape }
     }
 }
 
@@ -174,7 +174,7 @@ type Done = Result<Seen, Fault>;
 macro_rules! accept {
     ($($method:ident($argument:ty) = $kind:literal;)*) => {$(
         fn $method(self, _: $argument) -> Done {
-            self.scalar($kind)
+            Ok(self.scalar($kind))
         }
     )*};
 }
@@ -188,7 +188,7 @@ macro_rules! compound {
                 self.$visit(value)
             }
             fn end(self) -> Done {
-                self.done()
+                Ok(self.seen())
             }
         }
     )*};
@@ -208,7 +208,7 @@ macro_rules! fields {
                 self.part(value)
             }
             fn end(self) -> Done {
-                self.done()
+                Ok(self.seen())
             }
         }
     )*};
@@ -245,7 +245,7 @@ impl ser::Serializer for Walk {
 
     fn serialize_f64(self, value: f64) -> Done {
         if value.is_finite() {
-            self.scalar(5)
+            Ok(self.scalar(5))
         } else {
             Err(Fault(format!("the number {value} has no JSON form")))
         }
@@ -352,7 +352,7 @@ impl ser::Serializer for Walk {
     }
 
     fn collect_str<T: Display + ?Sized>(self, text: &T) -> Done {
-        if self.place == Place::Field { self.serialize_str(&text.to_string()) } else { self.scalar(8) }
+        if self.place == Place::Field { self.serialize_str(&text.to_string()) } else { Ok(self.scalar(8)) }
     }
 }
 
@@ -374,9 +374,9 @@ impl ser::SerializeMap for Walk {
         let seen = key.serialize(self.within(self.keys, 0))?;
         self.size += seen.size;
         if self.keys == Place::Field {
-            self.shape.add(seen.shape)
+            self.shape.add(seen.shape);
         } else {
-            self.elements.add(seen.shape)
+            self.elements.add(seen.shape);
         }
         Ok(())
     }
@@ -386,6 +386,6 @@ impl ser::SerializeMap for Walk {
     }
 
     fn end(self) -> Done {
-        self.done()
+        Ok(self.seen())
     }
 }

@@ -318,8 +318,8 @@ pub async fn a_great_many_sessions_are_listed_and_doomed(store: &Store) -> Resul
     let (owner, sessions) = (somebody(), entries(MANY));
     for page in sessions.chunks(AT_ONCE) {
         let mut entering = JoinSet::new();
-        for session in page.iter().cloned() {
-            let (store, owner) = (store.clone(), owner.clone());
+        for session in page {
+            let (store, owner, session) = (store.clone(), owner.clone(), session.clone());
             entering.spawn(async move {
                 enter(store.owners().expect("it had one before"), &owner, &session).await
             });

@@ -220,9 +220,10 @@ pub(crate) fn separate(secrets: &str) -> Result<Vec<&str>, Error> {
     }
     let can_be_listed = |byte: u8| byte.is_ascii_alphanumeric() || b"+/=-_".contains(&byte);
     let parts: Vec<_> = secrets.split(',').map(|part| part.strip_prefix(' ').unwrap_or(part)).collect();
-    match parts.iter().all(|part| part.bytes().all(can_be_listed)) {
-        true => Ok(parts),
-        false => Err(Error::Config(COMMA.to_owned())),
+    if parts.iter().all(|part| part.bytes().all(can_be_listed)) {
+        Ok(parts)
+    } else {
+        Err(Error::Config(COMMA.to_owned()))
     }
 }
 

@@ -166,10 +166,8 @@ impl<T: SessionData> Shared<T> {
             let state = State { known_at: now, ..State::new(standing, value) };
             match (&state.standing, &best) {
                 (Standing::Live { .. }, _) => {
-                    let cookie = match candidate.current_key {
-                        true => CookieChange::Keep,
-                        false => CookieChange::Refresh { confirmed: false },
-                    };
+                    let refresh = CookieChange::Refresh { confirmed: false };
+                    let cookie = if candidate.current_key { CookieChange::Keep } else { refresh };
                     return Ok(StateCell::new(State { cookie, ..state }));
                 }
                 (Standing::Moved { .. }, _)

@@ -102,12 +102,11 @@ async fn a_persistent_cookie_does_not_sign_out_whoever_signed_in_meanwhile() {
     for key_is_old in [false, true] {
         for handler in HANDLERS {
             let world = World::with(|builder| builder.cookie(persistent.clone()));
-            let manager = match key_is_old {
-                true => {
-                    let keys = KeyRing::parse(&format!("{SECOND},{SECRET}"));
-                    world.instance_with(keys.unwrap(), |builder| builder.cookie(persistent.clone()))
-                }
-                false => world.manager.clone(),
+            let manager = if key_is_old {
+                let keys = KeyRing::parse(&format!("{SECOND},{SECRET}")).unwrap();
+                world.instance_with(keys, |builder| builder.cookie(persistent.clone()))
+            } else {
+                world.manager.clone()
             };
             let before = world.visitor(3).await;
             world.clock.advance(IDLE / 2);

@@ -240,7 +240,7 @@ pub(super) static REMOVE: LazyLock<Script> = LazyLock::new(|| {
     script(
         r"
 local gone = tonumber(ARGV[1])
-for i = 2, gone + 1 do redis.call('ZREM', index, ARGV[i]) end
+if gone > 0 then redis.call('ZREM', index, unpack(ARGV, 2, gone + 1)) end
 for i = gone + 2, #ARGV do
   local score = score_of(ARGV[i])
   if score and score < floor and score > -OFFSET then
