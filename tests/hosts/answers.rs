@@ -235,7 +235,9 @@ async fn answer_failures_in_actix() {
         ("/saves", &*stored, None, 500),
     ] {
         store.recover();
-        failing.map(|call| store.fail(call));
+        if let Some(call) = failing {
+            store.fail(call);
+        }
         let request = TestRequest::get().uri(path).insert_header((ACCEPT, "application/json"));
         let response = call_service(&app, request.insert_header((COOKIE, cookie)).to_request()).await;
         assert!(response.headers().get(SET_COOKIE).is_none());
