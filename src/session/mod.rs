@@ -29,6 +29,7 @@ mod following;
 mod identity;
 pub(crate) mod state;
 mod storing;
+mod touching;
 mod update;
 
 #[cfg(any(feature = "tower", feature = "actix-web"))]

@@ -16,4 +16,5 @@ mod round_trips;
 mod saving;
 mod signing_in;
 mod storing;
+mod touching;
 mod world;
