@@ -7,7 +7,7 @@ use libfuzzer_sys::fuzz_target;
 use session_store::{KeyRing, MemoryStore, SessionManager};
 
 static MANAGER: LazyLock<SessionManager> = LazyLock::new(|| {
-    let keys = KeyRing::parse("0123456789abcdef0123456789ABCDEF").expect("it is long enough");
+    let keys = KeyRing::parse("oGCmMcXRPzbF9Qd1Ckm7UO4u9UmDSPlDmIrKHq5x").expect("it is long enough");
     SessionManager::builder(MemoryStore::with_capacity(0), keys).build().expect("its settings fit")
 });
 

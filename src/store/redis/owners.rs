@@ -68,7 +68,9 @@ impl OwnerIndex for RedisStore {
         if let Some(second) = &self.owners.second
             && entered.verdict != Verdict::Full
         {
-            let there = second.enter(owner, Entering { limit: None, ..entering }).await?;
+            // The limit is seen to by the first index, or by the one in which the step before entered the session.
+            let limit = entering.limit.filter(|_| entering.stage == Stage::After && !entered.known);
+            let there = second.enter(owner, Entering { limit, ..entering }).await?;
             if there.verdict == Verdict::Doomed {
                 entered.verdict = Verdict::Doomed;
             }
