@@ -12,7 +12,7 @@ const MAX_ROUNDS: usize = 8;
 
 impl<T: SessionData> Session<T> {
     /// Counts as a use of the session: moves its end, as a request that only reads does when it is
-    /// answered. For handlers whose response takes long, such as those of WebSockets and event streams.
+    /// answered. For handlers whose response takes long, such as those of a `WebSocket` or of event streams.
     ///
     /// Call it as often as the client gives a sign of life. The store is only asked once a share of the
     /// idle timeout has passed ([`touch_share`](crate::SessionManagerBuilder::touch_share)). Changes no data,
