@@ -3,7 +3,8 @@
 //!
 //! The engine has no call for either alone. `begin` is measured as a whole, with and without a cookie.
 //! A response with a cookie is that to a visitor whose cookie a retiring key signed: beside signing,
-//! it contains a first key that does not fit, which `forged, two keys` less `forged` is.
+//! it contains a first key that does not fit, which `forged, two keys` less `forged` is, and asks the store
+//! in a task of its own whether the session is still there.
 
 mod support;
 
@@ -15,8 +16,7 @@ use support::{criterion, runtime};
 
 fn main() {
     let mut criterion = criterion(Duration::from_secs(1));
-    let runtime = runtime();
-    let engine = Engine::new(&runtime);
+    let engine = Engine::new(runtime());
     let jar = SignedJar::new(engine.id());
     let among_others = format!("{FOREIGN}; {}", engine.cookie);
     assert!(jar.verify(&jar.cookie).is_some_and(|id| id == engine.id()));

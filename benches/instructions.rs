@@ -43,7 +43,7 @@ struct Stage {
 }
 
 fn main() {
-    let engine = Engine::new(&runtime());
+    let engine = Engine::new(runtime());
     let stage = Stage { jar: SignedJar::new(engine.id()), engine };
     let arguments: Vec<_> = args().skip(1).collect();
     let (chosen, count) = match &arguments[..] {

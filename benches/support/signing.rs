@@ -20,6 +20,7 @@ pub const FOREIGN: &str = "theme=dark; lang=en";
 /// A service, and the same service after it got a new key: then the old one verifies in second place,
 /// and its cookies are signed again.
 pub struct Engine {
+    runtime: Runtime,
     today: SessionManager<Shopper>,
     tomorrow: SessionManager<Shopper>,
     /// What a browser sends today.
@@ -30,14 +31,14 @@ pub struct Engine {
 }
 
 impl Engine {
-    pub fn new(runtime: &Runtime) -> Self {
+    pub fn new(runtime: Runtime) -> Self {
         let store = Arc::new(MemoryStore::new());
         let (old, new) = (Key::generate(), Key::generate());
         let today = manager(Arc::clone(&store), KeyRing::new(old.clone()));
         let tomorrow = manager(store, KeyRing::new(new).with_previous(old));
         let cookie = runtime.block_on(sign_up(&today));
         let renewed = runtime.block_on(sign_up(&tomorrow));
-        Self { forged: forge(&cookie), today, tomorrow, cookie, renewed }
+        Self { forged: forge(&cookie), runtime, today, tomorrow, cookie, renewed }
     }
 
     /// Takes a request in: its cookie, if it has one, is looked for and verified.
@@ -51,11 +52,11 @@ impl Engine {
     }
 
     /// A whole request that only reads, and the cookie of its response, if it sets one. Cookies of
-    /// today do: they are signed again.
+    /// today do: they are signed again, once the store said that their session is still there.
     pub fn respond(&self, header: &str) -> Option<String> {
         let exchange = self.tomorrow.begin(Some(header));
         at_once(exchange.session()).expect("the store is in memory");
-        at_once(exchange.finish(200)).set_cookie
+        self.runtime.block_on(exchange.finish(200)).set_cookie
     }
 
     /// The response to a cookie that stays as it is.
