@@ -56,7 +56,7 @@ fn record() -> Record {
     Record::new(now, now.saturating_add(DAY), Codec::Json.encode(&Values::default()).unwrap())
 }
 
-fn assert_corrupt<R: std::fmt::Debug>(answer: Result<R, Error>) {
+fn assert_corrupt<R: std::fmt::Debug>(answer: &Result<R, Error>) {
     assert!(matches!(answer, Err(Error::Corrupt { .. })), "{answer:?}");
 }
 
@@ -93,11 +93,11 @@ fn assert_is_bounded(builder: impl FnOnce(&Server) -> RedisStoreBuilder, keys: K
 
             let mut next = record();
             next.previous_revision = Some(first.revision);
-            assert_corrupt(store.load(&key).await);
+            assert_corrupt(&store.load(&key).await);
             for expected in [first.revision, next.revision] {
                 for follow in [false, true] {
                     let update = Update::new(&key, expected, &next, Ttl::new(DAY));
-                    assert_corrupt(store.update(if follow { update.following() } else { update }).await);
+                    assert_corrupt(&store.update(if follow { update.following() } else { update }).await);
                 }
             }
             let _ = store.touch(&key, next.revision, next.expires_at, Ttl::new(DAY)).await;
@@ -106,7 +106,7 @@ fn assert_is_bounded(builder: impl FnOnce(&Server) -> RedisStoreBuilder, keys: K
             let ttl = Ttl::new(DAY);
             for expected in [first.revision, next.revision] {
                 let rotation = Rotation { old: &key, expected, new: &new, record: &next, ttl };
-                assert_corrupt(store.rotate(rotation).await);
+                assert_corrupt(&store.rotate(rotation).await);
             }
             let _: Vec<_> = manager.sessions().try_collect().await.unwrap();
         });
@@ -158,7 +158,7 @@ fn a_huge_marker_leads_nowhere() {
         runtime.block_on(async {
             assert_eq!(store.load(&key).await.unwrap(), Loaded::Moved);
             let update = Update::new(&key, record.revision, &record, Ttl::new(DAY));
-            assert_corrupt(store.update(update.following()).await);
+            assert_corrupt(&store.update(update.following()).await);
             assert!(store.delete(&key).await.unwrap());
         });
     });
