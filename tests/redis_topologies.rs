@@ -289,7 +289,7 @@ async fn signing_in_and_out_wait_for_replicas() {
     assert!(waits(&mut master).await - before <= 2);
 }
 
-const RULES: &str = "+get +set +getrange +setrange +pexpire +del +eval +evalsha";
+const RULES: &str = "+set +getrange +setrange +pexpire +del +eval +evalsha";
 
 /// Needs all of the commands that a store ever sends.
 async fn does_everything(store: &RedisStore) {

@@ -121,6 +121,10 @@ impl<T: SessionData> SessionManagerBuilder<T> {
     }
 
     /// The most bytes that one session's encoded data may take. Default: 1 MiB.
+    ///
+    /// From Redis, no record is read that is longer than twice that, or 2 MiB if that is more: its session
+    /// counts as absent, and `Counts::corrupt` counts it. So raise this on all instances before any of them
+    /// stores such sessions.
     pub fn max_payload(mut self, bytes: usize) -> Self {
         self.max_payload = bytes;
         self
@@ -198,8 +202,10 @@ impl<T: SessionData> SessionManagerBuilder<T> {
                 return Err(Error::Config(message.to_owned()));
             }
         }
+        #[cfg(feature = "redis")]
+        let requirements = self.store.requirements();
         #[cfg(feature = "express")]
-        let layout = self.store.requirements().express;
+        let layout = requirements.express;
         #[cfg(not(feature = "express"))]
         let layout = None;
         let cookie = self.cookie.or_else(|| layout.clone()).unwrap_or_default().build()?;
@@ -207,6 +213,10 @@ impl<T: SessionData> SessionManagerBuilder<T> {
         #[cfg(feature = "express")]
         if let Some(layout) = layout {
             super::express::check::<T>(&cookie, &layout.build()?, &signer, self.codec)?;
+        }
+        #[cfg(feature = "redis")]
+        if let Some(limit) = requirements.record_limit {
+            limit.make_room_for(self.max_payload);
         }
         Ok(SessionManager(Arc::new(Inner {
             signer,

@@ -24,6 +24,8 @@ pub(crate) mod home;
 pub(crate) mod memory;
 pub mod owners;
 #[cfg(feature = "redis")]
+pub(crate) mod record_limit;
+#[cfg(feature = "redis")]
 pub(crate) mod redis;
 pub(crate) mod status;
 pub(crate) mod survey;
@@ -127,6 +129,9 @@ pub struct Requirements {
     /// Where the store's background tasks run.
     #[cfg(all(feature = "memory", feature = "redis"))]
     pub(crate) home: Option<home::Home>,
+    /// How much of a record the store reads: the manager raises it to what it may write.
+    #[cfg(all(feature = "json", feature = "redis"))]
+    pub(crate) record_limit: Option<record_limit::RecordLimit>,
 }
 
 /// What [`SessionStore::update`] writes.

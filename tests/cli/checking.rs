@@ -1,5 +1,7 @@
 //! What `check` thinks of servers, and its exit codes.
 
+#[cfg(feature = "tls")]
+use crate::support::redis::Certificates;
 use crate::support::redis::Server;
 use crate::tool::Tool;
 
@@ -55,4 +57,19 @@ async fn colors_are_for_whom_they_are_wanted_by() {
     };
     assert!(colored(&tool, "always") && !colored(&tool, "auto") && !colored(&tool, "never"));
     assert!(colored(&tool.set("NO_COLOR", "1"), "always"), "a flag says more than a variable");
+}
+
+#[cfg(feature = "tls")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_url_with_the_wrong_encryption_is_said_so() {
+    let certificates = Certificates::generate();
+    let (plain, tls) = (Server::start().await, Server::start_tls(&certificates, &[]).await);
+    for (url, words) in [
+        (plain.url().replace("redis://", "rediss://"), "the server does not speak TLS"),
+        (tls.url().replace("rediss://", "redis://"), "its URL begins with rediss://"),
+    ] {
+        let tool = Tool::at(url);
+        tool.run(&["check", "--timeout", "5"]).has(2, words);
+        tool.run(&["list", "--timeout", "5"]).has(2, words);
+    }
 }

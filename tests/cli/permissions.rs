@@ -3,7 +3,7 @@
 use crate::support::redis::Server;
 use crate::tool::{Tool, anonymous, connect};
 
-const STORE: &str = "+get +set +getrange +setrange +pexpire +del +eval +evalsha";
+const STORE: &str = "+set +getrange +setrange +pexpire +del +eval +evalsha";
 const OWNERS: &str =
     "+time +zadd +zcount +zrange +zrangebyscore +zrank +zrem +zrevrangebyscore +zscore +pexpireat";
 const SURVEY: &str = "+scan +strlen +dbsize +info +memory|usage";

@@ -102,7 +102,7 @@ async fn a_master_that_is_not_told_of_its_successor() {
             let before = Traffic::of(&mut client).await;
             sleep(CALM).await;
             let calls = Traffic::of(&mut client).await.since(&before).calls;
-            !calls.contains_key("get") && !calls.contains_key("evalsha")
+            !calls.contains_key("getrange") && !calls.contains_key("evalsha")
         })
         .await;
         let role: String = old.ask("INFO replication").await.unwrap();

@@ -185,7 +185,7 @@ async fn the_documented_permissions_suffice() {
     let server = Server::start().await;
     let owners =
         "+time +zadd +zcount +zrange +zrangebyscore +zrank +zrem +zrevrangebyscore +zscore +pexpireat";
-    let rules = format!("+get +set +getrange +setrange +pexpire +del +eval +evalsha {owners}");
+    let rules = format!("+set +getrange +setrange +pexpire +del +eval +evalsha {owners}");
     server.ask::<String>(&format!("ACL SETUSER app on >secret ~session:* {rules}")).await.unwrap();
     let store = RedisStore::connect(server.url().replace("://", "://app:secret@")).await.unwrap();
     let store = Arc::new(store);

@@ -5,7 +5,7 @@ use session_store::{ExpressLayout, RedisStore, SessionCookie, SessionId, Session
 use crate::stage::{manager, record, ttl};
 use crate::support::redis::{Cluster, Server};
 
-const STORE: &str = "+get +set +getrange +setrange +pexpire +del +eval +evalsha";
+const STORE: &str = "+set +getrange +setrange +pexpire +del +eval +evalsha";
 const SURVEY: &str = "+scan +strlen +dbsize +info +memory|usage";
 
 async fn surveys(url: &str) {

@@ -30,10 +30,13 @@ impl Open {
         let timeout = Duration::from_secs_f64(connection.timeout);
         let store = Arc::new(builder.timeout(timeout).connect().await?);
         let keys = keys_of_nobody(naming.is_native)?;
-        let manager = SessionManager::builder(Arc::clone(&store), keys).build()?;
+        let manager = SessionManager::builder(Arc::clone(&store), keys).max_payload(MAX_PAYLOAD).build()?;
         Ok(Self { store, manager, naming })
     }
 }
+
+/// Beyond what services allow: sessions are shown as they are. It writes no data itself.
+const MAX_PAYLOAD: usize = 32 << 20;
 
 const NO_REDIS: &str = "no Redis server is named: set REDIS_URL as the service has it, or give --url. Sessions in \
                         memory belong to the process that has them, and cannot be seen from outside";

@@ -72,7 +72,7 @@ impl Both {
         let outcome = if self.moves_at_once() {
             let to_native = Rotation { old: key, expected, new: key, record, ttl };
             self.express
-                .move_to(&self.native.name(key), Destination::Native(record.to_bytes()), &to_native)
+                .move_to(&self.native.name(key), Destination::Native(self.native.bytes(record)?), &to_native)
                 .await?
         } else {
             self.express.swap(update).await?
@@ -130,7 +130,7 @@ impl Both {
             outcome => return Ok(outcome),
         }
         let outcome = if self.moves_at_once() {
-            let value = Destination::Native(rotation.record.to_bytes());
+            let value = Destination::Native(self.native.bytes(rotation.record)?);
             self.express.move_to(&self.native.name(rotation.new), value, &rotation).await?
         } else if self.leaving {
             let make = || self.native.make(rotation.new, rotation.record, rotation.ttl);

@@ -17,6 +17,7 @@ use super::owners::Indexes;
 use super::target::{ClientCertificate, Credentials, Login, Pem, Target, Tls};
 use super::{Layout, RedisStore};
 use crate::error::{BoxError, Error};
+use crate::store::record_limit::RecordLimit;
 
 /// So long may an operation take at most.
 const LONGEST: Duration = Duration::from_secs(60 * 60);
@@ -283,7 +284,8 @@ impl RedisStoreBuilder {
         let entrance = Entrance::of(&target);
         let connections = Arc::new(Connections::new(target, &settings)?);
         let owners = Indexes::of_native(&prefix, &connections);
-        let native = Native::new(prefix, Arc::clone(&connections));
+        let limit = RecordLimit::default();
+        let native = Native::new(prefix, limit.clone(), Arc::clone(&connections));
         #[cfg(feature = "express")]
         if let Some((layout, beside)) = self.express {
             let express = Express::new(layout, Arc::clone(&connections))?;
@@ -296,9 +298,9 @@ impl RedisStoreBuilder {
                     Layout::Both(Both::new(native, express, leaving)),
                 ),
             };
-            return Ok(RedisStore::new(layout, owners, connections, entrance));
+            return Ok(RedisStore::new(layout, owners, limit, connections, entrance));
         }
-        Ok(RedisStore::new(Layout::Native(native), owners, connections, entrance))
+        Ok(RedisStore::new(Layout::Native(native), owners, limit, connections, entrance))
     }
 
     fn with(mut self, set: impl FnOnce(&mut Target)) -> Self {

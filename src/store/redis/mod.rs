@@ -38,6 +38,7 @@ use self::native::Native;
 use self::owners::Indexes;
 use self::survey::Masters;
 use super::owners::OwnerIndex;
+use super::record_limit::RecordLimit;
 use super::status::StoreStatus;
 use super::survey::Survey;
 use super::{Created, Loaded, Requirements, Rotation, SessionStore, Update, Updated};
@@ -61,7 +62,7 @@ pub(crate) use self::{express::reread_value, survey::reread_cursor};
 /// A session is one string under `session:{lineage}:digest`, with a time to live. Each owner of sessions
 /// has an index of them under `session:owner:{hash}` that lasts as long as the last of them; in a cluster
 /// it may be on another master than they are. Loading it is one
-/// `GET`, creating it one `SET` with `NX`, and everything else one Lua script (`EVALSHA`), which
+/// `GETRANGE`, creating it one `SET` with `NX`, and everything else one Lua script (`EVALSHA`), which
 /// Redis runs as one atomic step. (The feature `express` adds the layout of connect-redis.) Redis 6 or
 /// newer (tested with 7.0): one server, a master that sentinels watch, or a Redis Cluster;
 /// [`builder`](Self::builder) lists how a URL names them.
@@ -86,7 +87,7 @@ pub(crate) use self::{express::reread_value, survey::reread_cursor};
 ///
 /// # Permissions
 ///
-/// A user with an ACL needs `+get +set +getrange +setrange +pexpire +del +eval +evalsha` on the
+/// A user with an ACL needs `+set +getrange +setrange +pexpire +del +eval +evalsha` on the
 /// prefix's keys; `+select` for a database other than 0; `+cluster|slots +cluster|info +asking` in a
 /// cluster; `+role` behind sentinels, and there `+subscribe +sentinel|master
 /// +sentinel|get-master-addr-by-name` with all channels; `+wait` to
@@ -115,6 +116,11 @@ pub(crate) use self::{express::reread_value, survey::reread_cursor};
 /// and [`Error::NewerFormat`] for a value that is not a session of this version: nothing but
 /// [`delete`](SessionStore::delete) changes it.
 ///
+/// A value longer than 2 MiB, or twice the
+/// [`max_payload`](crate::SessionManagerBuilder::max_payload) of the store's manager if that is more, is
+/// not read into memory: it is an [`Error::Corrupt`], and a write of one an [`Error::TooLarge`]. In the
+/// layout of Express the limit is 1 MB.
+///
 /// ```no_run
 /// use session_store::RedisStore;
 ///
@@ -127,14 +133,22 @@ pub(crate) use self::{express::reread_value, survey::reread_cursor};
 pub struct RedisStore {
     layout: Layout,
     owners: Indexes,
+    #[cfg_attr(not(feature = "json"), allow(dead_code, reason = "the manager raises it"))]
+    limit: RecordLimit,
     connections: Arc<Connections>,
     masters: Masters,
     entrance: Entrance,
 }
 
 impl RedisStore {
-    fn new(layout: Layout, owners: Indexes, connections: Arc<Connections>, entrance: Entrance) -> Self {
-        Self { layout, owners, connections, masters: Masters::default(), entrance }
+    fn new(
+        layout: Layout,
+        owners: Indexes,
+        limit: RecordLimit,
+        connections: Arc<Connections>,
+        entrance: Entrance,
+    ) -> Self {
+        Self { layout, owners, limit, connections, masters: Masters::default(), entrance }
     }
 
     /// What keys begin with unless told otherwise.
@@ -240,6 +254,8 @@ impl SessionStore for RedisStore {
         Requirements {
             #[cfg(feature = "memory")]
             home: Some(self.connections.home().clone()),
+            #[cfg(feature = "json")]
+            record_limit: Some(self.limit.clone()),
             #[cfg(feature = "express")]
             express: match &self.layout {
                 Layout::Native(_) => None,

@@ -15,7 +15,10 @@ use super::{Made, in_use, into_error, unexpected};
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::id::SessionKey;
-use crate::record::{Envelope, MOVED_FORMAT, Moved, PREVIOUS_REVISION, RECORD_FORMAT, Record, Revision};
+use crate::record::{
+    Envelope, LONGEST_HEAD, MOVED_FORMAT, Moved, PREVIOUS_REVISION, RECORD_FORMAT, Record, Revision,
+};
+use crate::store::record_limit::RecordLimit;
 use crate::store::{Created, Loaded, Rotation, Update, Updated};
 use crate::ttl::Ttl;
 
@@ -25,12 +28,13 @@ const MOST_PARTS: usize = 1000;
 #[derive(Debug)]
 pub(super) struct Native {
     prefix: Prefix,
+    limit: RecordLimit,
     connections: Arc<Connections>,
 }
 
 impl Native {
-    pub(super) fn new(prefix: Prefix, connections: Arc<Connections>) -> Self {
-        Self { prefix, connections }
+    pub(super) fn new(prefix: Prefix, limit: RecordLimit, connections: Arc<Connections>) -> Self {
+        Self { prefix, limit, connections }
     }
 
     pub(super) fn prefix(&self) -> &Prefix {
@@ -44,12 +48,15 @@ impl Native {
     }
 
     pub(super) async fn load(&self, key: &SessionKey) -> Result<Loaded, Error> {
-        let get = self.get(key);
+        let limit = self.limit.bytes();
+        // One byte more than a record may have tells that it has too many.
+        let get = self.get(key, limit);
         let operation = async |mut connection: Connection| connection.send(&get).await;
         let slot = self.prefix.name(key).slot();
         let reply = self.connections.run(slot, Way::Shared, Repeat::Read, operation).await;
         match reply.map_err(|failure| into_error(key, failure, Effect::Read))? {
-            Value::Nil => Ok(Loaded::Absent),
+            Value::BulkString(bytes) if bytes.is_empty() => Ok(Loaded::Absent),
+            Value::BulkString(bytes) if bytes.len() > limit => Err(too_large(key)),
             Value::BulkString(bytes) => Ok(match Envelope::from_bytes(key, bytes.into())? {
                 Envelope::Record(record) => Loaded::Found(record),
                 Envelope::Moved(_) => Loaded::Moved,
@@ -63,10 +70,11 @@ impl Native {
     }
 
     pub(super) async fn make(&self, key: &SessionKey, record: &Record, ttl: Ttl) -> Result<Made, Error> {
-        let bytes = record.to_bytes();
+        let bytes = self.bytes(record)?;
         let mut set = Cmd::with_capacity(6, 96 + bytes.len());
         set.arg("SET").arg(self.prefix.name(key)).arg(bytes).arg("NX").arg("PX").arg(ttl.as_millis());
-        let get = self.get(key);
+        // The head tells whose record it is.
+        let get = self.get(key, LONGEST_HEAD - 1);
         let way = if record.owner.is_some() { Way::Durable } else { Way::Shared };
         let operation = async |mut connection: Connection| {
             // What was sent before may take effect late, even after the session was ended: it is looked for,
@@ -102,7 +110,7 @@ impl Native {
     pub(super) async fn update(&self, update: Update<'_>) -> Result<Updated, Error> {
         let Update { key, expected, record, ttl, follow } = update;
         let name = (self.prefix.name(key),);
-        let write = (&expected.to_bytes(), record.to_bytes(), ttl.as_millis());
+        let write = (&expected.to_bytes(), self.bytes(record)?, ttl.as_millis(), self.limit.bytes());
         // Where the session is gone, it doesn't matter what the first run did.
         let tells = |reply: &Value| *reply == Value::Nil || tells_of_the_first_run(reply, expected);
         let repeat = Repeat::If(&tells);
@@ -139,8 +147,8 @@ impl Native {
         let Rotation { old, expected, new, record, ttl } = rotation;
         let keys = (self.prefix.name(old), self.prefix.name(new));
         let marker = Moved::new(new.clone(), record, expected).to_bytes();
-        let arguments =
-            (&expected.to_bytes(), record.to_bytes(), ttl.as_millis(), marker, Moved::ttl(ttl).as_millis());
+        let write = (&expected.to_bytes(), self.bytes(record)?, ttl.as_millis(), self.limit.bytes());
+        let arguments = (write, marker, Moved::ttl(ttl).as_millis());
         let tells = |reply: &Value| tells_of_the_first_run(reply, expected);
         match self.eval(old, Way::Durable, Repeat::If(&tells), &scripts::ROTATE, keys, arguments).await? {
             Value::Int(_) => Err(in_use()),
@@ -174,9 +182,19 @@ impl Native {
         Ok(was_there)
     }
 
-    fn get(&self, key: &SessionKey) -> Cmd {
-        let mut get = Cmd::with_capacity(2, 64);
-        get.arg("GET").arg(self.prefix.name(key));
+    /// The record's bytes, if they can be read again.
+    pub(super) fn bytes(&self, record: &Record) -> Result<Vec<u8>, Error> {
+        let (bytes, limit) = (record.to_bytes(), self.limit.bytes());
+        if bytes.len() > limit {
+            return Err(Error::TooLarge { what: "the session's record", size: bytes.len(), limit });
+        }
+        Ok(bytes)
+    }
+
+    /// Asks for what is under `key`, up to and including the byte at `last`.
+    fn get(&self, key: &SessionKey, last: usize) -> Cmd {
+        let mut get = Cmd::with_capacity(4, 96);
+        get.arg("GETRANGE").arg(self.prefix.name(key)).arg(0).arg(last);
         get
     }
 
@@ -212,10 +230,16 @@ fn updated(key: &SessionKey, reply: Value) -> Result<Updated, Error> {
     match reply {
         Value::Okay => Ok(Updated::Updated),
         Value::Nil => Ok(Updated::Missing),
+        Value::SimpleString(_) => Err(too_large(key)),
         Value::BulkString(bytes) => Ok(match Envelope::from_bytes(key, bytes.into())? {
             Envelope::Record(record) => Updated::Stale(record),
             Envelope::Moved(_) => Updated::Moved,
         }),
         _ => Err(unexpected(Effect::Write)),
     }
+}
+
+fn too_large(key: &SessionKey) -> Error {
+    let reason = "it is far larger than `max_payload` allows: raise that, or end the session";
+    Error::Corrupt { key: key.clone(), reason }
 }

@@ -10,6 +10,7 @@
 use std::sync::LazyLock;
 
 use super::value::MAX_LENGTH;
+use crate::id::LONGEST_EXPRESS_ID;
 use crate::store::redis::script::Script;
 
 /// What all of them share. A value has the `revision` of its seal; one that Node wrote last has a part of its
@@ -62,6 +63,12 @@ fn script(parts: &[&str]) -> Script {
     Script::new(&[&[common.as_str()], parts].concat())
 }
 
+/// A script that answers with the successor's id in a marker. What is longer than an id is none, and is cut
+/// one byte after where an id has to end.
+fn of_marker(code: &str) -> Script {
+    Script::new(&[&code.replace("LAST", &(34 + LONGEST_EXPRESS_ID).to_string())])
+}
+
 /// Answers 1 for a session that has another id by now, 0 for none, and else what is there.
 pub(super) static LOAD: LazyLock<Script> = LazyLock::new(|| {
     script(&[r"
@@ -88,12 +95,14 @@ pub(super) static UPDATE: LazyLock<Script> =
 /// Own revision. Answers nil where there is no marker, OK where the marker knows that revision (it was sent
 /// twice), and else the successor's id.
 pub(super) static SUCCESSOR: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(&[r"
+    of_marker(
+        r"
 local marker = redis.pcall('GET', KEYS[2])
 if type(marker) ~= 'string' then return marker end
 if marker:sub(1, 16) == ARGV[1] or marker:sub(17, 32) == ARGV[1] then return redis.status_reply('OK') end
-return marker:sub(34)
-"])
+return marker:sub(34, LAST)
+",
+    )
 });
 
 /// Expected revision, time to live. Answers whether it moved the end, by 1 or 0.
@@ -147,11 +156,13 @@ return ok
 /// Deletes the session. Answers with its successor's id if it has one, whose marker stays until the
 /// successor is deleted too, and else with how many keys it deleted.
 pub(super) static DELETE: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(&[r"
+    of_marker(
+        r"
 local deleted = redis.call('DEL', KEYS[1])
 local marker = redis.pcall('GET', KEYS[2])
-return type(marker) == 'string' and marker:sub(34) or deleted
-"])
+return type(marker) == 'string' and marker:sub(34, LAST) or deleted
+",
+    )
 });
 
 /// Deletes the marker.

@@ -9,25 +9,29 @@ use std::sync::LazyLock;
 use crate::store::redis::script::Script;
 
 /// Decides whether a write may go on: `ARGV[1]` is the revision that it expects, `ARGV[2]` its
-/// record. Otherwise answers nil for a missing session, OK where it finds its own revision (it was
-/// sent twice; nothing else bears those 64 random bits), and else whatever is there: also a record
+/// record, `ARGV[4]` the most bytes that a record may have. Otherwise answers nil for a missing
+/// session, OK where it finds its own revision (it was sent twice; nothing else bears those 64
+/// random bits), TOO LARGE for a record above the limit, and else whatever is there: also a record
 /// that is cut short (of its 53 fixed bytes) or has flags that this version doesn't know.
 const COMPARE: &str = r"
-if not found or type(found) == 'table' then return found end
+if type(found) == 'table' then return found end
+if found == '' then return false end
 local revision, previous, own = found:sub(3, 10), found:sub(11, 18), ARGV[2]:sub(3, 10)
 if revision == own or previous == own then return redis.status_reply('OK') end
+if #found > tonumber(ARGV[4]) then return redis.status_reply('TOO LARGE') end
 if #found < 53 or found:byte(1) ~= 0xA1 or found:byte(2) > 7 or revision ~= ARGV[1] then return found end
 ";
 
+/// One byte more than a record may have tells that it has too many.
 const FIND: &str = r"
-local found = redis.pcall('GET', KEYS[1])";
+local found = redis.pcall('GETRANGE', KEYS[1], 0, ARGV[4])";
 
-/// Key; expected revision, record, its time to live.
+/// Key; expected revision, record, its time to live, the limit of records.
 pub(super) static UPDATE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(&[FIND, COMPARE, "return redis.pcall('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])"])
 });
 
-/// Key; expected revision, record, its time to live, prefix.
+/// Key; expected revision, record, its time to live, the limit of records, prefix.
 ///
 /// Where the key holds a marker, acts on the marker's successor, whose name is not among KEYS: it has the
 /// same lineage, so the same Cluster slot. While that migrates, the successor may be on another node;
@@ -40,15 +44,16 @@ local key = KEYS[1]
 if type(found) == 'string' and #found == 53 and found:byte(1) == 0xB1 and found:byte(2) == 0 then
   local own = ARGV[2]:sub(3, 10)
   if found:sub(3, 10) == own or found:sub(11, 18) == own then return redis.status_reply('OK') end
-  key = ARGV[4] .. found:sub(19)
-  found = redis.pcall('GET', key)
+  key = ARGV[5] .. found:sub(19)
+  found = redis.pcall('GETRANGE', key, 0, ARGV[4])
 end",
         COMPARE,
         "return redis.pcall('SET', key, ARGV[2], 'PX', ARGV[3])",
     ])
 });
 
-/// Old and new key; expected revision, record, its time to live, marker, its time to live.
+/// Old and new key; expected revision, record, its time to live, the limit of records, marker, its time
+/// to live.
 ///
 /// Answers as an update does, and 0 if the new key is in use.
 pub(super) static ROTATE: LazyLock<Script> = LazyLock::new(|| {
@@ -58,7 +63,7 @@ pub(super) static ROTATE: LazyLock<Script> = LazyLock::new(|| {
         r"
 local written = redis.pcall('SET', KEYS[2], ARGV[2], 'PX', ARGV[3], 'NX')
 if not written then return 0 end
-if written.ok then redis.call('SET', KEYS[1], ARGV[4], 'PX', ARGV[5]) end
+if written.ok then redis.call('SET', KEYS[1], ARGV[5], 'PX', ARGV[6]) end
 return written
 ",
     ])
