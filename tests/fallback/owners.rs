@@ -68,7 +68,39 @@ async fn what_was_ended_during_an_outage_does_not_move() {
     assert_eq!(world.status().dropped, 1);
 }
 
-/// Nor does it where the primary is away again in the middle of the question.
+/// And it isn't served either from the moment on that the primary answers, before the task comes to it.
+#[tokio::test(start_paused = true)]
+async fn what_was_ended_during_an_outage_is_not_served_once_the_primary_answers() {
+    let world = World::while_down(Mode::Down);
+    let (ended, other) = (signed_in(&world).await, world.created().await);
+    assert_eq!(world.found(&ended).await, Some(ended.record.clone()), "nobody can be asked");
+    world.primary.sessions.doom(&ada(), Doom::All).await.unwrap();
+    assert_eq!(world.found(&ended).await, Some(ended.record.clone()), "nobody can be asked");
+    world.primary.goes(Mode::Up);
+    assert_eq!(world.load(&ended.key).await.unwrap(), Loaded::Absent);
+    assert_eq!(world.found(&other).await, Some(other.record.clone()));
+    let status = world.status();
+    assert_eq!((status.moved, status.dropped, status.in_memory), (0, 1, 1), "the task was not there yet");
+    settled(&world).await;
+    assert_eq!(world.primary.record(&ended.key).await, None);
+    assert_eq!(world.load(&ended.key).await.unwrap(), Loaded::Absent);
+}
+
+/// Whoever is asked and has nothing against it, or nothing to say, leaves the session where it is.
+#[tokio::test(start_paused = true)]
+async fn what_was_not_ended_is_served_before_it_moves() {
+    for mode in [Mode::Up, Mode::Refuses, Mode::Down, Mode::Lost] {
+        let world = World::while_down(Mode::Down);
+        let session = signed_in(&world).await;
+        world.primary.once(Call::Index, mode);
+        assert_eq!(world.found(&session).await, Some(session.record.clone()), "{mode:?}");
+        world.primary.goes(Mode::Up);
+        settled(&world).await;
+        assert_eq!(world.primary.record(&session.key).await, Some(session.record.clone()), "{mode:?}");
+    }
+}
+
+/// Nor does it move where the primary is away again in the middle of the question.
 #[tokio::test(start_paused = true)]
 async fn what_was_ended_does_not_move_at_the_second_attempt_either() {
     for answers in 0..3 {

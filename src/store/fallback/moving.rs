@@ -151,11 +151,11 @@ impl Shared {
     }
 
     /// Drops a session whose owner's sessions were ended meanwhile; what the primary may have of it goes, too.
-    fn drop_revoked(&self, key: &SessionKey) {
-        self.memory.remove(key);
+    pub(super) fn drop_revoked(&self, key: &SessionKey) {
+        let removed = self.memory.remove(key).is_some();
         let mut ledger = self.ledger();
         ledger.owe_if_in_doubt(key);
-        ledger.dropped += 1;
+        ledger.dropped += u64::from(removed);
     }
 
     /// Drops our session in favour of what the primary holds.

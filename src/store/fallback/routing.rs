@@ -24,7 +24,14 @@ use crate::ttl::Ttl;
 impl SessionStore for FallbackStore {
     async fn load(&self, key: &SessionKey) -> Result<Loaded, Error> {
         let shared = &self.0;
-        match shared.held(key)? {
+        let mut held = shared.held(key)?;
+        if let Some(Envelope::Record(record)) = &held
+            && record.owner.is_some()
+        {
+            shared.ask_whether_it_was_revoked(key).await;
+            held = shared.held(key)?;
+        }
+        match held {
             Some(Envelope::Record(record)) => Ok(Loaded::Found(record)),
             Some(Envelope::Moved(_)) => Ok(Loaded::Moved),
             None => shared.observe(shared.primary.load(key).await),
