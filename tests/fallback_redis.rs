@@ -6,8 +6,9 @@ mod support;
 
 use std::time::{Duration, Instant};
 
+use session_store::owners::Doom;
 use session_store::{
-    Clock as _, Created, Error, FallbackPolicy, FallbackStore, Loaded, Payload, Record, RedisStore,
+    Clock as _, Created, Error, FallbackPolicy, FallbackStore, Loaded, Owner, Payload, Record, RedisStore,
     SessionId, SessionKey, SessionStore as _, SystemClock, Ttl, Update, Updated,
 };
 use support::redis::Server;
@@ -24,8 +25,13 @@ async fn store(server: &Server) -> FallbackStore {
 }
 
 async fn create(store: &FallbackStore) -> Result<(SessionKey, Record), Error> {
+    create_of(None, store).await
+}
+
+async fn create_of(owner: Option<&Owner>, store: &FallbackStore) -> Result<(SessionKey, Record), Error> {
     let (key, now) = (SessionId::generate().key(), SystemClock.now());
-    let record = Record::new(now, now.saturating_add(HOUR), Payload::new(1, "{}"));
+    let mut record = Record::new(now, now.saturating_add(HOUR), Payload::new(1, "{}"));
+    record.owner = owner.cloned();
     assert_eq!(store.create(&key, &record, Ttl::new(HOUR)).await?, Created::Created);
     Ok((key, record))
 }
@@ -122,4 +128,28 @@ async fn a_redis_that_is_stopped_and_continued() {
     assert!(settled < Duration::from_secs(5), "{settled:?}");
     assert_eq!(found(&store, &before).await, Some(record));
     assert_eq!(found(&store, &during).await, Some(born));
+}
+
+/// However long Redis was away, and this instance waits before it tries to connect again: the first load
+/// finds out.
+#[tokio::test]
+async fn a_session_that_another_instance_ended_is_not_served_once_redis_is_back() {
+    let ada = Owner::new("ada").unwrap();
+    let mut server = Server::start().await;
+    for outage in [0, 100, 700, 2500] {
+        let store = store(&server).await;
+        server.kill();
+        create_in_memory(&store).await;
+        let (ended, record) = create_of(Some(&ada), &store).await.unwrap();
+        sleep(Duration::from_millis(outage)).await;
+        assert_eq!(found(&store, &ended).await, Some(record));
+
+        server.restart().await;
+        let other = RedisStore::connect(server.url()).await.unwrap();
+        other.owners().unwrap().doom(&ada, Doom::All).await.unwrap();
+        assert_eq!(found(&store, &ended).await, None, "after {outage} ms");
+        settled(&store).await;
+        assert_eq!(found(&store, &ended).await, None);
+        assert_eq!(store.status().dropped, 1);
+    }
 }

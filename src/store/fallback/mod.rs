@@ -70,6 +70,9 @@ use super::memory::MemoryStore;
 /// - An owner's sessions can be listed, and all ended, only while the primary answers. A sign-in of an
 ///   outage counts towards a limit of its owner's sessions once it has moved. It does not move if the
 ///   owner's sessions were all ended after it, as long as this is the same week.
+/// - A session of an owner that memory holds is served after the primary was asked whether it was ended
+///   elsewhere, so from the moment on that Redis answers again. While Redis is away, each such load has it
+///   tried again, at most every 20 ms for all of them, and waits up to 100 ms for that.
 /// - A write that timed out may reach a frozen primary late. Deletions are repeated for a minute after
 ///   it answers again to make up for that; later than that a session may come back.
 ///

@@ -105,9 +105,6 @@ impl Shared {
     /// Drops a session of memory if its owner's sessions were ended by an instance that reached the primary,
     /// which is asked if it can be. A primary that does not answer, or refuses, has no say.
     pub(super) async fn ask_whether_it_was_revoked(self: &Arc<Self>, key: &SessionKey) {
-        if !self.primary.status().connected {
-            return;
-        }
         let Some((session, ttl)) = self.memory.settled(key) else { return };
         if let Ok(false) = self.may_move(key, &session, ttl).await {
             self.drop_revoked(key);

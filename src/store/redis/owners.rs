@@ -179,8 +179,13 @@ impl OwnerIndex for Index {
             Stage::Moving => "moving",
         };
         let session = (self.naming.member(entry), life, replaces, stage_name);
-        // What a sign-in leaves must be there for as long as its session is.
-        let way = if stage == Stage::After { Way::Durable } else { Way::Shared };
+        let way = match stage {
+            Stage::Before | Stage::Later => Way::Shared,
+            // What a sign-in leaves must be there for as long as its session is.
+            Stage::After => Way::Durable,
+            // What was signed in during an outage may have been ended as soon as that was over.
+            Stage::Moving => Way::Insistent,
+        };
         let reply = self.run(owner, way, &scripts::ENTER, (session, most, beyond)).await?;
         let Some([Value::Int(verdict), Value::Int(known), doomed]) = parts(reply) else {
             return Err(unexpected(Effect::Write));

@@ -63,7 +63,7 @@ impl Settings {
 
     fn limit(&self, way: Way) -> Duration {
         match way {
-            Way::Shared => self.timeout,
+            Way::Shared | Way::Insistent => self.timeout,
             // A write may come while the server waits for those before it, and then waits itself.
             Way::Durable => self.timeout + 2 * self.replication.map_or(Duration::ZERO, |it| it.within),
         }
@@ -74,6 +74,8 @@ impl Settings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Way {
     Shared,
+    /// The same, but a server that is known to be away is tried again first.
+    Insistent,
     /// With the confirmation of replicas, if that was asked for.
     Durable,
 }

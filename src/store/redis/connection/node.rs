@@ -56,6 +56,11 @@ impl Node {
     {
         match (way, &self.durable) {
             (Way::Durable, Some(durable)) => Box::pin(durable.run(operation)).await,
+            (Way::Insistent, _) => {
+                let supervisor = self.pick();
+                Box::pin(supervisor.knock()).await;
+                supervisor.run(repeat, operation).await
+            }
             _ => self.pick().run(repeat, operation).await,
         }
     }

@@ -26,6 +26,8 @@ const TIMEOUTS_IN_A_ROW: u32 = 3;
 const FIRST_DELAY: Duration = Duration::from_millis(50);
 /// A server that answers again is found within a second.
 const LONGEST_DELAY: Duration = Duration::from_millis(800);
+/// So much time at least is between attempts, however many insist.
+const LEAST_DELAY: Duration = Duration::from_millis(20);
 /// Before a connection that served for a short time is made again: whoever closes it may do so in a loop.
 const SHORT_DELAY: Duration = Duration::from_millis(10);
 /// So many connections that were closed before they answered anything, one after the other, and the server
@@ -53,11 +55,15 @@ struct Shared {
     state: ArcSwap<State>,
     reconnecting: AtomicBool,
     generations: AtomicU64,
+    /// The generation that failed last, plus one.
+    failed: AtomicU64,
     was_connected: AtomicBool,
     /// Connections in a row that were closed before they answered anything.
     closed_early: AtomicU32,
-    /// Told of each new state, and when nobody is reconnecting any more.
+    /// Told of each new state, of each attempt that failed, and when nobody is reconnecting any more.
     changes: Notify,
+    /// Told when the next attempt is to come soon.
+    hurry: Arc<Notify>,
     waiting: Semaphore,
 }
 
@@ -112,9 +118,11 @@ impl Supervisor {
             state: ArcSwap::from_pointee(down),
             reconnecting: AtomicBool::new(false),
             generations: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
             was_connected: AtomicBool::new(false),
             closed_early: AtomicU32::new(0),
             changes: Notify::new(),
+            hurry: Arc::default(),
             waiting: Semaphore::new(waiting::MOST),
         }))
     }
@@ -204,7 +212,9 @@ impl Shared {
             Ok(result) => result,
             Err(_) => Err(Failure::TimedOut(self.timeout)),
         };
-        let connection = connection?;
+        let connection = connection.inspect_err(|_| {
+            self.failed.fetch_max(generation + 1, Ordering::AcqRel);
+        })?;
         let shared = Arc::downgrade(self);
         let stay = Stay::new(move || {
             if let Some(shared) = shared.upgrade() {
@@ -356,11 +366,13 @@ impl Shared {
         if self.reconnecting.swap(true, Ordering::AcqRel) {
             return;
         }
-        let task = Reconnecting(Arc::downgrade(self));
+        let (task, hurry) = (Reconnecting(Arc::downgrade(self)), Arc::clone(&self.hurry));
         runtime.spawn(async move {
             loop {
                 if !delay.is_zero() {
-                    sleep(jittered(delay)).await;
+                    let (delay, least) = (jittered(delay), delay.min(LEAST_DELAY));
+                    sleep(least).await;
+                    let _whichever_comes_first = timeout(delay.saturating_sub(least), hurry.notified()).await;
                 }
                 let Some(shared) = task.0.upgrade() else { return };
                 match shared.open(delay).await {
@@ -387,6 +399,7 @@ impl Shared {
         let away = !failure.is_broken() || self.is_closed_early_again();
         let reason = failure.at(&self.connector).into_reason();
         self.journal.failed(reason.clone());
+        self.changes.notify_waiters();
         let state = self.state.load();
         if let State::Down(old) = &**state
             && (old.reason != reason || old.away != away)

@@ -251,3 +251,34 @@ async fn delays_grow_over_connections_that_end_soon() {
     assert_eq!(millis(delays(4).await), [50, 100, 200, 400]);
     assert_eq!(longer(LONGEST_DELAY), LONGEST_DELAY);
 }
+
+/// Of a server that is away: its port is closed.
+async fn supervisor_of_nobody() -> Supervisor {
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let supervisor = supervisor_of(closed, Duration::from_secs(1));
+    supervisor.run(Repeat::Read, answer).await.unwrap_err();
+    supervisor
+}
+
+#[tokio::test]
+async fn each_knock_waits_for_an_attempt_of_its_own_time_and_all_of_a_time_for_the_same() {
+    let supervisor = supervisor_of_nobody().await;
+    let attempts = || supervisor.0.generations.load(Ordering::Relaxed);
+    for _ in 0..5 {
+        let before = attempts();
+        supervisor.knock().await;
+        assert!(attempts() > before);
+    }
+    let before = attempts();
+    join_all((0..1000).map(|_| supervisor.knock())).await;
+    assert!(attempts() <= before + 2, "{} attempts", attempts() - before);
+}
+
+#[tokio::test]
+async fn a_knock_at_a_server_that_is_there_or_may_be_costs_nothing() {
+    let supervisor = supervisor(Duration::from_secs(1)).await;
+    supervisor.knock().await;
+    supervisor.0.go_down(0, &"for this test", false);
+    supervisor.knock().await;
+    assert_eq!(supervisor.0.generations.load(Ordering::Relaxed), 1);
+}

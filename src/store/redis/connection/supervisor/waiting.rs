@@ -3,12 +3,13 @@
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use redis::Value;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
-use super::{Down, FIRST_DELAY, Shared, State};
+use super::{Down, FIRST_DELAY, Shared, State, Supervisor};
 use crate::store::redis::connection::{Connection, Failure, Repeat};
 
 /// So many operations may wait for a connection at a time.
@@ -16,6 +17,32 @@ pub(super) const MOST: usize = 10_000;
 /// Nothing is sent so late that the answer might not come in time: the outcome would be unknown, where
 /// "not connected" says that there was none. At most a quarter of the timeout.
 const LAST_START: Duration = Duration::from_millis(50);
+
+/// So long does an insistent operation wait for another attempt to connect.
+const KNOCKING: Duration = Duration::from_millis(100);
+
+impl Supervisor {
+    /// If the server is known to be away, waits for an attempt to connect that begins from now on: a server
+    /// that is back by now is found, unless it takes long to answer.
+    pub(in super::super) async fn knock(&self) {
+        let shared = &self.0;
+        let begins = shared.generations.load(Ordering::Acquire);
+        let attempted = async {
+            loop {
+                let mut change = pin!(shared.changes.notified());
+                change.as_mut().enable();
+                let is_away = matches!(&**shared.state.load(), State::Down(Down { away: true, .. }));
+                if !is_away || shared.failed.load(Ordering::Acquire) > begins {
+                    return;
+                }
+                shared.reconnect(FIRST_DELAY);
+                shared.hurry.notify_one();
+                change.await;
+            }
+        };
+        let _still_away = timeout(KNOCKING, attempted).await;
+    }
+}
 
 impl Shared {
     /// Runs an operation on the next connection, and again on the one after that if `repeat` allows it.
