@@ -176,7 +176,7 @@ impl<T: SessionData> Shared<T> {
                 plan.change.reconcile(manager.encoder(), policy, &base.data, theirs).map(Some)
             })
             .await?;
-        let (standing, conflict) = match swapped {
+        let (standing, conflict, is_lost) = match swapped {
             Swapped::Stored(id, record) => {
                 self.settle(plan, id, record);
                 return Ok(());
@@ -185,10 +185,11 @@ impl<T: SessionData> Shared<T> {
             Swapped::Moved(_) if plan.action == Action::Update => {
                 return self.write_late(plan, id, base).await;
             }
-            Swapped::Missing => (Standing::Ended, Conflict::Ended),
-            Swapped::Moved(_) => (Standing::Moved { id: id.clone() }, Conflict::Moved),
+            // Else it counts as having come before the session was ended.
+            Swapped::Missing => (Standing::Ended, Conflict::Ended, self.may_have_moved()),
+            Swapped::Unreadable => (Standing::Ended, Conflict::Ended, true),
+            Swapped::Moved(_) => (Standing::Moved { id: id.clone() }, Conflict::Moved, true),
         };
-        let may_have_moved = self.may_have_moved();
         manager.counters.shard().ended_meanwhile.add_one();
         self.state().write(|state| state.standing = standing);
         match (&plan.wish.new_id, plan.action) {
@@ -203,8 +204,7 @@ impl<T: SessionData> Shared<T> {
                 Ok(())
             }
             (_, Action::Rotate) => Err(conflict.into()),
-            _ if may_have_moved => Err(conflict.into()),
-            // It counts as having come before the session was ended.
+            _ if is_lost => Err(conflict.into()),
             _ => Ok(()),
         }
     }

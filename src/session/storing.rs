@@ -37,6 +37,8 @@ pub(super) enum Swapped {
     Unchanged(Record),
     /// The session ended meanwhile.
     Missing,
+    /// What stands in the session's place can't be read.
+    Unreadable,
     /// The session got another id meanwhile. This is the last that was known of it.
     Moved(Record),
 }
@@ -109,7 +111,7 @@ impl<T: SessionData> Shared<T> {
                 Err(Error::Corrupt { reason, .. }) => {
                     manager.counters.shard().corrupt.add_one();
                     tracing::warn!(%key, reason, "session record cannot be read any more: treated as absent");
-                    Updated::Missing
+                    return Ok(Swapped::Unreadable);
                 }
                 outcome => outcome?,
             };

@@ -119,7 +119,7 @@ impl<T: SessionData> Shared<T> {
                 Ok((Standing::Live { id, record }, known_at))
             }
             Swapped::Moved(known) => self.send_late(&change, id, &known, now).await,
-            Swapped::Missing => {
+            Swapped::Missing | Swapped::Unreadable => {
                 self.state().write(|state| state.standing = Standing::Ended);
                 Err(Conflict::Ended.into())
             }
