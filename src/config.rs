@@ -20,10 +20,10 @@ use self::redis::Target;
 use self::servers::Servers;
 use crate::cookie::SessionCookie;
 use crate::cookie::keys::KeyRing;
+use crate::engine::SessionData;
+use crate::engine::expiry::Expiry;
+use crate::engine::{SessionManager, SessionManagerBuilder};
 use crate::error::Error;
-use crate::expiry::Expiry;
-use crate::manager::{SessionManager, SessionManagerBuilder};
-use crate::session::SessionData;
 use crate::store::SessionStore;
 use crate::ttl::MAX_TTL;
 

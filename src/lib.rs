@@ -6,17 +6,20 @@
 )]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+// What everybody needs.
 mod clock;
-#[cfg(feature = "conformance")]
-pub mod conformance;
 mod error;
 mod id;
 mod random;
 mod record;
-mod store;
 mod ttl;
 
-// The engine.
+// Where sessions are kept.
+#[cfg(feature = "conformance")]
+pub mod conformance;
+mod store;
+
+// The way of a request.
 #[cfg(any(feature = "tower", feature = "actix-web"))]
 mod adapter;
 #[cfg(feature = "json")]
@@ -26,32 +29,13 @@ mod config;
 #[cfg(feature = "json")]
 mod cookie;
 #[cfg(feature = "json")]
-mod counters;
+mod engine;
 #[cfg(feature = "json")]
-mod expiry;
+mod telemetry;
+
 #[cfg(all(fuzzing, feature = "express"))]
 #[doc(hidden)]
 pub mod fuzzing;
-#[cfg(feature = "json")]
-mod histogram;
-#[cfg(feature = "json")]
-mod lifecycle;
-#[cfg(feature = "json")]
-mod manager;
-#[cfg(feature = "json")]
-mod merge;
-#[cfg(feature = "metrics")]
-pub mod metrics;
-#[cfg(feature = "json")]
-mod ownership;
-#[cfg(feature = "json")]
-mod rate;
-#[cfg(feature = "json")]
-mod session;
-#[cfg(feature = "json")]
-mod stats;
-#[cfg(feature = "json")]
-mod values;
 
 #[cfg(all(any(doc, doctest), feature = "express"))]
 #[doc = include_str!("moving_from_express.md")]
@@ -92,15 +76,18 @@ pub use {
     codec::Codec,
     cookie::keys::{Key, KeyRing},
     cookie::{SameSite, SessionCookie},
-    counters::Counts,
-    expiry::Expiry,
-    histogram::Histogram,
-    manager::{Clearing, SessionManager, SessionManagerBuilder, SessionScan},
-    merge::ConflictPolicy,
-    session::{Effects, Exchange, Session, SessionData},
-    stats::{RedisStats, Stats, StoreLatencies},
-    values::Values,
+    engine::{
+        Clearing, ConflictPolicy, Effects, Exchange, Expiry, Session, SessionData, SessionManager,
+        SessionManagerBuilder, SessionScan, Values,
+    },
+    telemetry::counters::Counts,
+    telemetry::histogram::Histogram,
+    telemetry::operations::StoreLatencies,
+    telemetry::stats::{RedisStats, Stats},
 };
+
+#[cfg(feature = "metrics")]
+pub use telemetry::metrics;
 
 #[cfg(any(feature = "tower", feature = "actix-web"))]
 pub use adapter::FailureResponse;

@@ -4,8 +4,8 @@ use axum_core::extract::FromRequestParts;
 use axum_core::response::{IntoResponse, Response};
 use http::request::Parts;
 
+use crate::engine::{Session, SessionData};
 use crate::error::Error;
-use crate::session::{Session, SessionData};
 
 /// Finds the session at the first use in a request. Needs a [`SessionLayer`](crate::SessionLayer)
 /// of the same `T` around the route. A handler that can do without takes a

@@ -3,9 +3,9 @@
 use std::any::type_name;
 use std::sync::Arc;
 
+use crate::engine::SessionManager;
+use crate::engine::{AnyExchange, Exchange, SessionData};
 use crate::error::Error;
-use crate::manager::SessionManager;
-use crate::session::{AnyExchange, Exchange, SessionData};
 
 /// The session layers around a route.
 #[derive(Clone)]

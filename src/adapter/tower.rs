@@ -15,10 +15,10 @@ use super::body::{InnerBody, OuterBody, failed_body, inner_body};
 use super::failure::{FailureResponse, OnError};
 use super::mounted::Mounted;
 use super::{answer_to, overrides_no_store, varies_by_cookie};
+use crate::engine::SessionManager;
+use crate::engine::Values;
+use crate::engine::{Effects, Exchange, Session, SessionData};
 use crate::error::Error;
-use crate::manager::SessionManager;
-use crate::session::{Effects, Exchange, Session, SessionData};
-use crate::values::Values;
 
 /// Gives the service inside it the sessions of a [`SessionManager`].
 ///

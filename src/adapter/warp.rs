@@ -13,8 +13,8 @@ use warp::{Filter, Reply};
 
 use super::mounted::Mounted;
 use super::tower::{Failed, SessionLayer, answer, tell};
+use crate::engine::{Session, SessionData};
 use crate::error::{BoxError, Error};
-use crate::session::{Session, SessionData};
 
 impl<T: SessionData> SessionLayer<T> {
     /// Gives warp's `routes` sessions. What comes out is a tower service: other layers go around it,

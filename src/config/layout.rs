@@ -7,8 +7,8 @@ use crate::cookie::SessionCookie;
 #[cfg(feature = "express")]
 use crate::cookie::keys::Key;
 use crate::cookie::keys::KeyRing;
+use crate::engine::expiry::Expiry;
 use crate::error::Error;
-use crate::expiry::Expiry;
 #[cfg(feature = "express")]
 use crate::store::redis::ExpressLayout;
 #[cfg(feature = "redis")]

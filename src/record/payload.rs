@@ -9,7 +9,7 @@ use bytes::Bytes;
 #[cfg(feature = "memory")]
 use super::decoded::{Decoded, Room};
 #[cfg(feature = "json")]
-use crate::{codec::Codec, error::Error, session::SessionData};
+use crate::{codec::Codec, engine::SessionData, error::Error};
 
 /// A session's data as a codec wrote it, and which codec that was.
 ///

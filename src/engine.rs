@@ -1,0 +1,43 @@
+//! The way of a request, from top to bottom.
+//!
+//! [`manager`] puts a service's sessions together. [`request`] takes a request in and sees its response out;
+//! between the two, a handler holds a [`session`], whose [`state`] says what is known and wanted. At the
+//! response, [`plan`] decides what is to be done, and [`commit`] does it: it merges what several requests
+//! [`change`], and talks to the [`store_client`], behind which is the store.
+
+mod all_sessions;
+mod change;
+mod commit;
+pub(crate) mod expiry;
+#[cfg(feature = "express")]
+mod express_check;
+mod late_write;
+mod lifetime;
+mod manager;
+mod manager_builder;
+mod merge;
+mod owner_sessions;
+mod plan;
+mod request;
+mod session;
+mod sign_in;
+mod state;
+mod store_client;
+mod touch;
+mod update;
+mod values;
+mod write;
+
+pub use self::all_sessions::{Clearing, SessionScan};
+pub use self::expiry::Expiry;
+pub use self::manager::SessionManager;
+pub use self::manager_builder::SessionManagerBuilder;
+pub use self::merge::ConflictPolicy;
+pub use self::request::{Effects, Exchange};
+pub use self::session::{Session, SessionData};
+pub use self::values::Values;
+
+use self::manager::Inner;
+#[cfg(any(feature = "tower", feature = "actix-web"))]
+pub(crate) use self::request::AnyExchange;
+use self::session::{Candidates, Shared, uncut};

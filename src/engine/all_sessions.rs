@@ -1,0 +1,110 @@
+//! All of a manager's sessions: counting, listing and ending them.
+
+use std::sync::Arc;
+
+use super::{SessionData, SessionManager};
+use crate::error::Error;
+#[cfg(doc)]
+use crate::store::SessionStore;
+use crate::store::survey::Usage;
+
+mod clear;
+mod pages;
+mod scan;
+
+pub use clear::Clearing;
+pub use scan::SessionScan;
+
+use pages::Pages;
+
+impl<T: SessionData> SessionManager<T> {
+    /// Goes through all sessions of the store, as a stream of
+    /// [`SessionSummary`](crate::SessionSummary)s: for a list, an export, a statistic.
+    ///
+    /// # Errors
+    ///
+    /// In the stream: those of the store, and [`Error::Unsupported`] for one that has no
+    /// [`survey`](SessionStore::survey).
+    ///
+    /// ```
+    /// use futures_util::TryStreamExt as _;
+    /// use session_store::{KeyRing, MemoryStore, SessionManager};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), session_store::Error> {
+    /// let manager = SessionManager::<u32>::builder(MemoryStore::new(), KeyRing::generate()).build()?;
+    /// let mut sessions = manager.sessions();
+    /// while let Some(session) = sessions.try_next().await? {
+    ///     println!("{} was last seen at {:?}", session.key, session.last_seen());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn sessions(&self) -> SessionScan {
+        SessionScan::new(self.pages().without_duplicates())
+    }
+
+    /// How many sessions there are, exactly, by going through all of them. One that began, ended or got
+    /// a new id meanwhile counts or does not. [`usage`](Self::usage) estimates it, in no time.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store, and [`Error::Unsupported`] for one that has no [`survey`](SessionStore::survey).
+    ///
+    /// ```
+    /// use session_store::{KeyRing, MemoryStore, SessionManager};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), session_store::Error> {
+    /// let manager = SessionManager::<u32>::builder(MemoryStore::new(), KeyRing::generate()).build()?;
+    /// assert_eq!(manager.count().await?, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn count(&self) -> Result<u64, Error> {
+        let mut pages = self.pages().without_duplicates();
+        let mut count = 0;
+        while let Some(page) = pages.next().await? {
+            count += page.sessions.len() as u64;
+        }
+        Ok(count)
+    }
+
+    /// Ends all sessions of the store, and answers how many that were. Another store's, of another prefix
+    /// in the same Redis, are not touched.
+    ///
+    /// What holds while requests come in is said at [`Clearing`].
+    ///
+    /// # Errors
+    ///
+    /// Those of the store, at the first of which it stops: some sessions have ended then, and it can be
+    /// repeated. [`Error::Unsupported`] for a store that has no [`survey`](SessionStore::survey).
+    ///
+    /// ```
+    /// use session_store::{KeyRing, MemoryStore, SessionManager};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), session_store::Error> {
+    /// let manager = SessionManager::<u32>::builder(MemoryStore::new(), KeyRing::generate()).build()?;
+    /// let ended = manager.clear().on_progress(|ended, share| println!("{ended}, {share:.2}")).await?;
+    /// assert_eq!(ended, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn clear(&self) -> Clearing {
+        Clearing::new(self.pages())
+    }
+
+    /// About how many sessions there are, how many bytes a session takes, and how much room there is.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store, and [`Error::Unsupported`] for one that has no [`survey`](SessionStore::survey).
+    pub async fn usage(&self) -> Result<Usage, Error> {
+        self.0.store.usage().await
+    }
+
+    fn pages(&self) -> Pages {
+        Pages::new(Arc::clone(&self.0.store), Arc::clone(&self.0.clock))
+    }
+}

@@ -1,0 +1,148 @@
+//! `Clearing`: the end of all sessions.
+
+use std::fmt;
+use std::future::IntoFuture;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+
+use super::pages::{OnProgress, Pages, patiently};
+use crate::clock::Timestamp;
+use crate::engine::store_client::StoreClient;
+use crate::error::Error;
+use crate::id::SessionKey;
+use crate::record::Owner;
+use crate::store::owners::Entry;
+use crate::store::survey::{Page, SessionSummary};
+use crate::telemetry::operations::Operation;
+
+/// So many deletions are on their way at once.
+const AT_ONCE: usize = 16;
+/// It goes through the sessions so many times at most.
+const MOST_ROUNDS: u32 = 5;
+
+/// The end of all sessions, once it is awaited; from
+/// [`SessionManager::clear`](crate::SessionManager::clear).
+///
+/// Requests may come in meanwhile. A session that begins during it may end or stay. One that was there
+/// before and gets a new id meanwhile is looked for again: the store is gone through anew until there is
+/// none left that began before, five times at most. A request in flight cannot bring a session back; at
+/// its end it finds that there is none.
+///
+/// What is stored as a session is, and cannot be read as one, is deleted too, and counted. (Not in the
+/// layout of Express, whose keys may be anything.)
+#[must_use = "nothing ends unless this is awaited"]
+pub struct Clearing {
+    pages: Pages,
+    on_progress: Option<OnProgress>,
+}
+
+impl Clearing {
+    pub(super) fn new(pages: Pages) -> Self {
+        Self { pages, on_progress: None }
+    }
+
+    /// About how many keys the store looks at for a page, as at
+    /// [`SessionScan::page_size`](crate::SessionScan::page_size).
+    pub fn page_size(mut self, keys: usize) -> Self {
+        self.pages.size = keys.clamp(1, Page::MAX_SIZE);
+        self
+    }
+
+    /// Calls this after each page, with how many sessions have ended so far, and about which share of the
+    /// store was looked at, from 0 to 1.
+    pub fn on_progress(mut self, callback: impl FnMut(u64, f64) + Send + 'static) -> Self {
+        self.on_progress = Some(Box::new(callback));
+        self
+    }
+
+    async fn run(mut self) -> Result<u64, Error> {
+        let (began, mut ended, mut share) = (self.pages.now(), 0, 0.0_f64);
+        for round in 0..MOST_ROUNDS {
+            let mut found = false;
+            self.pages.start_at(None);
+            while let Some(page) = self.pages.next().await? {
+                let is_due = |session: &SessionSummary| round == 0 || session.created_at <= began;
+                let due: Vec<_> = page.sessions.into_iter().filter(is_due).map(Due::from).collect();
+                found |= !due.is_empty();
+                let due = due.into_iter().chain(page.unreadable.into_iter().map(Due::from));
+                ended += end(self.pages.store(), due).await?;
+                let page_share = if page.next.is_none() { 1.0 } else { page.progress.clamp(0.0, 1.0) };
+                share = share.max(page_share);
+                if let Some(on_progress) = &mut self.on_progress {
+                    on_progress(ended, share);
+                }
+            }
+            if !found {
+                return Ok(ended);
+            }
+        }
+        let reason = "some sessions get new ids faster than they can be found and ended".to_owned();
+        Err(Error::Unavailable { outcome_unknown: false, reason, source: None })
+    }
+}
+
+impl IntoFuture for Clearing {
+    type Output = Result<u64, Error>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        let store = Arc::clone(self.pages.store());
+        Box::pin(async move { store.watch(Operation::Clear, None, self.run()).await })
+    }
+}
+
+impl fmt::Debug for Clearing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Clearing").field("pages", &self.pages).finish_non_exhaustive()
+    }
+}
+
+/// What is to go.
+struct Due {
+    key: SessionKey,
+    owned: Option<(Owner, Timestamp)>,
+}
+
+impl From<SessionSummary> for Due {
+    fn from(session: SessionSummary) -> Self {
+        let SessionSummary { key, owner, created_at, .. } = session;
+        Self { key, owned: owner.map(|owner| (owner, created_at)) }
+    }
+}
+
+impl From<SessionKey> for Due {
+    fn from(key: SessionKey) -> Self {
+        Self { key, owned: None }
+    }
+}
+
+/// Ends sessions, some at a time, and answers how many there were.
+async fn end(store: &Arc<StoreClient>, all: impl Iterator<Item = Due>) -> Result<u64, Error> {
+    let mut ended = 0;
+    let mut ending = JoinSet::new();
+    let finished =
+        |result: Result<Result<bool, Error>, _>| result.expect("stores do not panic").map(u64::from);
+    for due in all {
+        if ending.len() == AT_ONCE
+            && let Some(result) = ending.join_next().await
+        {
+            ended += finished(result)?;
+        }
+        let store = Arc::clone(store);
+        ending.spawn(async move {
+            let was_there = patiently(|| store.delete(&due.key)).await?;
+            // An entry leaves after its session.
+            if let Some((owner, created_at)) = due.owned {
+                let entry = Entry { key: due.key, created_at };
+                patiently(|| store.forget(&owner, &entry)).await?;
+            }
+            Ok(was_there)
+        });
+    }
+    while let Some(result) = ending.join_next().await {
+        ended += finished(result)?;
+    }
+    Ok(ended)
+}

@@ -1,0 +1,244 @@
+//! [`SessionManager`]: a store, a cookie, keys and a policy, put together.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::lifetime;
+use super::manager_builder::SessionManagerBuilder;
+use super::request::Exchange;
+use super::session::{Candidates, SessionData};
+use super::store_client::StoreClient;
+use crate::clock::{Clock, Timestamp};
+use crate::codec::shapes::Shapes;
+use crate::codec::{Codec, Encoder};
+use crate::cookie::CheckedCookie;
+use crate::cookie::keys::KeyRing;
+use crate::cookie::signing::Signer;
+use crate::engine::expiry::Expiry;
+use crate::engine::merge::ConflictPolicy;
+use crate::engine::values::Values;
+use crate::error::Error;
+use crate::record::{Payload, Record};
+use crate::store::SessionStore;
+use crate::store::owners::OwnerLimit;
+use crate::store::survey::Usage;
+use crate::telemetry::Telemetry;
+use crate::telemetry::counters::Counts;
+use crate::telemetry::stats::Stats;
+
+/// At most so many ids are looked up for a request. A browser sends two cookies of a name where one was set
+/// for a parent domain or a longer path, and as many as somebody on a sibling subdomain likes where the name
+/// does not keep that out.
+const MAX_CANDIDATES: usize = 16;
+
+/// The sessions of one application: where they are stored, how they are signed, how long they live.
+///
+/// Cheap to clone. Adapters take one; without an adapter, [`begin`](Self::begin) and
+/// [`Exchange::finish`] are all that a framework has to call.
+///
+/// ```
+/// use session_store::{Expiry, KeyRing, MemoryStore, SessionManager};
+/// use std::time::Duration;
+///
+/// let manager = SessionManager::<Vec<String>>::builder(MemoryStore::new(), KeyRing::generate())
+///     .expiry(Expiry::idle(Duration::from_secs(24 * 3600)).absolute(Duration::from_secs(7 * 24 * 3600)))
+///     .build()?;
+/// # Ok::<(), session_store::Error>(())
+/// ```
+pub struct SessionManager<T: SessionData = Values>(pub(super) Arc<Inner<T>>);
+
+pub(crate) struct Inner<T> {
+    pub(super) store: Arc<StoreClient>,
+    pub(crate) cookie: CheckedCookie,
+    pub(crate) signer: Signer,
+    pub(crate) expiry: Expiry,
+    pub(crate) touch_share: f64,
+    pub(crate) codec: Codec,
+    pub(super) readable: Shapes,
+    pub(super) also_reads: Vec<Codec>,
+    pub(crate) max_payload: usize,
+    pub(crate) on_conflict: ConflictPolicy<T>,
+    pub(crate) owner_limit: Option<OwnerLimit>,
+    pub(super) revoke_within: Duration,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl<T: SessionData> SessionManager<T> {
+    /// Starts with a store and the keys for the cookie; everything else has a default.
+    pub fn builder(store: impl SessionStore, keys: KeyRing) -> SessionManagerBuilder<T> {
+        SessionManagerBuilder::new(Arc::new(store), keys)
+    }
+
+    /// Takes in a request's `Cookie` header, without asking the store for anything yet.
+    ///
+    /// Cookies that no key signed count as forged and are forgotten: the visitor is anonymous.
+    ///
+    /// Of several cookies of the name, the first 16 different ids that verify are tried, in their order,
+    /// until the store holds one. So a request costs the store at most 16 reads, one after the other, and one
+    /// unless it has several such cookies; what does not verify, or is there twice, costs none. Whoever can
+    /// set cookies of this name for the visitor, see [`SessionCookie::domain`](crate::SessionCookie::domain),
+    /// needs 16 ids that were signed here to hide the visitor's own, and could as well push it out of the browser,
+    /// which keeps no more than some 180 cookies for a domain and all below it.
+    pub fn begin(&self, cookie_header: Option<&str>) -> Exchange<T> {
+        self.begin_with(cookie_header.map(str::as_bytes).into_iter())
+    }
+
+    /// The same with all `Cookie` headers of a request, as their bytes: HTTP/2 clients may send one for each
+    /// cookie (RFC 9113 section 8.2.3), and some other application's cookie may be no text.
+    pub(crate) fn begin_with<'h>(&self, cookie_headers: impl Iterator<Item = &'h [u8]>) -> Exchange<T> {
+        let manager = &self.0;
+        let mut candidates = Candidates::default();
+        let mut count = 0;
+        for value in cookie_headers.flat_map(|header| manager.cookie.values(header)) {
+            let Some(verified) = manager.signer.verify(value) else {
+                manager.telemetry().forged();
+                continue;
+            };
+            count += usize::from(candidates.add(verified));
+            if count == MAX_CANDIDATES {
+                break;
+            }
+        }
+        Exchange::new(Arc::clone(manager), candidates)
+    }
+
+    /// Tells managers apart, whatever their types. Clones are one manager.
+    #[cfg(any(feature = "tower", feature = "actix-web"))]
+    pub(crate) fn address(&self) -> *const () {
+        Arc::as_ptr(&self.0).cast()
+    }
+
+    /// The name of the session cookie.
+    pub fn cookie_name(&self) -> &str {
+        self.0.cookie.name()
+    }
+
+    /// What this manager's sessions have gone through so far.
+    ///
+    /// ```
+    /// use session_store::{KeyRing, MemoryStore, SessionManager};
+    ///
+    /// let manager = SessionManager::<u32>::builder(MemoryStore::new(), KeyRing::generate()).build()?;
+    /// manager.begin(Some("__Host-Http-id=made-up"));
+    /// assert_eq!(manager.counts().forged, 1);
+    /// # Ok::<(), session_store::Error>(())
+    /// ```
+    pub fn counts(&self) -> Counts {
+        self.0.telemetry().counts()
+    }
+
+    /// How the sessions are, with an estimate of how many there are: a few commands to the store.
+    ///
+    /// It never fails. Of a store that can't be asked it tells what is known without: that it is not
+    /// connected, and everything that this process counted.
+    ///
+    /// Says in the log how many sessions there are, if that is another number than the last time. With
+    /// the feature `metrics` it also sets the gauges, so it belongs before each scrape.
+    ///
+    /// ```
+    /// use session_store::{KeyRing, MemoryStore, SessionManager};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), session_store::Error> {
+    /// let manager = SessionManager::<u32>::builder(MemoryStore::new(), KeyRing::generate()).build()?;
+    /// let stats = manager.stats().await;
+    /// assert_eq!((stats.store, stats.connected, stats.counts.created), ("memory", true, 0));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn stats(&self) -> Stats {
+        let usage = match self.0.store.usage().await {
+            Err(Error::Unsupported { .. }) => Ok(None),
+            usage => usage.map(Some),
+        };
+        self.report(usage)
+    }
+
+    /// The same with the sessions counted one by one: this goes through the whole store, so it takes a
+    /// while, and memory for the key of every session.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] where the store can't go through its sessions, and what it answers where
+    /// it fails: a count that broke off is none.
+    pub async fn stats_exact(&self) -> Result<Stats, Error> {
+        let sessions = self.count().await?;
+        let mut usage = self.usage().await?;
+        usage.sessions = crate::telemetry::histogram::as_float(sessions);
+        usage.error = 0.0;
+        Ok(self.report(Ok(Some(usage))))
+    }
+
+    fn report(&self, usage: Result<Option<Usage>, Error>) -> Stats {
+        let Inner { store, clock, .. } = &*self.0;
+        store.telemetry().report(store.status(), usage, clock.now())
+    }
+}
+
+impl<T> Inner<T> {
+    pub(super) fn telemetry(&self) -> &Telemetry {
+        self.store.telemetry()
+    }
+
+    pub(crate) fn encoder(&self) -> Encoder<'_> {
+        Encoder { codec: self.codec, readable: &self.readable }
+    }
+
+    /// Whether the session is past its time by this engine's clock, whatever the store's says.
+    pub(crate) fn has_ended(&self, record: &Record) -> bool {
+        self.has_ended_by(self.clock.now(), record)
+    }
+
+    pub(crate) fn has_ended_by(&self, now: Timestamp, record: &Record) -> bool {
+        let deadline = lifetime::limits(record, &self.expiry).deadline;
+        record.expires_at <= now || deadline.is_some_and(|deadline| deadline <= now)
+    }
+
+    /// Whether the session's cookie carries a `Max-Age`, and so is sent again when its end moves.
+    pub(crate) fn outlives_browser(&self, record: &Record) -> bool {
+        self.cookie.is_persistent() || record.own_expiry || record.own_idle_timeout
+    }
+
+    /// Refuses data of a codec that this service does not use: the record names it, and whoever wrote the
+    /// record may not be this service.
+    pub(crate) fn check_codec(&self, data: &Payload) -> Result<(), &'static str> {
+        let is_read = |codec: &Codec| codec.tag() == data.codec();
+        if is_read(&self.codec) || self.also_reads.iter().any(is_read) {
+            return Ok(());
+        }
+        Err("another codec wrote it than the service's; if it was the service's own, name it in `also_reads`")
+    }
+
+    /// Refuses data over the limit.
+    pub(crate) fn check_size(&self, data: &Payload) -> Result<(), Error> {
+        let (size, limit) = (data.bytes().len(), self.max_payload);
+        if size > limit {
+            return Err(Error::TooLarge { what: "the session's data", size, limit });
+        }
+        Ok(())
+    }
+}
+
+impl<T: SessionData> Clone for SessionManager<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T: SessionData> fmt::Debug for SessionManager<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Inner { store, cookie, signer, expiry, touch_share, codec, max_payload, on_conflict, .. } =
+            &*self.0;
+        f.debug_struct("SessionManager")
+            .field("store", store)
+            .field("cookie", cookie)
+            .field("signer", signer)
+            .field("expiry", expiry)
+            .field("touch_share", touch_share)
+            .field("codec", codec)
+            .field("max_payload", max_payload)
+            .field("on_conflict", on_conflict)
+            .finish_non_exhaustive()
+    }
+}

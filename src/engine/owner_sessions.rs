@@ -1,0 +1,223 @@
+//! Whose sessions there are, and how they are ended.
+
+use std::collections::HashMap;
+
+use futures_util::{StreamExt as _, stream};
+
+use super::store_client::OwnerSessions;
+use super::{Session, SessionData, SessionManager};
+use crate::error::Error;
+use crate::id::SessionKey;
+use crate::record::{Owner, Record};
+use crate::store::Loaded;
+use crate::store::owners::{Doom, Entry, MARGIN, Owned};
+use crate::store::survey::{Cursor, Page, SessionSummary};
+use crate::telemetry::operations::Operation;
+
+/// So many sessions are looked up at once.
+const LOADED_AT_ONCE: usize = 64;
+
+impl<T: SessionData> SessionManager<T> {
+    /// The sessions of an owner, the latest sign-in first: for a page that shows users their devices
+    /// (OWASP ASVS 7.5.2).
+    ///
+    /// ```
+    /// use session_store::{KeyRing, MemoryStore, SessionManager};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), session_store::Error> {
+    /// let manager = SessionManager::<Vec<String>>::builder(MemoryStore::new(), KeyRing::generate()).build()?;
+    /// let request = manager.begin(None);
+    /// let session = request.session().await?;
+    /// session.sign_in("ada", |_| ())?;
+    /// session.set_label("Firefox on Linux")?;
+    /// session.save().await?;
+    ///
+    /// let devices = manager.sessions_of("ada").await?;
+    /// assert_eq!(devices[0].label.as_ref().map(|label| label.as_str()), Some("Firefox on Linux"));
+    /// assert_eq!(manager.revoke_all("ada").await?, 1);
+    /// assert!(manager.sessions_of("ada").await?.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// All of them are in memory at once, some 200 bytes each; where an owner may have a great many, go
+    /// through them with [`page_of`](Self::page_of).
+    ///
+    /// # Errors
+    ///
+    /// Those of the store; [`Error::Unsupported`] where it keeps no index of owners; [`Error::Config`] and
+    /// [`Error::TooLarge`] for a name that [`Owner::new`] refuses.
+    pub async fn sessions_of(&self, owner: impl AsRef<str>) -> Result<Vec<SessionSummary>, Error> {
+        let owner = owner.as_ref();
+        let (mut sessions, mut after) = (HashMap::new(), None);
+        loop {
+            let page = self.page_of(owner, after.as_ref()).await?;
+            sessions.extend(page.sessions.into_iter().map(|session| (session.key.clone(), session)));
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        let mut sessions: Vec<_> = sessions.into_values().collect();
+        sessions.sort_by_key(|session| std::cmp::Reverse(session.created_at));
+        Ok(sessions)
+    }
+
+    /// Some of an owner's sessions, up to 1,000: the first ones, or those `after` another page, by when they
+    /// end. A session that is there all the time is on one page at least, and may be on two. The page's
+    /// `next` is `None` at the end.
+    ///
+    /// ```
+    /// # use session_store::{KeyRing, MemoryStore, SessionManager, Values};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), session_store::Error> {
+    /// # let manager = SessionManager::<Values>::builder(MemoryStore::new(), KeyRing::generate()).build()?;
+    /// let mut after = None;
+    /// loop {
+    ///     let page = manager.page_of("backup-robot", after.as_ref()).await?;
+    ///     for session in &page.sessions {
+    ///         println!("{}", session.key);
+    ///     }
+    ///     after = page.next;
+    ///     if after.is_none() {
+    ///         break;
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`sessions_of`](Self::sessions_of), and [`Error::Config`] for a cursor that is none of this store's.
+    pub async fn page_of(&self, owner: impl AsRef<str>, after: Option<&Cursor>) -> Result<Page, Error> {
+        let owner = Owner::new(owner)?;
+        let Owned { entries, next, .. } = self.indexed(&owner)?.page(after).await?;
+        let records = entries.into_iter().map(|Entry { key, .. }| async {
+            let record = self.live(&key).await;
+            (key, record)
+        });
+        let mut records = stream::iter(records).buffer_unordered(LOADED_AT_ONCE);
+        let mut page = Page { progress: if next.is_none() { 1.0 } else { 0.0 }, next, ..Page::default() };
+        while let Some((key, record)) = records.next().await {
+            // An entry may be of a session that was never written, or is somebody else's by now.
+            if let Some(record) = record?.filter(|record| record.owner.as_ref() == Some(&owner)) {
+                page.sessions.push(SessionSummary::new(key, &record));
+            }
+        }
+        Ok(page)
+    }
+
+    /// Ends a session, for every request that comes with its id, in flight or later; the next one is
+    /// anonymous. Answers whether it was there: `false` where it ended by itself.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store.
+    pub async fn revoke(&self, key: &SessionKey) -> Result<bool, Error> {
+        let store = &self.0.store;
+        let revoking = async { store.revoke(key, self.0.clock.now()).await.map(u64::from) };
+        Ok(store.watch(Operation::Revoke, Some(key), revoking).await? > 0)
+    }
+
+    /// Ends all sessions of an owner, and answers how many there were (OWASP ASVS 7.4.2): each that was
+    /// signed in before this was called, whatever is done to it meanwhile.
+    ///
+    /// It goes by the index of owners. If that may have been lost or evicted, which a cache's eviction policy
+    /// or a master that failed can do, [`revoke_all_thoroughly`](Self::revoke_all_thoroughly) looks at every
+    /// session of the store besides.
+    ///
+    /// # Errors
+    ///
+    /// As [`sessions_of`](Self::sessions_of) where nothing was ended. Once all sessions are marked, which takes
+    /// one step however many there are, [`Error::Unfinished`]: the store failed, or not all were deleted
+    /// within the [time](crate::SessionManagerBuilder::revoke_within). What is left cannot be extended or get
+    /// a new id, and goes with the next operation on this owner's sessions; repeating the call is right.
+    pub async fn revoke_all(&self, owner: impl AsRef<str>) -> Result<u64, Error> {
+        let owner = Owner::new(owner)?;
+        self.revoke_in(self.indexed(&owner)?, Doom::All).await
+    }
+
+    /// As [`revoke_all`](Self::revoke_all), and then goes through all sessions of the store for those that the
+    /// index of owners does not know (any more). As clocks of hosts may differ, it also ends what was signed
+    /// in within five seconds after the call. Records of a newer version of this crate are not looked at.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store; [`Error::Unsupported`] where it has no [`survey`](crate::SessionStore::survey).
+    /// Without an index, a session that is given a new id meanwhile may be missed.
+    pub async fn revoke_all_thoroughly(&self, owner: impl AsRef<str>) -> Result<u64, Error> {
+        let owner = Owner::new(owner)?;
+        let store = &self.0.store;
+        store.watch(Operation::RevokeAll, None, self.revoke_wherever(&owner)).await
+    }
+
+    async fn revoke_wherever(&self, owner: &Owner) -> Result<u64, Error> {
+        let (store, began) = (&self.0.store, self.0.clock.now());
+        // By the clock of whichever host signed it in.
+        let is_meant = |created_at| created_at <= began.saturating_add(MARGIN);
+        let indexed = store.sessions_of(owner, began);
+        let mut ended = match &indexed {
+            Some(indexed) => indexed.revoke(Doom::All, self.0.revoke_within).await?,
+            None => 0,
+        };
+        let mut sessions = self.sessions();
+        while let Some(session) = sessions.next().await {
+            let session = session?;
+            if session.owner.as_ref() == Some(owner) && is_meant(session.created_at) {
+                ended += u64::from(store.revoke(&session.key, self.0.clock.now()).await?);
+            }
+        }
+        // One that got a new id while this went through the store is in the index by now.
+        if let Some(indexed) = indexed {
+            let mut after = None;
+            loop {
+                let page = indexed.page(after.as_ref()).await?;
+                for entry in page.entries.iter().filter(|entry| is_meant(entry.created_at)) {
+                    ended += u64::from(indexed.revoke_one(entry).await?);
+                }
+                after = page.next;
+                if after.is_none() {
+                    break;
+                }
+            }
+        }
+        Ok(ended)
+    }
+
+    /// Ends all sessions of the user who is signed in with this one, but not this one (OWASP ASVS 7.4.3):
+    /// for after a change of the password. Answers how many there were; 0 for a visitor whom nobody
+    /// signed in.
+    ///
+    /// # Errors
+    ///
+    /// As [`revoke_all`](Self::revoke_all).
+    pub async fn revoke_others(&self, session: &Session<T>) -> Result<u64, Error> {
+        let Some(owner) = session.owner() else { return Ok(0) };
+        let sessions = self.indexed(&owner)?;
+        match session.entry() {
+            Some(entry) => self.revoke_in(sessions, Doom::AllBut(&entry)).await,
+            None => self.revoke_in(sessions, Doom::All).await,
+        }
+    }
+
+    async fn revoke_in(&self, sessions: OwnerSessions<'_>, which: Doom<'_>) -> Result<u64, Error> {
+        let revoking = sessions.revoke(which, self.0.revoke_within);
+        self.0.store.watch(Operation::RevokeAll, None, revoking).await
+    }
+
+    fn indexed<'a>(&'a self, owner: &'a Owner) -> Result<OwnerSessions<'a>, Error> {
+        let what = "tell whose sessions it keeps";
+        self.0.store.sessions_of(owner, self.0.clock.now()).ok_or(Error::Unsupported { what })
+    }
+
+    /// The record of `key`, if that is a session which has not ended.
+    async fn live(&self, key: &SessionKey) -> Result<Option<Record>, Error> {
+        match self.0.store.load(key).await {
+            Ok(Loaded::Found(record)) if !self.0.has_ended(&record) => Ok(Some(record)),
+            Ok(_) | Err(Error::Corrupt { .. } | Error::NewerFormat { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! One request and its response: the session is found at the first use, and stored at the end.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering, fence};
+
+use super::commit::Moment;
+use super::state::{CookieChange, Standing, State, StateCell};
+use super::{Candidates, Session, SessionData, Shared, uncut};
+use crate::clock::Timestamp;
+use crate::engine::Inner;
+use crate::error::Error;
+use crate::id::SessionId;
+use crate::store::Loaded;
+
+/// The session's side of one request and its response: what an adapter works with.
+///
+/// ```
+/// use session_store::{KeyRing, MemoryStore, SessionManager};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), session_store::Error> {
+/// let manager = SessionManager::<Vec<String>>::builder(MemoryStore::new(), KeyRing::generate()).build()?;
+///
+/// let request = manager.begin(None);
+/// request.session().await?.write(|items| items.push("tea".into()))?;
+/// let effects = request.finish(200).await;
+/// let cookie = effects.set_cookie.expect("there is something to remember");
+///
+/// let next = manager.begin(cookie.split(';').next());
+/// assert_eq!(next.session().await?.read(Vec::len), 1);
+/// # Ok(())
+/// # }
+/// ```
+pub struct Exchange<T: SessionData>(Arc<Shared<T>>);
+
+/// What the response has to do for the session.
+#[derive(Default)]
+#[must_use]
+#[non_exhaustive]
+pub struct Effects {
+    /// A `Set-Cookie` header to add.
+    pub set_cookie: Option<String>,
+    /// Replace `Cache-Control` by `no-store`: a cached `Set-Cookie` would hand the session to
+    /// somebody else (OWASP Session Management Cheat Sheet, "Web Content Caching"). Also remove the fields
+    /// that caches heed instead: each that ends in `-Cache-Control` (RFC 9213), `Surrogate-Control`,
+    /// `Edge-Control`, `X-Accel-Expires` and `Expires`.
+    pub no_store: bool,
+    /// Add `Cookie` to `Vary`.
+    pub vary_cookie: bool,
+    /// The session could not be stored: answer with this error's status instead. The other effects
+    /// hold all the same.
+    pub failure: Option<Error>,
+}
+
+impl fmt::Debug for Effects {
+    // The cookie is a credential.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Effects")
+            .field("sets_cookie", &self.set_cookie.is_some())
+            .field("no_store", &self.no_store)
+            .field("vary_cookie", &self.vary_cookie)
+            .field("failure", &self.failure)
+            .finish()
+    }
+}
+
+impl<T: SessionData> Exchange<T> {
+    pub(crate) fn new(manager: Arc<Inner<T>>, candidates: Candidates) -> Self {
+        Self(Arc::new(Shared {
+            manager,
+            candidates,
+            state: tokio::sync::OnceCell::new(),
+            storing: tokio::sync::Mutex::new(()),
+            committed: AtomicBool::new(false),
+        }))
+    }
+
+    /// The name of the cookie that this is about.
+    pub fn cookie_name(&self) -> &str {
+        self.0.manager.cookie.name()
+    }
+
+    /// The request's session. The first call asks the store, if the request came with a well-signed
+    /// id; a request that never calls this never touches the store.
+    ///
+    /// # Errors
+    ///
+    /// As the store's `load`. A failed load is never an empty session.
+    pub async fn session(&self) -> Result<Session<T>, Error> {
+        self.0.state.get_or_try_init(|| self.0.load()).await?;
+        fence(Ordering::SeqCst); // See `commit`.
+        Ok(Session(Arc::clone(&self.0)))
+    }
+
+    /// Stores what the handler did, now that its response has the status `status`.
+    ///
+    /// A 408, a 499 and every 5xx says that the handler did not get to its end: nothing that it wrote or
+    /// asked for is stored, be it data, a sign-in or a new id. What it stored itself, by
+    /// [`Session::save`], [`Session::update`] or [`Session::destroy`], stays, and the response brings the
+    /// cookie. The session counts as used.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime: storing runs in a task of its own, so that a client which hangs up
+    /// can't cut it in half.
+    pub async fn finish(self, status: u16) -> Effects {
+        let shared = self.0;
+        let failed = matches!(status, 408 | 499 | 500..);
+        if !shared.commit(failed) {
+            return Effects::default();
+        }
+        let stored = if shared.is_settled() {
+            Ok(())
+        } else {
+            let task = Arc::clone(&shared);
+            // In a box, so that the future of a request which only reads is a small one.
+            Box::pin(uncut(async move {
+                let _one_at_a_time = task.storing.lock().await;
+                task.store_pending(Moment::Response).await?;
+                task.confirm_cookie().await;
+                Ok(())
+            }))
+            .await
+        };
+        let failure = stored.err().filter(|error| {
+            if failed {
+                tracing::warn!(%error, "the session of a request that failed could not be stored");
+            }
+            !failed
+        });
+        let set_cookie = shared.cookie_to_set();
+        Effects { no_store: set_cookie.is_some(), set_cookie, vary_cookie: true, failure }
+    }
+}
+
+impl<T: SessionData> Shared<T> {
+    /// Decides the response, in one step with dropping what a failed one does not store. `false` if nobody
+    /// has used the session.
+    fn commit(&self, failed: bool) -> bool {
+        let commit = |state: &mut State<T>| {
+            self.committed.store(true, Ordering::Release);
+            if failed {
+                state.drop_pending();
+            }
+            // What the store said to an earlier operation may be out of date.
+            if let CookieChange::Refresh { confirmed } = &mut state.cookie {
+                *confirmed = false;
+            }
+        };
+        if self.state.get().is_none() {
+            // Whoever gets the session in this moment sees this, or else is seen by the second look.
+            self.committed.store(true, Ordering::Release);
+            fence(Ordering::SeqCst);
+        }
+        self.state.get().map(|state| state.write(commit)).is_some()
+    }
+
+    /// Finds the session among the ids that the request came with: the first that is stored.
+    async fn load(&self) -> Result<StateCell<T>, Error> {
+        let mut best = None;
+        for candidate in self.candidates.iter() {
+            let now = self.manager.clock.now();
+            let (standing, value) = self.load_one(&candidate.id, now).await?;
+            let state = State { known_at: now, ..State::new(standing, value) };
+            match (&state.standing, &best) {
+                (Standing::Live { .. }, _) => {
+                    let refresh = CookieChange::Refresh { confirmed: false };
+                    let cookie = if candidate.current_key { CookieChange::Keep } else { refresh };
+                    return Ok(StateCell::new(State { cookie, ..state }));
+                }
+                (Standing::Moved { .. }, _)
+                | (_, None | Some(State { standing: Standing::New { unusable: None }, .. })) => {
+                    best = Some(state);
+                }
+                _ => {}
+            }
+        }
+        let nothing = || State::new(Standing::New { unusable: None }, Arc::default());
+        Ok(StateCell::new(best.unwrap_or_else(nothing)))
+    }
+
+    /// Loads the session of one id, as far as it is there, in time and readable.
+    pub(super) async fn load_one(&self, id: &SessionId, now: Timestamp) -> Result<(Standing, Arc<T>), Error> {
+        let manager = &*self.manager;
+        let key = id.key();
+        let unusable = || Ok((Standing::New { unusable: Some(id.clone()) }, Arc::default()));
+        match manager.store.load(&key).await {
+            Ok(Loaded::Found(record)) if manager.has_ended_by(now, &record) => {
+                manager.telemetry().expired(&record, record.expires_at.min(now));
+                unusable()
+            }
+            Ok(Loaded::Found(record)) => {
+                match manager.check_codec(&record.data).and_then(|()| record.data.shared()) {
+                    Ok(value) => {
+                        manager.telemetry().loaded();
+                        Ok((Standing::Live { id: id.clone(), record }, value))
+                    }
+                    Err(reason) => {
+                        manager.telemetry().corrupt(&key, reason);
+                        unusable()
+                    }
+                }
+            }
+            Ok(Loaded::Moved) => Ok((Standing::Moved { id: id.clone() }, Arc::default())),
+            Ok(Loaded::Absent) => {
+                manager.telemetry().unknown(&key);
+                Ok((Standing::New { unusable: None }, Arc::default()))
+            }
+            Err(Error::Corrupt { reason, .. }) => {
+                manager.telemetry().corrupt(&key, reason);
+                unusable()
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Asks the store whether the session still has the id that its client is to get again, unless a
+    /// write or a touch of this commit has shown it.
+    async fn confirm_cookie(&self) {
+        let unconfirmed = CookieChange::Refresh { confirmed: false };
+        let id = self.state().read(|state| match &state.standing {
+            Standing::Live { id, .. } if state.cookie == unconfirmed => Some(id.clone()),
+            _ => None,
+        });
+        let Some(id) = id else { return };
+        match self.load_one(&id, self.manager.clock.now()).await {
+            Ok((Standing::Live { .. }, _)) => self.state().write(|state| state.confirm(true)),
+            Ok(_) => {}
+            Err(error) => tracing::debug!(key = %id.key(), %error, "a cookie was not sent again"),
+        }
+    }
+
+    fn cookie_to_set(&self) -> Option<String> {
+        let manager = &*self.manager;
+        self.state().read(|state| match (state.cookie, &state.standing) {
+            (
+                CookieChange::Set | CookieChange::Refresh { confirmed: true },
+                Standing::Live { id, record },
+            ) => {
+                let life = record.expires_at.saturating_since(manager.clock.now());
+                let max_age = manager.outlives_browser(record).then_some(life);
+                Some(manager.cookie.set(&manager.signer.sign(id), max_age))
+            }
+            (CookieChange::Remove, _) => Some(manager.cookie.removal()),
+            _ => None,
+        })
+    }
+}
+
+/// An exchange whose type is forgotten, as what is mounted in a request is.
+#[cfg(any(feature = "tower", feature = "actix-web"))]
+pub(crate) trait AnyExchange: std::any::Any + Send + Sync {
+    fn cookie_name(&self) -> &str;
+    /// Tells managers apart, whatever their types.
+    fn manager(&self) -> *const ();
+}
+
+#[cfg(any(feature = "tower", feature = "actix-web"))]
+impl<T: SessionData> AnyExchange for Shared<T> {
+    fn cookie_name(&self) -> &str {
+        self.manager.cookie.name()
+    }
+
+    fn manager(&self) -> *const () {
+        Arc::as_ptr(&self.manager).cast()
+    }
+}
+
+#[cfg(any(feature = "tower", feature = "actix-web"))]
+impl<T: SessionData> Exchange<T> {
+    pub(crate) fn erased(&self) -> Arc<dyn AnyExchange> {
+        Arc::<Shared<T>>::clone(&self.0)
+    }
+
+    pub(crate) fn is_type_of(erased: &dyn AnyExchange) -> bool {
+        let erased: &dyn std::any::Any = erased;
+        erased.is::<Shared<T>>()
+    }
+
+    pub(crate) fn of(erased: &Arc<dyn AnyExchange>) -> Option<Self> {
+        let erased: Arc<dyn std::any::Any + Send + Sync> = Arc::<dyn AnyExchange>::clone(erased);
+        erased.downcast().ok().map(Self)
+    }
+}
+
+impl<T: SessionData> Clone for Exchange<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T: SessionData> fmt::Debug for Exchange<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Exchange").field("cookie", &self.cookie_name()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,484 @@
+//! [`Session`]: what a handler holds.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tracing::Instrument as _;
+
+use super::commit::Moment;
+use super::state::{CookieChange, Standing, State, StateCell};
+use crate::clock::Timestamp;
+use crate::cookie::signing::Verified;
+use crate::engine::Inner;
+use crate::engine::expiry::Expiry;
+use crate::engine::values::Values;
+use crate::error::{Conflict, Error};
+use crate::id::SessionKey;
+use crate::record::Record;
+use crate::store::owners::Entry;
+
+/// What may be a session's data: any type that serde can write and read, and that has an empty
+/// value for visitors who have no session yet. Implemented for all of them.
+///
+/// Requests that only read may share one decoded value, if the store is in this process; the first
+/// [`write`](Session::write) makes a copy. So what a value changes in itself behind a `&T` (an atomic,
+/// a `Mutex`) is stored nowhere, and others may see it.
+///
+/// # Changing the type
+///
+/// The type may change while sessions are live, as any type that serde reads:
+///
+/// - a field that is added gets `#[serde(default)]`;
+/// - a field that is renamed gets `#[serde(alias = "old_name")]`;
+/// - a field whose type changes is read by `#[serde(from = "…", into = "…")]` from an enum of the stored
+///   forms, `#[serde(untagged)]` or with a tag.
+///
+/// A session keeps its stored form until it is written to. From then on it has the form that the type
+/// writes, and the members that the type doesn't know, if they were beside that form. Another version of
+/// the service that runs beside must read both: deploy the type that reads the new form first, and the
+/// one that writes it second. `examples/changing_types.rs` shows each step.
+pub trait SessionData: Serialize + DeserializeOwned + Default + Send + Sync + 'static {}
+
+impl<T: Serialize + DeserializeOwned + Default + Send + Sync + 'static> SessionData for T {}
+
+/// The session of the present visitor.
+///
+/// A handle is cheap to clone; all clones of one request see the same session. Reading and writing
+/// take closures, so nothing is locked across an `await`. What was written is stored when the
+/// handler has answered; [`update`](Self::update), [`save`](Self::save) and
+/// [`destroy`](Self::destroy) act at once.
+///
+/// # Requests beside a new id
+///
+/// A request may have loaded the session before another one gives it a new id ([`renew`](Self::renew),
+/// [`sign_in`](Self::sign_in)), and write after that. Its write counts as having come just before the new
+/// id: it is stored under that, merged with what was stored there since. Where both changed a field that
+/// can't have both values, the later one stands, which is the other. (Other
+/// [policies](crate::ConflictPolicy) decide as they always do.) The request is shown nothing of what is
+/// stored there, moves no end, and sets no cookie.
+///
+/// It is answered 409 ([`Conflict::Owner`], [`Conflict::Moved`]) if the session was signed in as another
+/// user than before, or got a second new id. A session that nobody was signed in to goes on as that of the
+/// user who signs in.
+///
+/// A session that was ended meanwhile (logged out, revoked, expired) is not written any more. A
+/// [`write`](Self::write) counts as having come before the end, and the response is as it would have been
+/// then; [`save`](Self::save) and [`update`](Self::update) answer [`Conflict::Ended`]. So does a `write` of a
+/// request that has neither loaded nor stored the session for a minute, or for its idle timeout if that is
+/// shorter: by then, nobody can tell an end from a new id.
+///
+/// # Errors
+///
+/// Methods that talk to the store answer [`Error::Unavailable`], [`Error::Refused`] and
+/// [`Error::Conflict`] as the store does, [`Error::Encode`] and [`Error::TooLarge`] for data that
+/// can't be stored. Nothing is overwritten then. Adapters turn an `Error` into a response.
+///
+/// # Panics
+///
+/// Whoever uses a session inside a closure of its own `write`, or changes it inside one of `read`,
+/// gets a panic that says so, instead of waiting for ever.
+///
+/// ```
+/// use serde::{Deserialize, Serialize};
+/// use session_store::{Error, Session};
+///
+/// #[derive(Default, Serialize, Deserialize)]
+/// struct Account {
+///     visits: u32,
+///     cart: Vec<String>,
+/// }
+///
+/// async fn handler(session: Session<Account>) -> Result<u32, Error> {
+///     session.write(|account| account.visits += 1)?;
+///     session.update(|account| account.cart.push("tea".into())).await?;
+///     Ok(session.read(|account| account.visits))
+/// }
+/// ```
+pub struct Session<T: SessionData = Values>(pub(super) Arc<Shared<T>>);
+
+/// What the handles to a session and its [`Exchange`] share.
+pub(crate) struct Shared<T> {
+    pub(crate) manager: Arc<Inner<T>>,
+    pub(super) candidates: Candidates,
+    /// Found out once, by whoever uses the session first. Nobody has a [`Session`] before.
+    pub(super) state: tokio::sync::OnceCell<StateCell<T>>,
+    /// One store operation at a time.
+    pub(super) storing: tokio::sync::Mutex<()>,
+    /// The response is decided: nothing more may be created or given a new id.
+    pub(super) committed: AtomicBool,
+}
+
+/// The well-signed ids that a request came with: one, but for browsers that hold several cookies.
+#[derive(Default)]
+pub(crate) struct Candidates {
+    pub(crate) first: Option<Verified>,
+    pub(crate) others: Vec<Verified>,
+}
+
+impl<T: SessionData> Session<T> {
+    /// Looks at the data. A visitor without a session sees `T::default()`.
+    pub fn read<R>(&self, look: impl FnOnce(&T) -> R) -> R {
+        self.0.state().read(|state| look(&state.value))
+    }
+
+    /// Changes the data; it is stored when the response is ready, unless that is a 5xx.
+    ///
+    /// If another request stored the session meanwhile, the two changes are merged as the
+    /// manager's [`ConflictPolicy`](crate::ConflictPolicy) says, and a contradiction answers 409.
+    /// For counters, where both changes must count, use [`update`](Self::update). What becomes of a write
+    /// if the session got a new id or was ended meanwhile is said [above](Self#requests-beside-a-new-id).
+    pub fn write<R>(&self, change: impl FnOnce(&mut T) -> R) -> Result<R, Error> {
+        self.open(|state| state.change(self.0.manager.codec, change))
+    }
+
+    /// Changes the data in the store now, as one atomic step: `change` runs on what is stored, and
+    /// runs again if another request stores something at the same moment. So no count is lost, and
+    /// `change` clones what it puts in (`cart.push(item.clone())`). What `change` left is stored
+    /// whatever it answers, an `Err` included.
+    ///
+    /// If the session got a new id meanwhile, `change` runs on the data as this request knows it, and what it
+    /// changed is stored under the new id. Fields that were changed there too, other than lists to which both
+    /// appended, are [`Conflict::Fields`].
+    ///
+    /// Stores what was written before. A visitor without a session gets one, if `change` leaves
+    /// anything to store. Also works in a task that outlives the response, on a session that the
+    /// client has already.
+    ///
+    /// ```
+    /// # use session_store::{Error, Session};
+    /// async fn count(session: Session<u64>) -> Result<u64, Error> {
+    ///     session.update(|visits| { *visits += 1; *visits }).await
+    /// }
+    /// ```
+    pub async fn update<R>(&self, change: impl FnMut(&mut T) -> R) -> Result<R, Error> {
+        let pending = |state: &mut State<T>| {
+            state.forget_failed();
+            state.baseline.is_some() || !state.wish.is_none()
+        };
+        if self.0.state().write(pending) {
+            // In a task of its own, since it may change the id.
+            self.save().await?;
+        }
+        self.0.update(change).await
+    }
+
+    /// Stores now what was written and asked for so far, instead of when the response is ready.
+    ///
+    /// # Errors
+    ///
+    /// As listed at [`Session`]; [`Conflict::Ended`] and [`Conflict::Moved`] besides, where the session
+    /// [ended or got a new id](Self#requests-beside-a-new-id) meanwhile and this can't be stored. The response does not try again: the handler knows, and its answer
+    /// goes out as it is. Whatever the save was to store, a sign-in or a new id included, is put aside:
+    /// [`read`](Self::read) and [`owner`](Self::owner) show what is stored. Then
+    ///
+    /// - another `save` tries the same again;
+    /// - the next change, by whichever method, starts from what is stored, and what was put aside is
+    ///   dropped;
+    /// - at the end of the request it is dropped.
+    ///
+    /// ```
+    /// use session_store::{Conflict, Error, Session};
+    ///
+    /// async fn sign_in(session: Session<Vec<String>>, user: &str) -> Result<&'static str, Error> {
+    ///     session.sign_in(user, |log| log.push("signed in".into()))?;
+    ///     match session.save().await {
+    ///         Ok(()) => Ok("Welcome."),
+    ///         // Nobody is signed in, and this page goes out.
+    ///         Err(Error::Conflict(Conflict::TooManySessions)) => Ok("Sign out on another device first."),
+    ///         Err(error) => Err(error),
+    ///     }
+    /// }
+    /// ```
+    pub async fn save(&self) -> Result<(), Error> {
+        self.all_or_nothing(|shared| async move { shared.save().await }).await
+    }
+
+    /// Stores the session now, even without data, and gives its key: for a visitor whose requests are
+    /// to be told apart before there is anything to remember. What was written and asked for before is
+    /// stored with it, as by [`save`](Self::save).
+    ///
+    /// # Errors
+    ///
+    /// As those of [`save`](Self::save), and [`Conflict::Committed`] for a visitor without a session
+    /// once the response is on its way.
+    ///
+    /// ```
+    /// # use session_store::{Error, Session};
+    /// async fn page(session: Session) -> Result<String, Error> {
+    ///     let key = session.start().await?;
+    ///     Ok(format!("Session {key}"))
+    /// }
+    /// ```
+    pub async fn start(&self) -> Result<SessionKey, Error> {
+        self.all_or_nothing(|shared| async move { shared.start().await }).await
+    }
+
+    /// Reads the session from the store again, and drops data that was written but not stored, even if
+    /// reading fails.
+    ///
+    /// What was asked for beside data stands: a new id, an owner, a label, an expiry. After a sign-in
+    /// the data is what is stored, or `T::default()` where that is somebody else's. What a
+    /// [`save`](Self::save) failed to store is dropped altogether: sign in again.
+    ///
+    /// If the session got a new id meanwhile, the request sees an empty one from now on, and may not write.
+    pub async fn reload(&self) -> Result<(), Error> {
+        let _one_at_a_time = self.0.storing.lock().await;
+        let (id, known) = self.0.state().write(|state| {
+            state.drop_written();
+            let id = match &state.standing {
+                Standing::Live { id, .. } | Standing::Renewed { id, .. } | Standing::Moved { id } => {
+                    Some(id.clone())
+                }
+                _ => None,
+            };
+            (id, state.standing.clone())
+        });
+        let now = self.0.manager.clock.now();
+        let (standing, value) = match id {
+            None => (known, Arc::default()),
+            Some(id) => match self.0.load_one(&id, now).await? {
+                // It was there once: what is written now is not a new visitor's.
+                (Standing::New { .. }, _) if self.0.may_have_moved() => {
+                    (Standing::Moved { id }, Arc::default())
+                }
+                (Standing::New { .. }, _) => (Standing::Ended, Arc::default()),
+                found => found,
+            },
+        };
+        self.0.state().write(|state| {
+            state.reload(standing, value);
+            state.known_at = now;
+        });
+        Ok(())
+    }
+
+    /// Ends the session now, for every request that comes with its id, in flight or later. The
+    /// response removes the cookie, even if the store fails.
+    ///
+    /// What is written afterwards starts a new session.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime: it runs in a task of its own, so that whoever logs out and closes
+    /// the tab has logged out.
+    pub async fn destroy(&self) -> Result<(), Error> {
+        let shared = Arc::clone(&self.0);
+        uncut(async move { shared.destroy().await }).await
+    }
+
+    /// Gives this session an expiry of its own ("remember me"), which stays with it until the next
+    /// sign-in, and which its cookie's `Max-Age` follows. Stored when the response is ready, if there
+    /// is a session to store.
+    ///
+    /// If the session got a new id meanwhile, by a renewal, it has the new expiry from then on, and the next
+    /// request moves its end; a sign-in drops it.
+    ///
+    /// It can't put off the absolute timeout of a session that exists: only
+    /// [`sign_in`](Self::sign_in), in the same request, starts that again.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] for a timeout of zero.
+    pub fn set_expiry(&self, expiry: Expiry) -> Result<(), Error> {
+        expiry.validate()?;
+        self.open(|state| {
+            state.wish.own_expiry = Some(expiry);
+            Ok(())
+        })
+    }
+
+    /// Whether nothing is stored for this visitor yet.
+    pub fn is_new(&self) -> bool {
+        self.0.state().read(|state| state.record().is_none())
+    }
+
+    /// When the stored session, or its last sign-in, began.
+    pub fn created_at(&self) -> Option<SystemTime> {
+        self.stored_time(|record| record.created_at)
+    }
+
+    /// When the stored session ends if it is not used again. It moves when the response is ready.
+    pub fn expires_at(&self) -> Option<SystemTime> {
+        self.stored_time(|record| record.expires_at)
+    }
+
+    /// What the store knows the session by: safe to log and to show. `None` if that is not known (any more),
+    /// since there is no session yet or it got a new id meanwhile.
+    pub fn key(&self) -> Option<SessionKey> {
+        self.0.state().read(|state| match &state.standing {
+            Standing::Live { id, .. } => Some(id.key()),
+            _ => None,
+        })
+    }
+
+    /// What an index of owners has of the stored session.
+    pub(crate) fn entry(&self) -> Option<Entry> {
+        self.0.state().read(|state| match &state.standing {
+            Standing::Live { id, record } => Some(Entry::of(id.key(), record)),
+            _ => None,
+        })
+    }
+
+    fn stored_time(&self, field: impl FnOnce(&Record) -> Timestamp) -> Option<SystemTime> {
+        self.0.state().read(|state| state.record().map(|record| field(record).to_system_time()))
+    }
+
+    /// Changes the state, as long as the response is not on its way.
+    pub(super) fn open<R>(&self, change: impl FnOnce(&mut State<T>) -> Result<R, Error>) -> Result<R, Error> {
+        self.0.state().write(|state| {
+            if self.0.is_committed() {
+                return Err(Conflict::Committed.into());
+            }
+            state.forget_failed();
+            change(state)
+        })
+    }
+
+    /// Stores in a task of its own. If that fails, what it was to store is put aside.
+    async fn all_or_nothing<R, F>(&self, store: impl FnOnce(Arc<Shared<T>>) -> F) -> Result<R, Error>
+    where
+        R: Send + 'static,
+        F: Future<Output = Result<R, Error>> + Send + 'static,
+    {
+        let asked = self.0.state().write(State::ask);
+        let outcome = uncut(store(Arc::clone(&self.0))).await;
+        // Not in that task: a caller that gave up waiting was told nothing.
+        if outcome.is_err() {
+            let _one_at_a_time = self.0.storing.lock().await;
+            self.0.state().write(|state| state.put_aside(&asked));
+        }
+        outcome
+    }
+}
+
+impl Candidates {
+    /// Adds an id, unless it is there already. Answers whether it was added.
+    pub(crate) fn add(&mut self, verified: Verified) -> bool {
+        let is_known = self.iter().any(|known| known.id == verified.id);
+        if is_known {
+            return false;
+        }
+        match self.first {
+            None => self.first = Some(verified),
+            Some(_) => self.others.push(verified),
+        }
+        true
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Verified> {
+        self.first.iter().chain(&self.others)
+    }
+}
+
+impl<T: SessionData> Shared<T> {
+    /// What whoever holds a [`Session`] may ask for.
+    pub(super) fn state(&self) -> &StateCell<T> {
+        self.state.get().expect("a session is handed out when it has been looked for")
+    }
+
+    /// To be asked under the state's lock: whatever was written before then belongs to the response.
+    pub(super) fn is_committed(&self) -> bool {
+        self.committed.load(Ordering::Acquire)
+    }
+
+    async fn save(&self) -> Result<(), Error> {
+        let _one_at_a_time = self.storing.lock().await;
+        self.save_pending().await.map(|_| ())
+    }
+
+    /// Stores what is pending. The caller holds the `storing` lock.
+    async fn save_pending(&self) -> Result<Standing, Error> {
+        self.store_pending(Moment::Now).await?;
+        match self.state().read(|state| state.standing.clone()) {
+            Standing::Ended => Err(Conflict::Ended.into()),
+            Standing::Moved { .. } => Err(Conflict::Moved.into()),
+            standing => Ok(standing),
+        }
+    }
+
+    async fn start(&self) -> Result<SessionKey, Error> {
+        let _one_at_a_time = self.storing.lock().await;
+        match self.save_pending().await? {
+            Standing::Live { id, .. } => return Ok(id.key()),
+            Standing::Renewed { .. } => return Err(Conflict::Moved.into()),
+            _ => {}
+        }
+        if self.is_committed() {
+            return Err(Conflict::Committed.into());
+        }
+        let (wish, data) =
+            self.state().read(|state| (state.wish.clone(), self.manager.encoder().encode(&*state.value)));
+        let (id, record) = self.create(&wish, data?, self.manager.clock.now()).await?;
+        let key = id.key();
+        self.state().write(|state| {
+            state.standing = Standing::Live { id, record };
+            state.grant(&wish);
+        });
+        Ok(key)
+    }
+
+    async fn destroy(&self) -> Result<(), Error> {
+        let _one_at_a_time = self.storing.lock().await;
+        let (own, record) = self.state().write(|state| {
+            let record = state.record().cloned();
+            let id = match &state.standing {
+                Standing::Live { id, .. } | Standing::Renewed { id, .. } | Standing::Moved { id } => {
+                    Some(id.clone())
+                }
+                Standing::New { unusable } => unusable.clone(),
+                Standing::Ended => None,
+            };
+            // Kept until it is deleted: a second attempt must not succeed by doing nothing.
+            state.reset(Standing::New { unusable: id.clone() });
+            state.cookie = CookieChange::Remove;
+            (id, record)
+        });
+        // A browser may hold cookies of two sessions, for two paths or domains; after the logout it
+        // must not come back with the other one.
+        let all = if self.candidates.others.is_empty() { None } else { Some(self.candidates.iter()) };
+        let others = all.into_iter().flatten().map(|it| &it.id).filter(|other| own.as_ref() != Some(*other));
+        let store = self.manager.store.at(self.manager.clock.now());
+        for id in own.iter().chain(others) {
+            let key = id.key();
+            let known = record.as_ref().filter(|_| own.as_ref() == Some(id));
+            store.delete(&key, known).await?;
+            self.manager.telemetry().destroyed(&key);
+        }
+        if let Some(record) = record {
+            self.manager.telemetry().ended_after(&record, self.manager.clock.now());
+        }
+        self.state().write(|state| state.standing = Standing::New { unusable: None });
+        Ok(())
+    }
+}
+
+/// Runs `work` to its end in a task of its own, so that a client which hangs up can't cut it in half.
+pub(super) async fn uncut<R: Send + 'static>(
+    work: impl Future<Output = Result<R, Error>> + Send + 'static,
+) -> Result<R, Error> {
+    // What happens there belongs to the request's trace.
+    tokio::spawn(work.in_current_span()).await.unwrap_or_else(|ended| match ended.try_into_panic() {
+        Ok(panic) => std::panic::resume_unwind(panic),
+        Err(_) => Err(Error::Unavailable {
+            outcome_unknown: true,
+            reason: "the runtime shut down while a session was being stored".to_owned(),
+            source: None,
+        }),
+    })
+}
+
+impl<T: SessionData> Clone for Session<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T: SessionData> fmt::Debug for Session<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("key", &self.key()).finish_non_exhaustive()
+    }
+}

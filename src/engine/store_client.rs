@@ -1,0 +1,161 @@
+//! [`StoreClient`]: the door to the store. Nothing else has one, so each operation is seen here: by a span, by
+//! the time that it took, and by how it came out.
+
+mod call;
+mod owner_index;
+mod writes;
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+
+use parking_lot::Mutex;
+use tracing::Instrument as _;
+
+use self::call::{Answer, Call, span};
+use crate::clock::Timestamp;
+use crate::error::Error;
+use crate::id::SessionKey;
+use crate::record::Owner;
+use crate::store::owners::Entry;
+use crate::store::status::StoreStatus;
+use crate::store::survey::{Cursor, Page, Survey, Usage};
+use crate::store::{Loaded, SessionStore};
+use crate::telemetry::Telemetry;
+use crate::telemetry::operations::{Operation, fault};
+
+pub(super) use self::owner_index::OwnerSessions;
+pub(super) use self::writes::Writes;
+
+/// A store, and what became of the operations on it.
+pub(crate) struct StoreClient {
+    store: Arc<dyn SessionStore>,
+    telemetry: Telemetry,
+    /// The owners whose revoked sessions a task of this process is deleting.
+    sweeps: Mutex<HashSet<Owner>>,
+}
+
+impl StoreClient {
+    pub(super) fn new(store: Arc<dyn SessionStore>) -> Self {
+        let telemetry = Telemetry::new(&store.status());
+        Self { store, telemetry, sweeps: Mutex::default() }
+    }
+
+    pub(super) fn telemetry(&self) -> &Telemetry {
+        &self.telemetry
+    }
+
+    /// How the store is, without asking it.
+    pub(super) fn status(&self) -> StoreStatus {
+        self.store.status()
+    }
+
+    pub(super) fn load<'a>(
+        &'a self,
+        key: &'a SessionKey,
+    ) -> impl Future<Output = Result<Loaded, Error>> + Send + 'a {
+        self.call(Operation::Load, key, self.store().load(key))
+    }
+
+    /// Deletes whatever is there, and lets no index know; [`Writes::delete`] does.
+    pub(super) fn delete<'a>(
+        &'a self,
+        key: &'a SessionKey,
+    ) -> impl Future<Output = Result<bool, Error>> + Send + 'a {
+        self.call(Operation::Delete, key, self.store().delete(key))
+    }
+
+    /// Writes to sessions at `now`, of which the index of owners has to know.
+    pub(super) fn at(self: &Arc<Self>, now: Timestamp) -> Writes<'_> {
+        Writes::new(self, now)
+    }
+
+    /// The sessions of an owner, where an index of them is kept.
+    pub(super) fn sessions_of<'a>(
+        self: &'a Arc<Self>,
+        owner: &'a Owner,
+        now: Timestamp,
+    ) -> Option<OwnerSessions<'a>> {
+        Some(OwnerSessions::new(self, self.store().owners()?, owner, now))
+    }
+
+    /// Removes a session that was deleted from the index of owners.
+    pub(super) async fn forget(&self, owner: &Owner, gone: &Entry) -> Result<(), Error> {
+        let Some(index) = self.store().owners() else { return Ok(()) };
+        let gone = std::slice::from_ref(gone);
+        self.call(Operation::IndexRemove, None, index.remove(owner, gone, &[])).await
+    }
+
+    /// A page of all sessions.
+    pub(super) async fn page(&self, cursor: Option<&Cursor>, size: usize) -> Result<Page, Error> {
+        self.call(Operation::ScanPage, None, self.survey()?.page(cursor, size)).await
+    }
+
+    /// About how many sessions there are, and how much room.
+    pub(super) async fn usage(&self) -> Result<Usage, Error> {
+        self.call(Operation::ScanUsage, None, self.survey()?.usage()).await
+    }
+
+    /// Ends a session from outside its own requests, and answers whether it was there.
+    pub(super) async fn revoke(self: &Arc<Self>, key: &SessionKey, now: Timestamp) -> Result<bool, Error> {
+        let record = match self.load(key).await {
+            Ok(Loaded::Found(record)) => Some(record),
+            // Whatever it is, it can be deleted.
+            Ok(_) | Err(Error::Corrupt { .. } | Error::NewerFormat { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        let owned = record.as_ref().and_then(|record| {
+            let sessions = self.sessions_of(record.owner.as_ref()?, now)?;
+            Some((sessions, Entry::of(key.clone(), record)))
+        });
+        match owned {
+            // Marked first, or else a sign-in or renewal that is on its way could carry it over.
+            Some((sessions, entry)) => sessions.revoke_one(&entry).await,
+            None => self.delete(key).await,
+        }
+    }
+
+    /// Watches an operation that ends sessions by several calls, of which it answers how many there were.
+    pub(super) async fn watch(
+        &self,
+        operation: Operation,
+        key: Option<&SessionKey>,
+        work: impl Future<Output = Result<u64, Error>>,
+    ) -> Result<u64, Error> {
+        let (started, span) = (Instant::now(), span(operation, key));
+        let ended = work.instrument(span.clone()).await;
+        span.record("outcome", ended.as_ref().map_or_else(fault, |ended| (*ended > 0).name()));
+        self.telemetry.time(operation, ended.as_ref().err(), started.elapsed());
+        self.telemetry.revoked(operation, &ended);
+        ended
+    }
+
+    fn survey(&self) -> Result<&dyn Survey, Error> {
+        self.store().survey().ok_or(Error::Unsupported { what: "go through its sessions" })
+    }
+
+    /// The store itself: called on the `Arc`, which is a store too, an operation would be boxed twice.
+    fn store(&self) -> &dyn SessionStore {
+        &*self.store
+    }
+
+    fn call<'a, A, C>(
+        &'a self,
+        operation: Operation,
+        key: impl Into<Option<&'a SessionKey>>,
+        call: C,
+    ) -> Call<'a, C>
+    where
+        A: Answer,
+        C: Future<Output = Result<A, Error>> + Unpin,
+    {
+        Call::new(&self.telemetry, operation, key.into(), call)
+    }
+}
+
+impl fmt::Debug for StoreClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.store.fmt(f)
+    }
+}

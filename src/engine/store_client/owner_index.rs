@@ -1,0 +1,247 @@
+//! Keeps the index of owners in step with their sessions, in the order that [`OwnerIndex`] needs: whoever
+//! writes a session enters it before and looks again afterwards, whoever ends sessions dooms them before.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::{StreamExt as _, stream};
+use tokio::runtime::Handle;
+
+use super::StoreClient;
+use crate::clock::Timestamp;
+use crate::error::{Conflict, Error};
+use crate::record::Owner;
+use crate::store::Loaded;
+use crate::store::owners::{Doom, Entered, Entering, Entry, MARGIN, Owned, OwnerIndex, Verdict};
+use crate::store::survey::Cursor;
+use crate::telemetry::operations::Operation;
+
+/// So many deletions are on their way at once.
+const DELETED_AT_ONCE: usize = 64;
+/// How long a task goes on deleting what somebody else left.
+const SWEEP_TIME: Duration = Duration::from_secs(600);
+
+/// The sessions of one owner, in a store that keeps an index of them.
+#[derive(Clone, Copy)]
+pub(in crate::engine) struct OwnerSessions<'a> {
+    client: &'a Arc<StoreClient>,
+    index: Index<'a>,
+    owner: &'a Owner,
+    now: Timestamp,
+}
+
+impl<'a> OwnerSessions<'a> {
+    pub(super) fn new(
+        client: &'a Arc<StoreClient>,
+        index: &'a dyn OwnerIndex,
+        owner: &'a Owner,
+        now: Timestamp,
+    ) -> Self {
+        Self { client, index: Index { client, index, owner }, owner, now }
+    }
+
+    /// Ends all sessions that `which` means, and answers how many there were.
+    pub(in crate::engine) async fn revoke(&self, which: Doom<'_>, within: Duration) -> Result<u64, Error> {
+        let until = Instant::now() + within;
+        self.index.doom(which).await?;
+        let ended = self.delete_doomed(until).await;
+        if ended.is_err() {
+            self.sweep_in_background();
+        }
+        ended
+    }
+
+    /// Ends a session, and answers whether it was there.
+    pub(in crate::engine) async fn revoke_one(&self, entry: &Entry) -> Result<bool, Error> {
+        self.index.doom(Doom::One(entry)).await?;
+        let Deleted { count, failure } = self.delete(vec![entry.clone()]).await;
+        if let Some(error) = failure {
+            return Err(error);
+        }
+        let mut others = self.index.doomed().await?;
+        others.truncate(Entered::MOST_DOOMED);
+        self.sweep(others).await;
+        Ok(count > 0)
+    }
+
+    /// A page of the sessions that should be there, once those are gone that are doomed.
+    pub(in crate::engine) async fn page(&self, after: Option<&Cursor>) -> Result<Owned, Error> {
+        let mut owned = self.index.list(after).await?;
+        self.sweep(std::mem::take(&mut owned.doomed)).await;
+        Ok(owned)
+    }
+
+    /// Whether a session is entered, and whether it was before. If it is doomed it is not, and it is gone.
+    pub(super) async fn enter(&self, entering: Entering<'_>) -> Result<Option<bool>, Error> {
+        let mut entered = self.index.enter(entering).await?;
+        if entered.verdict == Verdict::Full && self.forget_ended().await? {
+            entered = self.index.enter(entering).await?;
+        }
+        self.sweep(entered.doomed).await;
+        match entered.verdict {
+            Verdict::Entered => Ok(Some(entered.known)),
+            Verdict::Full => Err(Conflict::TooManySessions.into()),
+            Verdict::Doomed => {
+                // Of many that are doomed, an answer has some.
+                for doomed in [Some(entering.entry), entering.replaces].into_iter().flatten() {
+                    self.client.delete(&doomed.key).await?;
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    /// Takes entries away whose sessions ended without the index being told: by a logout that still had the
+    /// id from before a renewal. Answers whether there were any.
+    async fn forget_ended(&self) -> Result<bool, Error> {
+        let mut ended = Vec::new();
+        for entry in self.index.list(None).await?.entries {
+            if self.is_settled(&entry)
+                && matches!(self.client.load(&entry.key).await, Ok(Loaded::Absent | Loaded::Moved))
+            {
+                ended.push(entry);
+            }
+        }
+        self.index.remove(&ended, &[]).await?;
+        Ok(!ended.is_empty())
+    }
+
+    /// Whether a session whose entry is there was certainly written, so that it is no more if it is not found:
+    /// what is not written leaves sooner. It may be on its way to this key from another one, though.
+    fn is_settled(&self, entry: &Entry) -> bool {
+        entry.created_at.saturating_add(Entry::ON_ITS_WAY + MARGIN) < self.now
+    }
+
+    /// Sessions are no more, or were not found when they were to be deleted. If that does not reach the
+    /// index, their entries stay until their time is up.
+    pub(in crate::engine) async fn leave(&self, gone: &[Entry], missing: &[Entry]) {
+        if let Err(error) = self.index.remove(gone, missing).await {
+            tracing::debug!(%error, "sessions that are gone stay in the index of owners for now");
+        }
+    }
+
+    /// Deletes what somebody doomed who may not have come to deleting it. If it fails, the next one tries.
+    async fn sweep(&self, doomed: Vec<Entry>) {
+        let there_may_be_more = doomed.len() >= Entered::MOST_DOOMED;
+        if let Some(error) = self.delete(doomed).await.failure {
+            tracing::warn!(%error, "sessions that were revoked could not be deleted yet");
+        } else if there_may_be_more {
+            self.sweep_in_background();
+        }
+    }
+
+    /// Deletes all that is doomed, in a task of its own: whoever comes upon it need not wait.
+    fn sweep_in_background(&self) {
+        // Without a runtime to run on, the next one tries.
+        let Ok(runtime) = Handle::try_current() else { return };
+        if !self.client.sweeps.lock().insert(self.owner.clone()) {
+            return;
+        }
+        let (sweeping, now) =
+            (Sweeping { client: Arc::clone(self.client), owner: self.owner.clone() }, self.now);
+        runtime.spawn(async move {
+            let Some(sessions) = sweeping.client.sessions_of(&sweeping.owner, now) else { return };
+            match sessions.delete_doomed(Instant::now() + SWEEP_TIME).await {
+                Ok(ended) => tracing::debug!(ended, "deleted sessions that had been revoked"),
+                Err(error) => tracing::warn!(%error, "sessions that were revoked could not be deleted yet"),
+            }
+        });
+    }
+
+    /// Deletes all that is doomed, page by page, and answers how many sessions there were.
+    async fn delete_doomed(&self, until: Instant) -> Result<u64, Error> {
+        let mut ended = 0;
+        let unfinished =
+            |ended, source: Option<Error>| Error::Unfinished { ended, source: source.map(Box::new) };
+        loop {
+            let doomed = match self.index.doomed().await {
+                Ok(doomed) => doomed,
+                Err(error) => return Err(unfinished(ended, Some(error))),
+            };
+            if doomed.is_empty() {
+                return Ok(ended);
+            }
+            if Instant::now() >= until {
+                return Err(unfinished(ended, None));
+            }
+            let deleted = self.delete(doomed).await;
+            ended += deleted.count;
+            if let Some(error) = deleted.failure {
+                return Err(unfinished(ended, Some(error)));
+            }
+        }
+    }
+
+    /// Deletes doomed sessions. Those that were not there stay doomed for a while: they may be on their way.
+    async fn delete(&self, doomed: Vec<Entry>) -> Deleted {
+        let deletions = doomed.into_iter().map(|entry| async move {
+            let deleted = self.client.delete(&entry.key).await;
+            (entry, deleted)
+        });
+        let mut deletions = stream::iter(deletions).buffer_unordered(DELETED_AT_ONCE);
+        let (mut gone, mut missing, mut failure) = (Vec::new(), Vec::new(), None);
+        while let Some((entry, deleted)) = deletions.next().await {
+            match deleted {
+                Ok(true) => gone.push(entry),
+                Ok(false) => missing.push(entry),
+                Err(error) => failure = Some(error),
+            }
+        }
+        let count = gone.len() as u64;
+        if (!gone.is_empty() || !missing.is_empty())
+            && let Err(error) = self.index.remove(&gone, &missing).await
+        {
+            failure.get_or_insert(error);
+        }
+        Deleted { count, failure }
+    }
+}
+
+/// The index of owners, each call of which is watched.
+#[derive(Clone, Copy)]
+struct Index<'a> {
+    client: &'a StoreClient,
+    index: &'a dyn OwnerIndex,
+    owner: &'a Owner,
+}
+
+impl<'a> Index<'a> {
+    async fn enter(&self, entering: Entering<'_>) -> Result<Entered, Error> {
+        let key = &entering.entry.key;
+        self.client.call(Operation::IndexInsert, key, self.index.enter(self.owner, entering)).await
+    }
+
+    async fn list(&self, after: Option<&Cursor>) -> Result<Owned, Error> {
+        self.client.call(Operation::IndexList, None, self.index.list(self.owner, after)).await
+    }
+
+    async fn doom(&self, which: Doom<'_>) -> Result<(), Error> {
+        self.client.call(Operation::IndexRevoke, None, self.index.doom(self.owner, which)).await
+    }
+
+    async fn doomed(&self) -> Result<Vec<Entry>, Error> {
+        self.client.call(Operation::IndexRevoked, None, self.index.doomed(self.owner)).await
+    }
+
+    async fn remove(&self, gone: &[Entry], missing: &[Entry]) -> Result<(), Error> {
+        self.client.call(Operation::IndexRemove, None, self.index.remove(self.owner, gone, missing)).await
+    }
+}
+
+/// What came of some deletions.
+struct Deleted {
+    count: u64,
+    failure: Option<Error>,
+}
+
+/// Held by a task that deletes an owner's doomed sessions.
+struct Sweeping {
+    client: Arc<StoreClient>,
+    owner: Owner,
+}
+
+impl Drop for Sweeping {
+    fn drop(&mut self) {
+        self.client.sweeps.lock().remove(&self.owner);
+    }
+}

@@ -1,0 +1,85 @@
+//! Keeps a session alive for as long as a page is open that sends no requests.
+
+use super::state::{Standing, Wish};
+use super::{Session, SessionData, Shared};
+use crate::engine::lifetime::Terms;
+use crate::engine::plan::{self, Action, Facts, Identity};
+use crate::error::{Conflict, Error};
+use crate::ttl::Ttl;
+
+/// How often a touch is tried again on what another request stored first.
+const MAX_ROUNDS: usize = 8;
+
+impl<T: SessionData> Session<T> {
+    /// Counts as a use of the session: moves its end, as a request that only reads does when it is
+    /// answered. For handlers whose response takes long, such as those of a `WebSocket` or of event streams.
+    ///
+    /// Call it as often as the client gives a sign of life. The store is only asked once a share of the
+    /// idle timeout has passed ([`touch_share`](crate::SessionManagerBuilder::touch_share)). Changes no data,
+    /// creates nothing, and does not go beyond the absolute timeout. A cookie with a `Max-Age` moves with
+    /// the next request only, since the response may be on its way.
+    ///
+    /// ```
+    /// # use session_store::{Error, Session};
+    /// # struct Socket;
+    /// # impl Socket { async fn message(&mut self) -> Option<()> { None } }
+    /// async fn serve(session: Session, mut socket: Socket) -> Result<(), Error> {
+    ///     while let Some(_message) = socket.message().await {
+    ///         session.touch().await?;
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of the store; [`Conflict::Ended`] if the session is over, and [`Conflict::Moved`] if it got
+    /// another id, as far as that was found out. A visitor without a session is no error.
+    pub async fn touch(&self) -> Result<(), Error> {
+        self.0.touch_now().await
+    }
+}
+
+impl<T: SessionData> Shared<T> {
+    async fn touch_now(&self) -> Result<(), Error> {
+        let _one_at_a_time = self.storing.lock().await;
+        let manager = &*self.manager;
+        let (id, mut record) = match self.state().read(|state| state.standing.clone()) {
+            Standing::Live { id, record } => (id, record),
+            Standing::New { .. } => return Ok(()),
+            Standing::Renewed { .. } | Standing::Moved { .. } => return Err(Conflict::Moved.into()),
+            Standing::Ended => return Err(Conflict::Ended.into()),
+        };
+        let key = id.key();
+        for _ in 0..MAX_ROUNDS {
+            let now = manager.clock.now();
+            let limits = Terms::after(&record, &Wish::default(), &manager.expiry, now).limits;
+            let standing = plan::Standing::Live { expires_at: record.expires_at, limits };
+            let facts = Facts { standing, identity: Identity::Keep, dirty: false, terms_set: false };
+            let expires_at = match plan::decide(facts, now, manager.touch_share) {
+                Action::Touch(expires_at) => expires_at,
+                Action::Delete => return Err(Conflict::Ended.into()),
+                _ => return Ok(()),
+            };
+            let ttl = Ttl::new(expires_at.saturating_since(now));
+            if manager.store.at(now).touch(&key, &record, expires_at, ttl).await? {
+                manager.telemetry().touched();
+                self.state().write(|state| {
+                    if let Standing::Live { record: known, .. } = &mut state.standing {
+                        known.expires_at = expires_at;
+                        state.known_at = now;
+                    }
+                });
+                return Ok(());
+            }
+            // Another request wrote, touched, moved or ended it. What it wrote is not this request's to see
+            // before it reloads.
+            record = match self.load_one(&id, now).await?.0 {
+                Standing::Live { record, .. } => record,
+                Standing::Moved { .. } => return Err(Conflict::Moved.into()),
+                _ => return Err(Conflict::Ended.into()),
+            };
+        }
+        Err(Conflict::Contention.into())
+    }
+}

@@ -1,0 +1,156 @@
+//! `update`: a change of the stored data as one atomic step.
+
+use std::sync::Arc;
+
+use super::change::Change;
+use super::commit::Moment;
+use super::late_write::{Kind, LateWrite};
+use super::state::{Standing, Wish};
+use super::write::{Swap, Swapped};
+use super::{SessionData, Shared};
+use crate::clock::Timestamp;
+use crate::codec::{Codec, Encoder};
+use crate::error::{Conflict, Error};
+use crate::id::SessionId;
+use crate::record::Record;
+
+/// A change to be made on top of whatever is stored, as often as it takes.
+struct Update<'a, T, R, F> {
+    encoder: Encoder<'a>,
+    change: F,
+    /// What the last run answered, and the data that it left.
+    outcome: Option<(R, T)>,
+}
+
+impl<T: SessionData, R, F: FnMut(&mut T) -> R> Update<'_, T, R, F> {
+    fn run_on(&mut self, mut value: T) -> Result<Change, Error> {
+        let before = self.encoder.codec.encode_to_compare(&value)?;
+        let answer = (self.change)(&mut value);
+        let after = self.encoder.encode(&value)?;
+        self.outcome = Some((answer, value));
+        Ok(if before == after { Change::None } else { Change::Edit { before, after } })
+    }
+}
+
+impl<T: SessionData> Shared<T> {
+    /// Stores what is pending; then runs `change` on the stored data, and again on top of each
+    /// write that came first.
+    pub(super) async fn update<R>(&self, change: impl FnMut(&mut T) -> R) -> Result<R, Error> {
+        let _one_at_a_time = self.storing.lock().await;
+        self.store_pending(Moment::Now).await?;
+        let mut update = Update { encoder: self.manager.encoder(), change, outcome: None };
+        let (standing, writes, committed, seen) = self.state().read(|state| {
+            // A copy of what the handler sees, not another `T::default()`: that may draw a token, and
+            // the first one may be in the page already.
+            let is_new = matches!(state.standing, Standing::New { .. });
+            let seen = is_new.then(|| update.encoder.codec.encode_to_compare(&*state.value));
+            (state.standing.clone(), state.writes, self.is_committed(), seen)
+        });
+        let stored = match standing {
+            Standing::New { .. } => {
+                let seen = seen.transpose()?.and_then(|seen| Codec::decode(&seen).ok());
+                self.create_by(&mut update, seen.unwrap_or_default(), committed).await
+            }
+            Standing::Live { id, record } => self.swap_by(&mut update, id, record).await.map(Some),
+            Standing::Renewed { id, record } => self.follow_by(&mut update, id, record).await.map(Some),
+            Standing::Moved { .. } => Err(Conflict::Moved.into()),
+            Standing::Ended => Err(Conflict::Ended.into()),
+        }
+        .inspect_err(|error| self.manager.telemetry().failed(error))?;
+
+        let (answer, value) = update.outcome.expect("the change ran at least once");
+        self.state().write(|state| {
+            if state.writes == writes && state.baseline.is_none() {
+                state.value = Arc::new(value);
+            } else if let Some((Standing::Live { record, .. } | Standing::Renewed { record, .. }, _)) =
+                &stored
+                && let Some(known) = state.baseline.take()
+            {
+                // What another task wrote meanwhile stays pending.
+                state.rebase(update.encoder, known, &record.data);
+            }
+            if let Some((standing, known_at)) = stored {
+                state.standing = standing;
+                state.known_at = known_at;
+            }
+        });
+        Ok(answer)
+    }
+
+    async fn create_by<R, F: FnMut(&mut T) -> R>(
+        &self,
+        update: &mut Update<'_, T, R, F>,
+        value: T,
+        committed: bool,
+    ) -> Result<Option<(Standing, Timestamp)>, Error> {
+        match update.run_on(value)? {
+            Change::Edit { .. } if committed => Err(Conflict::Committed.into()),
+            Change::Edit { after, .. } => {
+                let (wish, now) = (self.state().read(|state| state.wish.clone()), self.manager.clock.now());
+                let (id, record) = self.create(&wish, after, now).await?;
+                self.state().write(|state| state.grant(&wish));
+                Ok(Some((Standing::Live { id, record }, now)))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    async fn swap_by<R, F: FnMut(&mut T) -> R>(
+        &self,
+        update: &mut Update<'_, T, R, F>,
+        id: SessionId,
+        record: Record,
+    ) -> Result<(Standing, Timestamp), Error> {
+        let codec = self.manager.codec;
+        let mut change = Change::None;
+        let (wish, now) = (Wish::default(), self.manager.clock.now());
+        let swap = Swap { id: &id, new_id: None, base: &record, wish: &wish, now };
+        let swapped = self.swap(swap, |current| {
+            let value =
+                Codec::decode(&current.data).map_err(|reason| Error::Corrupt { key: id.key(), reason })?;
+            change = update.run_on(value)?;
+            Ok(change.is_some().then(|| change.apply_to::<T>(codec, &current.data)))
+        });
+        match swapped.await? {
+            Swapped::Stored(id, record) => Ok((Standing::Live { id, record }, now)),
+            // The store was not asked.
+            Swapped::Unchanged(record) => {
+                let known_at = self.state().read(|state| state.known_at);
+                Ok((Standing::Live { id, record }, known_at))
+            }
+            Swapped::Moved(known) => self.send_late(&change, id, &known, now).await,
+            Swapped::Missing | Swapped::Unreadable => {
+                self.state().write(|state| state.standing = Standing::Ended);
+                Err(Conflict::Ended.into())
+            }
+        }
+    }
+
+    /// An update of a session that had another id when the request loaded it. It runs on what the request
+    /// knows of the session.
+    async fn follow_by<R, F: FnMut(&mut T) -> R>(
+        &self,
+        update: &mut Update<'_, T, R, F>,
+        id: SessionId,
+        record: Record,
+    ) -> Result<(Standing, Timestamp), Error> {
+        let value = Codec::decode(&record.data).map_err(|reason| Error::Corrupt { key: id.key(), reason })?;
+        let now = self.manager.clock.now();
+        match update.run_on(value)? {
+            Change::None => Ok((Standing::Renewed { id, record }, now)),
+            change => self.send_late(&change, id, &record, now).await,
+        }
+    }
+
+    async fn send_late(
+        &self,
+        change: &Change,
+        id: SessionId,
+        base: &Record,
+        now: Timestamp,
+    ) -> Result<(Standing, Timestamp), Error> {
+        let wish = &Wish::default();
+        let record = self.follow(LateWrite { id: &id, base, change, wish, now, kind: Kind::Update }).await?;
+        Ok((Standing::Renewed { id, record }, now))
+    }
+}

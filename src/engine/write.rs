@@ -1,0 +1,174 @@
+//! The writes of one session to its store: each a create, a compare-and-swap or a touch.
+
+use super::state::{CookieChange, Wish};
+use super::{SessionData, Shared};
+use crate::clock::Timestamp;
+use crate::engine::lifetime::Terms;
+use crate::error::{Conflict, Error};
+use crate::id::SessionId;
+use crate::record::{Payload, Record};
+use crate::store::{Created, Rotation, Updated};
+use crate::ttl::Ttl;
+
+/// How often a write is repeated on top of what others stored meanwhile before it gives up. Each
+/// round means that somebody else's write succeeded, so this bounds unfairness, not progress.
+pub(super) const MAX_ROUNDS: usize = 64;
+/// Ids are 192 random bits: a second draw is needed only if the generator is broken.
+const MAX_DRAWS: usize = 3;
+/// So often a session is stored under another id because the connection broke before the answer.
+const MAX_LOST_ANSWERS: usize = 5;
+
+/// A write to a session that is stored.
+pub(super) struct Swap<'a> {
+    pub(super) id: &'a SessionId,
+    /// The id to move it to, if it is to have another.
+    pub(super) new_id: Option<SessionId>,
+    /// The record that the request knows.
+    pub(super) base: &'a Record,
+    pub(super) wish: &'a Wish,
+    pub(super) now: Timestamp,
+}
+
+/// What became of a [`Swap`].
+pub(super) enum Swapped {
+    /// This is stored, under this id.
+    Stored(SessionId, Record),
+    /// There was nothing to change about this record.
+    Unchanged(Record),
+    /// The session ended meanwhile.
+    Missing,
+    /// What stands in the session's place can't be read.
+    Unreadable,
+    /// The session got another id meanwhile. This is the last that was known of it.
+    Moved(Record),
+}
+
+impl<T: SessionData> Shared<T> {
+    /// Stores a new session under a fresh id.
+    pub(super) async fn create(
+        &self,
+        wish: &Wish,
+        data: Payload,
+        now: Timestamp,
+    ) -> Result<(SessionId, Record), Error> {
+        let manager = &*self.manager;
+        manager.check_size(&data)?;
+        let mut record = Record::new(now, now, data);
+        Terms::at_start(wish, &manager.expiry, now).write_to(&mut record, now);
+        let ttl = Ttl::new(record.expires_at.saturating_since(now));
+        // What may be stored counts as one of an owner's sessions for a while.
+        let is_limited = record.owner.is_some() && manager.owner_limit.is_some();
+        let mut lost_answers = if is_limited { MAX_LOST_ANSWERS } else { 0 };
+        for _ in 0..MAX_DRAWS + MAX_LOST_ANSWERS {
+            let id = manager.signer.fresh_id();
+            let key = id.key();
+            let created = manager.store.at(now).create(&key, &record, ttl, manager.owner_limit).await;
+            if created.as_ref().is_err_and(Error::is_lost_answer) && lost_answers < MAX_LOST_ANSWERS {
+                // It may yet be stored under this id, which nobody will ever have.
+                lost_answers += 1;
+                continue;
+            }
+            if created? == Created::Created {
+                manager.telemetry().created(&key, &record, now);
+                self.state().write(|state| state.cookie = CookieChange::Set);
+                return Ok((id, record));
+            }
+        }
+        Err(Error::Refused { message: "the store holds a session under every id drawn".to_owned() })
+    }
+
+    /// Replaces the record of a session. `data_on` gives the data to store on top of a record:
+    /// first of the known one, then of each that another request stored in between. `None` leaves
+    /// the record alone.
+    pub(super) async fn swap(
+        &self,
+        swap: Swap<'_>,
+        mut data_on: impl FnMut(&Record) -> Result<Option<Payload>, Error>,
+    ) -> Result<Swapped, Error> {
+        let manager = &*self.manager;
+        let (key, store) = (swap.id.key(), manager.store.at(swap.now));
+        let mut current = swap.base.clone();
+        for _ in 0..MAX_ROUNDS {
+            let Some(data) = data_on(&current)? else {
+                return Ok(Swapped::Unchanged(current));
+            };
+            manager.check_size(&data)?;
+            let mut record = current.next();
+            record.data = data;
+            Terms::after(&current, swap.wish, &manager.expiry, swap.now).write_to(&mut record, swap.now);
+
+            let (expected, ttl) = (current.revision, Ttl::new(record.expires_at.saturating_since(swap.now)));
+            let outcome = match &swap.new_id {
+                None => store.update(&key, &current, &record, ttl).await,
+                Some(new_id) => {
+                    let rotation = Rotation { old: &key, expected, new: &new_id.key(), record: &record, ttl };
+                    let limit = manager.owner_limit.filter(|_| swap.wish.new_owner().is_some());
+                    store.rotate(rotation, &current, limit).await
+                }
+            };
+            let outcome = match outcome {
+                // What others made of it meanwhile counts as absent, as it does when it is loaded.
+                Err(Error::Corrupt { reason, .. }) => {
+                    manager.telemetry().corrupt(&key, reason);
+                    return Ok(Swapped::Unreadable);
+                }
+                outcome => outcome?,
+            };
+            match outcome {
+                Updated::Updated => {
+                    let outlives = |record| manager.outlives_browser(record).then_some(record.expires_at);
+                    let resend = outlives(&record) != outlives(swap.base);
+                    self.state().write(|state| match swap.new_id {
+                        Some(_) => state.cookie = CookieChange::Set,
+                        None => state.confirm(resend),
+                    });
+                    if swap.new_id.is_some() {
+                        manager.telemetry().rotated();
+                    } else {
+                        manager.telemetry().updated();
+                    }
+                    let id = swap.new_id.unwrap_or_else(|| swap.id.clone());
+                    return Ok(Swapped::Stored(id, record));
+                }
+                Updated::Stale(theirs) if theirs.owner == swap.base.owner => {
+                    if let Err(reason) = manager.check_codec(&theirs.data) {
+                        manager.telemetry().corrupt(&key, reason);
+                        return Err(Conflict::Fields.into());
+                    }
+                    current = theirs;
+                }
+                Updated::Stale(_) => return Err(Conflict::Owner.into()),
+                Updated::Missing => return Ok(Swapped::Missing),
+                Updated::Moved => return Ok(Swapped::Moved(current)),
+            }
+        }
+        Err(Conflict::Contention.into())
+    }
+
+    /// Moves a session's end, and says whether it did. A failure is logged and no more: the
+    /// response stays as it is.
+    pub(super) async fn touch(
+        &self,
+        id: &SessionId,
+        record: &Record,
+        expires_at: Timestamp,
+        now: Timestamp,
+    ) -> bool {
+        let key = id.key();
+        let ttl = Ttl::new(expires_at.saturating_since(now));
+        match self.manager.store.at(now).touch(&key, record, expires_at, ttl).await {
+            Ok(true) => {
+                self.manager.telemetry().touched();
+                let resend = self.manager.outlives_browser(record);
+                self.state().write(|state| state.confirm(resend));
+                true
+            }
+            // Another request changed, touched or ended the session: its word holds.
+            Ok(false) => false,
+            Err(error) => {
+                tracing::warn!(%key, %error, "could not extend a session");
+                false
+            }
+        }
+    }
+}

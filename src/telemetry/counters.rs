@@ -1,0 +1,110 @@
+//! What happened so far, counted.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+use serde::Serialize;
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// What a manager's sessions have gone through since it was built.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+        #[serde(rename_all = "camelCase")]
+        #[non_exhaustive]
+        pub struct Counts {
+            $($(#[$doc])* pub $name: u64,)*
+        }
+
+        /// What is counted, by its place in [`EVENTS`].
+        #[derive(Clone, Copy)]
+        #[expect(non_camel_case_types, reason = "they are the names of fields")]
+        enum Event { $($name,)* }
+
+        /// The names of what is counted.
+        #[cfg(feature = "metrics")]
+        pub(super) const EVENTS: &[&str] = &[$(stringify!($name),)*];
+
+        /// The same, for documentation.
+        #[cfg(feature = "metrics")]
+        macro_rules! event_names {
+            () => { concat!($("`", stringify!($name), "` "),*) };
+        }
+        #[cfg(feature = "metrics")]
+        pub(super) use event_names;
+
+        /// A part of [`Counters`], in cache lines of its own.
+        #[derive(Debug, Default)]
+        #[repr(align(128))]
+        pub(super) struct Shard {
+            $(pub(super) $name: Counter<{ Event::$name as usize }>,)*
+        }
+
+        impl Counters {
+            pub(super) fn read(&self) -> Counts {
+                Counts { $($name: self.0.iter().map(|shard| shard.$name.0.load(Ordering::Relaxed)).sum(),)* }
+            }
+        }
+    };
+}
+
+counters! {
+    /// Sessions created.
+    created,
+    /// Sessions loaded from the store.
+    loaded,
+    /// Sessions whose data was stored again.
+    updated,
+    /// Sessions whose expiry was moved without storing their data.
+    touched,
+    /// Sessions that were given a new id.
+    rotated,
+    /// Sessions that a request ended.
+    destroyed,
+    /// Sessions that were revoked: one by one, with others of their owner, or with all of the store.
+    revoked,
+    /// Cookies of the session's name that no key of the ring signed.
+    forged,
+    /// Well-signed ids that the store did not hold.
+    unknown,
+    /// Sessions that were past their time when a request came with them.
+    expired,
+    /// Records that could not be read and counted as absent.
+    corrupt,
+    /// Changes refused because they contradicted another request's.
+    conflicts,
+    /// Changes dropped because their session had ended or moved meanwhile.
+    ended_meanwhile,
+}
+
+/// The counters behind [`Counts`]. A thread always uses the same shard, so that threads seldom wait for
+/// each other's writes.
+#[derive(Debug, Default)]
+pub(super) struct Counters([Shard; SHARDS]);
+
+const SHARDS: usize = 16;
+
+impl Counters {
+    /// Where this thread counts.
+    pub(super) fn shard(&self) -> &Shard {
+        static THREADS: AtomicUsize = AtomicUsize::new(0);
+        thread_local! {
+            static NUMBER: usize = THREADS.fetch_add(1, Ordering::Relaxed);
+        }
+        &self.0[NUMBER.try_with(|number| number % SHARDS).unwrap_or(0)]
+    }
+}
+
+/// Counts up, without ordering anything else. `EVENT` is what it counts.
+#[derive(Debug, Default)]
+pub(super) struct Counter<const EVENT: usize>(AtomicU64);
+
+impl<const EVENT: usize> Counter<EVENT> {
+    pub(super) fn add_one(&self) {
+        self.add(1);
+    }
+
+    pub(super) fn add(&self, count: u64) {
+        self.0.fetch_add(count, Ordering::Relaxed);
+        #[cfg(feature = "metrics")]
+        super::metrics::count(EVENT, count);
+    }
+}

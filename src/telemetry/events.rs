@@ -1,0 +1,123 @@
+//! What happens to sessions: each event counts, and has its line in the log.
+
+use std::time::Duration;
+
+use super::Telemetry;
+use super::counters::Counts;
+use super::operations::Operation;
+use crate::clock::Timestamp;
+use crate::error::{Conflict, Error};
+use crate::id::SessionKey;
+use crate::record::Record;
+
+/// How a session came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// A request ended it.
+    Destroyed,
+    /// A request came with it, too late.
+    Expired,
+}
+
+impl Telemetry {
+    pub(crate) fn counts(&self) -> Counts {
+        self.counters.read()
+    }
+
+    /// A session was created at `now`. Not a line for operators: whoever sends requests without cookies
+    /// would fill the log.
+    pub(crate) fn created(&self, key: &SessionKey, record: &Record, now: Timestamp) {
+        self.counters.shard().created.add_one();
+        self.created.add_one(now);
+        let minutes = record.expires_at.saturating_since(now).as_secs().div_ceil(60);
+        tracing::debug!(%key, "session created, to expire in {minutes} minutes");
+    }
+
+    pub(crate) fn loaded(&self) {
+        self.counters.shard().loaded.add_one();
+    }
+
+    pub(crate) fn updated(&self) {
+        self.counters.shard().updated.add_one();
+    }
+
+    /// A write was stored under the id that its session got after the request had loaded it.
+    pub(crate) fn followed(&self, key: &SessionKey) {
+        self.counters.shard().updated.add_one();
+        tracing::debug!(%key, "a write followed its session to its new id");
+    }
+
+    pub(crate) fn touched(&self) {
+        self.counters.shard().touched.add_one();
+    }
+
+    pub(crate) fn rotated(&self) {
+        self.counters.shard().rotated.add_one();
+    }
+
+    pub(crate) fn destroyed(&self, key: &SessionKey) {
+        self.counters.shard().destroyed.add_one();
+        tracing::debug!(%key, "session destroyed");
+    }
+
+    /// A request ended a session of which it knew this record.
+    pub(crate) fn ended_after(&self, record: &Record, now: Timestamp) {
+        self.lasted(End::Destroyed, now.saturating_since(record.created_at));
+    }
+
+    /// A session was found to be over, and ended at `ended`.
+    pub(crate) fn expired(&self, record: &Record, ended: Timestamp) {
+        self.counters.shard().expired.add_one();
+        self.lasted(End::Expired, ended.saturating_since(record.created_at));
+    }
+
+    /// A cookie of our name that no key signed.
+    pub(crate) fn forged(&self) {
+        self.counters.shard().forged.add_one();
+        tracing::debug!("a session cookie carries no valid signature");
+    }
+
+    pub(crate) fn unknown(&self, key: &SessionKey) {
+        self.counters.shard().unknown.add_one();
+        tracing::debug!(%key, "a well-signed cookie names a session that is not stored");
+    }
+
+    /// What is stored is no session that this service can read.
+    pub(crate) fn corrupt(&self, key: &SessionKey, reason: &str) {
+        self.counters.shard().corrupt.add_one();
+        tracing::warn!(%key, reason, "a session cannot be read, and is left as it is");
+    }
+
+    /// A change was dropped because its session had ended or moved.
+    pub(crate) fn ended_meanwhile(&self) {
+        self.counters.shard().ended_meanwhile.add_one();
+    }
+
+    /// A store or merge failed. Of these, a contradiction to another request counts; a sign-in that found
+    /// no room contradicts nobody.
+    pub(crate) fn failed(&self, error: &Error) {
+        if matches!(error, Error::Conflict(conflict) if *conflict != Conflict::TooManySessions) {
+            self.counters.shard().conflicts.add_one();
+        }
+    }
+
+    /// Sessions were ended from outside their own requests, or were to be.
+    pub(crate) fn revoked(&self, operation: Operation, ended: &Result<u64, Error>) {
+        let name = operation.name();
+        if let Ok(ended) | Err(Error::Unfinished { ended, .. }) = ended {
+            self.counters.shard().revoked.add(*ended);
+        }
+        match ended {
+            Ok(ended) => tracing::info!(operation = name, ended, "sessions ended"),
+            Err(error) => tracing::warn!(operation = name, %error, "sessions could not be ended, or not all"),
+        }
+    }
+
+    fn lasted(&self, end: End, lasted: Duration) {
+        self.durations.add(lasted);
+        #[cfg(feature = "metrics")]
+        super::metrics::end(end, lasted);
+        #[cfg(not(feature = "metrics"))]
+        let _ = end;
+    }
+}

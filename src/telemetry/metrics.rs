@@ -1,0 +1,186 @@
+//! What goes to the [`metrics`](https://docs.rs/metrics) facade, and so to Prometheus, `StatsD` or
+//! whatever recorder the application installs.
+//!
+//! [`NAMES`] lists them.
+//!
+//! The first three are told as they happen. The rest is told by
+//! [`SessionManager::stats`](crate::SessionManager::stats), which also describes all of them: call it
+//! before each scrape, as `examples/metrics.rs` does. What is not known is `NaN`.
+//!
+//! No label holds anything of a session or a visitor, so there are at most 13 counters of events and 82
+//! histograms, whatever happens. Several managers of one process add up in the first three; the gauges
+//! are those of the one that was asked last.
+//!
+//! The Prometheus exporter makes summaries of histograms, which can't be added up over instances, unless
+//! it is told their buckets:
+//!
+//! ```
+//! use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder};
+//!
+//! let mut builder = PrometheusBuilder::new();
+//! for (name, buckets) in session_store::metrics::BUCKETS {
+//!     builder = builder.set_buckets_for_metric(Matcher::Full(name.to_owned()), buckets)?;
+//! }
+//! let handle = builder.install_recorder()?;
+//! # assert_eq!(handle.render(), "");
+//! # Ok::<(), BuildError>(())
+//! ```
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use ::metrics::{
+    Key, Label, Level, Metadata, Unit, describe_counter, describe_gauge, describe_histogram, with_recorder,
+};
+
+use super::counters::{EVENTS, event_names};
+use super::events::End;
+use super::histogram::as_float;
+use super::operations::{Operation, fault, operation_names};
+use super::stats::{DURATION_BUCKETS, LATENCY_BUCKETS, Stats};
+use crate::error::Error;
+
+/// The histograms, and the upper bounds of their buckets in seconds: those of [`Stats`].
+pub static BUCKETS: [(&str, &[f64]); 2] =
+    [(OPERATION_DURATION, &LATENCY_BUCKETS), (SESSION_DURATION, &DURATION_BUCKETS)];
+
+macro_rules! metrics {
+    ($($kind:ident $constant:ident $name:literal [$($labels:tt)*] $unit:ident $what:literal,)*) => {
+        $(const $constant: &str = $name;)*
+
+        /// The names of all metrics.
+        ///
+        #[doc = concat!(
+            "| name | type | labels | what |\n|---|---|---|---|\n",
+            $("| `", $name, "` | ", stringify!($kind), " | ", $($labels)*, " | ", $what, " |\n",)*
+        )]
+        pub static NAMES: &[&str] = &[$($constant,)*];
+
+        fn describe_each() {
+            $(metrics!(@describe $kind $constant $unit $what);)*
+        }
+    };
+    (@describe counter $constant:ident $unit:ident $what:literal) => {
+        describe_counter!($constant, Unit::$unit, $what)
+    };
+    (@describe gauge $constant:ident $unit:ident $what:literal) => {
+        describe_gauge!($constant, Unit::$unit, $what)
+    };
+    (@describe histogram $constant:ident $unit:ident $what:literal) => {
+        describe_histogram!($constant, Unit::$unit, $what)
+    };
+}
+
+metrics! {
+    counter EVENTS_TOTAL "session_store_events_total" ["`event`: ", event_names!()]
+        Count "What sessions went through: the fields of `Counts`.",
+    histogram OPERATION_DURATION "session_store_operation_duration_seconds"
+        [
+            "`operation`: ", operation_names!(),
+            "<br>`outcome`: `ok` `unavailable` `refused` `unreadable` `failed`"
+        ]
+        Seconds "How long the store took; of the loads from a `MemoryStore`, one in 64 is timed.",
+    histogram SESSION_DURATION "session_store_session_duration_seconds" ["`end`: `destroyed` `expired`"]
+        Seconds "How long sessions lasted that a request ended, or that were over when a request came with them.",
+    gauge CONNECTED "session_store_connected" ["`store`, `topology`"]
+        Count "1: sessions can be read and written; 0: they can't.",
+    gauge FALLBACK_OPEN "session_store_fallback_open" [""]
+        Count "1: new sessions go to memory, because the primary store is away; else 0.",
+    counter RECONNECTS "session_store_reconnects_total" [""]
+        Count "Lost connections that were made again.",
+    gauge SESSIONS "session_store_sessions" [""]
+        Count "About how many sessions there are.",
+    gauge SESSIONS_ERROR "session_store_sessions_error" [""]
+        Count "How far off that may be, in 95 of 100 cases.",
+    gauge MEMORY_USED "session_store_memory_used_bytes" [""]
+        Bytes "Bytes in use, of all servers together, by whatever is kept there.",
+    gauge MEMORY_LIMIT "session_store_memory_limit_bytes" [""]
+        Bytes "The most bytes that they may use; infinity without a limit.",
+    gauge SESSION_SIZE "session_store_session_size_bytes" [""]
+        Bytes "About how many bytes a session takes.",
+}
+
+static METADATA: Metadata<'static> = Metadata::new("session_store", Level::INFO, Some(module_path!()));
+const OUTCOMES: [&str; 5] = ["ok", "unavailable", "refused", "unreadable", "failed"];
+
+/// Made once: a key of literals would do without, but its labels could not be taken from a list.
+static EVENT_KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| {
+    EVENTS.iter().map(|event| Key::from_parts(EVENTS_TOTAL, vec![Label::new("event", *event)])).collect()
+});
+
+/// By operation, and for each by outcome.
+static OPERATION_KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| {
+    let key = |operation: Operation, outcome: &'static str| {
+        let labels = vec![Label::new("operation", operation.name()), Label::new("outcome", outcome)];
+        Key::from_parts(OPERATION_DURATION, labels)
+    };
+    Operation::ALL.iter().flat_map(|operation| OUTCOMES.map(|outcome| key(*operation, outcome))).collect()
+});
+
+static DESTROYED: LazyLock<Key> = LazyLock::new(|| duration_key("destroyed"));
+static EXPIRED: LazyLock<Key> = LazyLock::new(|| duration_key("expired"));
+
+fn duration_key(end: &'static str) -> Key {
+    Key::from_parts(SESSION_DURATION, vec![Label::new("end", end)])
+}
+
+/// Counts one more of the event that has this place in [`EVENTS`].
+pub(super) fn count(event: usize, times: u64) {
+    with_recorder(|recorder| recorder.register_counter(&EVENT_KEYS[event], &METADATA).increment(times));
+}
+
+/// Takes note of how long an operation of the store took.
+pub(super) fn time(operation: Operation, error: Option<&Error>, took: Duration) {
+    let outcome = error.map_or("ok", fault);
+    let outcome = OUTCOMES.iter().position(|known| *known == outcome).unwrap_or(OUTCOMES.len() - 1);
+    let key = &OPERATION_KEYS[operation as usize * OUTCOMES.len() + outcome];
+    with_recorder(|recorder| recorder.register_histogram(key, &METADATA).record(took));
+}
+
+/// Takes note of how long a session lasted.
+pub(super) fn end(end: End, lasted: Duration) {
+    let key = match end {
+        End::Destroyed => &*DESTROYED,
+        End::Expired => &*EXPIRED,
+    };
+    with_recorder(|recorder| recorder.register_histogram(key, &METADATA).record(lasted));
+}
+
+/// Sets the gauges.
+pub(super) fn show(stats: &Stats) {
+    let mut labels = vec![Label::new("store", stats.store)];
+    labels.extend(stats.topology.map(|topology| Label::new("topology", topology)));
+    set(&Key::from_parts(CONNECTED, labels), Some(f64::from(u8::from(stats.connected))));
+    let whole = |number: Option<u64>| number.map(as_float);
+    let fallback_open = f64::from(u8::from(stats.redis_stats.using_fallback));
+    // Of a store whose use is known, a limit that is not is none.
+    let limit = stats.memory_limit_bytes.or(stats.memory_used_bytes.map(|_| u64::MAX));
+    let limit = limit.map(|limit| if limit == u64::MAX { f64::INFINITY } else { as_float(limit) });
+    for (name, value) in [
+        (FALLBACK_OPEN, Some(fallback_open)),
+        (SESSIONS, whole(stats.total_sessions)),
+        (SESSIONS_ERROR, whole(stats.total_sessions_error)),
+        (MEMORY_USED, whole(stats.memory_used_bytes)),
+        (MEMORY_LIMIT, limit),
+        (SESSION_SIZE, stats.bytes_per_session),
+    ] {
+        set(&Key::from_static_name(name), value);
+    }
+    let reconnects = Key::from_static_name(RECONNECTS);
+    with_recorder(|recorder| {
+        recorder.register_counter(&reconnects, &METADATA).absolute(stats.redis_stats.reconnects);
+    });
+}
+
+fn set(key: &Key, value: Option<f64>) {
+    with_recorder(|recorder| recorder.register_gauge(key, &METADATA).set(value.unwrap_or(f64::NAN)));
+}
+
+/// Says what each metric means, and of each event that it has not happened yet: a counter that is first
+/// seen at 1 has no rate.
+pub(super) fn describe() {
+    for key in &*EVENT_KEYS {
+        with_recorder(|recorder| recorder.register_counter(key, &METADATA).increment(0));
+    }
+    describe_each();
+}

@@ -1,0 +1,140 @@
+//! What a store is asked for, and how long that takes.
+
+use std::cell::Cell;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use super::histogram::{Histogram, Tally};
+use super::stats::LATENCY_BUCKETS;
+use crate::error::Error;
+use crate::store::status::StoreStatus;
+
+macro_rules! operations {
+    ($($(#[$doc:meta])* $variant:ident $name:ident,)*) => {
+        /// What a store is asked for.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum Operation {
+            $($variant,)*
+        }
+
+        impl Operation {
+            pub(crate) const ALL: [Self; [$(stringify!($name)),*].len()] = [$(Self::$variant,)*];
+
+            pub(crate) fn name(self) -> &'static str {
+                match self { $(Self::$variant => stringify!($name),)* }
+            }
+        }
+
+        /// How long a store took for each kind of operation, failed ones included. Buckets from a microsecond
+        /// to a second.
+        ///
+        /// Of the loads from a `MemoryStore` one in 64 is timed, so its `count` is not how many there were:
+        /// for that see [`Counts`](crate::Counts).
+        #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+        #[serde(rename_all = "camelCase")]
+        #[non_exhaustive]
+        pub struct StoreLatencies {
+            $($(#[$doc])* pub $name: Histogram,)*
+        }
+
+        impl Latencies {
+            pub(super) fn read(&self) -> StoreLatencies {
+                StoreLatencies { $($name: self.tallies[Operation::$variant as usize].read(),)* }
+            }
+        }
+
+        /// The names of all operations, for documentation.
+        #[cfg(feature = "metrics")]
+        macro_rules! operation_names {
+            () => { concat!($("`", stringify!($name), "` "),*) };
+        }
+        #[cfg(feature = "metrics")]
+        pub(super) use operation_names;
+    };
+}
+
+operations! {
+    /// Reading a session.
+    Load load,
+    /// Storing a new one.
+    Create create,
+    /// Storing its data again.
+    Update update,
+    /// Moving its end.
+    Touch touch,
+    /// Giving it a new id.
+    Rotate rotate,
+    /// Deleting it.
+    Delete delete,
+    /// Inserting a session into the index of owners.
+    IndexInsert index_insert,
+    /// Reading a page of the index.
+    IndexList index_list,
+    /// Marking sessions in the index as revoked.
+    IndexRevoke index_revoke,
+    /// Reading which sessions are marked so.
+    IndexRevoked index_revoked,
+    /// Removing sessions from the index.
+    IndexRemove index_remove,
+    /// Reading a page of all sessions.
+    ScanPage scan_page,
+    /// Asking how many sessions there are, and how much room.
+    ScanUsage scan_usage,
+    /// A whole [`revoke`](crate::SessionManager::revoke).
+    Revoke revoke,
+    /// A whole [`revoke_all`](crate::SessionManager::revoke_all) or
+    /// [`revoke_others`](crate::SessionManager::revoke_others).
+    RevokeAll revoke_all,
+    /// A whole [`clear`](crate::SessionManager::clear).
+    Clear clear,
+}
+
+/// One load in so many is timed where the store is in this process: such a load takes so little that two
+/// looks at the clock would be felt.
+const TIMED_IN_MEMORY: u32 = 64;
+
+/// How long operations took.
+#[derive(Debug)]
+pub(crate) struct Latencies {
+    /// One load in so many is timed.
+    loads_timed: u32,
+    tallies: [Tally; Operation::ALL.len()],
+}
+
+impl Latencies {
+    pub(super) fn new(store: &StoreStatus) -> Self {
+        Self {
+            loads_timed: if store.kind == "memory" { TIMED_IN_MEMORY } else { 1 },
+            tallies: Operation::ALL.map(|_| Tally::new(&LATENCY_BUCKETS)),
+        }
+    }
+
+    /// When the operation began, if it is to be timed.
+    pub(crate) fn start(&self, operation: Operation) -> Option<Instant> {
+        thread_local! {
+            static LOADS: Cell<u32> = const { Cell::new(0) };
+        }
+        if operation == Operation::Load && self.loads_timed > 1 {
+            let load = LOADS.replace(LOADS.get().wrapping_add(1));
+            if !load.is_multiple_of(self.loads_timed) {
+                return None;
+            }
+        }
+        Some(Instant::now())
+    }
+
+    pub(super) fn add(&self, operation: Operation, took: Duration) {
+        self.tallies[operation as usize].add(took);
+    }
+}
+
+/// What kind of error it is: a few words, to be counted by.
+pub(crate) fn fault(error: &Error) -> &'static str {
+    match error {
+        Error::Unavailable { .. } | Error::Unfinished { .. } => "unavailable",
+        Error::Refused { .. } => "refused",
+        Error::Corrupt { .. } | Error::NewerFormat { .. } => "unreadable",
+        _ => "failed",
+    }
+}

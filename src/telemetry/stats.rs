@@ -1,0 +1,194 @@
+//! [`Stats`]: how the sessions of a service are, at a glance.
+
+use std::sync::atomic::Ordering;
+
+use serde::Serialize;
+
+use super::Telemetry;
+use super::counters::Counts;
+use super::histogram::Histogram;
+use super::operations::StoreLatencies;
+use crate::clock::Timestamp;
+#[cfg(doc)]
+use crate::engine::SessionManager;
+use crate::error::Error;
+use crate::store::status::StoreStatus;
+use crate::store::survey::Usage;
+
+/// Upper bounds, in seconds, of the buckets for operations of a store: from a read from memory to the
+/// timeout of a Redis that is away.
+pub(crate) static LATENCY_BUCKETS: [f64; 16] = [
+    0.000_001, 0.000_01, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1,
+    0.25, 0.5, 1.0,
+];
+const MINUTE: f64 = 60.0;
+const HOUR: f64 = 60.0 * MINUTE;
+const DAY: f64 = 24.0 * HOUR;
+/// Upper bounds, in seconds, of the buckets for the lives of sessions.
+pub(crate) static DURATION_BUCKETS: [f64; 14] = [
+    MINUTE,
+    5.0 * MINUTE,
+    15.0 * MINUTE,
+    30.0 * MINUTE,
+    HOUR,
+    2.0 * HOUR,
+    4.0 * HOUR,
+    8.0 * HOUR,
+    12.0 * HOUR,
+    DAY,
+    3.0 * DAY,
+    7.0 * DAY,
+    14.0 * DAY,
+    30.0 * DAY,
+];
+
+/// How the sessions of a service are; from [`SessionManager::stats`].
+///
+/// It holds no id, owner, label or data, and yet it is for operators only: it tells how busy a service
+/// is, and an error of its store names the server.
+///
+/// As JSON the fields are in camel case, and what is not known is `null`:
+///
+/// ```json
+/// {
+///   "store": "redis", "topology": "standalone", "connected": true,
+///   "totalSessions": 1204, "totalSessionsError": 31,
+///   "redisStats": {
+///     "connected": true, "usingFallback": false,
+///     "sinceUnixSeconds": 1767225600, "reconnects": 0, "lastError": null
+///   },
+///   "memoryUsedBytes": 2412544, "memoryLimitBytes": 1073741824, "bytesPerSession": 412.5,
+///   "counts": {
+///     "created": 1310, "loaded": 88123, "updated": 5020, "touched": 1911, "rotated": 412,
+///     "destroyed": 96, "revoked": 4, "forged": 2, "unknown": 11, "expired": 7, "corrupt": 0, "conflicts": 1,
+///     "endedMeanwhile": 3
+///   },
+///   "sessionsPerSecond": 0.35,
+///   "sessionDurations": {
+///     "count": 103, "sumSeconds": 190233.0, "p50Seconds": 720.0, "p90Seconds": 5400.0, "p99Seconds": 13000.0
+///   },
+///   "storeLatencies": {
+///     "load": {
+///       "count": 88143, "sumSeconds": 11.5, "p50Seconds": 0.00011, "p90Seconds": 0.0002, "p99Seconds": 0.0004
+///     },
+///     "create": …, "update": …, "touch": …, "rotate": …, "delete": …
+///   }
+/// }
+/// ```
+///
+/// What is counted and timed is what this manager did since it was built; the store, its sessions and
+/// its memory are what all instances share.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct Stats {
+    /// What kind of store it is: `memory`, `redis`, or what a store of one's own calls itself. It is that
+    /// of the primary also while a `FallbackStore` keeps new sessions in memory.
+    pub store: &'static str,
+    /// How its servers are arranged: `standalone`, `sentinel`, `cluster`.
+    pub topology: Option<&'static str>,
+    /// Whether sessions can be read and written.
+    pub connected: bool,
+    /// How many sessions there are; `None` where the store can't say, or can't be asked.
+    pub total_sessions: Option<u64>,
+    /// How far off that may be, to either side, in 95 of 100 cases; 0 for an exact count.
+    pub total_sessions_error: Option<u64>,
+    /// How the connection to Redis is.
+    pub redis_stats: RedisStats,
+    /// Bytes in use, of all servers together, by whatever is kept there.
+    pub memory_used_bytes: Option<u64>,
+    /// The most bytes that they may use; `None` also where there is no limit.
+    pub memory_limit_bytes: Option<u64>,
+    /// About how many bytes a session takes; see [`Usage`](crate::Usage) for what comes on top.
+    pub bytes_per_session: Option<f64>,
+    /// What the sessions of this manager have gone through.
+    pub counts: Counts,
+    /// Sessions created in the last minute, by the second.
+    pub sessions_per_second: f64,
+    /// How long sessions lasted that a request ended, or that were over when a request came with them;
+    /// since their last sign-in, if there was one. A session that nobody comes back to is removed by the
+    /// store, and not among them. Buckets from a minute to 30 days.
+    pub session_durations: Histogram,
+    /// How long the store took.
+    pub store_latencies: StoreLatencies,
+}
+
+/// How the connection to Redis is, under the names of the services before this one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct RedisStats {
+    /// Whether there is one; `false` where sessions are not in Redis to begin with.
+    pub connected: bool,
+    /// Whether new sessions go to memory because Redis is away.
+    pub using_fallback: bool,
+    /// Since when `connected` is as it is, in seconds since the Unix epoch.
+    pub since_unix_seconds: Option<u64>,
+    /// How often a lost connection was made again.
+    pub reconnects: u64,
+    /// Why a connection was lost, or could not be made, the last time that this happened; with the
+    /// address, and without secrets.
+    pub last_error: Option<String>,
+}
+
+impl Telemetry {
+    /// Puts together what is known at `now`, and tells it to the log and to the metrics.
+    pub(crate) fn report(
+        &self,
+        status: StoreStatus,
+        usage: Result<Option<Usage>, Error>,
+        now: Timestamp,
+    ) -> Stats {
+        let (usage, fault) = match usage {
+            Ok(usage) => (usage, None),
+            Err(error) => (None, Some(error)),
+        };
+        if let Some(error) = &fault {
+            tracing::warn!(%error, "the sessions in store cannot be counted");
+        }
+        let connected = status.connected && !matches!(fault, Some(Error::Unavailable { .. }));
+        let number = |count: fn(&Usage) -> f64| usage.as_ref().map(|usage| whole(count(usage)));
+        let stats = Stats {
+            store: status.kind,
+            topology: status.topology,
+            connected,
+            total_sessions: number(|usage| usage.sessions.round()),
+            total_sessions_error: number(|usage| usage.error.ceil()),
+            redis_stats: RedisStats {
+                connected: connected && status.kind == "redis",
+                using_fallback: status.using_fallback,
+                since_unix_seconds: status.since.map(|since| since.as_millis() / 1000),
+                reconnects: status.reconnects,
+                last_error: status.last_error.or_else(|| fault.map(|error| error.to_string())),
+            },
+            memory_used_bytes: usage.as_ref().and_then(|usage| usage.used_bytes),
+            memory_limit_bytes: usage.as_ref().and_then(|usage| usage.limit_bytes),
+            bytes_per_session: usage.as_ref().and_then(|usage| usage.bytes_per_session),
+            counts: self.counts(),
+            sessions_per_second: self.created.per_second(now),
+            session_durations: self.durations.read(),
+            store_latencies: self.latencies.read(),
+        };
+        if let (Some(sessions), Some(error)) = (stats.total_sessions, stats.total_sessions_error)
+            && self.logged.swap(sessions, Ordering::Relaxed) != sessions
+        {
+            tracing::info!("{sessions} sessions in store (give or take {error})");
+        }
+        #[cfg(feature = "metrics")]
+        {
+            // By now the application has installed its recorder.
+            self.described.call_once(super::metrics::describe);
+            super::metrics::show(&stats);
+        }
+        stats
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "it saturates, and none is negative"
+)]
+fn whole(count: f64) -> u64 {
+    count as u64
+}
