@@ -11,18 +11,26 @@ use crate::error::Error;
 use crate::store::status::StoreStatus;
 
 macro_rules! operations {
-    ($($(#[$doc:meta])* $variant:ident $name:ident,)*) => {
+    (
+        in stats { $($(#[$doc:meta])* $variant:ident $name:ident,)* }
+        beside { $($other:ident $other_name:ident,)* }
+    ) => {
         /// What a store is asked for.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(crate) enum Operation {
             $($variant,)*
+            $($other,)*
         }
 
         impl Operation {
-            pub(crate) const ALL: [Self; [$(stringify!($name)),*].len()] = [$(Self::$variant,)*];
+            #[cfg(feature = "metrics")]
+            pub(super) const ALL: &[Self] = &[$(Self::$variant,)* $(Self::$other,)*];
 
             pub(crate) fn name(self) -> &'static str {
-                match self { $(Self::$variant => stringify!($name),)* }
+                match self {
+                    $(Self::$variant => stringify!($name),)*
+                    $(Self::$other => stringify!($other_name),)*
+                }
             }
         }
 
@@ -38,6 +46,8 @@ macro_rules! operations {
             $($(#[$doc])* pub $name: Histogram,)*
         }
 
+        const IN_STATS: usize = [$(Operation::$variant),*].len();
+
         impl Latencies {
             pub(super) fn read(&self) -> StoreLatencies {
                 StoreLatencies { $($name: self.tallies[Operation::$variant as usize].read(),)* }
@@ -47,47 +57,47 @@ macro_rules! operations {
         /// The names of all operations, for documentation.
         #[cfg(feature = "metrics")]
         macro_rules! operation_names {
-            () => { concat!($("`", stringify!($name), "` "),*) };
+            () => {
+                concat!($("`", stringify!($name), "` ",)* $("`", stringify!($other_name), "` "),*)
+            };
         }
         #[cfg(feature = "metrics")]
         pub(super) use operation_names;
     };
 }
 
+// All are spans, and timed in the metrics.
 operations! {
-    /// Reading a session.
-    Load load,
-    /// Storing a new one.
-    Create create,
-    /// Storing its data again.
-    Update update,
-    /// Moving its end.
-    Touch touch,
-    /// Giving it a new id.
-    Rotate rotate,
-    /// Deleting it.
-    Delete delete,
-    /// Inserting a session into the index of owners.
-    IndexInsert index_insert,
-    /// Reading a page of the index.
-    IndexList index_list,
-    /// Marking sessions in the index as revoked.
-    IndexRevoke index_revoke,
-    /// Reading which sessions are marked so.
-    IndexRevoked index_revoked,
-    /// Removing sessions from the index.
-    IndexRemove index_remove,
-    /// Reading a page of all sessions.
-    ScanPage scan_page,
-    /// Asking how many sessions there are, and how much room.
-    ScanUsage scan_usage,
-    /// A whole [`revoke`](crate::SessionManager::revoke).
-    Revoke revoke,
-    /// A whole [`revoke_all`](crate::SessionManager::revoke_all) or
-    /// [`revoke_others`](crate::SessionManager::revoke_others).
-    RevokeAll revoke_all,
-    /// A whole [`clear`](crate::SessionManager::clear).
-    Clear clear,
+    in stats {
+        /// Reading a session.
+        Load load,
+        /// Storing a new one.
+        Create create,
+        /// Storing its data again.
+        Update update,
+        /// Moving its end.
+        Touch touch,
+        /// Giving it a new id.
+        Rotate rotate,
+        /// Deleting it.
+        Delete delete,
+        /// A whole [`revoke`](crate::SessionManager::revoke).
+        Revoke revoke,
+        /// A whole [`revoke_all`](crate::SessionManager::revoke_all) or
+        /// [`revoke_others`](crate::SessionManager::revoke_others).
+        RevokeAll revoke_all,
+        /// A whole [`clear`](crate::SessionManager::clear).
+        Clear clear,
+    }
+    beside {
+        IndexInsert index_insert,
+        IndexList index_list,
+        IndexRevoke index_revoke,
+        IndexRevoked index_revoked,
+        IndexRemove index_remove,
+        ScanPage scan_page,
+        ScanUsage scan_usage,
+    }
 }
 
 /// One load in so many is timed where the store is in this process: such a load takes so little that two
@@ -99,14 +109,14 @@ const TIMED_IN_MEMORY: u32 = 64;
 pub(crate) struct Latencies {
     /// One load in so many is timed.
     loads_timed: u32,
-    tallies: [Tally; Operation::ALL.len()],
+    tallies: [Tally; IN_STATS],
 }
 
 impl Latencies {
     pub(super) fn new(store: &StoreStatus) -> Self {
         Self {
             loads_timed: if store.kind == "memory" { TIMED_IN_MEMORY } else { 1 },
-            tallies: Operation::ALL.map(|_| Tally::new(&LATENCY_BUCKETS)),
+            tallies: std::array::from_fn(|_| Tally::new(&LATENCY_BUCKETS)),
         }
     }
 
@@ -125,7 +135,9 @@ impl Latencies {
     }
 
     pub(super) fn add(&self, operation: Operation, took: Duration) {
-        self.tallies[operation as usize].add(took);
+        if let Some(tally) = self.tallies.get(operation as usize) {
+            tally.add(took);
+        }
     }
 }
 

@@ -1,19 +1,20 @@
 //! The spans around what a store is asked for.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use session_store::Error;
+use session_store::{Error, Evict, KeyRing, ManualClock, MemoryStore, SessionManager};
 
 use crate::log::Log;
 use crate::world::{IDLE, World};
 
-/// The spans that ended, without their times.
+/// The spans that ended, without their times, and without those that they are in.
 fn spans(log: &Log) -> Vec<String> {
     let text = log.text();
     let closed = text.lines().filter(|line| line.contains(": close "));
     let spans = closed.filter_map(|line| {
-        let span = line.split_once("session_store{")?.1;
+        let span = line.rsplit_once("session_store{")?.1;
         Some(span.split_once('}')?.0.to_owned())
     });
     spans.collect()
@@ -56,6 +57,73 @@ async fn each_operation_has_a_span_with_the_key_and_the_outcome() {
         span("load", &new_key, "unavailable"),
     ];
     assert_eq!(spans(&log), expected);
+}
+
+/// What a store is asked for, by the traits' sources, and the span of each.
+const SPANS: [(&str, &str); 13] = [
+    ("load", "load"),
+    ("create", "create"),
+    ("update", "update"),
+    ("touch", "touch"),
+    ("rotate", "rotate"),
+    ("delete", "delete"),
+    ("enter", "index_insert"),
+    ("list", "index_list"),
+    ("doom", "index_revoke"),
+    ("doomed", "index_revoked"),
+    ("remove", "index_remove"),
+    ("page", "scan_page"),
+    ("usage", "scan_usage"),
+];
+
+#[test]
+fn no_operation_of_a_store_is_missing_from_the_table() {
+    let traits = [
+        include_str!("../../src/store.rs"),
+        include_str!("../../src/store/owners.rs"),
+        include_str!("../../src/store/survey.rs"),
+    ];
+    let names = traits.iter().flat_map(|source| source.lines()).filter_map(|line| {
+        let name = line.strip_prefix("    async fn ")?;
+        Some(name.split_once('(').unwrap().0)
+    });
+    assert!(names.eq(SPANS.map(|(name, _)| name)));
+}
+
+/// Also what is asked for from outside the requests of a session.
+#[tokio::test]
+async fn every_operation_of_a_store_has_a_span() {
+    let (log, clock) = (Log::begin(), Arc::new(ManualClock::default()));
+    let manager = SessionManager::<String>::builder(MemoryStore::new(), KeyRing::generate())
+        .max_sessions_per_owner(2, Evict::Oldest)
+        .touch_share(0.0)
+        .clock(Arc::clone(&clock))
+        .build()
+        .unwrap();
+    let sign_in = async || {
+        let exchange = manager.begin(None);
+        exchange.session().await.unwrap().sign_in("ada.lovelace", |_| ()).unwrap();
+        exchange.finish(200).await.set_cookie.unwrap().split(';').next().unwrap().to_owned()
+    };
+    let cookie = sign_in().await;
+    let session = manager.begin(Some(&cookie)).session().await.unwrap();
+    session.update(|text| text.push('!')).await.unwrap();
+    clock.advance(Duration::from_secs(1));
+    session.touch().await.unwrap();
+    session.renew().unwrap();
+    session.save().await.unwrap();
+    manager.sessions_of("ada.lovelace").await.unwrap();
+    manager.stats_exact().await.unwrap();
+    session.destroy().await.unwrap();
+    sign_in().await;
+    manager.revoke_all("ada.lovelace").await.unwrap();
+
+    let seen = spans(&log);
+    for (_, span) in SPANS {
+        let begins = format!("operation=\"{span}\" ");
+        assert!(seen.iter().any(|seen| seen.starts_with(&begins)), "{span}: {seen:#?}");
+    }
+    assert!(seen.iter().all(|seen| seen.contains("outcome=") && !seen.contains("lovelace")), "{seen:#?}");
 }
 
 /// Storing runs in a task of its own.
