@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use session_store::owners::{Entering, Entry, Stage};
+use session_store::owners::{Entry, IndexInsert, Stage};
 use session_store::{Clock as _, Codec, Owner};
 use session_store::{
     KeyRing, MAX_TTL, Record, RedisStore, SessionId, SessionManager, SessionStore, SystemClock, Ttl,
@@ -145,8 +145,8 @@ async fn enter_all(store: &Arc<RedisStore>, keys: &[session_store::SessionKey]) 
             let ada = Owner::new("ada").expect("a short name");
             for key in keys {
                 let entry = Entry { key, created_at: SystemClock.now() };
-                let entering = Entering::new(&entry, MAX_TTL, Stage::Later);
-                store.owners().expect("there is one").enter(&ada, entering).await.expect("it answers");
+                let entering = IndexInsert::new(&entry, MAX_TTL, Stage::Later);
+                store.owners().expect("there is one").insert(&ada, entering).await.expect("it answers");
             }
         });
     }

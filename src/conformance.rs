@@ -28,8 +28,8 @@ mod owning;
 mod replaying;
 mod rotating;
 mod sample;
+mod scanning;
 mod storing;
-mod surveying;
 mod swapping;
 
 pub use expiring::*;
@@ -38,8 +38,8 @@ pub use logging_out::*;
 pub use owning::*;
 pub use replaying::*;
 pub use rotating::*;
+pub use scanning::*;
 pub use storing::*;
-pub use surveying::*;
 pub use swapping::*;
 
 use std::fmt;
@@ -135,12 +135,12 @@ macro_rules! __each_promise {
             a_great_many_sessions_are_listed_and_doomed
             what_comes_after_a_revocation_from_before_it_is_doomed
 
-            a_survey_sees_every_session
-            a_survey_sees_what_stays_while_others_come_and_go
-            a_survey_tells_what_records_hold
-            a_survey_does_not_see_markers
-            a_survey_does_not_see_what_has_ended
-            a_survey_refuses_what_is_no_cursor
+            a_scan_sees_every_session
+            a_scan_sees_what_stays_while_others_come_and_go
+            a_scan_tells_what_records_hold
+            a_scan_does_not_see_markers
+            a_scan_does_not_see_what_has_ended
+            a_scan_refuses_what_is_no_cursor
         }
     };
 }

@@ -33,11 +33,11 @@ pub use self::expiry::Expiry;
 pub use self::manager::SessionManager;
 pub use self::manager_builder::SessionManagerBuilder;
 pub use self::merge::ConflictPolicy;
-pub use self::request::{Effects, Exchange};
+pub use self::request::{RequestSession, ResponseActions};
 pub use self::session::{Session, SessionData};
 pub use self::values::Values;
 
 use self::manager::Inner;
 #[cfg(any(feature = "tower", feature = "actix-web"))]
-pub(crate) use self::request::AnyExchange;
-use self::session::{Candidates, Shared, uncut};
+pub(crate) use self::request::AnyRequestSession;
+use self::session::{Shared, VerifiedIds, shielded};

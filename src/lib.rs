@@ -59,15 +59,15 @@ pub use record::{Envelope, Label, Moved, Owner, Payload, Record, Revision};
 pub use store::fallback::{FallbackPolicy, FallbackStatus, FallbackStore};
 #[cfg(feature = "memory")]
 pub use store::memory::MemoryStore;
-pub use store::owners::{self, Evict, OwnerIndex};
+pub use store::owner_index::{self as owners, Evict, OwnerIndex};
 #[cfg(feature = "express")]
 pub use store::redis::ExpressLayout;
 #[cfg(feature = "redis")]
 pub use store::redis::target::Credentials;
 #[cfg(feature = "redis")]
 pub use store::redis::{Health, RedisStore, RedisStoreBuilder, Topology, checkup};
+pub use store::scan::{Cursor, Page, Scan, SessionSummary, Usage};
 pub use store::status::StoreStatus;
-pub use store::survey::{Cursor, Page, SessionSummary, Survey, Usage};
 pub use store::{Created, Loaded, Requirements, Rotation, SessionStore, Update, Updated};
 pub use ttl::{MAX_TTL, Ttl};
 
@@ -77,8 +77,8 @@ pub use {
     cookie::keys::{Key, KeyRing},
     cookie::{SameSite, SessionCookie},
     engine::{
-        Clearing, ConflictPolicy, Effects, Exchange, Expiry, Session, SessionData, SessionManager,
-        SessionManagerBuilder, SessionScan, Values,
+        Clearing, ConflictPolicy, Expiry, RequestSession, ResponseActions, Session, SessionData,
+        SessionManager, SessionManagerBuilder, SessionScan, Values,
     },
     telemetry::counters::Counts,
     telemetry::histogram::Histogram,

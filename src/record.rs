@@ -15,7 +15,7 @@ mod envelope;
 mod payload;
 
 #[cfg(feature = "memory")]
-pub(crate) use decoded::Room;
+pub(crate) use decoded::MemoryBudget;
 pub use envelope::{Envelope, Moved};
 #[cfg(feature = "redis")]
 pub(crate) use envelope::{LONGEST_HEAD, MOVED_FORMAT, PREVIOUS_REVISION, RECORD_FORMAT};

@@ -12,23 +12,23 @@ use crate::error::Error;
 use crate::id::SessionKey;
 use crate::record::{Record, Revision};
 use crate::ttl::Ttl;
-use owners::OwnerIndex;
+use owner_index::OwnerIndex;
+use scan::Scan;
 use status::StoreStatus;
-use survey::Survey;
 
 #[cfg(feature = "memory")]
 pub(crate) mod fallback;
-#[cfg(any(feature = "memory", feature = "redis"))]
-pub(crate) mod home;
 #[cfg(feature = "memory")]
 pub(crate) mod memory;
-pub mod owners;
+pub mod owner_index;
 #[cfg(feature = "redis")]
 pub(crate) mod record_limit;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
+#[cfg(any(feature = "memory", feature = "redis"))]
+pub(crate) mod runtime_handle;
+pub(crate) mod scan;
 pub(crate) mod status;
-pub(crate) mod survey;
 
 /// Keeps sessions, and decides races between requests.
 ///
@@ -109,7 +109,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     }
 
     /// A way to go through all sessions, if the store has one. `None` unless the store says otherwise.
-    fn survey(&self) -> Option<&dyn Survey> {
+    fn scan(&self) -> Option<&dyn Scan> {
         None
     }
 
@@ -128,7 +128,7 @@ pub struct Requirements {
     pub(crate) express: Option<SessionCookie>,
     /// Where the store's background tasks run.
     #[cfg(all(feature = "memory", feature = "redis"))]
-    pub(crate) home: Option<home::Home>,
+    pub(crate) home: Option<runtime_handle::RuntimeHandle>,
     /// How much of a record the store reads: the manager raises it to what it may write.
     #[cfg(all(feature = "json", feature = "redis"))]
     pub(crate) record_limit: Option<record_limit::RecordLimit>,
@@ -270,8 +270,8 @@ macro_rules! forward {
                 (**self).owners()
             }
 
-            fn survey(&self) -> Option<&dyn Survey> {
-                (**self).survey()
+            fn scan(&self) -> Option<&dyn Scan> {
+                (**self).scan()
             }
 
             fn status(&self) -> StoreStatus {

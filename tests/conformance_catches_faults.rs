@@ -7,10 +7,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use session_store::owners::{Doom, Entered, Entering, Entry, Owned, OwnerIndex, Stage, Verdict};
+use session_store::owners::{
+    Entry, IndexInsert, IndexInserted, Owned, OwnerIndex, Revocation, Stage, Verdict,
+};
 use session_store::{
-    Created, Cursor, Error, Loaded, MemoryStore, Owner, Page, Payload, Record, Revision, Rotation,
-    SessionKey, SessionStore, SessionSummary, Survey, Timestamp, Ttl, Update, Updated, Usage, conformance,
+    Created, Cursor, Error, Loaded, MemoryStore, Owner, Page, Payload, Record, Revision, Rotation, Scan,
+    SessionKey, SessionStore, SessionSummary, Timestamp, Ttl, Update, Updated, Usage, conformance,
 };
 
 /// A list of faults and the promises that each breaks: one test of each fault, and one that no
@@ -122,12 +124,12 @@ faults! {
     brings_in_what_was_revoked: MovingIsAsLater breaks
         what_comes_after_a_revocation_from_before_it_is_doomed;
 
-    surveys_one_page: SurveyEndsEarly breaks
-        a_survey_sees_every_session a_survey_sees_what_stays_while_others_come_and_go;
-    surveys_without_owners: SurveyForgetsTheOwner breaks a_survey_tells_what_records_hold;
-    surveys_what_moved: SurveySeesOldIds breaks a_survey_does_not_see_markers;
-    surveys_what_ended: SurveySeesTheDead breaks a_survey_does_not_see_what_has_ended;
-    surveys_from_anywhere: SurveyTakesAnyCursor breaks a_survey_refuses_what_is_no_cursor;
+    scans_one_page: ScanEndsEarly breaks
+        a_scan_sees_every_session a_scan_sees_what_stays_while_others_come_and_go;
+    scans_without_owners: ScanForgetsTheOwner breaks a_scan_tells_what_records_hold;
+    scans_what_moved: ScanSeesOldIds breaks a_scan_does_not_see_markers;
+    scans_what_ended: ScanSeesTheDead breaks a_scan_does_not_see_what_has_ended;
+    scans_from_anywhere: ScanTakesAnyCursor breaks a_scan_refuses_what_is_no_cursor;
 }
 
 #[test]
@@ -157,7 +159,7 @@ struct Faulty {
     inner: MemoryStore,
     creates: AtomicUsize,
     successors: Mutex<HashMap<SessionKey, SessionKey>>,
-    /// What a survey shows besides.
+    /// What a scan shows besides.
     ghosts: Mutex<Vec<SessionSummary>>,
 }
 
@@ -281,7 +283,7 @@ impl SessionStore for Faulty {
                 return Ok(Updated::Updated);
             }
             (Fault::ForgetsReplays, Loaded::Moved) => return Ok(Updated::Moved),
-            (Fault::SurveySeesOldIds, Loaded::Found(present)) => self.haunt(&old, &present),
+            (Fault::ScanSeesOldIds, Loaded::Found(present)) => self.haunt(&old, &present),
             _ => {}
         }
         self.successors.lock().unwrap().insert(old.clone(), new.clone());
@@ -292,7 +294,7 @@ impl SessionStore for Faulty {
         let key = &self.key(key);
         match (self.fault, self.inner.load(key).await?) {
             (Fault::DeleteIsLost, _) | (Fault::DeleteStopsAtTheMarker, Loaded::Moved) => Ok(true),
-            (Fault::SurveySeesTheDead, Loaded::Found(present)) => {
+            (Fault::ScanSeesTheDead, Loaded::Found(present)) => {
                 self.haunt(key, &present);
                 self.inner.delete(key).await
             }
@@ -304,17 +306,12 @@ impl SessionStore for Faulty {
         Some(self)
     }
 
-    fn survey(&self) -> Option<&dyn Survey> {
+    fn scan(&self) -> Option<&dyn Scan> {
         use Fault::{
-            SurveyEndsEarly, SurveyForgetsTheOwner, SurveySeesOldIds, SurveySeesTheDead, SurveyTakesAnyCursor,
+            ScanEndsEarly, ScanForgetsTheOwner, ScanSeesOldIds, ScanSeesTheDead, ScanTakesAnyCursor,
         };
-        let faults = [
-            SurveyEndsEarly,
-            SurveyForgetsTheOwner,
-            SurveySeesOldIds,
-            SurveySeesTheDead,
-            SurveyTakesAnyCursor,
-        ];
+        let faults =
+            [ScanEndsEarly, ScanForgetsTheOwner, ScanSeesOldIds, ScanSeesTheDead, ScanTakesAnyCursor];
         faults.contains(&self.fault).then_some(self)
     }
 }
@@ -363,23 +360,23 @@ impl Faulty {
 }
 
 #[async_trait]
-impl Survey for Faulty {
+impl Scan for Faulty {
     async fn page(&self, mut cursor: Option<&Cursor>, size: usize) -> Result<Page, Error> {
-        if self.fault == Fault::SurveyTakesAnyCursor {
+        if self.fault == Fault::ScanTakesAnyCursor {
             cursor = None;
         }
-        let mut page = self.inner.survey().unwrap().page(cursor, size).await?;
+        let mut page = self.inner.scan().unwrap().page(cursor, size).await?;
         page.sessions.extend(self.ghosts.lock().unwrap().iter().cloned());
         match self.fault {
-            Fault::SurveyEndsEarly => page.next = None,
-            Fault::SurveyForgetsTheOwner => page.sessions.iter_mut().for_each(|it| it.owner = None),
+            Fault::ScanEndsEarly => page.next = None,
+            Fault::ScanForgetsTheOwner => page.sessions.iter_mut().for_each(|it| it.owner = None),
             _ => {}
         }
         Ok(page)
     }
 
     async fn usage(&self) -> Result<Usage, Error> {
-        self.inner.survey().unwrap().usage().await
+        self.inner.scan().unwrap().usage().await
     }
 }
 
@@ -391,7 +388,7 @@ impl Faulty {
 
 #[async_trait]
 impl OwnerIndex for Faulty {
-    async fn enter(&self, owner: &Owner, mut entering: Entering<'_>) -> Result<Entered, Error> {
+    async fn insert(&self, owner: &Owner, mut entering: IndexInsert<'_>) -> Result<IndexInserted, Error> {
         let owner = &self.owner(owner);
         match self.fault {
             Fault::EntriesNeverEnd => entering.life = Duration::from_secs(3600),
@@ -399,7 +396,7 @@ impl OwnerIndex for Faulty {
                 OwnerIndex::remove(&self.inner, owner, &[entering.entry.clone()], &[]).await?;
             }
             Fault::DoomIsForgotten => {
-                let doomed = self.inner.doomed(owner).await?;
+                let doomed = self.inner.revoked(owner).await?;
                 OwnerIndex::remove(&self.inner, owner, &doomed, &[]).await?;
             }
             Fault::SuccessorsGetIn => entering.replaces = None,
@@ -407,11 +404,11 @@ impl OwnerIndex for Faulty {
             Fault::TwoIdsCountTwice
                 if self.inner.list(owner, None).await?.entries.len() >= 5 && entering.limit.is_some() =>
             {
-                return Ok(Entered { verdict: Verdict::Full, known: false, doomed: vec![] });
+                return Ok(IndexInserted::new(Verdict::Full, false));
             }
             Fault::LimitIsIgnored => entering.limit = None,
             Fault::EvictsAtOnce if entering.limit.is_some() => {
-                self.inner.enter(owner, entering).await?;
+                self.inner.insert(owner, entering).await?;
                 entering.stage = Stage::After;
             }
             Fault::MovingIsAsLater if entering.stage == Stage::Moving => entering.stage = Stage::Later,
@@ -420,14 +417,14 @@ impl OwnerIndex for Faulty {
                 tokio::task::yield_now().await;
                 match entering.limit.take() {
                     Some(limit) if present >= limit.sessions as usize => {
-                        return Ok(Entered { verdict: Verdict::Full, known: false, doomed: vec![] });
+                        return Ok(IndexInserted::new(Verdict::Full, false));
                     }
                     _ => {}
                 }
             }
             _ => {}
         }
-        self.inner.enter(owner, entering).await
+        self.inner.insert(owner, entering).await
     }
 
     async fn list(&self, owner: &Owner, after: Option<&Cursor>) -> Result<Owned, Error> {
@@ -438,21 +435,21 @@ impl OwnerIndex for Faulty {
         Ok(page)
     }
 
-    async fn doomed(&self, owner: &Owner) -> Result<Vec<Entry>, Error> {
-        self.inner.doomed(&self.owner(owner)).await
+    async fn revoked(&self, owner: &Owner) -> Result<Vec<Entry>, Error> {
+        self.inner.revoked(&self.owner(owner)).await
     }
 
-    async fn doom(&self, owner: &Owner, which: Doom<'_>) -> Result<(), Error> {
-        let which = if self.fault == Fault::NobodyIsSpared { Doom::All } else { which };
-        if self.fault == Fault::DoomEndsEarly && !matches!(which, Doom::One(_)) {
+    async fn revoke(&self, owner: &Owner, which: Revocation<'_>) -> Result<(), Error> {
+        let which = if self.fault == Fault::NobodyIsSpared { Revocation::All } else { which };
+        if self.fault == Fault::DoomEndsEarly && !matches!(which, Revocation::One(_)) {
             for entry in &self.inner.list(owner, None).await?.entries {
-                if !matches!(which, Doom::AllBut(spared) if spared == entry) {
-                    self.inner.doom(owner, Doom::One(entry)).await?;
+                if !matches!(which, Revocation::AllBut(spared) if spared == entry) {
+                    self.inner.revoke(owner, Revocation::One(entry)).await?;
                 }
             }
             return Ok(());
         }
-        self.inner.doom(&self.owner(owner), which).await
+        self.inner.revoke(&self.owner(owner), which).await
     }
 
     async fn remove(&self, owner: &Owner, gone: &[Entry], missing: &[Entry]) -> Result<(), Error> {

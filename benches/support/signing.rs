@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use cookie::{Cookie, CookieJar, Key as JarKey, SameSite};
-use session_store::{Exchange, Key, KeyRing, MemoryStore, SessionManager};
+use session_store::{Key, KeyRing, MemoryStore, RequestSession, SessionManager};
 use tokio::runtime::Runtime;
 
 use super::at_once;
@@ -42,12 +42,12 @@ impl Engine {
     }
 
     /// Takes a request in: its cookie, if it has one, is looked for and verified.
-    pub fn begin(&self, header: Option<&str>) -> Exchange<Shopper> {
+    pub fn begin(&self, header: Option<&str>) -> RequestSession<Shopper> {
         self.today.begin(header)
     }
 
     /// The same with two keys, so that a forged cookie is verified twice.
-    pub fn begin_with_two_keys(&self, header: Option<&str>) -> Exchange<Shopper> {
+    pub fn begin_with_two_keys(&self, header: Option<&str>) -> RequestSession<Shopper> {
         self.tomorrow.begin(header)
     }
 

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
 use session_store::fuzzing::redis_cursor;
-use session_store::{Cursor, Error, MemoryStore, Survey as _};
+use session_store::{Cursor, Error, MemoryStore, Scan as _};
 use tokio::runtime::{Builder, Runtime};
 
 static RUNTIME: LazyLock<Runtime> =

@@ -17,7 +17,7 @@ use super::mounted::Mounted;
 use super::{answer_to, overrides_no_store, varies_by_cookie};
 use crate::engine::SessionManager;
 use crate::engine::Values;
-use crate::engine::{Effects, Exchange, Session, SessionData};
+use crate::engine::{RequestSession, ResponseActions, Session, SessionData};
 use crate::error::Error;
 
 type LocalFuture<R> = Pin<Box<dyn Future<Output = R>>>;
@@ -202,10 +202,10 @@ impl Failing {
 }
 
 /// Nothing is to be done where an outer middleware finishes the exchange.
-async fn finish<T: SessionData>(exchange: Option<Exchange<T>>, status: StatusCode) -> Effects {
+async fn finish<T: SessionData>(exchange: Option<RequestSession<T>>, status: StatusCode) -> ResponseActions {
     match exchange {
         Some(exchange) => exchange.finish(status.as_u16()).await,
-        None => Effects::default(),
+        None => ResponseActions::default(),
     }
 }
 
@@ -220,7 +220,7 @@ fn respond(failure: FailureResponse) -> HttpResponse {
 }
 
 /// Begins an exchange, unless an outer middleware did; the one to finish is returned.
-fn mount<T: SessionData>(manager: &SessionManager<T>, request: &ServiceRequest) -> Option<Exchange<T>> {
+fn mount<T: SessionData>(manager: &SessionManager<T>, request: &ServiceRequest) -> Option<RequestSession<T>> {
     let cookies = request.headers().get_all(COOKIE).map(HeaderValue::as_bytes);
     let mut extensions = request.extensions_mut();
     let (mounted, exchange) = Mounted::mount(manager, extensions.get(), cookies);
@@ -230,7 +230,7 @@ fn mount<T: SessionData>(manager: &SessionManager<T>, request: &ServiceRequest) 
 
 /// Does to the response what the session asks for.
 fn apply<B>(
-    effects: Effects,
+    effects: ResponseActions,
     response: HttpResponse<B>,
     replaced: Option<FailureResponse>,
     failing: &Failing,

@@ -4,7 +4,7 @@ use std::any::type_name;
 use std::sync::Arc;
 
 use crate::engine::SessionManager;
-use crate::engine::{AnyExchange, Exchange, SessionData};
+use crate::engine::{AnyRequestSession, RequestSession, SessionData};
 use crate::error::Error;
 
 /// The session layers around a route.
@@ -18,7 +18,7 @@ pub(super) struct Mounted {
 /// One of them.
 #[derive(Clone)]
 struct Layer {
-    exchange: Arc<dyn AnyExchange>,
+    exchange: Arc<dyn AnyRequestSession>,
     /// What keeps its session from being used inside some other layer.
     fault: Option<Fault>,
 }
@@ -33,7 +33,7 @@ enum Fault {
 
 impl Layer {
     fn is_for<T: SessionData>(&self) -> bool {
-        Exchange::<T>::is_type_of(&*self.exchange)
+        RequestSession::<T>::is_type_of(&*self.exchange)
     }
 }
 
@@ -44,7 +44,7 @@ impl Mounted {
         manager: &SessionManager<T>,
         outer: Option<&Self>,
         cookies: impl Iterator<Item = &'v [u8]>,
-    ) -> (Self, Option<Exchange<T>>) {
+    ) -> (Self, Option<RequestSession<T>>) {
         let Some(outer) = outer else {
             let exchange = manager.begin_with(cookies);
             let first = Layer { exchange: exchange.erased(), fault: None };
@@ -85,7 +85,7 @@ impl Mounted {
     pub(super) fn exchange<T: SessionData>(
         mounted: Option<&Self>,
         remedy: &str,
-    ) -> Result<Exchange<T>, Error> {
+    ) -> Result<RequestSession<T>, Error> {
         let layer = mounted.into_iter().flat_map(Self::layers).find(|layer| layer.is_for::<T>());
         let Some(layer) = layer else {
             return Err(Error::Config(format!(
@@ -94,7 +94,7 @@ impl Mounted {
             )));
         };
         match layer.fault {
-            None => Ok(Exchange::of(&layer.exchange).expect("its type was compared")),
+            None => Ok(RequestSession::of(&layer.exchange).expect("its type was compared")),
             Some(Fault::TwoCookies) => Err(Error::Config(format!(
                 "two session layers for {} name different cookies: give each session a type of its own",
                 type_name::<T>(),

@@ -17,7 +17,7 @@ use super::mounted::Mounted;
 use super::{answer_to, overrides_no_store, varies_by_cookie};
 use crate::engine::SessionManager;
 use crate::engine::Values;
-use crate::engine::{Effects, Exchange, Session, SessionData};
+use crate::engine::{RequestSession, ResponseActions, Session, SessionData};
 use crate::error::Error;
 
 /// Gives the service inside it the sessions of a [`SessionManager`].
@@ -153,7 +153,7 @@ where
             let mut response = response.await?;
             let effects = match exchange {
                 Some(exchange) => exchange.finish(response.status().as_u16()).await,
-                None => Effects::default(),
+                None => ResponseActions::default(),
             };
             let accept = accept.as_ref().map(HeaderValue::as_bytes);
             let replaced = if on_error.is_set() { told(&mut response) } else { None };
@@ -249,7 +249,10 @@ pub(super) fn answer<R: From<&'static str>>(error: &Error) -> Response<R> {
 }
 
 /// Begins an exchange, unless an outer layer did; the one to finish is returned.
-fn mount<T: SessionData, B>(manager: &SessionManager<T>, request: &mut Request<B>) -> Option<Exchange<T>> {
+fn mount<T: SessionData, B>(
+    manager: &SessionManager<T>,
+    request: &mut Request<B>,
+) -> Option<RequestSession<T>> {
     let cookies = request.headers().get_all(COOKIE).iter().map(HeaderValue::as_bytes);
     let (mounted, exchange) = Mounted::mount(manager, request.extensions().get(), cookies);
     request.extensions_mut().insert(mounted);
@@ -258,7 +261,7 @@ fn mount<T: SessionData, B>(manager: &SessionManager<T>, request: &mut Request<B
 
 /// Does to the response what the session asks for.
 fn apply<R: InnerBody>(
-    effects: Effects,
+    effects: ResponseActions,
     failure: Option<FailureResponse>,
     response: Response<R>,
 ) -> Response<OuterBody<R>> {

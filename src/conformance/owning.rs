@@ -13,7 +13,9 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::error::Error;
 use crate::id::SessionId;
 use crate::record::Owner;
-use crate::store::owners::{Doom, Entering, Entry, Evict, Owned, OwnerIndex, OwnerLimit, Stage, Verdict};
+use crate::store::owner_index::{
+    Entry, Evict, IndexInsert, Owned, OwnerIndex, OwnerLimit, Revocation, Stage, Verdict,
+};
 
 const LIMIT: u32 = 5;
 /// More than two pages.
@@ -39,8 +41,8 @@ fn entries(count: u32) -> Vec<Entry> {
     (0..count).map(began).collect()
 }
 
-async fn enter(index: &dyn OwnerIndex, owner: &Owner, entry: &Entry) -> Result<Verdict, Error> {
-    Ok(index.enter(owner, Entering::new(entry, HOUR, Stage::Before)).await?.verdict)
+async fn insert(index: &dyn OwnerIndex, owner: &Owner, entry: &Entry) -> Result<Verdict, Error> {
+    Ok(index.insert(owner, IndexInsert::new(entry, HOUR, Stage::Before)).await?.verdict)
 }
 
 async fn enter_within(
@@ -50,9 +52,9 @@ async fn enter_within(
     evict: Evict,
 ) -> Result<Verdict, Error> {
     let limit = Some(OwnerLimit { sessions: LIMIT, evict });
-    let entering = |stage| Entering { limit, ..Entering::new(entry, HOUR, stage) };
-    match index.enter(owner, entering(Stage::Before)).await?.verdict {
-        Verdict::Entered => Ok(index.enter(owner, entering(Stage::After)).await?.verdict),
+    let entering = |stage| IndexInsert { limit, ..IndexInsert::new(entry, HOUR, stage) };
+    match index.insert(owner, entering(Stage::Before)).await?.verdict {
+        Verdict::Inserted => Ok(index.insert(owner, entering(Stage::After)).await?.verdict),
         refusal => Ok(refusal),
     }
 }
@@ -77,10 +79,10 @@ pub async fn an_entered_session_is_listed(store: &Store) -> Result<(), Error> {
     assert_lists(index, &ada, &[], "an unknown owner").await?;
     let sessions = entries(3);
     for session in &sessions {
-        assert_eq!(enter(index, &ada, session).await?, Verdict::Entered);
+        assert_eq!(insert(index, &ada, session).await?, Verdict::Inserted);
     }
-    let again = index.enter(&ada, Entering::new(&sessions[0], HOUR, Stage::Before)).await?;
-    assert_eq!((again.verdict, again.doomed), (Verdict::Entered, vec![]), "entered again");
+    let again = index.insert(&ada, IndexInsert::new(&sessions[0], HOUR, Stage::Before)).await?;
+    assert_eq!((again.verdict, again.revoked), (Verdict::Inserted, vec![]), "entered again");
     assert_lists(index, &ada, &sessions, "three sessions").await?;
     assert_lists(index, &bob, &[], "somebody else").await
 }
@@ -89,7 +91,7 @@ pub async fn an_entered_session_is_listed(store: &Store) -> Result<(), Error> {
 pub async fn an_entry_ends_with_its_time_to_live(store: &Store) -> Result<(), Error> {
     let Some(index) = store.owners() else { return Ok(()) };
     let (owner, session) = (somebody(), entry());
-    index.enter(&owner, Entering::new(&session, SHORT, Stage::Before)).await?;
+    index.insert(&owner, IndexInsert::new(&session, SHORT, Stage::Before)).await?;
     let started = Instant::now();
     while !index.list(&owner, None).await?.entries.is_empty() {
         assert!(started.elapsed() < PATIENCE, "still there after {PATIENCE:?}");
@@ -103,7 +105,7 @@ pub async fn an_entry_is_extended_and_never_shortened(store: &Store) -> Result<(
     let Some(index) = store.owners() else { return Ok(()) };
     let (owner, session) = (somebody(), entry());
     for life in [SHORT, HOUR, SHORT] {
-        index.enter(&owner, Entering::new(&session, life, Stage::Before)).await?;
+        index.insert(&owner, IndexInsert::new(&session, life, Stage::Before)).await?;
     }
     sleep(SHORT * 2).await;
     assert_lists(index, &owner, &[session], "it was entered for an hour").await
@@ -114,23 +116,23 @@ pub async fn a_doomed_session_is_not_entered_again(store: &Store) -> Result<(), 
     let Some(index) = store.owners() else { return Ok(()) };
     let (owner, sessions) = (somebody(), entries(3));
     for session in &sessions {
-        enter(index, &owner, session).await?;
+        insert(index, &owner, session).await?;
     }
-    index.doom(&owner, Doom::One(&sessions[0])).await?;
-    assert_eq!(index.doomed(&owner).await?, sessions[..1], "one of three");
+    index.revoke(&owner, Revocation::One(&sessions[0])).await?;
+    assert_eq!(index.revoked(&owner).await?, sessions[..1], "one of three");
     assert_lists(index, &owner, &sessions[1..], "the others").await?;
-    index.doom(&owner, Doom::All).await?;
-    assert_eq!(index.doomed(&owner).await?.len(), 3, "all of them, with the one before");
+    index.revoke(&owner, Revocation::All).await?;
+    assert_eq!(index.revoked(&owner).await?.len(), 3, "all of them, with the one before");
 
     for session in &sessions {
-        let entered = index.enter(&owner, Entering::new(session, HOUR, Stage::Later)).await?;
-        assert_eq!(entered.verdict, Verdict::Doomed);
-        assert_eq!(entered.doomed.len(), 3, "whoever comes is told what is to be deleted");
+        let entered = index.insert(&owner, IndexInsert::new(session, HOUR, Stage::Later)).await?;
+        assert_eq!(entered.verdict, Verdict::Revoked);
+        assert_eq!(entered.revoked.len(), 3, "whoever comes is told what is to be deleted");
     }
     let owned = index.list(&owner, None).await?;
-    assert_eq!((owned.entries.len(), owned.doomed.len()), (0, 3));
+    assert_eq!((owned.entries.len(), owned.revoked.len()), (0, 3));
     assert!(owned.revoked_at.is_some(), "when that was is known");
-    assert_eq!(enter(index, &owner, &entry()).await?, Verdict::Entered, "a new sign-in");
+    assert_eq!(insert(index, &owner, &entry()).await?, Verdict::Inserted, "a new sign-in");
     Ok(())
 }
 
@@ -138,9 +140,9 @@ pub async fn a_doomed_session_is_not_entered_again(store: &Store) -> Result<(), 
 pub async fn an_unknown_session_can_be_doomed(store: &Store) -> Result<(), Error> {
     let Some(index) = store.owners() else { return Ok(()) };
     let (owner, session) = (somebody(), entry());
-    index.doom(&owner, Doom::One(&session)).await?;
-    assert_eq!(index.doomed(&owner).await?, std::slice::from_ref(&session));
-    assert_eq!(enter(index, &owner, &session).await?, Verdict::Doomed);
+    index.revoke(&owner, Revocation::One(&session)).await?;
+    assert_eq!(index.revoked(&owner).await?, std::slice::from_ref(&session));
+    assert_eq!(insert(index, &owner, &session).await?, Verdict::Revoked);
     Ok(())
 }
 
@@ -148,13 +150,13 @@ pub async fn an_unknown_session_can_be_doomed(store: &Store) -> Result<(), Error
 pub async fn a_doomed_sessions_successor_is_doomed(store: &Store) -> Result<(), Error> {
     let Some(index) = store.owners() else { return Ok(()) };
     let (owner, old, new) = (somebody(), entry(), entry());
-    enter(index, &owner, &old).await?;
-    index.doom(&owner, Doom::One(&old)).await?;
-    let before = Entering { replaces: Some(&old), ..Entering::new(&new, HOUR, Stage::Before) };
-    assert_eq!(index.enter(&owner, before).await?.verdict, Verdict::Doomed, "before the rotation");
+    insert(index, &owner, &old).await?;
+    index.revoke(&owner, Revocation::One(&old)).await?;
+    let before = IndexInsert { replaces: Some(&old), ..IndexInsert::new(&new, HOUR, Stage::Before) };
+    assert_eq!(index.insert(&owner, before).await?.verdict, Verdict::Revoked, "before the rotation");
     assert_lists(index, &owner, &[], "it did not get in").await?;
-    let after = Entering { replaces: Some(&old), ..Entering::new(&new, HOUR, Stage::After) };
-    assert_eq!(index.enter(&owner, after).await?.verdict, Verdict::Doomed, "after the rotation");
+    let after = IndexInsert { replaces: Some(&old), ..IndexInsert::new(&new, HOUR, Stage::After) };
+    assert_eq!(index.insert(&owner, after).await?.verdict, Verdict::Revoked, "after the rotation");
     Ok(())
 }
 
@@ -163,11 +165,11 @@ pub async fn a_replaced_entry_is_gone(store: &Store) -> Result<(), Error> {
     let Some(index) = store.owners() else { return Ok(()) };
     let (owner, old, session) = (somebody(), entry(), Session::created(store).await?);
     let new = Entry::of(session.key, &session.record);
-    enter(index, &owner, &old).await?;
-    let entering = |stage| Entering { replaces: Some(&old), ..Entering::new(&new, HOUR, stage) };
-    assert!(!index.enter(&owner, entering(Stage::Before)).await?.known);
+    insert(index, &owner, &old).await?;
+    let entering = |stage| IndexInsert { replaces: Some(&old), ..IndexInsert::new(&new, HOUR, stage) };
+    assert!(!index.insert(&owner, entering(Stage::Before)).await?.known);
     assert_lists(index, &owner, &[old.clone(), new.clone()], "while the rotation goes on").await?;
-    assert!(index.enter(&owner, entering(Stage::After)).await?.known, "it was entered before");
+    assert!(index.insert(&owner, entering(Stage::After)).await?.known, "it was entered before");
     assert_lists(index, &owner, &[new], "afterwards").await
 }
 
@@ -176,12 +178,12 @@ pub async fn a_spared_session_stays(store: &Store) -> Result<(), Error> {
     let Some(index) = store.owners() else { return Ok(()) };
     let (owner, sessions) = (somebody(), entries(3));
     for session in &sessions {
-        enter(index, &owner, session).await?;
+        insert(index, &owner, session).await?;
     }
-    index.doom(&owner, Doom::AllBut(&sessions[1])).await?;
-    assert_eq!(index.doomed(&owner).await?.len(), 2);
+    index.revoke(&owner, Revocation::AllBut(&sessions[1])).await?;
+    assert_eq!(index.revoked(&owner).await?.len(), 2);
     assert_lists(index, &owner, &sessions[1..2], "the one that was spared").await?;
-    assert_eq!(enter(index, &owner, &sessions[1]).await?, Verdict::Entered, "it can be extended");
+    assert_eq!(insert(index, &owner, &sessions[1]).await?, Verdict::Inserted, "it can be extended");
     Ok(())
 }
 
@@ -190,12 +192,12 @@ pub async fn a_removed_entry_is_gone(store: &Store) -> Result<(), Error> {
     let Some(index) = store.owners() else { return Ok(()) };
     let (owner, sessions) = (somebody(), entries(3));
     for session in &sessions {
-        enter(index, &owner, session).await?;
+        insert(index, &owner, session).await?;
     }
-    index.doom(&owner, Doom::One(&sessions[0])).await?;
+    index.revoke(&owner, Revocation::One(&sessions[0])).await?;
     index.remove(&owner, &sessions[..2], &[]).await?;
     let owned = index.list(&owner, None).await?;
-    assert_eq!((owned.entries, owned.doomed), (sessions[2..].to_vec(), vec![]));
+    assert_eq!((owned.entries, owned.revoked), (sessions[2..].to_vec(), vec![]));
     Ok(())
 }
 
@@ -205,11 +207,11 @@ pub async fn a_missing_session_is_kept_out_for_a_while(store: &Store) -> Result<
     let Some(index) = store.owners() else { return Ok(()) };
     let (owner, sessions) = (somebody(), entries(2));
     for session in &sessions {
-        enter(index, &owner, session).await?;
+        insert(index, &owner, session).await?;
     }
-    index.doom(&owner, Doom::One(&sessions[0])).await?;
+    index.revoke(&owner, Revocation::One(&sessions[0])).await?;
     index.remove(&owner, &[], &sessions).await?;
-    assert_eq!(enter(index, &owner, &sessions[0]).await?, Verdict::Doomed);
+    assert_eq!(insert(index, &owner, &sessions[0]).await?, Verdict::Revoked);
     assert_lists(index, &owner, &sessions[1..], "the one that is not doomed").await
 }
 
@@ -220,20 +222,20 @@ pub async fn beyond_the_limit_the_oldest_sessions_are_doomed(store: &Store) -> R
     let (owner, sessions) = (somebody(), entries(LIMIT + 3));
     // Without a limit, and the oldest entered last.
     for session in sessions[..7].iter().rev() {
-        enter(index, &owner, session).await?;
-        index.enter(&owner, Entering::new(session, HOUR, Stage::After)).await?;
+        insert(index, &owner, session).await?;
+        index.insert(&owner, IndexInsert::new(session, HOUR, Stage::After)).await?;
     }
     let limit = Some(OwnerLimit { sessions: LIMIT, evict: Evict::Oldest });
-    let entering = Entering { limit, ..Entering::new(&sessions[7], HOUR, Stage::Before) };
-    assert_eq!(index.enter(&owner, entering).await?.verdict, Verdict::Entered);
+    let entering = IndexInsert { limit, ..IndexInsert::new(&sessions[7], HOUR, Stage::Before) };
+    assert_eq!(index.insert(&owner, entering).await?.verdict, Verdict::Inserted);
     assert_lists(index, &owner, &sessions, "nobody goes for what is not written yet").await?;
-    let written = Entering { stage: Stage::After, ..entering };
-    assert_eq!(index.enter(&owner, written).await?.verdict, Verdict::Entered);
+    let written = IndexInsert { stage: Stage::After, ..entering };
+    assert_eq!(index.insert(&owner, written).await?.verdict, Verdict::Inserted);
     assert_lists(index, &owner, &sessions[3..], "the five that began last").await?;
-    assert_eq!(index.list(&owner, None).await?.doomed.len(), 3);
+    assert_eq!(index.list(&owner, None).await?.revoked.len(), 3);
     let again = enter_within(index, &owner, &sessions[7], Evict::Oldest).await?;
-    assert_eq!(again, Verdict::Entered, "it is there already");
-    assert_eq!(index.list(&owner, None).await?.doomed.len(), 3, "nobody had to go");
+    assert_eq!(again, Verdict::Inserted, "it is there already");
+    assert_eq!(index.list(&owner, None).await?.revoked.len(), 3, "nobody had to go");
     Ok(())
 }
 
@@ -245,22 +247,22 @@ pub async fn a_session_under_two_ids_counts_once(store: &Store) -> Result<(), Er
         let (old, renewed) = (Entry::of(session.key.clone(), &session.record), session.renewed());
         let others = entries(LIMIT - 1);
         for other in others.iter().chain([&old]) {
-            enter(index, &owner, other).await?;
+            insert(index, &owner, other).await?;
         }
         let new = Entry::of(renewed.key, &renewed.record);
         assert_eq!(
             enter_within(index, &owner, &new, evict).await?,
-            Verdict::Entered,
+            Verdict::Inserted,
             "a renewal of one of five"
         );
-        assert_eq!(index.list(&owner, None).await?.doomed, [], "nobody had to go for it");
+        assert_eq!(index.list(&owner, None).await?.revoked, [], "nobody had to go for it");
         index.remove(&owner, &others[..1], &[]).await?;
         assert_eq!(
             enter_within(index, &owner, &entry(), evict).await?,
-            Verdict::Entered,
+            Verdict::Inserted,
             "there is room for one"
         );
-        assert_eq!(index.list(&owner, None).await?.doomed, [], "nor for that");
+        assert_eq!(index.list(&owner, None).await?.revoked, [], "nor for that");
     }
     Ok(())
 }
@@ -270,14 +272,14 @@ pub async fn beyond_the_limit_a_session_is_refused(store: &Store) -> Result<(), 
     let Some(index) = store.owners() else { return Ok(()) };
     let (owner, sessions) = (somebody(), entries(LIMIT));
     for session in &sessions {
-        assert_eq!(enter_within(index, &owner, session, Evict::Refuse).await?, Verdict::Entered);
+        assert_eq!(enter_within(index, &owner, session, Evict::Refuse).await?, Verdict::Inserted);
     }
     assert_eq!(enter_within(index, &owner, &entry(), Evict::Refuse).await?, Verdict::Full);
     assert_lists(index, &owner, &sessions, "as before").await?;
     index.remove(&owner, &sessions[..1], &[]).await?;
     assert_eq!(
         enter_within(index, &owner, &entry(), Evict::Refuse).await?,
-        Verdict::Entered,
+        Verdict::Inserted,
         "there is room"
     );
     Ok(())
@@ -302,7 +304,7 @@ pub async fn the_limit_holds_for_concurrent_sign_ins(store: &Store) -> Result<()
         let mut entered = 0;
         for sign_in in sign_ins {
             let verdict = sign_in.await.expect("the store does not panic")?;
-            entered += u32::from(verdict == Verdict::Entered);
+            entered += u32::from(verdict == Verdict::Inserted);
         }
         let owned = store.owners().expect("it had one before").list(&owner, None).await?;
         assert_eq!(owned.entries.len(), LIMIT as usize, "{evict:?}");
@@ -321,11 +323,11 @@ pub async fn a_great_many_sessions_are_listed_and_doomed(store: &Store) -> Resul
         for session in page {
             let (store, owner, session) = (store.clone(), owner.clone(), session.clone());
             entering.spawn(async move {
-                enter(store.owners().expect("it had one before"), &owner, &session).await
+                insert(store.owners().expect("it had one before"), &owner, &session).await
             });
         }
         for entered in entering.join_all().await {
-            assert_eq!(entered?, Verdict::Entered);
+            assert_eq!(entered?, Verdict::Inserted);
         }
     }
     let (mut listed, mut after, mut pages) = (HashSet::new(), None, 0);
@@ -342,18 +344,18 @@ pub async fn a_great_many_sessions_are_listed_and_doomed(store: &Store) -> Resul
     assert_eq!(listed, sessions.iter().cloned().collect(), "all of them, and nothing else");
 
     let (spared, later) = (&sessions[0], entry());
-    index.doom(&owner, Doom::AllBut(spared)).await?;
-    enter(index, &owner, &later).await?;
+    index.revoke(&owner, Revocation::AllBut(spared)).await?;
+    insert(index, &owner, &later).await?;
     assert_lists(index, &owner, &[spared.clone(), later.clone()], "after all others were doomed").await?;
     let mut doomed = HashSet::new();
     loop {
-        let page = index.doomed(&owner).await?;
+        let page = index.revoked(&owner).await?;
         assert!(page.len() <= Owned::PAGE, "a page of {}", page.len());
         if page.is_empty() {
             break;
         }
         for session in [page.first(), page.last()].into_iter().flatten() {
-            assert_eq!(enter(index, &owner, session).await?, Verdict::Doomed, "nobody has come to it yet");
+            assert_eq!(insert(index, &owner, session).await?, Verdict::Revoked, "nobody has come to it yet");
         }
         // Of some, the session is not found.
         let (gone, missing) = page.split_at(page.len() / 2);
@@ -371,12 +373,13 @@ pub async fn what_comes_after_a_revocation_from_before_it_is_doomed(store: &Stor
     let (owner, now) = (somebody(), SystemClock.now());
     let began = |created_at| Entry { created_at, ..entry() };
     let early = began(now);
-    let moving = async |entry: &Entry| index.enter(&owner, Entering::new(entry, HOUR, Stage::Moving)).await;
-    assert_eq!(moving(&early).await?.verdict, Verdict::Entered, "nobody was signed out");
-    index.doom(&owner, Doom::AllBut(&early)).await?;
-    assert_eq!(moving(&early).await?.verdict, Verdict::Entered, "it was spared");
+    let moving =
+        async |entry: &Entry| index.insert(&owner, IndexInsert::new(entry, HOUR, Stage::Moving)).await;
+    assert_eq!(moving(&early).await?.verdict, Verdict::Inserted, "nobody was signed out");
+    index.revoke(&owner, Revocation::AllBut(&early)).await?;
+    assert_eq!(moving(&early).await?.verdict, Verdict::Inserted, "it was spared");
     let late = began(now.saturating_add(HOUR));
-    assert_eq!(moving(&began(now)).await?.verdict, Verdict::Doomed, "the index did not know it");
-    assert_eq!(moving(&late).await?.verdict, Verdict::Entered, "it began afterwards");
+    assert_eq!(moving(&began(now)).await?.verdict, Verdict::Revoked, "the index did not know it");
+    assert_eq!(moving(&late).await?.verdict, Verdict::Inserted, "it began afterwards");
     assert_lists(index, &owner, &[early, late], "nothing else").await
 }

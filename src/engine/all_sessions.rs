@@ -6,7 +6,7 @@ use super::{SessionData, SessionManager};
 use crate::error::Error;
 #[cfg(doc)]
 use crate::store::SessionStore;
-use crate::store::survey::Usage;
+use crate::store::scan::Usage;
 
 mod clear;
 mod pages;
@@ -24,7 +24,7 @@ impl<T: SessionData> SessionManager<T> {
     /// # Errors
     ///
     /// In the stream: those of the store, and [`Error::Unsupported`] for one that has no
-    /// [`survey`](SessionStore::survey).
+    /// [`scan`](SessionStore::scan).
     ///
     /// ```
     /// use futures_util::TryStreamExt as _;
@@ -49,7 +49,7 @@ impl<T: SessionData> SessionManager<T> {
     ///
     /// # Errors
     ///
-    /// Those of the store, and [`Error::Unsupported`] for one that has no [`survey`](SessionStore::survey).
+    /// Those of the store, and [`Error::Unsupported`] for one that has no [`scan`](SessionStore::scan).
     ///
     /// ```
     /// use session_store::{KeyRing, MemoryStore, SessionManager};
@@ -78,7 +78,7 @@ impl<T: SessionData> SessionManager<T> {
     /// # Errors
     ///
     /// Those of the store, at the first of which it stops: some sessions have ended then, and it can be
-    /// repeated. [`Error::Unsupported`] for a store that has no [`survey`](SessionStore::survey).
+    /// repeated. [`Error::Unsupported`] for a store that has no [`scan`](SessionStore::scan).
     ///
     /// ```
     /// use session_store::{KeyRing, MemoryStore, SessionManager};
@@ -99,7 +99,7 @@ impl<T: SessionData> SessionManager<T> {
     ///
     /// # Errors
     ///
-    /// Those of the store, and [`Error::Unsupported`] for one that has no [`survey`](SessionStore::survey).
+    /// Those of the store, and [`Error::Unsupported`] for one that has no [`scan`](SessionStore::scan).
     pub async fn usage(&self) -> Result<Usage, Error> {
         self.0.store.usage().await
     }

@@ -2,12 +2,12 @@
 
 use super::change::Change;
 use super::late_write::{Kind, LateWrite};
-use super::state::{CookieChange, NewId, Standing, State, Wish};
-use super::write::{Swap, Swapped};
+use super::state::{CookieChange, Intent, NewId, State, StoredState};
+use super::write::{CasOutcome, CasWrite};
 use super::{SessionData, Shared};
 use crate::clock::Timestamp;
 use crate::codec::Encoder;
-use crate::engine::lifetime::{self, Terms};
+use crate::engine::lifetime::{self, Lifetime};
 use crate::engine::plan::{self, Action, Facts, Identity};
 use crate::error::{Conflict, Error};
 use crate::id::SessionId;
@@ -16,7 +16,7 @@ use crate::store::Updated;
 
 /// When something is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Moment {
+pub(super) enum CommitTrigger {
     /// The handler asked for it.
     Now,
     /// The handler has answered. Only now is it clear whether a touch is due: until then, any write
@@ -28,9 +28,9 @@ pub(super) enum Moment {
 struct Plan {
     action: Action,
     now: Timestamp,
-    standing: Standing,
+    stored: StoredState,
     change: Change,
-    wish: Wish,
+    intent: Intent,
     /// How many writes the session had seen.
     writes: u64,
 }
@@ -46,87 +46,89 @@ impl<T: SessionData> Shared<T> {
         self.state().read(|state| {
             state.baseline.is_none()
                 && !matches!(state.cookie, CookieChange::Refresh { .. })
-                && self.decide(state, &state.wish, false, now) == Action::Nothing
+                && self.decide(state, &state.intent, false, now) == Action::Nothing
         })
     }
 
     /// Stores what is pending. The caller holds the `storing` lock.
-    pub(super) async fn store_pending(&self, moment: Moment) -> Result<(), Error> {
-        let plan = self.plan(moment)?;
+    pub(super) async fn store_pending(&self, trigger: CommitTrigger) -> Result<(), Error> {
+        let plan = self.plan(trigger)?;
         self.carry_out(&plan).await.inspect_err(|error| self.manager.telemetry().failed(error))
     }
 
-    fn plan(&self, moment: Moment) -> Result<Plan, Error> {
+    fn plan(&self, trigger: CommitTrigger) -> Result<Plan, Error> {
         let encoder = self.manager.encoder();
         let now = self.manager.clock.now();
         self.state().write(|state| {
             let mut change = pending_change(encoder, state)?;
-            let too_late = self.is_committed() && moment == Moment::Now;
-            let wish = if too_late { Wish::default() } else { state.wish.clone() };
-            let action = match self.decide(state, &wish, change.is_some(), now) {
-                Action::Touch(_) if moment == Moment::Now => Action::Nothing,
+            let too_late = self.is_committed() && trigger == CommitTrigger::Now;
+            let intent = if too_late { Intent::default() } else { state.intent.clone() };
+            let action = match self.decide(state, &intent, change.is_some(), now) {
+                Action::Touch(_) if trigger == CommitTrigger::Now => Action::Nothing,
                 Action::Create if too_late => return Err(Conflict::Committed.into()),
                 action => action,
             };
-            if let (NewId::SetOwner(owner), Some(record)) = (&wish.new_id, state.record())
+            if let (NewId::SetOwner(owner), Some(record)) = (&intent.new_id, state.record())
                 && changes_hands(record, Some(owner))
             {
                 // Another request signed somebody in meanwhile, and this one reloaded.
                 return Err(Conflict::Owner.into());
             }
-            let begins = match &state.standing {
-                Standing::New { .. } | Standing::Moved { .. } => action == Action::Create,
-                Standing::Live { record, .. } | Standing::Renewed { record, .. } => {
-                    changes_hands(record, wish.new_owner())
+            let begins = match &state.stored {
+                StoredState::New { .. } | StoredState::Moved { .. } => action == Action::Create,
+                StoredState::Live { record, .. } | StoredState::Renewed { record, .. } => {
+                    changes_hands(record, intent.new_owner())
                 }
-                Standing::Ended => false,
+                StoredState::Ended => false,
             };
             if begins {
                 change = Change::Whole(encoder.encode(&*state.value)?);
             }
-            Ok(Plan { action, now, standing: state.standing.clone(), change, wish, writes: state.writes })
+            Ok(Plan { action, now, stored: state.stored.clone(), change, intent, writes: state.writes })
         })
     }
 
-    fn decide(&self, state: &State<T>, wish: &Wish, dirty: bool, now: Timestamp) -> Action {
-        let standing = match &state.standing {
-            Standing::New { .. } => plan::Standing::New,
-            Standing::Live { record, .. } => plan::Standing::Live {
+    fn decide(&self, state: &State<T>, intent: &Intent, dirty: bool, now: Timestamp) -> Action {
+        let stored = match &state.stored {
+            StoredState::New { .. } => plan::StoredState::New,
+            StoredState::Live { record, .. } => plan::StoredState::Live {
                 expires_at: record.expires_at,
-                limits: Terms::after(record, wish, &self.manager.expiry, now).limits,
+                limits: Lifetime::after(record, intent, &self.manager.expiry, now).limits,
             },
-            Standing::Renewed { .. } => plan::Standing::Renewed,
-            Standing::Moved { .. } => plan::Standing::Moved,
-            Standing::Ended => plan::Standing::Ended,
+            StoredState::Renewed { .. } => plan::StoredState::Renewed,
+            StoredState::Moved { .. } => plan::StoredState::Moved,
+            StoredState::Ended => plan::StoredState::Ended,
         };
-        let new_label = wish.label.is_some() && wish.label.as_ref() != state.label();
-        let terms_set = wish.own_expiry.is_some() || new_label;
+        let new_label = intent.label.is_some() && intent.label.as_ref() != state.label();
+        let terms_set = intent.own_expiry.is_some() || new_label;
         // An owner is something to store, also where there is no data.
-        let dirty = dirty || wish.new_owner().is_some();
-        let facts = Facts { standing, identity: wish.identity(), dirty, terms_set };
+        let dirty = dirty || intent.new_owner().is_some();
+        let facts = Facts { stored, identity: intent.identity(), dirty, terms_set };
         plan::decide(facts, now, self.manager.touch_share)
     }
 
     async fn carry_out(&self, plan: &Plan) -> Result<(), Error> {
-        match (plan.action, &plan.standing) {
+        match (plan.action, &plan.stored) {
             (Action::Create, _) => {
                 let data = plan.change.apply_to_default::<T>(self.manager.encoder())?;
-                let (id, record) = self.create(&plan.wish, data, plan.now).await?;
+                let (id, record) = self.create(&plan.intent, data, plan.now).await?;
                 self.settle(plan, id, record);
             }
-            (Action::Update, Standing::Live { id, record }) => self.write(plan, id, None, record).await?,
-            (Action::Update, Standing::Renewed { id, record }) => self.write_late(plan, id, record).await?,
-            (Action::Rotate, Standing::Live { id, record } | Standing::Renewed { id, record }) => {
+            (Action::Update, StoredState::Live { id, record }) => self.write(plan, id, None, record).await?,
+            (Action::Update, StoredState::Renewed { id, record }) => {
+                self.write_late(plan, id, record).await?
+            }
+            (Action::Rotate, StoredState::Live { id, record } | StoredState::Renewed { id, record }) => {
                 self.write(plan, id, Some(id.rotated()), record).await?;
             }
-            (Action::Touch(expires_at), Standing::Live { id, record }) => {
+            (Action::Touch(expires_at), StoredState::Live { id, record }) => {
                 let touched = self.touch(id, record, expires_at, plan.now).await;
                 if touched {
                     let record = Record { expires_at, ..record.clone() };
                     self.settle(plan, id.clone(), record);
                 }
             }
-            (Action::Delete, Standing::Live { id, record }) => self.expire(plan, id, record).await?,
+            (Action::Delete, StoredState::Live { id, record }) => self.expire(plan, id, record).await?,
             (Action::Refuse(conflict), _) => return Err(conflict.into()),
             _ => {}
         }
@@ -135,7 +137,7 @@ impl<T: SessionData> Shared<T> {
 
     /// Ends a session that is past its absolute timeout, as far as this request knows.
     async fn expire(&self, plan: &Plan, id: &SessionId, base: &Record) -> Result<(), Error> {
-        let writes = plan.change.is_some() || plan.wish.own_expiry.is_some() || plan.wish.label.is_some();
+        let writes = plan.change.is_some() || plan.intent.own_expiry.is_some() || plan.intent.label.is_some();
         let outcome = match self.manager.store.at(plan.now).expire(&id.key(), base).await {
             Err(Error::Corrupt { .. }) => Updated::Missing,
             outcome => outcome?,
@@ -143,9 +145,9 @@ impl<T: SessionData> Shared<T> {
         let in_doubt = match outcome {
             // By a sign-in, it may have a timeout that began later.
             Updated::Moved => {
-                let standing = Standing::Renewed { id: id.clone(), record: base.clone() };
-                self.state().write(|state| state.standing = standing);
-                return match plan.wish.identity() {
+                let stored = StoredState::Renewed { id: id.clone(), record: base.clone() };
+                self.state().write(|state| state.stored = stored);
+                return match plan.intent.identity() {
                     Identity::Keep if writes => self.write_late(plan, id, base).await,
                     Identity::Keep => Ok(()),
                     _ => Err(Conflict::Moved.into()),
@@ -156,7 +158,7 @@ impl<T: SessionData> Shared<T> {
             Updated::Updated => false,
         };
         self.manager.telemetry().expired(base, plan.now);
-        self.state().write(|state| state.standing = Standing::Ended);
+        self.state().write(|state| state.stored = StoredState::Ended);
         if writes && in_doubt { Err(Conflict::Ended.into()) } else { Ok(()) }
     }
 
@@ -169,37 +171,37 @@ impl<T: SessionData> Shared<T> {
         base: &Record,
     ) -> Result<(), Error> {
         let manager = &*self.manager;
-        let swap = Swap { id, new_id, base, wish: &plan.wish, now: plan.now };
+        let swap = CasWrite { id, new_id, base, intent: &plan.intent, now: plan.now };
         let swapped = self
             .swap(swap, |current| {
                 let (policy, theirs) = (&manager.on_conflict, &current.data);
                 plan.change.reconcile(manager.encoder(), policy, &base.data, theirs).map(Some)
             })
             .await?;
-        let (standing, conflict, is_lost) = match swapped {
-            Swapped::Stored(id, record) => {
+        let (stored, conflict, is_lost) = match swapped {
+            CasOutcome::Stored(id, record) => {
                 self.settle(plan, id, record);
                 return Ok(());
             }
-            Swapped::Unchanged(_) => return Ok(()),
-            Swapped::Moved(_) if plan.action == Action::Update => {
+            CasOutcome::Unchanged(_) => return Ok(()),
+            CasOutcome::Moved(_) if plan.action == Action::Update => {
                 return self.write_late(plan, id, base).await;
             }
             // Else it counts as having come before the session was ended.
-            Swapped::Missing => (Standing::Ended, Conflict::Ended, self.may_have_moved()),
-            Swapped::Unreadable => (Standing::Ended, Conflict::Ended, true),
-            Swapped::Moved(_) => (Standing::Moved { id: id.clone() }, Conflict::Moved, true),
+            CasOutcome::Missing => (StoredState::Ended, Conflict::Ended, self.may_have_moved()),
+            CasOutcome::Unreadable => (StoredState::Ended, Conflict::Ended, true),
+            CasOutcome::Moved(_) => (StoredState::Moved { id: id.clone() }, Conflict::Moved, true),
         };
         manager.telemetry().ended_meanwhile();
-        self.state().write(|state| state.standing = standing);
-        match (&plan.wish.new_id, plan.action) {
+        self.state().write(|state| state.stored = stored);
+        match (&plan.intent.new_id, plan.action) {
             (NewId::SignIn(_), _) => {
                 // What an owner left behind is nobody's to take over.
                 let data = match base.owner {
                     None => plan.change.apply_to::<T>(manager.codec, &base.data),
                     Some(_) => plan.change.apply_to_default::<T>(manager.encoder())?,
                 };
-                let (id, record) = self.create(&plan.wish, data, plan.now).await?;
+                let (id, record) = self.create(&plan.intent, data, plan.now).await?;
                 self.settle(plan, id, record);
                 Ok(())
             }
@@ -211,14 +213,14 @@ impl<T: SessionData> Shared<T> {
 
     /// Sends the write of a plan after a session that has another id than this by now.
     async fn write_late(&self, plan: &Plan, id: &SessionId, base: &Record) -> Result<(), Error> {
-        let (change, wish, now) = (&plan.change, &plan.wish, plan.now);
-        let record = self.follow(LateWrite { id, base, change, wish, now, kind: Kind::Write }).await?;
+        let (change, intent, now) = (&plan.change, &plan.intent, plan.now);
+        let record = self.follow(LateWrite { id, base, change, intent, now, kind: Kind::Write }).await?;
         self.state().write(|state| {
             if let Some(after) = plan.change.after() {
                 state.baseline = (state.writes != plan.writes).then(|| after.clone());
             }
-            state.standing = Standing::Renewed { id: id.clone(), record };
-            state.grant(&plan.wish);
+            state.stored = StoredState::Renewed { id: id.clone(), record };
+            state.grant(&plan.intent);
         });
         Ok(())
     }
@@ -228,7 +230,7 @@ impl<T: SessionData> Shared<T> {
     pub(super) fn may_have_moved(&self) -> bool {
         let (now, policy) = (self.manager.clock.now(), &self.manager.expiry);
         self.state().read(|state| {
-            let Standing::Live { record, .. } = &state.standing else { return true };
+            let StoredState::Live { record, .. } = &state.stored else { return true };
             // A sign-in puts the policy's idle timeout in the place of the session's own.
             let idle = lifetime::limits(record, policy).idle.into_iter().chain(policy.idle_timeout()).min();
             let marker = idle.map_or(Moved::MAX_LIFE, |idle| idle.min(Moved::MAX_LIFE));
@@ -236,7 +238,7 @@ impl<T: SessionData> Shared<T> {
         })
     }
 
-    /// Takes what was stored as the new state of affairs, and the wishes as granted.
+    /// Takes what was stored as the new state of affairs, and the intents as granted.
     fn settle(&self, plan: &Plan, id: SessionId, record: Record) {
         self.state().write(|state| {
             if let Some(after) = plan.change.after() {
@@ -252,9 +254,9 @@ impl<T: SessionData> Shared<T> {
                     state.rebase(self.manager.encoder(), after.clone(), &record.data);
                 }
             }
-            state.standing = Standing::Live { id, record };
+            state.stored = StoredState::Live { id, record };
             state.known_at = plan.now;
-            state.grant(&plan.wish);
+            state.grant(&plan.intent);
         });
     }
 }

@@ -11,11 +11,11 @@
 use serde_json::Value;
 
 use super::change::{Change, comparable};
-use super::state::{Standing, Wish};
+use super::state::{Intent, StoredState};
 use super::write::MAX_ROUNDS;
 use super::{SessionData, Shared};
 use crate::clock::Timestamp;
-use crate::engine::lifetime::Terms;
+use crate::engine::lifetime::Lifetime;
 use crate::engine::merge::ConflictPolicy;
 use crate::error::{Conflict, Error};
 use crate::id::SessionId;
@@ -31,7 +31,7 @@ pub(super) struct LateWrite<'a> {
     pub(super) base: &'a Record,
     pub(super) change: &'a Change,
     /// Of which only an expiry and a label matter here.
-    pub(super) wish: &'a Wish,
+    pub(super) intent: &'a Intent,
     pub(super) now: Timestamp,
     pub(super) kind: Kind,
 }
@@ -57,7 +57,7 @@ impl<T: SessionData> Shared<T> {
             }
             Err(Error::Conflict(Conflict::Moved | Conflict::Owner)) => {
                 self.manager.telemetry().ended_meanwhile();
-                self.state().write(|state| state.standing = Standing::Moved { id: write.id.clone() });
+                self.state().write(|state| state.stored = StoredState::Moved { id: write.id.clone() });
             }
             Err(_) => {}
         }
@@ -70,7 +70,7 @@ impl<T: SessionData> Shared<T> {
         let ours = write.change.apply_to::<T>(manager.codec, &base.data);
         let known = Record {
             data: ours.clone(),
-            label: write.wish.label.as_ref().or(base.label.as_ref()).cloned(),
+            label: write.intent.label.as_ref().or(base.label.as_ref()).cloned(),
             ..(*base).clone()
         };
         // The session has been written since, so this only asks what it is now.
@@ -109,7 +109,7 @@ impl<T: SessionData> Shared<T> {
         ours: &Payload,
         theirs: &Record,
     ) -> Result<(Record, Timestamp), Error> {
-        let (manager, LateWrite { base, wish, now, .. }) = (&*self.manager, write);
+        let (manager, LateWrite { base, intent, now, .. }) = (&*self.manager, write);
         let mut record = theirs.next();
         record.data = self.merged_data(write, ours, theirs)?;
         // The index of owners knows the end that was written last. It is not told of this write, since
@@ -122,14 +122,14 @@ impl<T: SessionData> Shared<T> {
                 && (theirs.idle_timeout, theirs.absolute_deadline)
                     == (base.idle_timeout, base.absolute_deadline);
         // A sign-in would have dropped it, and a later one replaced it.
-        if wish.own_expiry.is_some() && is_same_sign_in && has_same_expiry {
-            let wish = Wish { own_expiry: wish.own_expiry, ..Wish::default() };
+        if intent.own_expiry.is_some() && is_same_sign_in && has_same_expiry {
+            let intent = Intent { own_expiry: intent.own_expiry, ..Intent::default() };
             let written_end = record.expires_at;
-            Terms::after(theirs, &wish, &manager.expiry, *now).write_to(&mut record, *now);
+            Lifetime::after(theirs, &intent, &manager.expiry, *now).write_to(&mut record, *now);
             end = end.min(record.expires_at);
             record.expires_at = written_end.min(end);
         }
-        if let Some(label) = wish.label.as_ref().filter(|_| theirs.label == base.label) {
+        if let Some(label) = intent.label.as_ref().filter(|_| theirs.label == base.label) {
             record.label = Some(label.clone());
         }
         Ok((record, end))

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::lifetime;
 use super::manager_builder::SessionManagerBuilder;
-use super::request::Exchange;
-use super::session::{Candidates, SessionData};
+use super::request::RequestSession;
+use super::session::{SessionData, VerifiedIds};
 use super::store_client::StoreClient;
 use crate::clock::{Clock, Timestamp};
 use crate::codec::shapes::Shapes;
@@ -21,8 +21,8 @@ use crate::engine::values::Values;
 use crate::error::Error;
 use crate::record::{Payload, Record};
 use crate::store::SessionStore;
-use crate::store::owners::OwnerLimit;
-use crate::store::survey::Usage;
+use crate::store::owner_index::OwnerLimit;
+use crate::store::scan::Usage;
 use crate::telemetry::Telemetry;
 use crate::telemetry::counters::Counts;
 use crate::telemetry::stats::Stats;
@@ -35,7 +35,7 @@ const MAX_CANDIDATES: usize = 16;
 /// The sessions of one application: where they are stored, how they are signed, how long they live.
 ///
 /// Cheap to clone. Adapters take one; without an adapter, [`begin`](Self::begin) and
-/// [`Exchange::finish`] are all that a framework has to call.
+/// [`RequestSession::finish`] are all that a framework has to call.
 ///
 /// ```
 /// use session_store::{Expiry, KeyRing, MemoryStore, SessionManager};
@@ -80,27 +80,27 @@ impl<T: SessionData> SessionManager<T> {
     /// set cookies of this name for the visitor, see [`SessionCookie::domain`](crate::SessionCookie::domain),
     /// needs 16 ids that were signed here to hide the visitor's own, and could as well push it out of the browser,
     /// which keeps no more than some 180 cookies for a domain and all below it.
-    pub fn begin(&self, cookie_header: Option<&str>) -> Exchange<T> {
+    pub fn begin(&self, cookie_header: Option<&str>) -> RequestSession<T> {
         self.begin_with(cookie_header.map(str::as_bytes).into_iter())
     }
 
     /// The same with all `Cookie` headers of a request, as their bytes: HTTP/2 clients may send one for each
     /// cookie (RFC 9113 section 8.2.3), and some other application's cookie may be no text.
-    pub(crate) fn begin_with<'h>(&self, cookie_headers: impl Iterator<Item = &'h [u8]>) -> Exchange<T> {
+    pub(crate) fn begin_with<'h>(&self, cookie_headers: impl Iterator<Item = &'h [u8]>) -> RequestSession<T> {
         let manager = &self.0;
-        let mut candidates = Candidates::default();
+        let mut verified_ids = VerifiedIds::default();
         let mut count = 0;
         for value in cookie_headers.flat_map(|header| manager.cookie.values(header)) {
             let Some(verified) = manager.signer.verify(value) else {
                 manager.telemetry().forged();
                 continue;
             };
-            count += usize::from(candidates.add(verified));
+            count += usize::from(verified_ids.add(verified));
             if count == MAX_CANDIDATES {
                 break;
             }
         }
-        Exchange::new(Arc::clone(manager), candidates)
+        RequestSession::new(Arc::clone(manager), verified_ids)
     }
 
     /// Tells managers apart, whatever their types. Clones are one manager.

@@ -16,7 +16,7 @@ use crate::engine::expiry::Expiry;
 use crate::engine::merge::ConflictPolicy;
 use crate::error::Error;
 use crate::store::SessionStore;
-use crate::store::owners::{Evict, OwnerLimit};
+use crate::store::owner_index::{Evict, OwnerLimit};
 
 const DEFAULT_MAX_PAYLOAD: usize = 1 << 20;
 const DEFAULT_TOUCH_SHARE: f64 = 0.1;

@@ -10,8 +10,8 @@ use crate::error::Error;
 use crate::id::SessionKey;
 use crate::record::{Owner, Record};
 use crate::store::Loaded;
-use crate::store::owners::{Doom, Entry, MARGIN, Owned};
-use crate::store::survey::{Cursor, Page, SessionSummary};
+use crate::store::owner_index::{Entry, MARGIN, Owned, Revocation};
+use crate::store::scan::{Cursor, Page, SessionSummary};
 use crate::telemetry::operations::Operation;
 
 /// So many sessions are looked up at once.
@@ -136,7 +136,7 @@ impl<T: SessionData> SessionManager<T> {
     /// a new id, and goes with the next operation on this owner's sessions; repeating the call is right.
     pub async fn revoke_all(&self, owner: impl AsRef<str>) -> Result<u64, Error> {
         let owner = Owner::new(owner)?;
-        self.revoke_in(self.indexed(&owner)?, Doom::All).await
+        self.revoke_in(self.indexed(&owner)?, Revocation::All).await
     }
 
     /// As [`revoke_all`](Self::revoke_all), and then goes through all sessions of the store for those that the
@@ -145,7 +145,7 @@ impl<T: SessionData> SessionManager<T> {
     ///
     /// # Errors
     ///
-    /// Those of the store; [`Error::Unsupported`] where it has no [`survey`](crate::SessionStore::survey).
+    /// Those of the store; [`Error::Unsupported`] where it has no [`scan`](crate::SessionStore::scan).
     /// Without an index, a session that is given a new id meanwhile may be missed.
     pub async fn revoke_all_thoroughly(&self, owner: impl AsRef<str>) -> Result<u64, Error> {
         let owner = Owner::new(owner)?;
@@ -159,7 +159,7 @@ impl<T: SessionData> SessionManager<T> {
         let is_meant = |created_at| created_at <= began.saturating_add(MARGIN);
         let indexed = store.sessions_of(owner, began);
         let mut ended = match &indexed {
-            Some(indexed) => indexed.revoke(Doom::All, self.0.revoke_within).await?,
+            Some(indexed) => indexed.revoke(Revocation::All, self.0.revoke_within).await?,
             None => 0,
         };
         let mut sessions = self.sessions();
@@ -197,12 +197,12 @@ impl<T: SessionData> SessionManager<T> {
         let Some(owner) = session.owner() else { return Ok(0) };
         let sessions = self.indexed(&owner)?;
         match session.entry() {
-            Some(entry) => self.revoke_in(sessions, Doom::AllBut(&entry)).await,
-            None => self.revoke_in(sessions, Doom::All).await,
+            Some(entry) => self.revoke_in(sessions, Revocation::AllBut(&entry)).await,
+            None => self.revoke_in(sessions, Revocation::All).await,
         }
     }
 
-    async fn revoke_in(&self, sessions: OwnerSessions<'_>, which: Doom<'_>) -> Result<u64, Error> {
+    async fn revoke_in(&self, sessions: OwnerSessions<'_>, which: Revocation<'_>) -> Result<u64, Error> {
         let revoking = sessions.revoke(which, self.0.revoke_within);
         self.0.store.watch(Operation::RevokeAll, None, revoking).await
     }

@@ -10,7 +10,7 @@ use crate::ttl::MAX_TTL;
 /// What a request knows about its session when it ends.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Facts {
-    pub(crate) standing: Standing,
+    pub(crate) stored: StoredState,
     pub(crate) identity: Identity,
     /// The data differs from what was loaded.
     pub(crate) dirty: bool,
@@ -20,7 +20,7 @@ pub(crate) struct Facts {
 
 /// Where a session stands in the store, as far as the request knows.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Standing {
+pub(crate) enum StoredState {
     /// Nothing is stored.
     New,
     /// It is stored, and ends at `expires_at` if nothing is done. `limits` are what will hold
@@ -57,24 +57,24 @@ pub(crate) enum Action {
 
 /// Decides at `now`; a touch is due once it would gain `touch_share` of the idle timeout.
 pub(crate) fn decide(facts: Facts, now: Timestamp, touch_share: f64) -> Action {
-    let Facts { standing, identity, dirty, terms_set } = facts;
-    match standing {
-        Standing::New if dirty || identity == Identity::SignIn => Action::Create,
-        Standing::New => Action::Nothing,
+    let Facts { stored, identity, dirty, terms_set } = facts;
+    match stored {
+        StoredState::New if dirty || identity == Identity::SignIn => Action::Create,
+        StoredState::New => Action::Nothing,
 
         // An explicit sign-in is a new session by right; anything else would push out the cookie
         // of the sign-in that moved this one.
-        Standing::Moved | Standing::Ended if identity == Identity::SignIn => Action::Create,
-        Standing::Moved if dirty || identity == Identity::Renew => Action::Refuse(Conflict::Moved),
-        Standing::Ended if identity == Identity::Renew => Action::Refuse(Conflict::Ended),
-        Standing::Moved | Standing::Ended => Action::Nothing,
+        StoredState::Moved | StoredState::Ended if identity == Identity::SignIn => Action::Create,
+        StoredState::Moved if dirty || identity == Identity::Renew => Action::Refuse(Conflict::Moved),
+        StoredState::Ended if identity == Identity::Renew => Action::Refuse(Conflict::Ended),
+        StoredState::Moved | StoredState::Ended => Action::Nothing,
 
         // To move an id that is not its own any more is for the store to refuse.
-        Standing::Renewed if identity != Identity::Keep => Action::Rotate,
-        Standing::Renewed if dirty || terms_set => Action::Update,
-        Standing::Renewed => Action::Nothing,
+        StoredState::Renewed if identity != Identity::Keep => Action::Rotate,
+        StoredState::Renewed if dirty || terms_set => Action::Update,
+        StoredState::Renewed => Action::Nothing,
 
-        Standing::Live { expires_at, limits } => {
+        StoredState::Live { expires_at, limits } => {
             let next = limits.expires_at(now);
             if next <= now {
                 Action::Delete
@@ -105,51 +105,51 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_millis(1_000_000);
     const IDLE: Duration = Duration::from_secs(100);
 
-    fn live(age: u64) -> Standing {
+    fn live(age: u64) -> StoredState {
         let limits = Limits { idle: Some(IDLE), deadline: None };
-        Standing::Live { expires_at: Timestamp::from_millis(1_000_000 + 100_000 - age), limits }
+        StoredState::Live { expires_at: Timestamp::from_millis(1_000_000 + 100_000 - age), limits }
     }
 
     #[test]
     fn the_table() {
         let fresh = live(0);
         let table = [
-            // standing          identity dirty  expiry action
-            (Standing::New, Keep, false, false, Nothing),
-            (Standing::New, Keep, true, false, Create),
-            (Standing::New, Keep, false, true, Nothing),
-            (Standing::New, Renew, false, false, Nothing),
-            (Standing::New, Renew, true, false, Create),
-            (Standing::New, SignIn, false, false, Create),
+            // stored          identity dirty  expiry action
+            (StoredState::New, Keep, false, false, Nothing),
+            (StoredState::New, Keep, true, false, Create),
+            (StoredState::New, Keep, false, true, Nothing),
+            (StoredState::New, Renew, false, false, Nothing),
+            (StoredState::New, Renew, true, false, Create),
+            (StoredState::New, SignIn, false, false, Create),
             (fresh, Keep, false, false, Nothing),
             (fresh, Keep, true, false, Update),
             (fresh, Keep, false, true, Update),
             (fresh, Renew, false, false, Rotate),
             (fresh, Renew, true, true, Rotate),
             (fresh, SignIn, false, false, Rotate),
-            (Standing::Renewed, Keep, false, false, Nothing),
-            (Standing::Renewed, Keep, true, false, Update),
-            (Standing::Renewed, Keep, false, true, Update),
-            (Standing::Renewed, Renew, true, false, Rotate),
-            (Standing::Renewed, SignIn, false, false, Rotate),
-            (Standing::Moved, Keep, false, false, Nothing),
-            (Standing::Moved, Keep, true, false, Refuse(Conflict::Moved)),
-            (Standing::Moved, Keep, false, true, Nothing),
-            (Standing::Moved, Renew, false, false, Refuse(Conflict::Moved)),
-            (Standing::Moved, SignIn, true, false, Create),
-            (Standing::Ended, Keep, true, true, Nothing),
-            (Standing::Ended, Renew, false, false, Refuse(Conflict::Ended)),
-            (Standing::Ended, SignIn, false, false, Create),
+            (StoredState::Renewed, Keep, false, false, Nothing),
+            (StoredState::Renewed, Keep, true, false, Update),
+            (StoredState::Renewed, Keep, false, true, Update),
+            (StoredState::Renewed, Renew, true, false, Rotate),
+            (StoredState::Renewed, SignIn, false, false, Rotate),
+            (StoredState::Moved, Keep, false, false, Nothing),
+            (StoredState::Moved, Keep, true, false, Refuse(Conflict::Moved)),
+            (StoredState::Moved, Keep, false, true, Nothing),
+            (StoredState::Moved, Renew, false, false, Refuse(Conflict::Moved)),
+            (StoredState::Moved, SignIn, true, false, Create),
+            (StoredState::Ended, Keep, true, true, Nothing),
+            (StoredState::Ended, Renew, false, false, Refuse(Conflict::Ended)),
+            (StoredState::Ended, SignIn, false, false, Create),
         ];
-        for (standing, identity, dirty, terms_set, action) in table {
-            let facts = Facts { standing, identity, dirty, terms_set };
+        for (stored, identity, dirty, terms_set, action) in table {
+            let facts = Facts { stored, identity, dirty, terms_set };
             assert_eq!(decide(facts, NOW, 0.1), action, "{facts:?}");
         }
     }
 
     #[test]
     fn a_touch_waits_for_its_share_of_the_idle_timeout() {
-        let reading = |standing| Facts { standing, identity: Keep, dirty: false, terms_set: false };
+        let reading = |stored| Facts { stored, identity: Keep, dirty: false, terms_set: false };
         let end = NOW.saturating_add(IDLE);
         assert_eq!(decide(reading(live(9_999)), NOW, 0.1), Nothing);
         assert_eq!(decide(reading(live(10_000)), NOW, 0.1), Action::Touch(end));
@@ -160,29 +160,29 @@ mod tests {
         // Near the deadline there is nothing left to gain (SECURITY 9).
         let deadline = NOW.saturating_add(Duration::from_secs(5));
         let limits = Limits { idle: Some(IDLE), deadline: Some(deadline) };
-        let standing = Standing::Live { expires_at: deadline, limits };
-        assert_eq!(decide(reading(standing), NOW, 0.1), Nothing);
+        let stored = StoredState::Live { expires_at: deadline, limits };
+        assert_eq!(decide(reading(stored), NOW, 0.1), Nothing);
         // An absolute timeout alone has nothing to roll.
         let limits = Limits { idle: None, deadline: Some(deadline) };
-        let standing = Standing::Live { expires_at: NOW, limits };
-        assert_eq!(decide(reading(standing), NOW, 0.0), Nothing);
+        let stored = StoredState::Live { expires_at: NOW, limits };
+        assert_eq!(decide(reading(stored), NOW, 0.0), Nothing);
     }
 
     #[test]
     fn the_longest_idle_timeout_rolls_too() {
         let limits = Limits { idle: Some(Duration::MAX), deadline: None };
         let half_way = Timestamp::from_millis(NOW.as_millis() + MAX_TTL.as_secs() * 500);
-        let standing = Standing::Live { expires_at: half_way, limits };
-        let facts = Facts { standing, identity: Keep, dirty: false, terms_set: false };
+        let stored = StoredState::Live { expires_at: half_way, limits };
+        let facts = Facts { stored, identity: Keep, dirty: false, terms_set: false };
         assert_eq!(decide(facts, NOW, 0.1), Action::Touch(NOW.saturating_add(MAX_TTL)));
     }
 
     #[test]
     fn a_session_past_its_deadline_is_deleted_whatever_was_asked() {
         let limits = Limits { idle: Some(IDLE), deadline: Some(NOW) };
-        let standing = Standing::Live { expires_at: NOW, limits };
+        let stored = StoredState::Live { expires_at: NOW, limits };
         for identity in [Keep, Renew] {
-            let facts = Facts { standing, identity, dirty: true, terms_set: true };
+            let facts = Facts { stored, identity, dirty: true, terms_set: true };
             assert_eq!(decide(facts, NOW, 0.1), Delete);
         }
     }

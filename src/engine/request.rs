@@ -4,9 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 
-use super::commit::Moment;
-use super::state::{CookieChange, Standing, State, StateCell};
-use super::{Candidates, Session, SessionData, Shared, uncut};
+use super::commit::CommitTrigger;
+use super::state::{CookieChange, State, StateCell, StoredState};
+use super::{Session, SessionData, Shared, VerifiedIds, shielded};
 use crate::clock::Timestamp;
 use crate::engine::Inner;
 use crate::error::Error;
@@ -32,13 +32,13 @@ use crate::store::Loaded;
 /// # Ok(())
 /// # }
 /// ```
-pub struct Exchange<T: SessionData>(Arc<Shared<T>>);
+pub struct RequestSession<T: SessionData>(Arc<Shared<T>>);
 
 /// What the response has to do for the session.
 #[derive(Default)]
 #[must_use]
 #[non_exhaustive]
-pub struct Effects {
+pub struct ResponseActions {
     /// A `Set-Cookie` header to add.
     pub set_cookie: Option<String>,
     /// Replace `Cache-Control` by `no-store`: a cached `Set-Cookie` would hand the session to
@@ -53,10 +53,10 @@ pub struct Effects {
     pub failure: Option<Error>,
 }
 
-impl fmt::Debug for Effects {
+impl fmt::Debug for ResponseActions {
     // The cookie is a credential.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Effects")
+        f.debug_struct("ResponseActions")
             .field("sets_cookie", &self.set_cookie.is_some())
             .field("no_store", &self.no_store)
             .field("vary_cookie", &self.vary_cookie)
@@ -65,11 +65,11 @@ impl fmt::Debug for Effects {
     }
 }
 
-impl<T: SessionData> Exchange<T> {
-    pub(crate) fn new(manager: Arc<Inner<T>>, candidates: Candidates) -> Self {
+impl<T: SessionData> RequestSession<T> {
+    pub(crate) fn new(manager: Arc<Inner<T>>, verified_ids: VerifiedIds) -> Self {
         Self(Arc::new(Shared {
             manager,
-            candidates,
+            verified_ids,
             state: tokio::sync::OnceCell::new(),
             storing: tokio::sync::Mutex::new(()),
             committed: AtomicBool::new(false),
@@ -104,20 +104,20 @@ impl<T: SessionData> Exchange<T> {
     ///
     /// Outside a tokio runtime: storing runs in a task of its own, so that a client which hangs up
     /// can't cut it in half.
-    pub async fn finish(self, status: u16) -> Effects {
+    pub async fn finish(self, status: u16) -> ResponseActions {
         let shared = self.0;
         let failed = matches!(status, 408 | 499 | 500..);
         if !shared.commit(failed) {
-            return Effects::default();
+            return ResponseActions::default();
         }
         let stored = if shared.is_settled() {
             Ok(())
         } else {
             let task = Arc::clone(&shared);
             // In a box, so that the future of a request which only reads is a small one.
-            Box::pin(uncut(async move {
+            Box::pin(shielded(async move {
                 let _one_at_a_time = task.storing.lock().await;
-                task.store_pending(Moment::Response).await?;
+                task.store_pending(CommitTrigger::Response).await?;
                 task.confirm_cookie().await;
                 Ok(())
             }))
@@ -130,7 +130,7 @@ impl<T: SessionData> Exchange<T> {
             !failed
         });
         let set_cookie = shared.cookie_to_set();
-        Effects { no_store: set_cookie.is_some(), set_cookie, vary_cookie: true, failure }
+        ResponseActions { no_store: set_cookie.is_some(), set_cookie, vary_cookie: true, failure }
     }
 }
 
@@ -159,32 +159,36 @@ impl<T: SessionData> Shared<T> {
     /// Finds the session among the ids that the request came with: the first that is stored.
     async fn load(&self) -> Result<StateCell<T>, Error> {
         let mut best = None;
-        for candidate in self.candidates.iter() {
+        for candidate in self.verified_ids.iter() {
             let now = self.manager.clock.now();
-            let (standing, value) = self.load_one(&candidate.id, now).await?;
-            let state = State { known_at: now, ..State::new(standing, value) };
-            match (&state.standing, &best) {
-                (Standing::Live { .. }, _) => {
+            let (stored, value) = self.load_one(&candidate.id, now).await?;
+            let state = State { known_at: now, ..State::new(stored, value) };
+            match (&state.stored, &best) {
+                (StoredState::Live { .. }, _) => {
                     let refresh = CookieChange::Refresh { confirmed: false };
                     let cookie = if candidate.current_key { CookieChange::Keep } else { refresh };
                     return Ok(StateCell::new(State { cookie, ..state }));
                 }
-                (Standing::Moved { .. }, _)
-                | (_, None | Some(State { standing: Standing::New { unusable: None }, .. })) => {
+                (StoredState::Moved { .. }, _)
+                | (_, None | Some(State { stored: StoredState::New { unusable: None }, .. })) => {
                     best = Some(state);
                 }
                 _ => {}
             }
         }
-        let nothing = || State::new(Standing::New { unusable: None }, Arc::default());
+        let nothing = || State::new(StoredState::New { unusable: None }, Arc::default());
         Ok(StateCell::new(best.unwrap_or_else(nothing)))
     }
 
     /// Loads the session of one id, as far as it is there, in time and readable.
-    pub(super) async fn load_one(&self, id: &SessionId, now: Timestamp) -> Result<(Standing, Arc<T>), Error> {
+    pub(super) async fn load_one(
+        &self,
+        id: &SessionId,
+        now: Timestamp,
+    ) -> Result<(StoredState, Arc<T>), Error> {
         let manager = &*self.manager;
         let key = id.key();
-        let unusable = || Ok((Standing::New { unusable: Some(id.clone()) }, Arc::default()));
+        let unusable = || Ok((StoredState::New { unusable: Some(id.clone()) }, Arc::default()));
         match manager.store.load(&key).await {
             Ok(Loaded::Found(record)) if manager.has_ended_by(now, &record) => {
                 manager.telemetry().expired(&record, record.expires_at.min(now));
@@ -194,7 +198,7 @@ impl<T: SessionData> Shared<T> {
                 match manager.check_codec(&record.data).and_then(|()| record.data.shared()) {
                     Ok(value) => {
                         manager.telemetry().loaded();
-                        Ok((Standing::Live { id: id.clone(), record }, value))
+                        Ok((StoredState::Live { id: id.clone(), record }, value))
                     }
                     Err(reason) => {
                         manager.telemetry().corrupt(&key, reason);
@@ -202,10 +206,10 @@ impl<T: SessionData> Shared<T> {
                     }
                 }
             }
-            Ok(Loaded::Moved) => Ok((Standing::Moved { id: id.clone() }, Arc::default())),
+            Ok(Loaded::Moved) => Ok((StoredState::Moved { id: id.clone() }, Arc::default())),
             Ok(Loaded::Absent) => {
                 manager.telemetry().unknown(&key);
-                Ok((Standing::New { unusable: None }, Arc::default()))
+                Ok((StoredState::New { unusable: None }, Arc::default()))
             }
             Err(Error::Corrupt { reason, .. }) => {
                 manager.telemetry().corrupt(&key, reason);
@@ -219,13 +223,13 @@ impl<T: SessionData> Shared<T> {
     /// write or a touch of this commit has shown it.
     async fn confirm_cookie(&self) {
         let unconfirmed = CookieChange::Refresh { confirmed: false };
-        let id = self.state().read(|state| match &state.standing {
-            Standing::Live { id, .. } if state.cookie == unconfirmed => Some(id.clone()),
+        let id = self.state().read(|state| match &state.stored {
+            StoredState::Live { id, .. } if state.cookie == unconfirmed => Some(id.clone()),
             _ => None,
         });
         let Some(id) = id else { return };
         match self.load_one(&id, self.manager.clock.now()).await {
-            Ok((Standing::Live { .. }, _)) => self.state().write(|state| state.confirm(true)),
+            Ok((StoredState::Live { .. }, _)) => self.state().write(|state| state.confirm(true)),
             Ok(_) => {}
             Err(error) => tracing::debug!(key = %id.key(), %error, "a cookie was not sent again"),
         }
@@ -233,10 +237,10 @@ impl<T: SessionData> Shared<T> {
 
     fn cookie_to_set(&self) -> Option<String> {
         let manager = &*self.manager;
-        self.state().read(|state| match (state.cookie, &state.standing) {
+        self.state().read(|state| match (state.cookie, &state.stored) {
             (
                 CookieChange::Set | CookieChange::Refresh { confirmed: true },
-                Standing::Live { id, record },
+                StoredState::Live { id, record },
             ) => {
                 let life = record.expires_at.saturating_since(manager.clock.now());
                 let max_age = manager.outlives_browser(record).then_some(life);
@@ -250,14 +254,14 @@ impl<T: SessionData> Shared<T> {
 
 /// An exchange whose type is forgotten, as what is mounted in a request is.
 #[cfg(any(feature = "tower", feature = "actix-web"))]
-pub(crate) trait AnyExchange: std::any::Any + Send + Sync {
+pub(crate) trait AnyRequestSession: std::any::Any + Send + Sync {
     fn cookie_name(&self) -> &str;
     /// Tells managers apart, whatever their types.
     fn manager(&self) -> *const ();
 }
 
 #[cfg(any(feature = "tower", feature = "actix-web"))]
-impl<T: SessionData> AnyExchange for Shared<T> {
+impl<T: SessionData> AnyRequestSession for Shared<T> {
     fn cookie_name(&self) -> &str {
         self.manager.cookie.name()
     }
@@ -268,30 +272,30 @@ impl<T: SessionData> AnyExchange for Shared<T> {
 }
 
 #[cfg(any(feature = "tower", feature = "actix-web"))]
-impl<T: SessionData> Exchange<T> {
-    pub(crate) fn erased(&self) -> Arc<dyn AnyExchange> {
+impl<T: SessionData> RequestSession<T> {
+    pub(crate) fn erased(&self) -> Arc<dyn AnyRequestSession> {
         Arc::<Shared<T>>::clone(&self.0)
     }
 
-    pub(crate) fn is_type_of(erased: &dyn AnyExchange) -> bool {
+    pub(crate) fn is_type_of(erased: &dyn AnyRequestSession) -> bool {
         let erased: &dyn std::any::Any = erased;
         erased.is::<Shared<T>>()
     }
 
-    pub(crate) fn of(erased: &Arc<dyn AnyExchange>) -> Option<Self> {
-        let erased: Arc<dyn std::any::Any + Send + Sync> = Arc::<dyn AnyExchange>::clone(erased);
+    pub(crate) fn of(erased: &Arc<dyn AnyRequestSession>) -> Option<Self> {
+        let erased: Arc<dyn std::any::Any + Send + Sync> = Arc::<dyn AnyRequestSession>::clone(erased);
         erased.downcast().ok().map(Self)
     }
 }
 
-impl<T: SessionData> Clone for Exchange<T> {
+impl<T: SessionData> Clone for RequestSession<T> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
 }
 
-impl<T: SessionData> fmt::Debug for Exchange<T> {
+impl<T: SessionData> fmt::Debug for RequestSession<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Exchange").field("cookie", &self.cookie_name()).finish_non_exhaustive()
+        f.debug_struct("RequestSession").field("cookie", &self.cookie_name()).finish_non_exhaustive()
     }
 }

@@ -9,8 +9,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tracing::Instrument as _;
 
-use super::commit::Moment;
-use super::state::{CookieChange, Standing, State, StateCell};
+use super::commit::CommitTrigger;
+use super::state::{CookieChange, State, StateCell, StoredState};
 use crate::clock::Timestamp;
 use crate::cookie::signing::Verified;
 use crate::engine::Inner;
@@ -19,7 +19,7 @@ use crate::engine::values::Values;
 use crate::error::{Conflict, Error};
 use crate::id::SessionKey;
 use crate::record::Record;
-use crate::store::owners::Entry;
+use crate::store::owner_index::Entry;
 
 /// What may be a session's data: any type that serde can write and read, and that has an empty
 /// value for visitors who have no session yet. Implemented for all of them.
@@ -100,10 +100,10 @@ impl<T: Serialize + DeserializeOwned + Default + Send + Sync + 'static> SessionD
 /// ```
 pub struct Session<T: SessionData = Values>(pub(super) Arc<Shared<T>>);
 
-/// What the handles to a session and its [`Exchange`] share.
+/// What the handles to a session and its [`RequestSession`] share.
 pub(crate) struct Shared<T> {
     pub(crate) manager: Arc<Inner<T>>,
-    pub(super) candidates: Candidates,
+    pub(super) verified_ids: VerifiedIds,
     /// Found out once, by whoever uses the session first. Nobody has a [`Session`] before.
     pub(super) state: tokio::sync::OnceCell<StateCell<T>>,
     /// One store operation at a time.
@@ -114,7 +114,7 @@ pub(crate) struct Shared<T> {
 
 /// The well-signed ids that a request came with: one, but for browsers that hold several cookies.
 #[derive(Default)]
-pub(crate) struct Candidates {
+pub(crate) struct VerifiedIds {
     pub(crate) first: Option<Verified>,
     pub(crate) others: Vec<Verified>,
 }
@@ -157,7 +157,7 @@ impl<T: SessionData> Session<T> {
     pub async fn update<R>(&self, change: impl FnMut(&mut T) -> R) -> Result<R, Error> {
         let pending = |state: &mut State<T>| {
             state.forget_failed();
-            state.baseline.is_some() || !state.wish.is_none()
+            state.baseline.is_some() || !state.intent.is_none()
         };
         if self.0.state().write(pending) {
             // In a task of its own, since it may change the id.
@@ -229,28 +229,28 @@ impl<T: SessionData> Session<T> {
         let _one_at_a_time = self.0.storing.lock().await;
         let (id, known) = self.0.state().write(|state| {
             state.drop_written();
-            let id = match &state.standing {
-                Standing::Live { id, .. } | Standing::Renewed { id, .. } | Standing::Moved { id } => {
-                    Some(id.clone())
-                }
+            let id = match &state.stored {
+                StoredState::Live { id, .. }
+                | StoredState::Renewed { id, .. }
+                | StoredState::Moved { id } => Some(id.clone()),
                 _ => None,
             };
-            (id, state.standing.clone())
+            (id, state.stored.clone())
         });
         let now = self.0.manager.clock.now();
-        let (standing, value) = match id {
+        let (stored, value) = match id {
             None => (known, Arc::default()),
             Some(id) => match self.0.load_one(&id, now).await? {
                 // It was there once: what is written now is not a new visitor's.
-                (Standing::New { .. }, _) if self.0.may_have_moved() => {
-                    (Standing::Moved { id }, Arc::default())
+                (StoredState::New { .. }, _) if self.0.may_have_moved() => {
+                    (StoredState::Moved { id }, Arc::default())
                 }
-                (Standing::New { .. }, _) => (Standing::Ended, Arc::default()),
+                (StoredState::New { .. }, _) => (StoredState::Ended, Arc::default()),
                 found => found,
             },
         };
         self.0.state().write(|state| {
-            state.reload(standing, value);
+            state.reload(stored, value);
             state.known_at = now;
         });
         Ok(())
@@ -267,7 +267,7 @@ impl<T: SessionData> Session<T> {
     /// the tab has logged out.
     pub async fn destroy(&self) -> Result<(), Error> {
         let shared = Arc::clone(&self.0);
-        uncut(async move { shared.destroy().await }).await
+        shielded(async move { shared.destroy().await }).await
     }
 
     /// Gives this session an expiry of its own ("remember me"), which stays with it until the next
@@ -286,7 +286,7 @@ impl<T: SessionData> Session<T> {
     pub fn set_expiry(&self, expiry: Expiry) -> Result<(), Error> {
         expiry.validate()?;
         self.open(|state| {
-            state.wish.own_expiry = Some(expiry);
+            state.intent.own_expiry = Some(expiry);
             Ok(())
         })
     }
@@ -309,16 +309,16 @@ impl<T: SessionData> Session<T> {
     /// What the store knows the session by: safe to log and to show. `None` if that is not known (any more),
     /// since there is no session yet or it got a new id meanwhile.
     pub fn key(&self) -> Option<SessionKey> {
-        self.0.state().read(|state| match &state.standing {
-            Standing::Live { id, .. } => Some(id.key()),
+        self.0.state().read(|state| match &state.stored {
+            StoredState::Live { id, .. } => Some(id.key()),
             _ => None,
         })
     }
 
     /// What an index of owners has of the stored session.
     pub(crate) fn entry(&self) -> Option<Entry> {
-        self.0.state().read(|state| match &state.standing {
-            Standing::Live { id, record } => Some(Entry::of(id.key(), record)),
+        self.0.state().read(|state| match &state.stored {
+            StoredState::Live { id, record } => Some(Entry::of(id.key(), record)),
             _ => None,
         })
     }
@@ -345,7 +345,7 @@ impl<T: SessionData> Session<T> {
         F: Future<Output = Result<R, Error>> + Send + 'static,
     {
         let asked = self.0.state().write(State::ask);
-        let outcome = uncut(store(Arc::clone(&self.0))).await;
+        let outcome = shielded(store(Arc::clone(&self.0))).await;
         // Not in that task: a caller that gave up waiting was told nothing.
         if outcome.is_err() {
             let _one_at_a_time = self.0.storing.lock().await;
@@ -355,7 +355,7 @@ impl<T: SessionData> Session<T> {
     }
 }
 
-impl Candidates {
+impl VerifiedIds {
     /// Adds an id, unless it is there already. Answers whether it was added.
     pub(crate) fn add(&mut self, verified: Verified) -> bool {
         let is_known = self.iter().any(|known| known.id == verified.id);
@@ -391,32 +391,32 @@ impl<T: SessionData> Shared<T> {
     }
 
     /// Stores what is pending. The caller holds the `storing` lock.
-    async fn save_pending(&self) -> Result<Standing, Error> {
-        self.store_pending(Moment::Now).await?;
-        match self.state().read(|state| state.standing.clone()) {
-            Standing::Ended => Err(Conflict::Ended.into()),
-            Standing::Moved { .. } => Err(Conflict::Moved.into()),
-            standing => Ok(standing),
+    async fn save_pending(&self) -> Result<StoredState, Error> {
+        self.store_pending(CommitTrigger::Now).await?;
+        match self.state().read(|state| state.stored.clone()) {
+            StoredState::Ended => Err(Conflict::Ended.into()),
+            StoredState::Moved { .. } => Err(Conflict::Moved.into()),
+            stored => Ok(stored),
         }
     }
 
     async fn start(&self) -> Result<SessionKey, Error> {
         let _one_at_a_time = self.storing.lock().await;
         match self.save_pending().await? {
-            Standing::Live { id, .. } => return Ok(id.key()),
-            Standing::Renewed { .. } => return Err(Conflict::Moved.into()),
+            StoredState::Live { id, .. } => return Ok(id.key()),
+            StoredState::Renewed { .. } => return Err(Conflict::Moved.into()),
             _ => {}
         }
         if self.is_committed() {
             return Err(Conflict::Committed.into());
         }
-        let (wish, data) =
-            self.state().read(|state| (state.wish.clone(), self.manager.encoder().encode(&*state.value)));
-        let (id, record) = self.create(&wish, data?, self.manager.clock.now()).await?;
+        let (intent, data) =
+            self.state().read(|state| (state.intent.clone(), self.manager.encoder().encode(&*state.value)));
+        let (id, record) = self.create(&intent, data?, self.manager.clock.now()).await?;
         let key = id.key();
         self.state().write(|state| {
-            state.standing = Standing::Live { id, record };
-            state.grant(&wish);
+            state.stored = StoredState::Live { id, record };
+            state.grant(&intent);
         });
         Ok(key)
     }
@@ -425,21 +425,21 @@ impl<T: SessionData> Shared<T> {
         let _one_at_a_time = self.storing.lock().await;
         let (own, record) = self.state().write(|state| {
             let record = state.record().cloned();
-            let id = match &state.standing {
-                Standing::Live { id, .. } | Standing::Renewed { id, .. } | Standing::Moved { id } => {
-                    Some(id.clone())
-                }
-                Standing::New { unusable } => unusable.clone(),
-                Standing::Ended => None,
+            let id = match &state.stored {
+                StoredState::Live { id, .. }
+                | StoredState::Renewed { id, .. }
+                | StoredState::Moved { id } => Some(id.clone()),
+                StoredState::New { unusable } => unusable.clone(),
+                StoredState::Ended => None,
             };
             // Kept until it is deleted: a second attempt must not succeed by doing nothing.
-            state.reset(Standing::New { unusable: id.clone() });
+            state.reset(StoredState::New { unusable: id.clone() });
             state.cookie = CookieChange::Remove;
             (id, record)
         });
         // A browser may hold cookies of two sessions, for two paths or domains; after the logout it
         // must not come back with the other one.
-        let all = if self.candidates.others.is_empty() { None } else { Some(self.candidates.iter()) };
+        let all = if self.verified_ids.others.is_empty() { None } else { Some(self.verified_ids.iter()) };
         let others = all.into_iter().flatten().map(|it| &it.id).filter(|other| own.as_ref() != Some(*other));
         let store = self.manager.store.at(self.manager.clock.now());
         for id in own.iter().chain(others) {
@@ -451,13 +451,13 @@ impl<T: SessionData> Shared<T> {
         if let Some(record) = record {
             self.manager.telemetry().ended_after(&record, self.manager.clock.now());
         }
-        self.state().write(|state| state.standing = Standing::New { unusable: None });
+        self.state().write(|state| state.stored = StoredState::New { unusable: None });
         Ok(())
     }
 }
 
 /// Runs `work` to its end in a task of its own, so that a client which hangs up can't cut it in half.
-pub(super) async fn uncut<R: Send + 'static>(
+pub(super) async fn shielded<R: Send + 'static>(
     work: impl Future<Output = Result<R, Error>> + Send + 'static,
 ) -> Result<R, Error> {
     // What happens there belongs to the request's trace.

@@ -57,10 +57,10 @@ impl<T: SessionData> Session<T> {
         let (owner, codec) = (Owner::new(owner)?, self.0.manager.codec);
         self.open(|state| {
             let changes_hands = |record| changes_hands(record, Some(&owner));
-            if state.wish.new_owner() != Some(&owner) && state.record().is_some_and(changes_hands) {
+            if state.intent.new_owner() != Some(&owner) && state.record().is_some_and(changes_hands) {
                 state.change(codec, |value| *value = T::default())?;
             }
-            state.wish.new_id = NewId::SignIn(owner);
+            state.intent.new_id = NewId::SignIn(owner);
             state.change(codec, change)
         })
     }
@@ -85,7 +85,7 @@ impl<T: SessionData> Session<T> {
                 "the session has another owner: `sign_in` begins a session for this one".to_owned(),
             )),
             None => {
-                state.wish.new_id = NewId::SetOwner(owner);
+                state.intent.new_id = NewId::SetOwner(owner);
                 Ok(())
             }
         })
@@ -110,7 +110,7 @@ impl<T: SessionData> Session<T> {
     pub fn set_label(&self, label: impl AsRef<str>) -> Result<(), Error> {
         let label = Label::truncated(label.as_ref());
         self.open(|state| {
-            state.wish.label = label.or(state.wish.label.take());
+            state.intent.label = label.or(state.intent.label.take());
             Ok(())
         })
     }
@@ -121,8 +121,8 @@ impl<T: SessionData> Session<T> {
     /// A session that ended meanwhile is not created again: the response is a 409.
     pub fn renew(&self) -> Result<(), Error> {
         self.open(|state| {
-            if matches!(state.wish.new_id, NewId::Unasked) {
-                state.wish.new_id = NewId::Renew;
+            if matches!(state.intent.new_id, NewId::Unasked) {
+                state.intent.new_id = NewId::Renew;
             }
             Ok(())
         })
@@ -135,6 +135,6 @@ impl<T: SessionData> Session<T> {
 
     /// What the session is called, counting a label of this request.
     pub fn label(&self) -> Option<Label> {
-        self.0.state().read(|state| state.wish.label.as_ref().or(state.label()).cloned())
+        self.0.state().read(|state| state.intent.label.as_ref().or(state.label()).cloned())
     }
 }

@@ -20,13 +20,13 @@ use crate::record::{Label, Owner, Payload, Record};
 
 /// A request's view of one session.
 pub(crate) struct State<T> {
-    pub(crate) standing: Standing,
+    pub(crate) stored: StoredState,
     /// May be shared with other requests, until the first write.
     pub(crate) value: Arc<T>,
     /// The encoding of `value` when it was last in step with the store. `None` until the first
     /// write, so that a request which only reads never encodes.
     pub(crate) baseline: Option<Payload>,
-    pub(crate) wish: Wish,
+    pub(crate) intent: Intent,
     pub(crate) cookie: CookieChange,
     /// A moment before the store last said that the session has the id by which it is known here.
     pub(crate) known_at: Timestamp,
@@ -40,18 +40,18 @@ pub(crate) struct State<T> {
 pub(crate) struct Pending<T> {
     value: Arc<T>,
     baseline: Option<Payload>,
-    wish: Wish,
+    intent: Intent,
 }
 
 /// What a save was asked to store, by which it is told from what is asked while it runs.
 pub(crate) struct Asked {
     writes: u64,
-    wish: Wish,
+    intent: Intent,
 }
 
 /// Where the session stands in the store, as far as this request knows.
 #[derive(Clone, Debug)]
-pub(crate) enum Standing {
+pub(crate) enum StoredState {
     /// Nothing is stored; or something that can't be used, which only `destroy` touches.
     New { unusable: Option<SessionId> },
     /// It is stored.
@@ -67,7 +67,7 @@ pub(crate) enum Standing {
 
 /// What the handler asked for, beyond changing data.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Wish {
+pub(crate) struct Intent {
     pub(crate) new_id: NewId,
     pub(crate) own_expiry: Option<Expiry>,
     pub(crate) label: Option<Label>,
@@ -100,12 +100,12 @@ pub(crate) enum CookieChange {
 }
 
 impl<T: Default> State<T> {
-    pub(crate) fn new(standing: Standing, value: Arc<T>) -> Self {
+    pub(crate) fn new(stored: StoredState, value: Arc<T>) -> Self {
         Self {
-            standing,
+            stored,
             value,
             baseline: None,
-            wish: Wish::default(),
+            intent: Intent::default(),
             cookie: CookieChange::Keep,
             known_at: Timestamp::from_millis(0),
             writes: 0,
@@ -114,8 +114,8 @@ impl<T: Default> State<T> {
     }
 
     /// Forgets the session and whatever was to be done to it.
-    pub(crate) fn reset(&mut self, standing: Standing) {
-        *self = Self { cookie: self.cookie, writes: self.writes + 1, ..Self::new(standing, Arc::default()) };
+    pub(crate) fn reset(&mut self, stored: StoredState) {
+        *self = Self { cookie: self.cookie, writes: self.writes + 1, ..Self::new(stored, Arc::default()) };
     }
 }
 
@@ -163,7 +163,7 @@ impl<T: SessionData> State<T> {
     /// Drops everything that is not stored.
     pub(crate) fn drop_pending(&mut self) {
         self.drop_written();
-        self.wish = Wish::default();
+        self.intent = Intent::default();
     }
 
     /// Drops the data that is not stored, and what a save failed to store.
@@ -176,32 +176,32 @@ impl<T: SessionData> State<T> {
     }
 
     /// What the store answered when it was asked again. What was asked for beside data stands.
-    pub(crate) fn reload(&mut self, standing: Standing, value: Arc<T>) {
-        let wish = std::mem::take(&mut self.wish);
-        self.reset(standing);
-        let new_owner = wish.new_owner();
+    pub(crate) fn reload(&mut self, stored: StoredState, value: Arc<T>) {
+        let intent = std::mem::take(&mut self.intent);
+        self.reset(stored);
+        let new_owner = intent.new_owner();
         let others = |record: &Record| changes_hands(record, new_owner);
         if !self.record().is_some_and(others) {
             self.value = value;
         }
-        self.wish = wish;
+        self.intent = intent;
     }
 
     /// What a save is to store: what failed the last time, if nothing was asked for since.
     pub(crate) fn ask(&mut self) -> Asked {
         if let Some(failed) = self.failed.take() {
-            let Pending { value, baseline, wish } = *failed;
-            (self.value, self.baseline, self.wish) = (value, baseline, wish);
+            let Pending { value, baseline, intent } = *failed;
+            (self.value, self.baseline, self.intent) = (value, baseline, intent);
             self.writes += 1;
         }
-        Asked { writes: self.writes, wish: self.wish.clone() }
+        Asked { writes: self.writes, intent: self.intent.clone() }
     }
 
     /// Puts what a save failed to store aside, so that the session is as it is stored. Whatever was
     /// asked for while the save ran was told to nobody: then all of it stays, for the response to store.
     pub(crate) fn put_aside(&mut self, asked: &Asked) {
-        let nothing = self.baseline.is_none() && self.wish.is_none();
-        if nothing || self.writes != asked.writes || self.wish != asked.wish {
+        let nothing = self.baseline.is_none() && self.intent.is_none();
+        if nothing || self.writes != asked.writes || self.intent != asked.intent {
             return;
         }
         let stored = self.baseline.as_ref().map(|before| self.stored_value(before));
@@ -209,8 +209,8 @@ impl<T: SessionData> State<T> {
             Some(stored) => std::mem::replace(&mut self.value, stored),
             None => Arc::clone(&self.value),
         };
-        let (baseline, wish) = (self.baseline.take(), std::mem::take(&mut self.wish));
-        self.failed = Some(Box::new(Pending { value, baseline, wish }));
+        let (baseline, intent) = (self.baseline.take(), std::mem::take(&mut self.intent));
+        self.failed = Some(Box::new(Pending { value, baseline, intent }));
         self.writes += 1;
     }
 
@@ -237,8 +237,8 @@ impl<T> State<T> {
     }
 
     pub(crate) fn record(&self) -> Option<&Record> {
-        match &self.standing {
-            Standing::Live { record, .. } | Standing::Renewed { record, .. } => Some(record),
+        match &self.stored {
+            StoredState::Live { record, .. } | StoredState::Renewed { record, .. } => Some(record),
             _ => None,
         }
     }
@@ -246,7 +246,7 @@ impl<T> State<T> {
     /// Whose session it is, counting a sign-in of this request.
     pub(crate) fn owner(&self) -> Option<&Owner> {
         let stored = || self.record().and_then(|record| record.owner.as_ref());
-        self.wish.new_owner().or_else(stored)
+        self.intent.new_owner().or_else(stored)
     }
 
     /// What is stored of its label.
@@ -254,16 +254,16 @@ impl<T> State<T> {
         self.record().and_then(|record| record.label.as_ref())
     }
 
-    /// A wish stands until it is granted, so that a save which fails leaves it standing: data must
+    /// A intent stands until it is granted, so that a save which fails leaves it stored: data must
     /// not be stored without the new id that was asked for with it.
-    pub(crate) fn grant(&mut self, wish: &Wish) {
-        if self.wish == *wish {
-            self.wish = Wish::default();
+    pub(crate) fn grant(&mut self, intent: &Intent) {
+        if self.intent == *intent {
+            self.intent = Intent::default();
         }
     }
 }
 
-impl Wish {
+impl Intent {
     pub(crate) fn is_none(&self) -> bool {
         *self == Self::default()
     }

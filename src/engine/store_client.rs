@@ -2,7 +2,7 @@
 //! the time that it took, and by how it came out.
 
 mod call;
-mod owner_index;
+mod indexed_owner;
 mod writes;
 
 use std::collections::HashSet;
@@ -18,14 +18,14 @@ use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::id::SessionKey;
 use crate::record::Owner;
-use crate::store::owners::Entry;
+use crate::store::owner_index::Entry;
+use crate::store::scan::{Cursor, Page, Scan, Usage};
 use crate::store::status::StoreStatus;
-use crate::store::survey::{Cursor, Page, Survey, Usage};
 use crate::store::{Loaded, SessionStore};
 use crate::telemetry::Telemetry;
 use crate::telemetry::operations::{Operation, fault};
 
-pub(super) use self::owner_index::OwnerSessions;
+pub(super) use self::indexed_owner::OwnerSessions;
 pub(super) use self::writes::Writes;
 
 /// A store, and what became of the operations on it.
@@ -89,12 +89,12 @@ impl StoreClient {
 
     /// A page of all sessions.
     pub(super) async fn page(&self, cursor: Option<&Cursor>, size: usize) -> Result<Page, Error> {
-        self.call(Operation::ScanPage, None, self.survey()?.page(cursor, size)).await
+        self.call(Operation::ScanPage, None, self.scan()?.page(cursor, size)).await
     }
 
     /// About how many sessions there are, and how much room.
     pub(super) async fn usage(&self) -> Result<Usage, Error> {
-        self.call(Operation::ScanUsage, None, self.survey()?.usage()).await
+        self.call(Operation::ScanUsage, None, self.scan()?.usage()).await
     }
 
     /// Ends a session from outside its own requests, and answers whether it was there.
@@ -131,8 +131,8 @@ impl StoreClient {
         ended
     }
 
-    fn survey(&self) -> Result<&dyn Survey, Error> {
-        self.store().survey().ok_or(Error::Unsupported { what: "go through its sessions" })
+    fn scan(&self) -> Result<&dyn Scan, Error> {
+        self.store().scan().ok_or(Error::Unsupported { what: "go through its sessions" })
     }
 
     /// The store itself: called on the `Arc`, which is a store too, an operation would be boxed twice.

@@ -1,8 +1,8 @@
 //! Keeps a session alive for as long as a page is open that sends no requests.
 
-use super::state::{Standing, Wish};
+use super::state::{Intent, StoredState};
 use super::{Session, SessionData, Shared};
-use crate::engine::lifetime::Terms;
+use crate::engine::lifetime::Lifetime;
 use crate::engine::plan::{self, Action, Facts, Identity};
 use crate::error::{Conflict, Error};
 use crate::ttl::Ttl;
@@ -44,18 +44,18 @@ impl<T: SessionData> Shared<T> {
     async fn touch_now(&self) -> Result<(), Error> {
         let _one_at_a_time = self.storing.lock().await;
         let manager = &*self.manager;
-        let (id, mut record) = match self.state().read(|state| state.standing.clone()) {
-            Standing::Live { id, record } => (id, record),
-            Standing::New { .. } => return Ok(()),
-            Standing::Renewed { .. } | Standing::Moved { .. } => return Err(Conflict::Moved.into()),
-            Standing::Ended => return Err(Conflict::Ended.into()),
+        let (id, mut record) = match self.state().read(|state| state.stored.clone()) {
+            StoredState::Live { id, record } => (id, record),
+            StoredState::New { .. } => return Ok(()),
+            StoredState::Renewed { .. } | StoredState::Moved { .. } => return Err(Conflict::Moved.into()),
+            StoredState::Ended => return Err(Conflict::Ended.into()),
         };
         let key = id.key();
         for _ in 0..MAX_ROUNDS {
             let now = manager.clock.now();
-            let limits = Terms::after(&record, &Wish::default(), &manager.expiry, now).limits;
-            let standing = plan::Standing::Live { expires_at: record.expires_at, limits };
-            let facts = Facts { standing, identity: Identity::Keep, dirty: false, terms_set: false };
+            let limits = Lifetime::after(&record, &Intent::default(), &manager.expiry, now).limits;
+            let stored = plan::StoredState::Live { expires_at: record.expires_at, limits };
+            let facts = Facts { stored, identity: Identity::Keep, dirty: false, terms_set: false };
             let expires_at = match plan::decide(facts, now, manager.touch_share) {
                 Action::Touch(expires_at) => expires_at,
                 Action::Delete => return Err(Conflict::Ended.into()),
@@ -65,7 +65,7 @@ impl<T: SessionData> Shared<T> {
             if manager.store.at(now).touch(&key, &record, expires_at, ttl).await? {
                 manager.telemetry().touched();
                 self.state().write(|state| {
-                    if let Standing::Live { record: known, .. } = &mut state.standing {
+                    if let StoredState::Live { record: known, .. } = &mut state.stored {
                         known.expires_at = expires_at;
                         state.known_at = now;
                     }
@@ -75,8 +75,8 @@ impl<T: SessionData> Shared<T> {
             // Another request wrote, touched, moved or ended it. What it wrote is not this request's to see
             // before it reloads.
             record = match self.load_one(&id, now).await?.0 {
-                Standing::Live { record, .. } => record,
-                Standing::Moved { .. } => return Err(Conflict::Moved.into()),
+                StoredState::Live { record, .. } => record,
+                StoredState::Moved { .. } => return Err(Conflict::Moved.into()),
                 _ => return Err(Conflict::Ended.into()),
             };
         }

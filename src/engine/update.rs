@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::change::Change;
-use super::commit::Moment;
+use super::commit::CommitTrigger;
 use super::late_write::{Kind, LateWrite};
-use super::state::{Standing, Wish};
-use super::write::{Swap, Swapped};
+use super::state::{Intent, StoredState};
+use super::write::{CasOutcome, CasWrite};
 use super::{SessionData, Shared};
 use crate::clock::Timestamp;
 use crate::codec::{Codec, Encoder};
@@ -37,24 +37,24 @@ impl<T: SessionData> Shared<T> {
     /// write that came first.
     pub(super) async fn update<R>(&self, change: impl FnMut(&mut T) -> R) -> Result<R, Error> {
         let _one_at_a_time = self.storing.lock().await;
-        self.store_pending(Moment::Now).await?;
+        self.store_pending(CommitTrigger::Now).await?;
         let mut update = Update { encoder: self.manager.encoder(), change, outcome: None };
-        let (standing, writes, committed, seen) = self.state().read(|state| {
+        let (stored, writes, committed, seen) = self.state().read(|state| {
             // A copy of what the handler sees, not another `T::default()`: that may draw a token, and
             // the first one may be in the page already.
-            let is_new = matches!(state.standing, Standing::New { .. });
+            let is_new = matches!(state.stored, StoredState::New { .. });
             let seen = is_new.then(|| update.encoder.codec.encode_to_compare(&*state.value));
-            (state.standing.clone(), state.writes, self.is_committed(), seen)
+            (state.stored.clone(), state.writes, self.is_committed(), seen)
         });
-        let stored = match standing {
-            Standing::New { .. } => {
+        let stored = match stored {
+            StoredState::New { .. } => {
                 let seen = seen.transpose()?.and_then(|seen| Codec::decode(&seen).ok());
                 self.create_by(&mut update, seen.unwrap_or_default(), committed).await
             }
-            Standing::Live { id, record } => self.swap_by(&mut update, id, record).await.map(Some),
-            Standing::Renewed { id, record } => self.follow_by(&mut update, id, record).await.map(Some),
-            Standing::Moved { .. } => Err(Conflict::Moved.into()),
-            Standing::Ended => Err(Conflict::Ended.into()),
+            StoredState::Live { id, record } => self.swap_by(&mut update, id, record).await.map(Some),
+            StoredState::Renewed { id, record } => self.follow_by(&mut update, id, record).await.map(Some),
+            StoredState::Moved { .. } => Err(Conflict::Moved.into()),
+            StoredState::Ended => Err(Conflict::Ended.into()),
         }
         .inspect_err(|error| self.manager.telemetry().failed(error))?;
 
@@ -62,15 +62,15 @@ impl<T: SessionData> Shared<T> {
         self.state().write(|state| {
             if state.writes == writes && state.baseline.is_none() {
                 state.value = Arc::new(value);
-            } else if let Some((Standing::Live { record, .. } | Standing::Renewed { record, .. }, _)) =
+            } else if let Some((StoredState::Live { record, .. } | StoredState::Renewed { record, .. }, _)) =
                 &stored
                 && let Some(known) = state.baseline.take()
             {
                 // What another task wrote meanwhile stays pending.
                 state.rebase(update.encoder, known, &record.data);
             }
-            if let Some((standing, known_at)) = stored {
-                state.standing = standing;
+            if let Some((stored, known_at)) = stored {
+                state.stored = stored;
                 state.known_at = known_at;
             }
         });
@@ -82,14 +82,15 @@ impl<T: SessionData> Shared<T> {
         update: &mut Update<'_, T, R, F>,
         value: T,
         committed: bool,
-    ) -> Result<Option<(Standing, Timestamp)>, Error> {
+    ) -> Result<Option<(StoredState, Timestamp)>, Error> {
         match update.run_on(value)? {
             Change::Edit { .. } if committed => Err(Conflict::Committed.into()),
             Change::Edit { after, .. } => {
-                let (wish, now) = (self.state().read(|state| state.wish.clone()), self.manager.clock.now());
-                let (id, record) = self.create(&wish, after, now).await?;
-                self.state().write(|state| state.grant(&wish));
-                Ok(Some((Standing::Live { id, record }, now)))
+                let (intent, now) =
+                    (self.state().read(|state| state.intent.clone()), self.manager.clock.now());
+                let (id, record) = self.create(&intent, after, now).await?;
+                self.state().write(|state| state.grant(&intent));
+                Ok(Some((StoredState::Live { id, record }, now)))
             }
             _ => Ok(None),
         }
@@ -100,11 +101,11 @@ impl<T: SessionData> Shared<T> {
         update: &mut Update<'_, T, R, F>,
         id: SessionId,
         record: Record,
-    ) -> Result<(Standing, Timestamp), Error> {
+    ) -> Result<(StoredState, Timestamp), Error> {
         let codec = self.manager.codec;
         let mut change = Change::None;
-        let (wish, now) = (Wish::default(), self.manager.clock.now());
-        let swap = Swap { id: &id, new_id: None, base: &record, wish: &wish, now };
+        let (intent, now) = (Intent::default(), self.manager.clock.now());
+        let swap = CasWrite { id: &id, new_id: None, base: &record, intent: &intent, now };
         let swapped = self.swap(swap, |current| {
             let value =
                 Codec::decode(&current.data).map_err(|reason| Error::Corrupt { key: id.key(), reason })?;
@@ -112,15 +113,15 @@ impl<T: SessionData> Shared<T> {
             Ok(change.is_some().then(|| change.apply_to::<T>(codec, &current.data)))
         });
         match swapped.await? {
-            Swapped::Stored(id, record) => Ok((Standing::Live { id, record }, now)),
+            CasOutcome::Stored(id, record) => Ok((StoredState::Live { id, record }, now)),
             // The store was not asked.
-            Swapped::Unchanged(record) => {
+            CasOutcome::Unchanged(record) => {
                 let known_at = self.state().read(|state| state.known_at);
-                Ok((Standing::Live { id, record }, known_at))
+                Ok((StoredState::Live { id, record }, known_at))
             }
-            Swapped::Moved(known) => self.send_late(&change, id, &known, now).await,
-            Swapped::Missing | Swapped::Unreadable => {
-                self.state().write(|state| state.standing = Standing::Ended);
+            CasOutcome::Moved(known) => self.send_late(&change, id, &known, now).await,
+            CasOutcome::Missing | CasOutcome::Unreadable => {
+                self.state().write(|state| state.stored = StoredState::Ended);
                 Err(Conflict::Ended.into())
             }
         }
@@ -133,11 +134,11 @@ impl<T: SessionData> Shared<T> {
         update: &mut Update<'_, T, R, F>,
         id: SessionId,
         record: Record,
-    ) -> Result<(Standing, Timestamp), Error> {
+    ) -> Result<(StoredState, Timestamp), Error> {
         let value = Codec::decode(&record.data).map_err(|reason| Error::Corrupt { key: id.key(), reason })?;
         let now = self.manager.clock.now();
         match update.run_on(value)? {
-            Change::None => Ok((Standing::Renewed { id, record }, now)),
+            Change::None => Ok((StoredState::Renewed { id, record }, now)),
             change => self.send_late(&change, id, &record, now).await,
         }
     }
@@ -148,9 +149,10 @@ impl<T: SessionData> Shared<T> {
         id: SessionId,
         base: &Record,
         now: Timestamp,
-    ) -> Result<(Standing, Timestamp), Error> {
-        let wish = &Wish::default();
-        let record = self.follow(LateWrite { id: &id, base, change, wish, now, kind: Kind::Update }).await?;
-        Ok((Standing::Renewed { id, record }, now))
+    ) -> Result<(StoredState, Timestamp), Error> {
+        let intent = &Intent::default();
+        let record =
+            self.follow(LateWrite { id: &id, base, change, intent, now, kind: Kind::Update }).await?;
+        Ok((StoredState::Renewed { id, record }, now))
     }
 }

@@ -1,9 +1,9 @@
 //! The writes of one session to its store: each a create, a compare-and-swap or a touch.
 
-use super::state::{CookieChange, Wish};
+use super::state::{CookieChange, Intent};
 use super::{SessionData, Shared};
 use crate::clock::Timestamp;
-use crate::engine::lifetime::Terms;
+use crate::engine::lifetime::Lifetime;
 use crate::error::{Conflict, Error};
 use crate::id::SessionId;
 use crate::record::{Payload, Record};
@@ -19,18 +19,18 @@ const MAX_DRAWS: usize = 3;
 const MAX_LOST_ANSWERS: usize = 5;
 
 /// A write to a session that is stored.
-pub(super) struct Swap<'a> {
+pub(super) struct CasWrite<'a> {
     pub(super) id: &'a SessionId,
     /// The id to move it to, if it is to have another.
     pub(super) new_id: Option<SessionId>,
     /// The record that the request knows.
     pub(super) base: &'a Record,
-    pub(super) wish: &'a Wish,
+    pub(super) intent: &'a Intent,
     pub(super) now: Timestamp,
 }
 
-/// What became of a [`Swap`].
-pub(super) enum Swapped {
+/// What became of a [`CasWrite`].
+pub(super) enum CasOutcome {
     /// This is stored, under this id.
     Stored(SessionId, Record),
     /// There was nothing to change about this record.
@@ -47,14 +47,14 @@ impl<T: SessionData> Shared<T> {
     /// Stores a new session under a fresh id.
     pub(super) async fn create(
         &self,
-        wish: &Wish,
+        intent: &Intent,
         data: Payload,
         now: Timestamp,
     ) -> Result<(SessionId, Record), Error> {
         let manager = &*self.manager;
         manager.check_size(&data)?;
         let mut record = Record::new(now, now, data);
-        Terms::at_start(wish, &manager.expiry, now).write_to(&mut record, now);
+        Lifetime::at_start(intent, &manager.expiry, now).write_to(&mut record, now);
         let ttl = Ttl::new(record.expires_at.saturating_since(now));
         // What may be stored counts as one of an owner's sessions for a while.
         let is_limited = record.owner.is_some() && manager.owner_limit.is_some();
@@ -82,27 +82,27 @@ impl<T: SessionData> Shared<T> {
     /// the record alone.
     pub(super) async fn swap(
         &self,
-        swap: Swap<'_>,
+        swap: CasWrite<'_>,
         mut data_on: impl FnMut(&Record) -> Result<Option<Payload>, Error>,
-    ) -> Result<Swapped, Error> {
+    ) -> Result<CasOutcome, Error> {
         let manager = &*self.manager;
         let (key, store) = (swap.id.key(), manager.store.at(swap.now));
         let mut current = swap.base.clone();
         for _ in 0..MAX_ROUNDS {
             let Some(data) = data_on(&current)? else {
-                return Ok(Swapped::Unchanged(current));
+                return Ok(CasOutcome::Unchanged(current));
             };
             manager.check_size(&data)?;
             let mut record = current.next();
             record.data = data;
-            Terms::after(&current, swap.wish, &manager.expiry, swap.now).write_to(&mut record, swap.now);
+            Lifetime::after(&current, swap.intent, &manager.expiry, swap.now).write_to(&mut record, swap.now);
 
             let (expected, ttl) = (current.revision, Ttl::new(record.expires_at.saturating_since(swap.now)));
             let outcome = match &swap.new_id {
                 None => store.update(&key, &current, &record, ttl).await,
                 Some(new_id) => {
                     let rotation = Rotation { old: &key, expected, new: &new_id.key(), record: &record, ttl };
-                    let limit = manager.owner_limit.filter(|_| swap.wish.new_owner().is_some());
+                    let limit = manager.owner_limit.filter(|_| swap.intent.new_owner().is_some());
                     store.rotate(rotation, &current, limit).await
                 }
             };
@@ -110,7 +110,7 @@ impl<T: SessionData> Shared<T> {
                 // What others made of it meanwhile counts as absent, as it does when it is loaded.
                 Err(Error::Corrupt { reason, .. }) => {
                     manager.telemetry().corrupt(&key, reason);
-                    return Ok(Swapped::Unreadable);
+                    return Ok(CasOutcome::Unreadable);
                 }
                 outcome => outcome?,
             };
@@ -128,7 +128,7 @@ impl<T: SessionData> Shared<T> {
                         manager.telemetry().updated();
                     }
                     let id = swap.new_id.unwrap_or_else(|| swap.id.clone());
-                    return Ok(Swapped::Stored(id, record));
+                    return Ok(CasOutcome::Stored(id, record));
                 }
                 Updated::Stale(theirs) if theirs.owner == swap.base.owner => {
                     if let Err(reason) = manager.check_codec(&theirs.data) {
@@ -138,8 +138,8 @@ impl<T: SessionData> Shared<T> {
                     current = theirs;
                 }
                 Updated::Stale(_) => return Err(Conflict::Owner.into()),
-                Updated::Missing => return Ok(Swapped::Missing),
-                Updated::Moved => return Ok(Swapped::Moved(current)),
+                Updated::Missing => return Ok(CasOutcome::Missing),
+                Updated::Moved => return Ok(CasOutcome::Moved(current)),
             }
         }
         Err(Conflict::Contention.into())

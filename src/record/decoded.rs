@@ -7,9 +7,9 @@ use std::sync::{Arc, OnceLock};
 /// How many more bytes of decoded data a store may hold beside the encoded: decoded data is larger,
 /// often several times.
 #[derive(Debug)]
-pub(crate) struct Room(AtomicUsize);
+pub(crate) struct MemoryBudget(AtomicUsize);
 
-impl Room {
+impl MemoryBudget {
     pub(crate) fn new(bytes: usize) -> Self {
         Self(AtomicUsize::new(bytes))
     }
@@ -27,7 +27,7 @@ impl Room {
 /// The decoded form of certain bytes, for all who hold them.
 pub(super) struct Decoded {
     held: OnceLock<Held>,
-    room: Arc<Room>,
+    room: Arc<MemoryBudget>,
 }
 
 struct Held {
@@ -36,7 +36,7 @@ struct Held {
 }
 
 impl Decoded {
-    pub(super) fn new(room: Arc<Room>) -> Self {
+    pub(super) fn new(room: Arc<MemoryBudget>) -> Self {
         Self { held: OnceLock::new(), room }
     }
 
@@ -75,13 +75,13 @@ impl Drop for Decoded {
 mod tests {
     use super::*;
 
-    fn left(room: &Room) -> usize {
+    fn left(room: &MemoryBudget) -> usize {
         room.0.load(Ordering::Relaxed)
     }
 
     #[test]
     fn the_first_form_is_held_while_there_is_room_and_gives_it_back() {
-        let room = Arc::new(Room::new(100));
+        let room = Arc::new(MemoryBudget::new(100));
         let [first, second] = [(); 2].map(|()| Decoded::new(Arc::clone(&room)));
         let number = Arc::new(17_u32);
 

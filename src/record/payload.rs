@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 #[cfg(feature = "memory")]
-use super::decoded::{Decoded, Room};
+use super::decoded::{Decoded, MemoryBudget};
 #[cfg(feature = "json")]
 use crate::{codec::Codec, engine::SessionData, error::Error};
 
@@ -45,7 +45,7 @@ impl Payload {
     /// The same data in memory of its own; to be decoded once for all who will read it, if there is
     /// `room`.
     #[cfg(feature = "memory")]
-    pub(crate) fn to_kept(&self, room: &Arc<Room>) -> Self {
+    pub(crate) fn to_kept(&self, room: &Arc<MemoryBudget>) -> Self {
         // The given bytes may be a small part of a large buffer, all of which would stay in memory.
         let bytes = Bytes::copy_from_slice(&self.bytes);
         Self { codec: self.codec, bytes, decoded: Some(Arc::new(Decoded::new(Arc::clone(room)))) }

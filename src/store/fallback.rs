@@ -1,12 +1,12 @@
 //! `FallbackStore`: new sessions go to memory while the primary store is away.
 
 mod breaker;
+mod fallback_owner_index;
+mod fallback_scan;
 mod ledger;
 mod moving;
-mod owners;
 mod recovery;
 mod routing;
-mod survey;
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,8 +17,8 @@ use std::time::SystemTime;
 use self::breaker::Breaker;
 use self::ledger::Ledger;
 use super::SessionStore;
-use super::home::Home;
 use super::memory::MemoryStore;
+use super::runtime_handle::RuntimeHandle;
 
 /// Keeps a service going while its primary store, usually a `RedisStore`, is away:
 /// new sessions go to memory meanwhile, if the policy says so, and move to the primary when it is back.
@@ -147,7 +147,7 @@ struct Shared {
     ledger: Mutex<Ledger>,
     recovering: AtomicBool,
     /// Where the recovery task runs: where the primary's connections live, if it has any.
-    home: Home,
+    home: RuntimeHandle,
     /// Held while a session is being moved, and by who deletes one that may be it.
     turn: tokio::sync::Mutex<()>,
 }
@@ -192,13 +192,13 @@ impl FallbackStore {
 }
 
 #[cfg(feature = "redis")]
-fn home_of(primary: &impl SessionStore) -> Home {
+fn home_of(primary: &impl SessionStore) -> RuntimeHandle {
     primary.requirements().home.unwrap_or_default()
 }
 
 #[cfg(not(feature = "redis"))]
-fn home_of(_: &impl SessionStore) -> Home {
-    Home::default()
+fn home_of(_: &impl SessionStore) -> RuntimeHandle {
+    RuntimeHandle::default()
 }
 
 impl fmt::Debug for FallbackStore {

@@ -10,16 +10,16 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use moka::ops::compute::Op;
 
-use self::owners::Owners;
+use self::memory_owner_index::Owners;
 use self::shelves::Shelves;
-use super::owners::OwnerIndex;
+use super::owner_index::OwnerIndex;
+use super::scan::Scan;
 use super::status::StoreStatus;
-use super::survey::Survey;
 use super::{Created, Loaded, Rotation, SessionStore, Update, Updated};
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::id::SessionKey;
-use crate::record::{Envelope, Label, Moved, Owner, Record, Revision, Room};
+use crate::record::{Envelope, Label, MemoryBudget, Moved, Owner, Record, Revision};
 use crate::ttl::Ttl;
 
 /// What a session takes besides its data, its owner's name and its label: key, record, hash table, LRU queue
@@ -68,7 +68,7 @@ pub struct MemoryStore {
     sessions: Arc<Shelves>,
     capacity: usize,
     /// For sessions as their readers decode them.
-    room: Arc<Room>,
+    room: Arc<MemoryBudget>,
     rotating: Mutex<()>,
     owners: Arc<Owners>,
     _ends_the_sweeper: mpsc::Sender<Infallible>,
@@ -117,7 +117,7 @@ impl MemoryStore {
         Self {
             sessions,
             capacity,
-            room: Arc::new(Room::new(capacity / 2)),
+            room: Arc::new(MemoryBudget::new(capacity / 2)),
             rotating: Mutex::new(()),
             owners,
             _ends_the_sweeper: sender,
@@ -134,7 +134,7 @@ impl MemoryStore {
         Ok(Entry::new(Envelope::Record(record), ttl, is_owned))
     }
 
-    fn insert(&self, key: &SessionKey, own: Revision, entry: Arc<Entry>) -> Created {
+    fn put_new(&self, key: &SessionKey, own: Revision, entry: Arc<Entry>) -> Created {
         self.sessions.step(key, |found| match found {
             None => (Op::Put(entry), Created::Created),
             Some(held) if held.bears(own) => (Op::Nop, Created::Created),
@@ -232,7 +232,7 @@ impl SessionStore for MemoryStore {
             return Ok(answer);
         }
         // The new key comes first: a deletion that finds the marker must find the session behind it.
-        if self.insert(new, own, entry) == Created::Taken {
+        if self.put_new(new, own, entry) == Created::Taken {
             return Err(Error::Refused { message: "the new key of a rotation is in use".to_owned() });
         }
         let marker = Entry::new(marker, Moved::ttl(ttl), record.owner.is_some());
@@ -256,7 +256,7 @@ impl SessionStore for MemoryStore {
         Some(self)
     }
 
-    fn survey(&self) -> Option<&dyn Survey> {
+    fn scan(&self) -> Option<&dyn Scan> {
         Some(self)
     }
 
@@ -323,9 +323,9 @@ fn sweep(sessions: &Shelves, owners: &Owners, interval: Duration, dropped: &mpsc
     }
 }
 
-mod owners;
+mod memory_owner_index;
+mod memory_scan;
 mod shelves;
 mod standby;
-mod survey;
 #[cfg(test)]
 mod tests;

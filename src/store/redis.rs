@@ -10,9 +10,9 @@ mod express;
 mod failure;
 mod name;
 mod native;
-mod owners;
+mod redis_owner_index;
+mod redis_scan;
 mod script;
-mod survey;
 #[cfg_attr(not(feature = "tls"), allow(dead_code, reason = "what TLS needs is read and refused"))]
 pub(crate) mod target;
 #[cfg_attr(
@@ -35,12 +35,12 @@ use self::connection::Connections;
 use self::express::Express;
 use self::failure::{Effect, Failure};
 use self::native::Native;
-use self::owners::Indexes;
-use self::survey::Masters;
-use super::owners::OwnerIndex;
+use self::redis_owner_index::Indexes;
+use self::redis_scan::Masters;
+use super::owner_index::OwnerIndex;
 use super::record_limit::RecordLimit;
+use super::scan::Scan;
 use super::status::StoreStatus;
-use super::survey::Survey;
 use super::{Created, Loaded, Requirements, Rotation, SessionStore, Update, Updated};
 use crate::clock::Timestamp;
 use crate::error::Error;
@@ -55,7 +55,7 @@ pub use self::express::ExpressLayout;
 #[cfg(feature = "express")]
 pub(crate) use self::express::check_data;
 #[cfg(all(fuzzing, feature = "express"))]
-pub(crate) use self::{express::reread_value, survey::reread_cursor};
+pub(crate) use self::{express::reread_value, scan::reread_cursor};
 
 /// Keeps sessions in Redis: they outlive the process, and all instances of a service share them.
 ///
@@ -233,7 +233,7 @@ impl SessionStore for RedisStore {
         Some(self)
     }
 
-    fn survey(&self) -> Option<&dyn Survey> {
+    fn scan(&self) -> Option<&dyn Scan> {
         Some(self)
     }
 

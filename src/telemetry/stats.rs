@@ -12,8 +12,8 @@ use crate::clock::Timestamp;
 #[cfg(doc)]
 use crate::engine::SessionManager;
 use crate::error::Error;
+use crate::store::scan::Usage;
 use crate::store::status::StoreStatus;
-use crate::store::survey::Usage;
 
 /// Upper bounds, in seconds, of the buckets for operations of a store: from a read from memory to the
 /// timeout of a Redis that is away.

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use session_store::{Effects, Error, Exchange, Expiry};
+use session_store::{Error, Expiry, RequestSession, ResponseActions};
 
 use crate::world::{Account, Browser, IDLE, World, codecs};
 
@@ -23,7 +23,11 @@ async fn beside<R>(
 }
 
 /// Answers the request while a `call` of it to the store is on its way.
-async fn finish_during(world: &World, call: &'static str, exchange: Exchange<Account>) -> Effects {
+async fn finish_during(
+    world: &World,
+    call: &'static str,
+    exchange: RequestSession<Account>,
+) -> ResponseActions {
     world.store.called(call).await;
     exchange.finish(200).await
 }

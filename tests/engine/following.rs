@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use session_store::{Conflict, ConflictPolicy, Effects, Error, Exchange, Expiry, KeyRing, Session};
+use session_store::{
+    Conflict, ConflictPolicy, Error, Expiry, KeyRing, RequestSession, ResponseActions, Session,
+};
 
 use crate::world::{Account, Browser, IDLE, SECRET, World, codecs};
 
@@ -31,9 +33,9 @@ impl Way {
     /// Writes, and answers with what became of it.
     pub(crate) async fn put(
         self,
-        exchange: Exchange<Account>,
+        exchange: RequestSession<Account>,
         change: impl Fn(&mut Account),
-    ) -> (Result<(), Error>, Effects) {
+    ) -> (Result<(), Error>, ResponseActions) {
         let session = exchange.session().await.unwrap();
         let at_once = match self {
             Self::Write => session.write(&change),
@@ -63,7 +65,7 @@ pub(crate) enum Move {
 }
 
 /// A browser with a session, a request that has loaded it, and then the session under another id.
-pub(crate) async fn moved(world: &World, how: Move) -> (Browser, Browser, Exchange<Account>) {
+pub(crate) async fn moved(world: &World, how: Move) -> (Browser, Browser, RequestSession<Account>) {
     let mut visitor = world.visitor(3).await;
     if matches!(how, Move::SameSignIn | Move::OtherSignIn) {
         visitor.visit(&world.manager, |session| session.sign_in("ada", |_| ())).await.unwrap();

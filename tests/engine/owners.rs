@@ -157,7 +157,7 @@ async fn a_session_that_is_only_doomed_goes_with_the_next_operation() {
         let mut browser = signed_in(&world, "ada").await;
         let key = browser.key(&world.manager).await;
         let ada = Owner::new("ada").unwrap();
-        world.store.inner.doom(&ada, session_store::owners::Doom::All).await.unwrap();
+        world.store.inner.revoke(&ada, session_store::owners::Revocation::All).await.unwrap();
         assert!(is_signed_in(&world, &browser).await, "nobody has deleted it yet");
         world.clock.advance(IDLE / 2);
         match operation {
@@ -392,7 +392,7 @@ async fn one_of_many_doomed_sessions_goes_when_it_is_used() {
         browsers.push(signed_in(&world, "ada").await);
     }
     let ada = Owner::new("ada").unwrap();
-    world.store.inner.doom(&ada, session_store::owners::Doom::All).await.unwrap();
+    world.store.inner.revoke(&ada, session_store::owners::Revocation::All).await.unwrap();
     world.clock.advance(IDLE / 2);
     let last = &mut browsers[299];
     let key = last.key(&world.manager).await;
@@ -483,7 +483,7 @@ async fn what_was_left_by_a_crash_is_deleted_by_whoever_comes_next() {
             signed_in(&world, "ada").await;
         }
         let ada = Owner::new("ada").unwrap();
-        world.store.inner.doom(&ada, session_store::owners::Doom::All).await.unwrap();
+        world.store.inner.revoke(&ada, session_store::owners::Revocation::All).await.unwrap();
         let expected = match next {
             "sign in" => Some(signed_in(&world, "ada").await),
             _ => {
@@ -491,12 +491,12 @@ async fn what_was_left_by_a_crash_is_deleted_by_whoever_comes_next() {
                 None
             }
         };
-        while !world.store.inner.doomed(&ada).await.unwrap().is_empty() {
+        while !world.store.inner.revoked(&ada).await.unwrap().is_empty() {
             tokio::task::yield_now().await;
         }
         let left = usize::from(expected.is_some());
         assert_eq!(count(&world.manager, "ada").await, left, "{next}");
-        let page = world.store.inner.survey().unwrap().page(None, 10_000).await.unwrap();
+        let page = world.store.inner.scan().unwrap().page(None, 10_000).await.unwrap();
         assert_eq!(page.sessions.len(), left, "{next}");
         if let Some(browser) = expected {
             assert!(is_signed_in(&world, &browser).await);
@@ -516,7 +516,7 @@ async fn a_revocation_that_is_not_finished_says_so_and_is_finished_later() {
     assert_eq!(outcome.unwrap_err().status(), 503);
     assert_eq!(entries(&world, "ada").await, 0, "all are marked");
     let ada = Owner::new("ada").unwrap();
-    while !world.store.inner.doomed(&ada).await.unwrap().is_empty() {
+    while !world.store.inner.revoked(&ada).await.unwrap().is_empty() {
         tokio::task::yield_now().await;
     }
     assert_eq!(world.manager.revoke_all("ada").await.unwrap(), 0, "a task has deleted them");

@@ -1,6 +1,6 @@
 //! The client's own id, sent again: under a new key, or because it lives longer.
 
-use session_store::{Effects, KeyRing, Session, SessionCookie, SessionManager};
+use session_store::{KeyRing, ResponseActions, Session, SessionCookie, SessionManager};
 
 use crate::world::{Account, Browser, IDLE, SECOND, SECRET, World};
 
@@ -21,7 +21,7 @@ async fn slow_request(
     browser: &Browser,
     handler: Handler,
     meanwhile: impl AsyncFnOnce(),
-) -> Effects {
+) -> ResponseActions {
     let exchange = browser.begin(manager);
     handler(&exchange.session().await.unwrap());
     meanwhile().await;

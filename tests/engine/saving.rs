@@ -1,17 +1,17 @@
 //! A save that fails in a handler, which answers it itself.
 
-use session_store::{Conflict, Error, Evict, Exchange, Owner, Session};
+use session_store::{Conflict, Error, Evict, Owner, RequestSession, Session};
 
 use crate::world::{Account, Browser, World, codecs};
 
-async fn begin(world: &World, browser: &Browser) -> (Exchange<Account>, Session<Account>) {
+async fn begin(world: &World, browser: &Browser) -> (RequestSession<Account>, Session<Account>) {
     let exchange = browser.begin(&world.manager);
     let session = exchange.session().await.unwrap();
     (exchange, session)
 }
 
 /// The handler's answer goes out, and the store is not asked for anything again.
-async fn expect_settled(world: &World, exchange: Exchange<Account>) {
+async fn expect_settled(world: &World, exchange: RequestSession<Account>) {
     world.store.forget_calls();
     let effects = exchange.finish(200).await;
     assert!(effects.failure.is_none() && effects.set_cookie.is_none(), "{effects:?}");

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use session_store::owners::{Doom, Entered, Entering, Entry, Owned, OwnerIndex, Stage};
+use session_store::owners::{Entry, IndexInsert, IndexInserted, Owned, OwnerIndex, Revocation, Stage};
 use session_store::{
-    Codec, Created, Cursor, Effects, Error, Exchange, Expiry, KeyRing, Loaded, ManualClock, MemoryStore,
-    Owner, Record, Revision, Rotation, Session, SessionCookie, SessionData, SessionKey, SessionManager,
-    SessionManagerBuilder, SessionStore, Timestamp, Ttl, Update, Updated,
+    Codec, Created, Cursor, Error, Expiry, KeyRing, Loaded, ManualClock, MemoryStore, Owner, Record,
+    RequestSession, ResponseActions, Revision, Rotation, Session, SessionCookie, SessionData, SessionKey,
+    SessionManager, SessionManagerBuilder, SessionStore, Timestamp, Ttl, Update, Updated,
 };
 use tokio::sync::watch;
 
@@ -124,7 +124,7 @@ impl Browser {
         Self { cookie: Some(cookies.join("; ")) }
     }
 
-    pub(crate) fn begin<T: SessionData>(&self, manager: &SessionManager<T>) -> Exchange<T> {
+    pub(crate) fn begin<T: SessionData>(&self, manager: &SessionManager<T>) -> RequestSession<T> {
         manager.begin(self.cookie.as_deref())
     }
 
@@ -142,7 +142,7 @@ impl Browser {
         answer
     }
 
-    pub(crate) fn receive(&mut self, effects: &Effects) {
+    pub(crate) fn receive(&mut self, effects: &ResponseActions) {
         if let Some(header) = &effects.set_cookie {
             let pair = header.split(';').next().unwrap();
             self.cookie = (!header.contains("Max-Age=0")).then(|| pair.to_owned());
@@ -284,14 +284,14 @@ impl SessionStore for Spy {
 
 #[async_trait]
 impl OwnerIndex for Spy {
-    async fn enter(&self, owner: &Owner, entering: Entering<'_>) -> Result<Entered, Error> {
+    async fn insert(&self, owner: &Owner, entering: IndexInsert<'_>) -> Result<IndexInserted, Error> {
         self.call(match entering.stage {
             Stage::Before => "enter",
             Stage::After => "confirm",
             _ => "extend",
         })
         .await?;
-        self.inner.enter(owner, entering).await
+        self.inner.insert(owner, entering).await
     }
 
     async fn list(&self, owner: &Owner, after: Option<&Cursor>) -> Result<Owned, Error> {
@@ -299,14 +299,14 @@ impl OwnerIndex for Spy {
         self.inner.list(owner, after).await
     }
 
-    async fn doomed(&self, owner: &Owner) -> Result<Vec<Entry>, Error> {
+    async fn revoked(&self, owner: &Owner) -> Result<Vec<Entry>, Error> {
         self.call("doomed").await?;
-        self.inner.doomed(owner).await
+        self.inner.revoked(owner).await
     }
 
-    async fn doom(&self, owner: &Owner, which: Doom<'_>) -> Result<(), Error> {
+    async fn revoke(&self, owner: &Owner, which: Revocation<'_>) -> Result<(), Error> {
         self.call("doom").await?;
-        self.inner.doom(owner, which).await
+        self.inner.revoke(owner, which).await
     }
 
     async fn remove(&self, owner: &Owner, gone: &[Entry], missing: &[Entry]) -> Result<(), Error> {

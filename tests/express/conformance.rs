@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use session_store::owners::{Doom, Entered, Entering, Entry, Owned, OwnerIndex, Stage};
+use session_store::owners::{Entry, IndexInsert, IndexInserted, Owned, OwnerIndex, Revocation, Stage};
 use session_store::{
     Created, Cursor, Envelope, Error, Loaded, Owner, Payload, Record, RedisStore, RedisStoreBuilder,
     Revision, Rotation, SessionId, SessionKey, SessionStore, Timestamp, Ttl, Update, Updated, conformance,
@@ -147,32 +147,34 @@ impl<S> Disguised<S> {
 
 #[async_trait]
 impl<S: SessionStore> OwnerIndex for Disguised<S> {
-    async fn enter(&self, owner: &Owner, entering: Entering<'_>) -> Result<Entered, Error> {
+    async fn insert(&self, owner: &Owner, entering: IndexInsert<'_>) -> Result<IndexInserted, Error> {
         let entered = |entry| self.entered(entry);
         let (entry, replaces) = (entered(entering.entry), entering.replaces.map(entered));
-        let entering = Entering { entry: &entry, replaces: replaces.as_ref(), ..entering };
-        let entered = self.store.owners().unwrap().enter(owner, entering).await?;
-        Ok(Entered { doomed: self.listed(&entered.doomed), ..entered })
+        let mut disguised = IndexInsert::new(&entry, entering.life, entering.stage);
+        (disguised.replaces, disguised.limit) = (replaces.as_ref(), entering.limit);
+        let mut inserted = self.store.owners().unwrap().insert(owner, disguised).await?;
+        inserted.revoked = self.listed(&inserted.revoked);
+        Ok(inserted)
     }
 
     async fn list(&self, owner: &Owner, after: Option<&Cursor>) -> Result<Owned, Error> {
         let mut owned = self.store.owners().unwrap().list(owner, after).await?;
         owned.entries = self.listed(&owned.entries);
-        owned.doomed = self.listed(&owned.doomed);
+        owned.revoked = self.listed(&owned.revoked);
         Ok(owned)
     }
 
-    async fn doom(&self, owner: &Owner, which: Doom<'_>) -> Result<(), Error> {
+    async fn revoke(&self, owner: &Owner, which: Revocation<'_>) -> Result<(), Error> {
         let index = self.store.owners().unwrap();
         match which {
-            Doom::All => index.doom(owner, Doom::All).await,
-            Doom::AllBut(entry) => index.doom(owner, Doom::AllBut(&self.entered(entry))).await,
-            Doom::One(entry) => index.doom(owner, Doom::One(&self.entered(entry))).await,
+            Revocation::All => index.revoke(owner, Revocation::All).await,
+            Revocation::AllBut(entry) => index.revoke(owner, Revocation::AllBut(&self.entered(entry))).await,
+            Revocation::One(entry) => index.revoke(owner, Revocation::One(&self.entered(entry))).await,
         }
     }
 
-    async fn doomed(&self, owner: &Owner) -> Result<Vec<Entry>, Error> {
-        Ok(self.listed(&self.store.owners().unwrap().doomed(owner).await?))
+    async fn revoked(&self, owner: &Owner) -> Result<Vec<Entry>, Error> {
+        Ok(self.listed(&self.store.owners().unwrap().revoked(owner).await?))
     }
 
     async fn remove(&self, owner: &Owner, gone: &[Entry], missing: &[Entry]) -> Result<(), Error> {
@@ -281,24 +283,24 @@ impl SessionStore for Stepped {
     }
 }
 
-/// Entered at the step before, everything else at the present one.
+/// IndexInserted at the step before, everything else at the present one.
 #[async_trait]
 impl OwnerIndex for Stepped {
-    async fn enter(&self, owner: &Owner, entering: Entering<'_>) -> Result<Entered, Error> {
+    async fn insert(&self, owner: &Owner, entering: IndexInsert<'_>) -> Result<IndexInserted, Error> {
         let store = if entering.stage == Stage::Before { &self.before } else { &self.now };
-        store.enter(owner, entering).await
+        store.insert(owner, entering).await
     }
 
     async fn list(&self, owner: &Owner, after: Option<&Cursor>) -> Result<Owned, Error> {
         self.now.list(owner, after).await
     }
 
-    async fn doomed(&self, owner: &Owner) -> Result<Vec<Entry>, Error> {
-        self.now.doomed(owner).await
+    async fn revoked(&self, owner: &Owner) -> Result<Vec<Entry>, Error> {
+        self.now.revoked(owner).await
     }
 
-    async fn doom(&self, owner: &Owner, which: Doom<'_>) -> Result<(), Error> {
-        self.now.doom(owner, which).await
+    async fn revoke(&self, owner: &Owner, which: Revocation<'_>) -> Result<(), Error> {
+        self.now.revoke(owner, which).await
     }
 
     async fn remove(&self, owner: &Owner, gone: &[Entry], missing: &[Entry]) -> Result<(), Error> {

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use serde_json::json;
-use session_store::{Effects, FallbackPolicy, FallbackStore, KeyRing, RedisStore, SessionManager, Values};
+use session_store::{
+    FallbackPolicy, FallbackStore, KeyRing, RedisStore, ResponseActions, SessionManager, Values,
+};
 use tokio::time::{sleep, timeout};
 
 use super::stage::{SECRET, cookie, cookie_of, layout, sid_in};
@@ -19,7 +21,7 @@ async fn above(
     (builder.cookie(cookie()).build().unwrap(), store)
 }
 
-async fn begin(manager: &SessionManager<Values>) -> Effects {
+async fn begin(manager: &SessionManager<Values>) -> ResponseActions {
     let exchange = manager.begin(None);
     exchange.session().await.unwrap().write(|values| values.insert("user", "ada")).unwrap().unwrap();
     exchange.finish(200).await

@@ -6,8 +6,8 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use redis::aio::MultiplexedConnection;
 use serde_json::Value;
 use session_store::{
-    Effects, Error, Exchange, ExpressLayout, KeyRing, RedisStore, RedisStoreBuilder, Session, SessionCookie,
-    SessionManager, SessionManagerBuilder, Values,
+    Error, ExpressLayout, KeyRing, RedisStore, RedisStoreBuilder, RequestSession, ResponseActions, Session,
+    SessionCookie, SessionManager, SessionManagerBuilder, Values,
 };
 
 use crate::support::redis::Server;
@@ -76,7 +76,7 @@ impl Stage {
         keys
     }
 
-    pub(crate) fn begin(&self, sid: &str) -> Exchange<Values> {
+    pub(crate) fn begin(&self, sid: &str) -> RequestSession<Values> {
         self.manager.begin(Some(&cookie_of(sid)))
     }
 
@@ -85,7 +85,7 @@ impl Stage {
         &self,
         sid: &str,
         handle: impl AsyncFnOnce(Session<Values>) -> Result<R, Error>,
-    ) -> (R, Effects) {
+    ) -> (R, ResponseActions) {
         let exchange = self.begin(sid);
         let answer = handle(exchange.session().await.unwrap()).await.unwrap();
         (answer, exchange.finish(200).await)
@@ -96,7 +96,7 @@ impl Stage {
         self.request(sid, async |session| Ok(session.read(|values| values.get(name)))).await.0
     }
 
-    pub(crate) async fn write(&self, sid: &str, name: &str, value: impl serde::Serialize) -> Effects {
+    pub(crate) async fn write(&self, sid: &str, name: &str, value: impl serde::Serialize) -> ResponseActions {
         self.request(sid, async |session| session.write(|values| values.insert(name, value))?).await.1
     }
 
@@ -130,7 +130,7 @@ pub(crate) fn signed(sid: &str, secret: &str) -> String {
 }
 
 /// The id in a `Set-Cookie` header.
-pub(crate) fn sid_in(effects: &Effects) -> String {
+pub(crate) fn sid_in(effects: &ResponseActions) -> String {
     let cookie = effects.set_cookie.as_deref().expect("a cookie is set");
     let value = cookie.strip_prefix("connect.sid=s%3A").expect("a cookie of Express");
     let sid = value.split('.').next().expect("there is a first part").to_owned();

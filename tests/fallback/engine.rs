@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use session_store::{Effects, Error, FallbackPolicy, FallbackStore, KeyRing, SessionManager};
+use session_store::{Error, FallbackPolicy, FallbackStore, KeyRing, ResponseActions, SessionManager};
 use tokio::time::sleep;
 
 use crate::primary::{Call, Mode, Primary};
@@ -36,7 +36,7 @@ struct Browser {
 }
 
 impl Browser {
-    fn receive(&mut self, effects: &Effects) {
+    fn receive(&mut self, effects: &ResponseActions) {
         if let Some(header) = &effects.set_cookie {
             let pair = header.split(';').next().unwrap();
             self.cookie = (!header.contains("Max-Age=0")).then(|| pair.to_owned());

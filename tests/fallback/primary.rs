@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use session_store::owners::{Doom, Entered, Entering, Entry, Owned, OwnerIndex};
+use session_store::owners::{Entry, IndexInsert, IndexInserted, Owned, OwnerIndex, Revocation};
 use session_store::{
     Created, Cursor, Error, Loaded, MemoryStore, Owner, Record, Revision, Rotation, SessionKey, SessionStore,
     Timestamp, Ttl, Update, Updated,
@@ -232,12 +232,13 @@ impl SessionStore for Primary {
 
 #[async_trait]
 impl OwnerIndex for Primary {
-    async fn enter(&self, owner: &Owner, entering: Entering<'_>) -> Result<Entered, Error> {
+    async fn insert(&self, owner: &Owner, entering: IndexInsert<'_>) -> Result<IndexInserted, Error> {
         let (sessions, owner, entry) = (Arc::clone(&self.sessions), owner.clone(), entering.entry.clone());
-        let (Entering { life, stage, limit, .. }, replaces) = (entering, entering.replaces.cloned());
+        let (IndexInsert { life, stage, limit, .. }, replaces) = (entering, entering.replaces.cloned());
         let perform = async move {
-            let replaces = replaces.as_ref();
-            sessions.enter(&owner, Entering { limit, replaces, ..Entering::new(&entry, life, stage) }).await
+            let mut insert = IndexInsert::new(&entry, life, stage);
+            (insert.limit, insert.replaces) = (limit, replaces.as_ref());
+            sessions.insert(&owner, insert).await
         };
         self.step(Call::Index, perform).await
     }
@@ -247,25 +248,25 @@ impl OwnerIndex for Primary {
         self.step(Call::Index, async move { sessions.list(&owner, after.as_ref()).await }).await
     }
 
-    async fn doomed(&self, owner: &Owner) -> Result<Vec<Entry>, Error> {
+    async fn revoked(&self, owner: &Owner) -> Result<Vec<Entry>, Error> {
         let (sessions, owner) = (Arc::clone(&self.sessions), owner.clone());
-        self.step(Call::Index, async move { sessions.doomed(&owner).await }).await
+        self.step(Call::Index, async move { sessions.revoked(&owner).await }).await
     }
 
-    async fn doom(&self, owner: &Owner, which: Doom<'_>) -> Result<(), Error> {
+    async fn revoke(&self, owner: &Owner, which: Revocation<'_>) -> Result<(), Error> {
         let (sessions, owner) = (Arc::clone(&self.sessions), owner.clone());
         let (all, entry) = match which {
-            Doom::All => (true, None),
-            Doom::AllBut(entry) => (true, Some(entry.clone())),
-            Doom::One(entry) => (false, Some(entry.clone())),
+            Revocation::All => (true, None),
+            Revocation::AllBut(entry) => (true, Some(entry.clone())),
+            Revocation::One(entry) => (false, Some(entry.clone())),
         };
         let perform = async move {
             let which = match &entry {
-                None => Doom::All,
-                Some(entry) if all => Doom::AllBut(entry),
-                Some(entry) => Doom::One(entry),
+                None => Revocation::All,
+                Some(entry) if all => Revocation::AllBut(entry),
+                Some(entry) => Revocation::One(entry),
             };
-            sessions.doom(&owner, which).await
+            sessions.revoke(&owner, which).await
         };
         self.step(Call::Index, perform).await
     }

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use session_store::{
-    Created, Error, Loaded, OwnerIndex, Record, Requirements, Revision, Rotation, SessionKey, SessionStore,
-    StoreStatus, Survey, Timestamp, Ttl, Update, Updated,
+    Created, Error, Loaded, OwnerIndex, Record, Requirements, Revision, Rotation, Scan, SessionKey,
+    SessionStore, StoreStatus, Timestamp, Ttl, Update, Updated,
 };
 
 use crate::support::gate::Gate;
@@ -120,8 +120,8 @@ impl SessionStore for StagedStore {
         self.sessions.owners()
     }
 
-    fn survey(&self) -> Option<&dyn Survey> {
-        self.sessions.survey()
+    fn scan(&self) -> Option<&dyn Scan> {
+        self.sessions.scan()
     }
 
     fn status(&self) -> StoreStatus {

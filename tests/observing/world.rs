@@ -6,22 +6,22 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session_store::{
-    Created, Cursor, Error, Exchange, Expiry, KeyRing, Loaded, ManualClock, MemoryStore, Page, Record,
-    Revision, Rotation, SessionCookie, SessionKey, SessionManager, SessionStore, SessionSummary, StoreStatus,
-    Survey, Timestamp, Ttl, Update, Updated, Usage,
+    Created, Cursor, Error, Expiry, KeyRing, Loaded, ManualClock, MemoryStore, Page, Record, RequestSession,
+    Revision, Rotation, Scan, SessionCookie, SessionKey, SessionManager, SessionStore, SessionSummary,
+    StoreStatus, Timestamp, Ttl, Update, Updated, Usage,
 };
 
 pub(crate) const IDLE: Duration = Duration::from_secs(30 * 60);
 
 pub(crate) struct World {
-    pub(crate) store: Arc<Surveyed>,
+    pub(crate) store: Arc<Scanned>,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) manager: SessionManager<String>,
 }
 
 impl World {
     pub(crate) fn new() -> Self {
-        let (store, clock) = (Arc::new(Surveyed::default()), Arc::new(ManualClock::default()));
+        let (store, clock) = (Arc::new(Scanned::default()), Arc::new(ManualClock::default()));
         let manager = SessionManager::builder(Arc::clone(&store), KeyRing::generate())
             .expiry(Expiry::idle(IDLE))
             .cookie(SessionCookie::new().name("id"))
@@ -59,23 +59,23 @@ impl World {
     }
 }
 
-async fn set(exchange: Exchange<String>) -> String {
+async fn set(exchange: RequestSession<String>) -> String {
     let cookie = exchange.finish(200).await.set_cookie.unwrap();
     cookie.split(';').next().unwrap().to_owned()
 }
 
 /// A store in memory that says that it is something else, and what it likes of its sessions.
 #[derive(Debug, Default)]
-pub(crate) struct Surveyed {
+pub(crate) struct Scanned {
     inner: MemoryStore,
     pub(crate) is_away: AtomicBool,
     /// Whether it is no more than a store has to be.
     pub(crate) is_plain: AtomicBool,
-    /// Of which [`Survey::page`] shows one twice.
+    /// Of which [`Scan::page`] shows one twice.
     keys: Mutex<Vec<(SessionKey, Record)>>,
 }
 
-impl Surveyed {
+impl Scanned {
     fn here(&self) -> Result<(), Error> {
         if self.is_away.load(Ordering::SeqCst) {
             let reason = "nobody answers at redis.example.com:6379".to_owned();
@@ -86,7 +86,7 @@ impl Surveyed {
 }
 
 #[async_trait]
-impl SessionStore for Surveyed {
+impl SessionStore for Scanned {
     async fn load(&self, key: &SessionKey) -> Result<Loaded, Error> {
         self.here()?;
         self.inner.load(key).await
@@ -124,7 +124,7 @@ impl SessionStore for Surveyed {
         self.inner.delete(key).await
     }
 
-    fn survey(&self) -> Option<&dyn Survey> {
+    fn scan(&self) -> Option<&dyn Scan> {
         if self.is_plain.load(Ordering::SeqCst) { None } else { Some(self) }
     }
 
@@ -141,7 +141,7 @@ impl SessionStore for Surveyed {
 }
 
 #[async_trait]
-impl Survey for Surveyed {
+impl Scan for Scanned {
     async fn page(&self, cursor: Option<&Cursor>, _: usize) -> Result<Page, Error> {
         self.here()?;
         let mut page = Page::default();

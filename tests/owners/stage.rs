@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use session_store::{
-    Effects, Error, Expiry, KeyRing, RedisStore, Session, SessionManager, SessionManagerBuilder,
+    Error, Expiry, KeyRing, RedisStore, ResponseActions, Session, SessionManager, SessionManagerBuilder,
 };
 
 pub(crate) type Manager = SessionManager<u64>;
@@ -58,7 +58,7 @@ impl Browser {
         effects.failure.map_or(Ok(()), Err)
     }
 
-    fn receive(&mut self, effects: &Effects) {
+    fn receive(&mut self, effects: &ResponseActions) {
         if let Some(header) = &effects.set_cookie {
             self.cookie = header.split(';').next().map(str::to_owned);
         }

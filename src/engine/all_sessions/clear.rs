@@ -13,8 +13,8 @@ use crate::engine::store_client::StoreClient;
 use crate::error::Error;
 use crate::id::SessionKey;
 use crate::record::Owner;
-use crate::store::owners::Entry;
-use crate::store::survey::{Page, SessionSummary};
+use crate::store::owner_index::Entry;
+use crate::store::scan::{Page, SessionSummary};
 use crate::telemetry::operations::Operation;
 
 /// So many deletions are on their way at once.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::clock::Clock;
 use crate::engine::store_client::StoreClient;
 use crate::error::Error;
-use crate::store::survey::{Cursor, Page};
+use crate::store::scan::{Cursor, Page};
 
 /// Measured with a million sessions and 16 tasks that load others: by 100 a count beside them takes longest, and
 /// from 250 on the differences are those between two runs; by 1,000 the slowest loads in a thousand waited for

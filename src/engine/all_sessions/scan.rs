@@ -11,7 +11,7 @@ use futures_core::stream::FusedStream;
 use super::pages::{Asking, OnProgress, Pages};
 use crate::error::Error;
 use crate::id::SessionKey;
-use crate::store::survey::{Cursor, Page, SessionSummary};
+use crate::store::scan::{Cursor, Page, SessionSummary};
 
 /// The stream of all sessions, from [`SessionManager::sessions`](crate::SessionManager::sessions).
 ///

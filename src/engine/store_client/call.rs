@@ -10,8 +10,8 @@ use tracing::{Level, Span};
 
 use crate::error::Error;
 use crate::id::SessionKey;
-use crate::store::owners::{Entered, Entry, Owned, Verdict};
-use crate::store::survey::{Page, Usage};
+use crate::store::owner_index::{Entry, IndexInserted, Owned, Verdict};
+use crate::store::scan::{Page, Usage};
 use crate::store::{Created, Loaded, Updated};
 use crate::telemetry::Telemetry;
 use crate::telemetry::operations::{Operation, fault};
@@ -122,11 +122,11 @@ impl Answer for () {
     }
 }
 
-impl Answer for Entered {
+impl Answer for IndexInserted {
     fn name(&self) -> &'static str {
         match self.verdict {
-            Verdict::Entered => "entered",
-            Verdict::Doomed => "revoked",
+            Verdict::Inserted => "entered",
+            Verdict::Revoked => "revoked",
             Verdict::Full => "full",
         }
     }

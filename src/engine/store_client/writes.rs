@@ -9,7 +9,7 @@ use crate::clock::Timestamp;
 use crate::error::{Conflict, Error};
 use crate::id::SessionKey;
 use crate::record::{Record, Revision};
-use crate::store::owners::{Entering, Entry, OwnerLimit, Stage};
+use crate::store::owner_index::{Entry, IndexInsert, OwnerLimit, Stage};
 use crate::store::{Created, Loaded, Rotation, SessionStore, Update, Updated};
 use crate::telemetry::operations::Operation;
 use crate::ttl::Ttl;
@@ -38,8 +38,8 @@ impl<'a> Writes<'a> {
         let entry = Entry::of(key.clone(), record);
         // What is never written is soon forgotten.
         let pending = Entry::life(record, self.left(record)).min(Entry::ON_ITS_WAY);
-        let entering = Entering { limit, ..Entering::new(&entry, pending, Stage::Before) };
-        if sessions.enter(entering).await?.is_none() {
+        let entering = IndexInsert { limit, ..IndexInsert::new(&entry, pending, Stage::Before) };
+        if sessions.insert(entering).await?.is_none() {
             return Err(Conflict::Ended.into());
         }
         let created = create().await;
@@ -123,8 +123,8 @@ impl<'a> Writes<'a> {
             let life = Entry::life(record, self.left(record));
             // Where the owner stays, what protects a session is its old entry, so the new one may stand.
             let life = if replaces.is_some() { life } else { life.min(Entry::ON_ITS_WAY) };
-            let entering = Entering { replaces, limit, ..Entering::new(&new, life, Stage::Before) };
-            if sessions.enter(entering).await?.is_none() {
+            let entering = IndexInsert { replaces, limit, ..IndexInsert::new(&new, life, Stage::Before) };
+            if sessions.insert(entering).await?.is_none() {
                 return Ok(Updated::Missing);
             }
         }
@@ -183,11 +183,11 @@ impl<'a> Writes<'a> {
             return Ok(Extension::NotDue);
         }
         let (entry, life) = (Entry::of(key.clone(), record), Entry::life(record, self.left(record)));
-        let known = sessions.enter(Entering::new(&entry, life, Stage::Later)).await?;
+        let known = sessions.insert(IndexInsert::new(&entry, life, Stage::Later)).await?;
         Ok(known.map_or(Extension::Refused, |known| Extension::Made { known }))
     }
 
-    /// After a session was written under a new key: it may have been doomed meanwhile, or even have ended
+    /// After a session was written under a new key: it may have been revoked meanwhile, or even have ended
     /// already.
     async fn confirm(
         &self,
@@ -198,8 +198,8 @@ impl<'a> Writes<'a> {
         limit: Option<OwnerLimit>,
     ) -> Result<(), Error> {
         let life = Entry::life(record, self.left(record));
-        let entering = Entering { replaces, limit, ..Entering::new(entry, life, Stage::After) };
-        match sessions.enter(entering).await {
+        let entering = IndexInsert { replaces, limit, ..IndexInsert::new(entry, life, Stage::After) };
+        match sessions.insert(entering).await {
             Ok(Some(true)) => Ok(()),
             // A sign-in that found no room may have taken it for that of a session which has ended.
             Ok(Some(false)) if replaces.is_some() && self.is_there(&entry.key).await? => Ok(()),
@@ -257,6 +257,6 @@ enum Extension {
     Made {
         known: bool,
     },
-    /// The session was doomed, and is gone.
+    /// The session was revoked, and is gone.
     Refused,
 }

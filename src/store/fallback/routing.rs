@@ -13,9 +13,9 @@ use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::id::SessionKey;
 use crate::record::{Envelope, Record, Revision};
-use crate::store::owners::OwnerIndex;
+use crate::store::owner_index::OwnerIndex;
+use crate::store::scan::Scan;
 use crate::store::status::StoreStatus;
-use crate::store::survey::Survey;
 use crate::store::{Created, Loaded, Requirements, Rotation, SessionStore, Update, Updated};
 use crate::ttl::Ttl;
 
@@ -136,8 +136,8 @@ impl SessionStore for FallbackStore {
         self.0.primary.owners().map(|_| self as &dyn OwnerIndex)
     }
 
-    fn survey(&self) -> Option<&dyn Survey> {
-        self.0.primary.survey().map(|_| self as _)
+    fn scan(&self) -> Option<&dyn Scan> {
+        self.0.primary.scan().map(|_| self as _)
     }
 
     fn status(&self) -> StoreStatus {

@@ -15,7 +15,7 @@ use crate::ttl::Ttl;
 impl MemoryStore {
     /// A create, done when this returns.
     pub(crate) fn put(&self, key: &SessionKey, record: &Record, ttl: Ttl) -> Result<Created, Error> {
-        Ok(self.insert(key, record.revision, self.admit(record, ttl)?))
+        Ok(self.put_new(key, record.revision, self.admit(record, ttl)?))
     }
 
     /// What is under `key`, be it a session or a marker.

@@ -1,7 +1,7 @@
 use super::*;
 use crate::clock::{Clock as _, SystemClock};
 use crate::id::SessionId;
-use crate::store::owners::{self, Entering, Stage};
+use crate::store::owner_index::{self, IndexInsert, Stage};
 
 use crate::record::Payload;
 use bytes::Bytes;
@@ -116,12 +116,12 @@ async fn what_a_full_store_forgot_leaves_the_index_of_owners() {
     for n in 0..5 {
         let record = record(n);
         let key = create(&store, &record, hour()).await.unwrap();
-        let entry = owners::Entry::of(key, &record);
-        store.enter(&owner, Entering::new(&entry, HOUR, Stage::After)).await.unwrap();
+        let entry = owner_index::Entry::of(key, &record);
+        store.insert(&owner, IndexInsert::new(&entry, HOUR, Stage::After)).await.unwrap();
         entries.push(entry);
     }
-    let on_its_way = owners::Entry::of(SessionId::generate().key(), &record(9));
-    store.enter(&owner, Entering::new(&on_its_way, HOUR, Stage::Before)).await.unwrap();
+    let on_its_way = owner_index::Entry::of(SessionId::generate().key(), &record(9));
+    store.insert(&owner, IndexInsert::new(&on_its_way, HOUR, Stage::Before)).await.unwrap();
     store.sessions.settle();
     store.owners.sweep(|key| store.sessions.contains(key));
     let left = store.list(&owner, None).await.unwrap().entries;

@@ -157,7 +157,7 @@ impl Both {
     }
 
     pub(super) async fn delete(&self, key: &SessionKey) -> Result<bool, Error> {
-        // A key that a survey found in this crate's own layout tells no id of Express.
+        // A key that a scan found in this crate's own layout tells no id of Express.
         if key.express_id().is_none() {
             return self.native.delete(key).await;
         }

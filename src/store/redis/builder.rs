@@ -13,7 +13,7 @@ use super::express::{Express, ExpressLayout};
 use super::failure::Effect;
 use super::name::Prefix;
 use super::native::Native;
-use super::owners::Indexes;
+use super::redis_owner_index::Indexes;
 use super::target::{ClientCertificate, Credentials, Login, Pem, Target, Tls};
 use super::{Layout, RedisStore};
 use crate::error::{BoxError, Error};

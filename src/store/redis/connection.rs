@@ -8,7 +8,6 @@
 mod cluster;
 mod dialer;
 mod durable;
-mod gathering;
 mod health;
 mod link;
 mod node;
@@ -16,6 +15,7 @@ mod poll;
 mod sentinel;
 mod standalone;
 mod supervisor;
+mod write_coalescer;
 
 use std::fmt;
 use std::future::Future;
@@ -36,7 +36,7 @@ use super::failure::Failure;
 use super::name::Slot;
 use super::target::{Host, Servers, Target};
 use crate::error::Error;
-use crate::store::home::Home;
+use crate::store::runtime_handle::RuntimeHandle;
 
 pub(super) use self::dialer::Address;
 pub(super) use self::durable::Replication;
@@ -53,12 +53,12 @@ pub(super) struct Settings {
     /// What [`Way::Durable`] waits for, where it differs from [`Way::Shared`].
     replication: Option<Replication>,
     /// Where background tasks run.
-    home: Home,
+    home: RuntimeHandle,
 }
 
 impl Settings {
     pub(super) fn new(timeout: Duration, connections: usize, replication: Option<Replication>) -> Self {
-        Self { timeout, connections, replication, home: Home::default() }
+        Self { timeout, connections, replication, home: RuntimeHandle::default() }
     }
 
     fn limit(&self, way: Way) -> Duration {
@@ -98,7 +98,7 @@ pub(super) enum Repeat<'a> {
 pub(super) struct Connections {
     kind: Kind,
     #[cfg_attr(not(feature = "memory"), expect(dead_code, reason = "only FallbackStore asks for it"))]
-    home: Home,
+    home: RuntimeHandle,
 }
 
 #[derive(Debug)]
@@ -159,7 +159,7 @@ impl Connections {
 
     /// Where background tasks run.
     #[cfg(feature = "memory")]
-    pub(super) fn home(&self) -> &Home {
+    pub(super) fn home(&self) -> &RuntimeHandle {
         &self.home
     }
 

@@ -24,7 +24,7 @@ use crate::cookie::SessionCookie;
 use crate::error::Error;
 use crate::id::{SessionId, SessionKey};
 use crate::record::{Moved, Record, Revision};
-use crate::store::survey::SessionSummary;
+use crate::store::scan::SessionSummary;
 use crate::store::{Created, Loaded, Rotation, Update, Updated};
 use crate::ttl::{MAX_TTL, Ttl};
 use value::{Facts, hex, unhex};

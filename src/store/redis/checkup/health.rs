@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::server::{self, ServerInfo};
 use super::{Finding, Verdict};
-use crate::store::owners::MARGIN;
+use crate::store::owner_index::MARGIN;
 use crate::store::redis::RedisStore;
 use crate::store::redis::connection::{Opinion, Topology};
 

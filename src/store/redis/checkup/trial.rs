@@ -7,10 +7,10 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::error::Error;
 use crate::id::{SessionId, SessionKey};
 use crate::record::{Owner, Payload, Record};
-use crate::store::owners::{Entering, Entry, OwnerIndex as _, Stage};
+use crate::store::owner_index::{Entry, IndexInsert, OwnerIndex as _, Stage};
 use crate::store::redis::{Layout, RedisStore};
-use crate::store::survey::Cursor;
-use crate::store::survey::Survey as _;
+use crate::store::scan::Cursor;
+use crate::store::scan::Scan as _;
 use crate::store::{Loaded, Rotation, SessionStore as _, Update};
 use crate::ttl::Ttl;
 
@@ -75,7 +75,7 @@ impl RedisStore {
         // Nobody has this name.
         let owner = Owner::new(SessionId::generate().as_str())?;
         let entry = Entry::of(self.key(&SessionId::generate()), &record());
-        self.enter(&owner, Entering::new(&entry, LIFE, Stage::Before)).await?;
+        self.insert(&owner, IndexInsert::new(&entry, LIFE, Stage::Before)).await?;
         self.list(&owner, None).await?;
         // A page that is not the first one takes more; this is beyond every entry.
         self.list(&owner, Some(&Cursor::new(format!("{}:", 1_u64 << 53)))).await?;

@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::task::{AbortHandle, JoinSet};
 
-use super::gathering::Gathering;
+use super::write_coalescer::WriteCoalescer;
 use crate::store::redis::target::Host;
 
 /// A connection; clones share it, and it ends with the last of them.
@@ -45,7 +45,7 @@ impl Link {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let stream = Gathering::new(stream);
+        let stream = WriteCoalescer::new(stream);
         let (client, driver) = MultiplexedConnection::new_with_config(greeting, stream, config).await?;
         let driver = Driver(tokio::spawn(driver).abort_handle());
         Ok(Self { client, _driver: Some(Arc::new(driver)) })

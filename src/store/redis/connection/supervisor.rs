@@ -19,7 +19,7 @@ use super::health::{Journal, Status};
 use super::{Connection, Failure, Repeat};
 use crate::clock::{Clock as _, SystemClock, Timestamp};
 use crate::random::jittered;
-use crate::store::home::{Home, Stay};
+use crate::store::runtime_handle::{RuntimeHandle, Stay};
 
 /// So many operations without an answer, one after the other, and the server counts as frozen.
 const TIMEOUTS_IN_A_ROW: u32 = 3;
@@ -51,7 +51,7 @@ struct Shared {
     connector: Arc<dyn Connector>,
     timeout: Duration,
     journal: Arc<Journal>,
-    home: Home,
+    home: RuntimeHandle,
     state: ArcSwap<State>,
     reconnecting: AtomicBool,
     generations: AtomicU64,
@@ -106,7 +106,7 @@ impl Supervisor {
         connector: Arc<dyn Connector>,
         timeout: Duration,
         journal: Arc<Journal>,
-        home: Home,
+        home: RuntimeHandle,
     ) -> Self {
         let reason = "no connection was made yet".to_owned();
         let down = State::Down(Down { reason, since: SystemClock.now(), away: false });

@@ -5,9 +5,9 @@ use std::thread;
 use super::super::dialer::{Address, Dialer};
 use super::super::standalone::Standalone;
 use super::*;
-use crate::store::home::Home;
 use crate::store::redis::failure::Effect;
 use crate::store::redis::target::{Host, Login};
+use crate::store::runtime_handle::RuntimeHandle;
 
 /// Writes to a server that answers `reply` to each `WAIT`, and wait for one replica.
 async fn durable(reply: &'static str) -> Durable {
@@ -30,7 +30,7 @@ async fn durable(reply: &'static str) -> Durable {
     let host = Host { name: "127.0.0.1".to_owned(), port };
     let connector = Arc::new(Standalone::new(Address::Host(host), dialer));
     let (limit, journal) = (Duration::from_secs(10), Arc::<Journal>::default());
-    let link = Supervisor::new(connector, limit, Arc::clone(&journal), Home::default());
+    let link = Supervisor::new(connector, limit, Arc::clone(&journal), RuntimeHandle::default());
     link.connect().await.unwrap();
     let replication = Replication { replicas: 1, within: Duration::from_millis(100) };
     Durable::new(link, replication, limit, journal)

@@ -35,7 +35,7 @@ fn supervisor_of(server: SocketAddr, timeout: Duration) -> Supervisor {
     let host = Host { name: server.ip().to_string(), port: server.port() };
     let dialer = Dialer::new(Login::default(), 0, None).unwrap();
     let connector = Standalone::new(Address::Host(host), dialer);
-    Supervisor::new(Arc::new(connector), timeout, Arc::default(), Home::default())
+    Supervisor::new(Arc::new(connector), timeout, Arc::default(), RuntimeHandle::default())
 }
 
 fn generation(supervisor: &Supervisor) -> Option<u64> {

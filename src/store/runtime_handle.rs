@@ -14,9 +14,9 @@ use tokio::task::AbortHandle;
 /// Each worker of actix-web has a runtime of its own, which a handler may block. A connection that was
 /// made there would keep the other workers waiting.
 #[derive(Clone, Default)]
-pub(crate) struct Home(Arc<Mutex<Option<Handle>>>);
+pub(crate) struct RuntimeHandle(Arc<Mutex<Option<Handle>>>);
 
-impl Home {
+impl RuntimeHandle {
     /// That runtime; the caller's where there is none yet, or where it has shut down. `None` outside of
     /// both: an operation that is dropped there may bring news, and a later one sees to it.
     pub(crate) fn runtime(&self) -> Option<Handle> {
@@ -74,9 +74,9 @@ impl<F: FnOnce()> Drop for End<F> {
     }
 }
 
-impl fmt::Debug for Home {
+impl fmt::Debug for RuntimeHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Home(..)")
+        f.write_str("RuntimeHandle(..)")
     }
 }
 
@@ -95,7 +95,7 @@ mod tests {
     #[test]
     fn home_is_the_first_runtime_for_as_long_as_it_runs() {
         for threads in [0, 2] {
-            let (home, first, second) = (Home::default(), runtime(threads), runtime(threads));
+            let (home, first, second) = (RuntimeHandle::default(), runtime(threads), runtime(threads));
             assert!(home.runtime().is_none(), "outside of any");
             let id = |runtime: &Runtime| runtime.handle().id();
             let at_home = |caller: &Runtime| caller.block_on(async { home.runtime().unwrap().id() });

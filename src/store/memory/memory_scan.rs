@@ -10,7 +10,7 @@ use super::{Entry, MemoryStore};
 use crate::error::Error;
 use crate::id::SessionKey;
 use crate::record::Envelope;
-use crate::store::survey::{Cursor, Page, SessionSummary, Survey, Usage};
+use crate::store::scan::{Cursor, Page, Scan, SessionSummary, Usage};
 
 /// Each page looks at every session: the hash table has no order to go on from. So there are at most so
 /// many, however small they were asked for.
@@ -19,7 +19,7 @@ const MOST_PAGES: usize = 64;
 const MARK: &str = "m1:";
 
 #[async_trait]
-impl Survey for MemoryStore {
+impl Scan for MemoryStore {
     async fn page(&self, cursor: Option<&Cursor>, size: usize) -> Result<Page, Error> {
         let after = cursor.map(position).transpose()?;
         let all = usize::try_from(self.sessions.count()).unwrap_or(usize::MAX);

@@ -14,7 +14,7 @@ const MOST_DOUBLINGS: u32 = 6;
 /// turn, and what they send travels in the same segment: as under Nagle's algorithm, without waiting
 /// for the network. Where that brings nothing, because one task sends at a time, it happens ever more
 /// seldom.
-pub(super) struct Gathering<S> {
+pub(super) struct WriteCoalescer<S> {
     stream: S,
     /// How many bytes there were to write when it stood back.
     before: Option<usize>,
@@ -24,7 +24,7 @@ pub(super) struct Gathering<S> {
     skipping: u32,
 }
 
-impl<S> Gathering<S> {
+impl<S> WriteCoalescer<S> {
     pub(super) fn new(stream: S) -> Self {
         Self { stream, before: None, in_vain: 0, skipping: 0 }
     }
@@ -47,7 +47,7 @@ impl<S> Gathering<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Gathering<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for WriteCoalescer<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         if this.stands_back(bytes.len()) {
@@ -66,7 +66,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Gathering<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Gathering<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for WriteCoalescer<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().stream).poll_read(cx, into)
     }
@@ -89,7 +89,7 @@ mod tests {
     }
 
     /// How often it stands back before it writes, where `growth` bytes come meanwhile.
-    fn rounds(stream: &mut Gathering<Vec<u8>>, growth: usize) -> usize {
+    fn rounds(stream: &mut WriteCoalescer<Vec<u8>>, growth: usize) -> usize {
         let wakes = Arc::new(Wakes::default());
         let waker = Waker::from(Arc::clone(&wakes));
         let mut bytes = vec![0; 10];
@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn it_stands_back_once_and_wakes_itself() {
-        let mut stream = Gathering::new(Vec::new());
+        let mut stream = WriteCoalescer::new(Vec::new());
         for _ in 0..100 {
             assert_eq!(rounds(&mut stream, 10), 1);
         }
@@ -110,8 +110,8 @@ mod tests {
 
     #[test]
     fn where_commands_come_singly_it_soon_writes_at_once() {
-        let mut stream = Gathering::new(Vec::new());
-        let stood_back = |writes: usize, stream: &mut Gathering<Vec<u8>>| -> usize {
+        let mut stream = WriteCoalescer::new(Vec::new());
+        let stood_back = |writes: usize, stream: &mut WriteCoalescer<Vec<u8>>| -> usize {
             (0..writes).map(|_| rounds(stream, 0)).sum()
         };
         assert_eq!(stood_back(128, &mut stream), 7);

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::{FallbackStore, Shared};
 use crate::error::Error;
-use crate::store::survey::{Cursor, Page, Survey, Usage};
+use crate::store::scan::{Cursor, Page, Scan, Usage};
 
 /// What cursors begin with: kind, version, and the place that the rest is of.
 const MEMORY: &str = "f1:m:";
@@ -13,7 +13,7 @@ const PRIMARY: &str = "f1:p:";
 /// Memory comes first: sessions move from there to the primary. One that has left memory before its page
 /// is in the primary before the first page there. One that is moving may be seen in both.
 #[async_trait]
-impl Survey for FallbackStore {
+impl Scan for FallbackStore {
     async fn page(&self, cursor: Option<&Cursor>, size: usize) -> Result<Page, Error> {
         let text = cursor.map_or(MEMORY, Cursor::as_str);
         if let Some(rest) = text.strip_prefix(MEMORY) {
@@ -40,8 +40,8 @@ impl Survey for FallbackStore {
 }
 
 impl Shared {
-    fn primary(&self) -> Result<&dyn Survey, Error> {
-        self.primary.survey().ok_or(Error::Unsupported { what: "go through its sessions" })
+    fn primary(&self) -> Result<&dyn Scan, Error> {
+        self.primary.scan().ok_or(Error::Unsupported { what: "go through its sessions" })
     }
 }
 

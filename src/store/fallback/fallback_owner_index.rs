@@ -10,15 +10,15 @@ use crate::error::Error;
 use crate::id::SessionKey;
 use crate::record::{Owner, Record};
 use crate::store::SessionStore as _;
-use crate::store::owners::{
-    Doom, Entered, Entering, Entry, Owned, OwnerIndex, Stage, Verdict, add, list_both,
+use crate::store::owner_index::{
+    Entry, IndexInsert, IndexInserted, Owned, OwnerIndex, Revocation, Stage, Verdict, add, list_both,
 };
-use crate::store::survey::Cursor;
+use crate::store::scan::Cursor;
 use crate::ttl::Ttl;
 
 #[async_trait]
 impl OwnerIndex for FallbackStore {
-    async fn enter(&self, owner: &Owner, entering: Entering<'_>) -> Result<Entered, Error> {
+    async fn insert(&self, owner: &Owner, entering: IndexInsert<'_>) -> Result<IndexInserted, Error> {
         let shared = &self.0;
         let held = |entry: &Entry| Ok::<_, Error>(shared.held(&entry.key)?.is_some());
         let is_new = entering.stage == Stage::Before;
@@ -28,15 +28,15 @@ impl OwnerIndex for FallbackStore {
             _ => held(entering.entry)?,
         };
         if is_in_memory {
-            return shared.memory.enter(owner, entering).await;
+            return shared.memory.insert(owner, entering).await;
         }
-        match shared.observe(shared.index()?.enter(owner, entering).await) {
+        match shared.observe(shared.index()?.insert(owner, entering).await) {
             // As a create would; which follows.
             Err(error @ Error::Unavailable { outcome_unknown: false, .. })
                 if is_new && entering.replaces.is_none() && shared.breaker.allows_memory() =>
             {
                 shared.open(&error);
-                shared.memory.enter(owner, entering).await
+                shared.memory.insert(owner, entering).await
             }
             answer => answer,
         }
@@ -47,27 +47,27 @@ impl OwnerIndex for FallbackStore {
         self.0.observe(page)
     }
 
-    async fn doom(&self, owner: &Owner, which: Doom<'_>) -> Result<(), Error> {
+    async fn revoke(&self, owner: &Owner, which: Revocation<'_>) -> Result<(), Error> {
         let shared = &self.0;
         if shared.is_engaged() {
-            shared.memory.doom(owner, which).await?;
+            shared.memory.revoke(owner, which).await?;
         }
-        shared.observe(shared.index()?.doom(owner, which).await)?;
+        shared.observe(shared.index()?.revoke(owner, which).await)?;
         // The one that is spared is known there from now on, or it could not move any more.
-        if let Doom::AllBut(spared) = which
+        if let Revocation::AllBut(spared) = which
             && let Some((record, ttl)) = shared.memory.settled(&spared.key)
         {
             let life = Entry::life(&record, ttl.as_duration());
-            let entering = Entering::new(spared, life, Stage::Later);
-            shared.observe(shared.index()?.enter(owner, entering).await)?;
+            let entering = IndexInsert::new(spared, life, Stage::Later);
+            shared.observe(shared.index()?.insert(owner, entering).await)?;
         }
         Ok(())
     }
 
-    async fn doomed(&self, owner: &Owner) -> Result<Vec<Entry>, Error> {
-        let mut doomed = self.0.observe(self.0.index()?.doomed(owner).await)?;
+    async fn revoked(&self, owner: &Owner) -> Result<Vec<Entry>, Error> {
+        let mut doomed = self.0.observe(self.0.index()?.revoked(owner).await)?;
         if self.0.is_engaged() {
-            add(&mut doomed, self.0.memory.doomed(owner).await?);
+            add(&mut doomed, self.0.memory.revoked(owner).await?);
             doomed.truncate(Owned::PAGE);
         }
         Ok(doomed)
@@ -96,7 +96,7 @@ impl Shared {
         let entry = Entry::of(key.clone(), record);
         if self.memory.is_entered(owner, &entry) == Some(true) {
             let life = Entry::life(record, ttl.as_duration());
-            self.observe(index.enter(owner, Entering::new(&entry, life, Stage::Later)).await)?;
+            self.observe(index.insert(owner, IndexInsert::new(&entry, life, Stage::Later)).await)?;
             OwnerIndex::remove(&self.memory, owner, &[entry], &[]).await?;
         }
         Ok(())
@@ -125,7 +125,8 @@ impl Shared {
             return Ok(false);
         }
         let life = Entry::life(session, ttl.as_duration());
-        let entered = self.observe(index.enter(owner, Entering::new(&entry, life, Stage::Moving)).await)?;
-        Ok(entered.verdict != Verdict::Doomed)
+        let entered =
+            self.observe(index.insert(owner, IndexInsert::new(&entry, life, Stage::Moving)).await)?;
+        Ok(entered.verdict != Verdict::Revoked)
     }
 }

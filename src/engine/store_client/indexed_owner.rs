@@ -1,5 +1,5 @@
 //! Keeps the index of owners in step with their sessions, in the order that [`OwnerIndex`] needs: whoever
-//! writes a session enters it before and looks again afterwards, whoever ends sessions dooms them before.
+//! writes a session enters it before and looks again afterwards, whoever ends sessions revokes them before.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,8 +12,10 @@ use crate::clock::Timestamp;
 use crate::error::{Conflict, Error};
 use crate::record::Owner;
 use crate::store::Loaded;
-use crate::store::owners::{Doom, Entered, Entering, Entry, MARGIN, Owned, OwnerIndex, Verdict};
-use crate::store::survey::Cursor;
+use crate::store::owner_index::{
+    Entry, IndexInsert, IndexInserted, MARGIN, Owned, OwnerIndex, Revocation, Verdict,
+};
+use crate::store::scan::Cursor;
 use crate::telemetry::operations::Operation;
 
 /// So many deletions are on their way at once.
@@ -41,10 +43,14 @@ impl<'a> OwnerSessions<'a> {
     }
 
     /// Ends all sessions that `which` means, and answers how many there were.
-    pub(in crate::engine) async fn revoke(&self, which: Doom<'_>, within: Duration) -> Result<u64, Error> {
+    pub(in crate::engine) async fn revoke(
+        &self,
+        which: Revocation<'_>,
+        within: Duration,
+    ) -> Result<u64, Error> {
         let until = Instant::now() + within;
-        self.index.doom(which).await?;
-        let ended = self.delete_doomed(until).await;
+        self.index.revoke(which).await?;
+        let ended = self.delete_revoked(until).await;
         if ended.is_err() {
             self.sweep_in_background();
         }
@@ -53,38 +59,38 @@ impl<'a> OwnerSessions<'a> {
 
     /// Ends a session, and answers whether it was there.
     pub(in crate::engine) async fn revoke_one(&self, entry: &Entry) -> Result<bool, Error> {
-        self.index.doom(Doom::One(entry)).await?;
+        self.index.revoke(Revocation::One(entry)).await?;
         let Deleted { count, failure } = self.delete(vec![entry.clone()]).await;
         if let Some(error) = failure {
             return Err(error);
         }
-        let mut others = self.index.doomed().await?;
-        others.truncate(Entered::MOST_DOOMED);
+        let mut others = self.index.revoked().await?;
+        others.truncate(IndexInserted::MOST_REVOKED);
         self.sweep(others).await;
         Ok(count > 0)
     }
 
-    /// A page of the sessions that should be there, once those are gone that are doomed.
+    /// A page of the sessions that should be there, once those are gone that are revoked.
     pub(in crate::engine) async fn page(&self, after: Option<&Cursor>) -> Result<Owned, Error> {
         let mut owned = self.index.list(after).await?;
-        self.sweep(std::mem::take(&mut owned.doomed)).await;
+        self.sweep(std::mem::take(&mut owned.revoked)).await;
         Ok(owned)
     }
 
-    /// Whether a session is entered, and whether it was before. If it is doomed it is not, and it is gone.
-    pub(super) async fn enter(&self, entering: Entering<'_>) -> Result<Option<bool>, Error> {
-        let mut entered = self.index.enter(entering).await?;
+    /// Whether a session is entered, and whether it was before. If it is revoked it is not, and it is gone.
+    pub(super) async fn insert(&self, entering: IndexInsert<'_>) -> Result<Option<bool>, Error> {
+        let mut entered = self.index.insert(entering).await?;
         if entered.verdict == Verdict::Full && self.forget_ended().await? {
-            entered = self.index.enter(entering).await?;
+            entered = self.index.insert(entering).await?;
         }
-        self.sweep(entered.doomed).await;
+        self.sweep(entered.revoked).await;
         match entered.verdict {
-            Verdict::Entered => Ok(Some(entered.known)),
+            Verdict::Inserted => Ok(Some(entered.known)),
             Verdict::Full => Err(Conflict::TooManySessions.into()),
-            Verdict::Doomed => {
-                // Of many that are doomed, an answer has some.
-                for doomed in [Some(entering.entry), entering.replaces].into_iter().flatten() {
-                    self.client.delete(&doomed.key).await?;
+            Verdict::Revoked => {
+                // Of many that are revoked, an answer has some.
+                for revoked in [Some(entering.entry), entering.replaces].into_iter().flatten() {
+                    self.client.delete(&revoked.key).await?;
                 }
                 Ok(None)
             }
@@ -120,17 +126,17 @@ impl<'a> OwnerSessions<'a> {
         }
     }
 
-    /// Deletes what somebody doomed who may not have come to deleting it. If it fails, the next one tries.
-    async fn sweep(&self, doomed: Vec<Entry>) {
-        let there_may_be_more = doomed.len() >= Entered::MOST_DOOMED;
-        if let Some(error) = self.delete(doomed).await.failure {
+    /// Deletes what somebody revoked who may not have come to deleting it. If it fails, the next one tries.
+    async fn sweep(&self, revoked: Vec<Entry>) {
+        let there_may_be_more = revoked.len() >= IndexInserted::MOST_REVOKED;
+        if let Some(error) = self.delete(revoked).await.failure {
             tracing::warn!(%error, "sessions that were revoked could not be deleted yet");
         } else if there_may_be_more {
             self.sweep_in_background();
         }
     }
 
-    /// Deletes all that is doomed, in a task of its own: whoever comes upon it need not wait.
+    /// Deletes all that is revoked, in a task of its own: whoever comes upon it need not wait.
     fn sweep_in_background(&self) {
         // Without a runtime to run on, the next one tries.
         let Ok(runtime) = Handle::try_current() else { return };
@@ -141,30 +147,30 @@ impl<'a> OwnerSessions<'a> {
             (Sweeping { client: Arc::clone(self.client), owner: self.owner.clone() }, self.now);
         runtime.spawn(async move {
             let Some(sessions) = sweeping.client.sessions_of(&sweeping.owner, now) else { return };
-            match sessions.delete_doomed(Instant::now() + SWEEP_TIME).await {
+            match sessions.delete_revoked(Instant::now() + SWEEP_TIME).await {
                 Ok(ended) => tracing::debug!(ended, "deleted sessions that had been revoked"),
                 Err(error) => tracing::warn!(%error, "sessions that were revoked could not be deleted yet"),
             }
         });
     }
 
-    /// Deletes all that is doomed, page by page, and answers how many sessions there were.
-    async fn delete_doomed(&self, until: Instant) -> Result<u64, Error> {
+    /// Deletes all that is revoked, page by page, and answers how many sessions there were.
+    async fn delete_revoked(&self, until: Instant) -> Result<u64, Error> {
         let mut ended = 0;
         let unfinished =
             |ended, source: Option<Error>| Error::Unfinished { ended, source: source.map(Box::new) };
         loop {
-            let doomed = match self.index.doomed().await {
-                Ok(doomed) => doomed,
+            let revoked = match self.index.revoked().await {
+                Ok(revoked) => revoked,
                 Err(error) => return Err(unfinished(ended, Some(error))),
             };
-            if doomed.is_empty() {
+            if revoked.is_empty() {
                 return Ok(ended);
             }
             if Instant::now() >= until {
                 return Err(unfinished(ended, None));
             }
-            let deleted = self.delete(doomed).await;
+            let deleted = self.delete(revoked).await;
             ended += deleted.count;
             if let Some(error) = deleted.failure {
                 return Err(unfinished(ended, Some(error)));
@@ -172,9 +178,9 @@ impl<'a> OwnerSessions<'a> {
         }
     }
 
-    /// Deletes doomed sessions. Those that were not there stay doomed for a while: they may be on their way.
-    async fn delete(&self, doomed: Vec<Entry>) -> Deleted {
-        let deletions = doomed.into_iter().map(|entry| async move {
+    /// Deletes revoked sessions. Those that were not there stay revoked for a while: they may be on their way.
+    async fn delete(&self, revoked: Vec<Entry>) -> Deleted {
+        let deletions = revoked.into_iter().map(|entry| async move {
             let deleted = self.client.delete(&entry.key).await;
             (entry, deleted)
         });
@@ -206,21 +212,21 @@ struct Index<'a> {
 }
 
 impl<'a> Index<'a> {
-    async fn enter(&self, entering: Entering<'_>) -> Result<Entered, Error> {
+    async fn insert(&self, entering: IndexInsert<'_>) -> Result<IndexInserted, Error> {
         let key = &entering.entry.key;
-        self.client.call(Operation::IndexInsert, key, self.index.enter(self.owner, entering)).await
+        self.client.call(Operation::IndexInsert, key, self.index.insert(self.owner, entering)).await
     }
 
     async fn list(&self, after: Option<&Cursor>) -> Result<Owned, Error> {
         self.client.call(Operation::IndexList, None, self.index.list(self.owner, after)).await
     }
 
-    async fn doom(&self, which: Doom<'_>) -> Result<(), Error> {
-        self.client.call(Operation::IndexRevoke, None, self.index.doom(self.owner, which)).await
+    async fn revoke(&self, which: Revocation<'_>) -> Result<(), Error> {
+        self.client.call(Operation::IndexRevoke, None, self.index.revoke(self.owner, which)).await
     }
 
-    async fn doomed(&self) -> Result<Vec<Entry>, Error> {
-        self.client.call(Operation::IndexRevoked, None, self.index.doomed(self.owner)).await
+    async fn revoked(&self) -> Result<Vec<Entry>, Error> {
+        self.client.call(Operation::IndexRevoked, None, self.index.revoked(self.owner)).await
     }
 
     async fn remove(&self, gone: &[Entry], missing: &[Entry]) -> Result<(), Error> {
@@ -234,7 +240,7 @@ struct Deleted {
     failure: Option<Error>,
 }
 
-/// Held by a task that deletes an owner's doomed sessions.
+/// Held by a task that deletes an owner's revoked sessions.
 struct Sweeping {
     client: Arc<StoreClient>,
     owner: Owner,

@@ -1,4 +1,4 @@
-//! Going through all sessions. A store without a [`Survey`] has nothing to prove here.
+//! Going through all sessions. A store without a [`Scan`] has nothing to prove here.
 //!
 //! What else is in the store, other tests' sessions for instance, is seen too, and passed over.
 
@@ -11,17 +11,17 @@ use crate::error::Error;
 use crate::id::SessionKey;
 use crate::record::{Label, Owner, Record};
 use crate::store::Updated;
-use crate::store::survey::{Cursor, SessionSummary, Survey};
+use crate::store::scan::{Cursor, Scan, SessionSummary};
 use crate::ttl::Ttl;
 
 /// So small that a few sessions take several pages.
 const SMALL: usize = 7;
-/// A survey that goes in circles has to end.
+/// A scan that goes in circles has to end.
 const MOST_PAGES: usize = 100_000;
 
-/// A survey on its way from the first page to the last.
+/// A scan on its way from the first page to the last.
 struct Walk<'a> {
-    survey: &'a dyn Survey,
+    scan: &'a dyn Scan,
     size: usize,
     cursor: Option<Cursor>,
     pages: usize,
@@ -29,17 +29,17 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    fn new(survey: &'a dyn Survey, size: usize) -> Self {
-        Self { survey, size, cursor: None, pages: 0, seen: HashMap::new() }
+    fn new(scan: &'a dyn Scan, size: usize) -> Self {
+        Self { scan, size, cursor: None, pages: 0, seen: HashMap::new() }
     }
 
     /// Takes in a page, and answers whether there are more.
     async fn step(&mut self) -> Result<bool, Error> {
-        let page = self.survey.page(self.cursor.as_ref(), self.size).await?;
+        let page = self.scan.page(self.cursor.as_ref(), self.size).await?;
         assert!((0.0..=1.0).contains(&page.progress), "a share of {}", page.progress);
         self.seen.extend(page.sessions.into_iter().map(|session| (session.key.clone(), session)));
         self.pages += 1;
-        assert!(self.pages < MOST_PAGES, "the survey has no end");
+        assert!(self.pages < MOST_PAGES, "the scan has no end");
         // As a text, for another process may go on.
         self.cursor = page.next.map(|next| Cursor::new(next.to_string()));
         Ok(self.cursor.is_some())
@@ -61,11 +61,11 @@ async fn many(store: &Store) -> Result<Vec<Session>, Error> {
 
 /// Whoever goes from the first page to the last has seen all sessions, each page being asked for by the
 /// text of the cursor of the page before.
-pub async fn a_survey_sees_every_session(store: &Store) -> Result<(), Error> {
-    let Some(survey) = store.survey() else { return Ok(()) };
+pub async fn a_scan_sees_every_session(store: &Store) -> Result<(), Error> {
+    let Some(scan) = store.scan() else { return Ok(()) };
     let sessions = many(store).await?;
     for size in [SMALL, 1000] {
-        let seen = Walk::new(survey, size).finish().await?;
+        let seen = Walk::new(scan, size).finish().await?;
         let missing = sessions.iter().filter(|session| !seen.contains_key(&session.key)).count();
         assert_eq!(missing, 0, "so many sessions were missed by pages of {size}");
     }
@@ -73,11 +73,11 @@ pub async fn a_survey_sees_every_session(store: &Store) -> Result<(), Error> {
 }
 
 /// A session that is there all the time is seen, whatever else begins, ends and moves meanwhile.
-pub async fn a_survey_sees_what_stays_while_others_come_and_go(store: &Store) -> Result<(), Error> {
-    let Some(survey) = store.survey() else { return Ok(()) };
+pub async fn a_scan_sees_what_stays_while_others_come_and_go(store: &Store) -> Result<(), Error> {
+    let Some(scan) = store.scan() else { return Ok(()) };
     let staying = many(store).await?;
     let mut going = many(store).await?.into_iter();
-    let mut walk = Walk::new(survey, SMALL);
+    let mut walk = Walk::new(scan, SMALL);
     while walk.step().await? {
         for _ in 0..10 {
             // For so long only that it comes to an end.
@@ -97,9 +97,9 @@ pub async fn a_survey_sees_what_stays_while_others_come_and_go(store: &Store) ->
     Ok(())
 }
 
-/// What a survey tells of a session is what its record holds.
-pub async fn a_survey_tells_what_records_hold(store: &Store) -> Result<(), Error> {
-    let Some(survey) = store.survey() else { return Ok(()) };
+/// What a scan tells of a session is what its record holds.
+pub async fn a_scan_tells_what_records_hold(store: &Store) -> Result<(), Error> {
+    let Some(scan) = store.scan() else { return Ok(()) };
     let plain = Session::fresh().record;
     let full = Record {
         created_at: Timestamp::from_millis(1),
@@ -117,7 +117,7 @@ pub async fn a_survey_tells_what_records_hold(store: &Store) -> Result<(), Error
         store.create(&session.key, &session.record, super::sample::hour()).await?;
         sessions.push(session);
     }
-    let seen = Walk::new(survey, 1000).finish().await?;
+    let seen = Walk::new(scan, 1000).finish().await?;
     for session in sessions {
         let summary = SessionSummary::new(session.key.clone(), &session.record);
         assert_eq!(seen.get(&session.key), Some(&summary));
@@ -126,37 +126,37 @@ pub async fn a_survey_tells_what_records_hold(store: &Store) -> Result<(), Error
 }
 
 /// A session that has a new id is seen under that, and not under the old one.
-pub async fn a_survey_does_not_see_markers(store: &Store) -> Result<(), Error> {
-    let Some(survey) = store.survey() else { return Ok(()) };
+pub async fn a_scan_does_not_see_markers(store: &Store) -> Result<(), Error> {
+    let Some(scan) = store.scan() else { return Ok(()) };
     let old = Session::created(store).await?;
     let new = old.renewed();
     assert_eq!(rotate(store, &old, &new).await?, Updated::Updated);
-    let seen = Walk::new(survey, 1000).finish().await?;
+    let seen = Walk::new(scan, 1000).finish().await?;
     assert!(seen.contains_key(&new.key), "the session has this id by now");
     assert!(!seen.contains_key(&old.key), "the session has another id by now");
     Ok(())
 }
 
 /// Sessions that were deleted, or have expired, are not seen.
-pub async fn a_survey_does_not_see_what_has_ended(store: &Store) -> Result<(), Error> {
-    let Some(survey) = store.survey() else { return Ok(()) };
+pub async fn a_scan_does_not_see_what_has_ended(store: &Store) -> Result<(), Error> {
+    let Some(scan) = store.scan() else { return Ok(()) };
     let deleted = Session::created(store).await?;
     delete(store, &deleted).await?;
     let life = Duration::from_millis(300);
     let expired = Session::fresh();
     store.create(&expired.key, &expired.record, Ttl::new(life)).await?;
     tokio::time::sleep(life + Duration::from_millis(700)).await;
-    let seen = Walk::new(survey, 1000).finish().await?;
+    let seen = Walk::new(scan, 1000).finish().await?;
     assert!(!seen.contains_key(&deleted.key), "it was deleted");
     assert!(!seen.contains_key(&expired.key), "it has expired");
     Ok(())
 }
 
 /// A text that is no cursor is an error, and no more than that.
-pub async fn a_survey_refuses_what_is_no_cursor(store: &Store) -> Result<(), Error> {
-    let Some(survey) = store.survey() else { return Ok(()) };
+pub async fn a_scan_refuses_what_is_no_cursor(store: &Store) -> Result<(), Error> {
+    let Some(scan) = store.scan() else { return Ok(()) };
     for text in ["", "\0", "a cursor of nobody", "é;;;;;;;;;;;;;;", "-1", "18446744073709551616"] {
-        match survey.page(Some(&Cursor::new(text)), SMALL).await {
+        match scan.page(Some(&Cursor::new(text)), SMALL).await {
             Err(Error::Config(_)) => {}
             other => panic!("{text:?} is no cursor: {other:?}"),
         }

@@ -1,4 +1,4 @@
-//! How far a survey got, and its form as the text of a cursor.
+//! How far a scan got, and its form as the text of a cursor.
 //!
 //! `r1;<part>;<run id>;<cursor>` on one server. In a cluster there follow
 //! `;<pass>;<nodes done>;<masters>;<owners>;<importers>;<needs>;<queue>;<skipped>`: masters by their id and

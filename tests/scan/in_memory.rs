@@ -1,13 +1,13 @@
-//! Sessions in memory, in a fallback's two places, and in stores without a survey.
+//! Sessions in memory, in a fallback's two places, and in stores without a scan.
 
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use futures_util::TryStreamExt as _;
-use session_store::owners::{Doom, Entered, Entering, Entry, Owned, OwnerIndex, Verdict};
+use session_store::owners::{Entry, IndexInsert, IndexInserted, Owned, OwnerIndex, Revocation, Verdict};
 use session_store::{
     Created, Cursor, Error, FallbackPolicy, FallbackStore, KeyRing, Loaded, MemoryStore, Owner, Record,
-    RedisStore, Revision, Rotation, SessionId, SessionKey, SessionManager, SessionStore, Survey, Timestamp,
+    RedisStore, Revision, Rotation, Scan, SessionId, SessionKey, SessionManager, SessionStore, Timestamp,
     Ttl, Update, Updated,
 };
 
@@ -73,11 +73,11 @@ async fn a_fallback_counts_both_places() {
     assert_eq!(manager.clear().await.unwrap(), 5);
 }
 
-/// A store of somebody else's, with an index and, if told so, a survey.
+/// A store of somebody else's, with an index and, if told so, a scan.
 #[derive(Debug, Default)]
 struct Custom {
     inner: MemoryStore,
-    surveys: bool,
+    scans: bool,
     removed: Mutex<Vec<(Owner, Entry)>>,
 }
 
@@ -117,26 +117,26 @@ impl SessionStore for Custom {
         Some(self)
     }
 
-    fn survey(&self) -> Option<&dyn Survey> {
-        if self.surveys { self.inner.survey() } else { None }
+    fn scan(&self) -> Option<&dyn Scan> {
+        if self.scans { self.inner.scan() } else { None }
     }
 }
 
 #[async_trait]
 impl OwnerIndex for Custom {
-    async fn enter(&self, _: &Owner, _: Entering<'_>) -> Result<Entered, Error> {
-        Ok(Entered { verdict: Verdict::Entered, known: true, doomed: Vec::new() })
+    async fn insert(&self, _: &Owner, _: IndexInsert<'_>) -> Result<IndexInserted, Error> {
+        Ok(IndexInserted::new(Verdict::Inserted, true))
     }
 
     async fn list(&self, _: &Owner, _: Option<&Cursor>) -> Result<Owned, Error> {
         Ok(Owned::default())
     }
 
-    async fn doom(&self, _: &Owner, _: Doom<'_>) -> Result<(), Error> {
+    async fn revoke(&self, _: &Owner, _: Revocation<'_>) -> Result<(), Error> {
         Ok(())
     }
 
-    async fn doomed(&self, _: &Owner) -> Result<Vec<Entry>, Error> {
+    async fn revoked(&self, _: &Owner) -> Result<Vec<Entry>, Error> {
         Ok(Vec::new())
     }
 
@@ -149,7 +149,7 @@ impl OwnerIndex for Custom {
 
 #[tokio::test]
 async fn cleared_sessions_leave_the_index_of_their_owners() {
-    let store = Arc::new(Custom { surveys: true, ..Custom::default() });
+    let store = Arc::new(Custom { scans: true, ..Custom::default() });
     create(&store, &record()).await;
     let mut owned = record();
     owned.owner = Some(Owner::new("ada").unwrap());
@@ -160,7 +160,7 @@ async fn cleared_sessions_leave_the_index_of_their_owners() {
 }
 
 #[tokio::test]
-async fn a_store_without_a_survey_says_so() {
+async fn a_store_without_a_scan_says_so() {
     let manager = manager(Custom::default());
     let unsupported = |error: Error| matches!(error, Error::Unsupported { .. });
     assert!(unsupported(manager.count().await.unwrap_err()));

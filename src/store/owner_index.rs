@@ -8,7 +8,7 @@ use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::id::SessionKey;
 use crate::record::{Owner, Record};
-use crate::store::survey::Cursor;
+use crate::store::scan::Cursor;
 use crate::ttl::MAX_TTL;
 
 /// An entry is extended when its session gains a tenth of its idle timeout.
@@ -21,11 +21,11 @@ pub(crate) const MARGIN: Duration = Duration::from_secs(5);
 /// The index and a session are two places, so no step changes both. What the engine promises by it,
 /// that no session of an owner is missed when all of them are ended, holds because
 ///
-/// - a session is [entered](Self::enter) before it is written, and entered for longer before it is
+/// - a session is [inserted](Self::insert) before it is written, and inserted for longer before it is
 ///   extended;
-/// - who ends sessions [dooms](Self::doom) their entries first, in one step, and deletes them then;
-/// - who has written a session enters it again, and finds out whether it was doomed meanwhile, or ended
-///   already: then it goes. A doomed session's successor is not entered at all;
+/// - revoking sessions [marks](Self::revoke) their entries first, in one step, and deletes the sessions then;
+/// - after a session was written it is inserted again. That says whether it was revoked while it was being
+///   written, or has ended already: then it goes. A revoked session's successor is not inserted at all;
 /// - an entry [leaves](Self::remove) when its session was deleted, or when its time has passed, and not
 ///   because its session was not found: it may be on its way, for up to [`Entry::ON_ITS_WAY`].
 ///
@@ -33,31 +33,31 @@ pub(crate) const MARGIN: Duration = Duration::from_secs(5);
 /// are gone.
 ///
 /// An owner may have a million sessions, so no step may take time that grows with their number: it looks
-/// at [`Owned::PAGE`] entries at most. All of an owner's sessions are doomed by a mark; they are found,
-/// deleted and removed page by page afterwards, by the one who doomed them or, if that one failed, by
-/// whoever uses the index of this owner next.
+/// at [`Owned::PAGE`] entries at most. All of an owner's sessions are revoked by one mark. They are found,
+/// deleted and removed page by page afterwards: by the call that revoked them or, if that failed, by the next
+/// call that uses the index of this owner.
 ///
 /// # Errors
 ///
 /// Those of a [`SessionStore`](crate::SessionStore).
 #[async_trait]
 pub trait OwnerIndex: Send + Sync {
-    /// Enters a session, or lets its entry last longer; never shorter.
-    async fn enter(&self, owner: &Owner, entering: Entering<'_>) -> Result<Entered, Error>;
+    /// Inserts a session, or lets its entry last longer; never shorter.
+    async fn insert(&self, owner: &Owner, insert: IndexInsert<'_>) -> Result<IndexInserted, Error>;
 
     /// A page of the owner's entries: the first one, or the one `after` another. An entry may be on two
     /// pages; one that is there all the time is on one at least.
     async fn list(&self, owner: &Owner, after: Option<&Cursor>) -> Result<Owned, Error>;
 
-    /// Dooms entries. This is durable when it answers, as a logout is.
-    async fn doom(&self, owner: &Owner, which: Doom<'_>) -> Result<(), Error>;
+    /// Marks entries as revoked. The mark is durable when this answers, as a logout is.
+    async fn revoke(&self, owner: &Owner, which: Revocation<'_>) -> Result<(), Error>;
 
-    /// Doomed entries whose sessions are to be deleted, [`Owned::PAGE`] of them at most; none once all
+    /// Revoked entries whose sessions are to be deleted, [`Owned::PAGE`] of them at most; none once all
     /// were [removed](Self::remove), `gone` or `missing`.
-    async fn doomed(&self, owner: &Owner) -> Result<Vec<Entry>, Error>;
+    async fn revoked(&self, owner: &Owner) -> Result<Vec<Entry>, Error>;
 
-    /// Takes the entries of sessions away that are `gone`, doomed or not. Doomed ones whose session was
-    /// `missing` when it was to be deleted are kept out for [`Entry::ON_ITS_WAY`] more.
+    /// Removes the entries of sessions that are `gone`, revoked or not. A revoked session that was `missing`
+    /// when it was to be deleted is kept out for [`Entry::ON_ITS_WAY`] more.
     async fn remove(&self, owner: &Owner, gone: &[Entry], missing: &[Entry]) -> Result<(), Error>;
 }
 
@@ -95,16 +95,17 @@ impl Entry {
     }
 }
 
-/// What [`OwnerIndex::enter`] is asked to do.
+/// What [`OwnerIndex::insert`] is asked to do.
 #[derive(Clone, Copy, Debug)]
-pub struct Entering<'a> {
+#[non_exhaustive]
+pub struct IndexInsert<'a> {
     /// The session.
     pub entry: &'a Entry,
     /// How long the entry is to last: up to 440 days and some seconds.
     pub life: Duration,
     /// When in the life of the session this is.
     pub stage: Stage,
-    /// The owner's session that it takes the place of. If that is doomed, so is this one; once this one
+    /// The owner's session that it takes the place of. If that is revoked, so is this one; once this one
     /// was written, the other's entry goes.
     pub replaces: Option<&'a Entry>,
     /// How many sessions the owner may have, if this is one more. The same session under an old and a new
@@ -114,14 +115,24 @@ pub struct Entering<'a> {
     pub limit: Option<OwnerLimit>,
 }
 
-impl<'a> Entering<'a> {
-    /// Enters a session at some stage, and nothing else.
+impl<'a> IndexInsert<'a> {
+    /// Inserts a session at some stage, and nothing else.
     pub fn new(entry: &'a Entry, life: Duration, stage: Stage) -> Self {
         Self { entry, life, stage, replaces: None, limit: None }
     }
+
+    /// It takes the place of this session of the owner.
+    pub fn replacing(self, replaced: &'a Entry) -> Self {
+        Self { replaces: Some(replaced), ..self }
+    }
+
+    /// The owner may have so many sessions.
+    pub fn limited(self, limit: OwnerLimit) -> Self {
+        Self { limit: Some(limit), ..self }
+    }
 }
 
-/// When in the life of a session it is entered.
+/// When in the life of a session it is inserted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Stage {
@@ -132,13 +143,14 @@ pub enum Stage {
     /// It has been there, and is about to be extended.
     Later,
     /// It was signed in while this index could not be asked, and comes now. If it is unknown and began
-    /// before all of the owner's sessions were last doomed ([`Owned::revoked_at`], and five seconds for
-    /// clocks that differ), it is doomed.
+    /// before all of the owner's sessions were last revoked ([`Owned::revoked_at`], and five seconds for
+    /// clocks that differ), it is revoked.
     Moving,
 }
 
 /// How many sessions an owner may have at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct OwnerLimit {
     /// So many; 1 to [`OwnerLimit::MOST`].
     pub sessions: u32,
@@ -149,6 +161,11 @@ pub struct OwnerLimit {
 impl OwnerLimit {
     /// The highest limit: a page of the index, so that one step can see to it.
     pub const MOST: u32 = 1000;
+
+    /// So many sessions, and what happens at a sign-in beyond that.
+    pub fn new(sessions: u32, evict: Evict) -> Self {
+        Self { sessions, evict }
+    }
 }
 
 /// What happens when somebody signs in who has as many sessions as are allowed.
@@ -163,21 +180,27 @@ pub enum Evict {
     Refuse,
 }
 
-/// What [`OwnerIndex::enter`] answers.
+/// What [`OwnerIndex::insert`] answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entered {
+#[non_exhaustive]
+pub struct IndexInserted {
     /// What became of the entry.
     pub verdict: Verdict,
     /// Whether it was in the index before. If not, the session may have ended, or the index was lost.
     pub known: bool,
-    /// Doomed entries whose sessions are to be deleted, up to [`Entered::MOST_DOOMED`]: whoever enters a
-    /// session also deletes what somebody else who doomed it may have left.
-    pub doomed: Vec<Entry>,
+    /// Revoked entries whose sessions are to be deleted, up to [`IndexInserted::MOST_REVOKED`]: whoever enters a
+    /// session also deletes what a call that revoked it may have left.
+    pub revoked: Vec<Entry>,
 }
 
-impl Entered {
-    /// How many doomed entries an answer has at most.
-    pub const MOST_DOOMED: usize = 100;
+impl IndexInserted {
+    /// How many revoked entries an answer has at most.
+    pub const MOST_REVOKED: usize = 100;
+
+    /// An answer without revoked entries.
+    pub fn new(verdict: Verdict, known: bool) -> Self {
+        Self { verdict, known, revoked: Vec::new() }
+    }
 }
 
 /// What became of an entry.
@@ -185,23 +208,24 @@ impl Entered {
 #[non_exhaustive]
 pub enum Verdict {
     /// It is in the index.
-    Entered,
-    /// It is doomed, or was to take the place of one that is.
-    Doomed,
+    Inserted,
+    /// It is revoked, or was to take the place of one that is.
+    Revoked,
     /// The owner has as many sessions as are allowed.
     Full,
 }
 
 /// What [`OwnerIndex::list`] answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Owned {
     /// Sessions that are there, may be there, or are about to be: a page of them.
     pub entries: Vec<Entry>,
     /// Where the next page begins; `None` at the end.
     pub next: Option<Cursor>,
-    /// Sessions that are to be deleted, up to [`Entered::MOST_DOOMED`].
-    pub doomed: Vec<Entry>,
-    /// When all of the owner's sessions, or all but one, were last doomed, if that is less than
+    /// Sessions that are to be deleted, up to [`IndexInserted::MOST_REVOKED`].
+    pub revoked: Vec<Entry>,
+    /// When all of the owner's sessions, or all but one, were last revoked, if that is less than
     /// [`Owned::REVOCATION_KNOWN`] ago: what was signed in elsewhere before then must not be brought in.
     pub revoked_at: Option<Timestamp>,
 }
@@ -210,7 +234,7 @@ impl Owned {
     /// How many entries a page has at most.
     pub const PAGE: usize = 1000;
 
-    /// How long it is known when an owner's sessions were last doomed: a week.
+    /// How long it is known when an owner's sessions were last revoked: a week.
     pub const REVOCATION_KNOWN: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 }
 
@@ -223,7 +247,7 @@ pub(crate) fn add(entries: &mut Vec<Entry>, more: Vec<Entry>) {
 }
 
 /// A page of an owner whose entries are in two indexes: all pages of the first come before those of the
-/// second. What is doomed in one is doomed.
+/// second. What is revoked in one is revoked.
 #[cfg(any(feature = "memory", feature = "redis"))]
 pub(crate) async fn list_both(
     [first, second]: [&dyn OwnerIndex; 2],
@@ -243,7 +267,7 @@ pub(crate) async fn list_both(
     // The first page of each has what both say of all entries.
     let cursor = in_second.filter(|cursor| !cursor.is_empty()).map(Cursor::new);
     let more = second.list(owner, cursor.as_ref()).await?;
-    add(&mut page.doomed, more.doomed);
+    add(&mut page.revoked, more.revoked);
     page.revoked_at = page.revoked_at.max(more.revoked_at);
     if page.next.is_none() && (page.entries.len() + more.entries.len() <= Owned::PAGE || in_second.is_some())
     {
@@ -252,13 +276,13 @@ pub(crate) async fn list_both(
     } else if page.next.is_none() {
         page.next = Some(of_second(""));
     }
-    page.entries.retain(|entry| !page.doomed.contains(entry));
+    page.entries.retain(|entry| !page.revoked.contains(entry));
     Ok(page)
 }
 
-/// Which entries [`OwnerIndex::doom`] dooms.
+/// Which entries [`OwnerIndex::revoke`] marks.
 #[derive(Clone, Copy, Debug)]
-pub enum Doom<'a> {
+pub enum Revocation<'a> {
     /// All of the owner's.
     All,
     /// All but this one.

@@ -19,7 +19,7 @@
 use std::sync::LazyLock;
 
 use crate::clock::millis_rounded_up;
-use crate::store::owners::{Entered, Entry, MARGIN, Owned};
+use crate::store::owner_index::{Entry, IndexInserted, MARGIN, Owned};
 use crate::store::redis::script::Script;
 
 /// What all of them begin with: some of what has ended goes. `ZREM` comes first, also if there is nothing to
@@ -87,7 +87,7 @@ fn script(code: &str) -> Script {
     let code = [COMMON, code].concat();
     let numbers = [
         ("TRIMMED", TRIMMED as u64),
-        ("MOST_DOOMED", Entered::MOST_DOOMED as u64),
+        ("MOST_REVOKED", IndexInserted::MOST_REVOKED as u64),
         ("PAGE", Owned::PAGE as u64),
         ("WEEK", millis_rounded_up(Owned::REVOCATION_KNOWN)),
         ("ON_ITS_WAY", millis_rounded_up(Entry::ON_ITS_WAY)),
@@ -159,7 +159,7 @@ else
   if stage == 'after' and ARGV[6] == 'oldest' and known and limit > 0 then evict() end
 end
 keep()
-return {verdict, known and 1 or 0, doomed(MOST_DOOMED)}
+return {verdict, known and 1 or 0, doomed(MOST_REVOKED)}
 ",
     )
 });
@@ -189,7 +189,7 @@ for i = 1, #page, 2 do
   if page[i] ~= mark then entries[#entries + 1], last = page[i], page[i + 1] end
 end
 last = #entries == PAGE and digits(tonumber(last)) or ''
-return {entries, last, doomed(MOST_DOOMED), mark and revoked > now - WEEK and digits(revoked) or ''}
+return {entries, last, doomed(MOST_REVOKED), mark and revoked > now - WEEK and digits(revoked) or ''}
 ",
     )
 });

@@ -22,10 +22,11 @@ use crate::error::Error;
 use crate::id::SessionId;
 use crate::id::SessionKey;
 use crate::record::Owner;
-use crate::store::owners::{
-    Doom, Entered, Entering, Entry, Evict, Owned, OwnerIndex, OwnerLimit, Stage, Verdict, add, list_both,
+use crate::store::owner_index::{
+    Entry, Evict, IndexInsert, IndexInserted, Owned, OwnerIndex, OwnerLimit, Revocation, Stage, Verdict, add,
+    list_both,
 };
-use crate::store::survey::Cursor;
+use crate::store::scan::Cursor;
 
 const OWNER_DOMAIN: &[u8] = b"session-store owner v1:";
 /// As many bits of the hash as a session's key has.
@@ -63,19 +64,19 @@ enum Naming {
 
 #[async_trait]
 impl OwnerIndex for RedisStore {
-    async fn enter(&self, owner: &Owner, entering: Entering<'_>) -> Result<Entered, Error> {
-        let mut entered = self.owners.first.enter(owner, entering).await?;
+    async fn insert(&self, owner: &Owner, entering: IndexInsert<'_>) -> Result<IndexInserted, Error> {
+        let mut entered = self.owners.first.insert(owner, entering).await?;
         if let Some(second) = &self.owners.second
             && entered.verdict != Verdict::Full
         {
             // The limit is seen to by the first index, or by the one in which the step before entered the session.
             let limit = entering.limit.filter(|_| entering.stage == Stage::After && !entered.known);
-            let there = second.enter(owner, Entering { limit, ..entering }).await?;
-            if there.verdict == Verdict::Doomed {
-                entered.verdict = Verdict::Doomed;
+            let there = second.insert(owner, IndexInsert { limit, ..entering }).await?;
+            if there.verdict == Verdict::Revoked {
+                entered.verdict = Verdict::Revoked;
             }
             entered.known |= there.known;
-            add(&mut entered.doomed, there.doomed);
+            add(&mut entered.revoked, there.revoked);
         }
         Ok(entered)
     }
@@ -87,18 +88,18 @@ impl OwnerIndex for RedisStore {
         }
     }
 
-    async fn doom(&self, owner: &Owner, which: Doom<'_>) -> Result<(), Error> {
-        self.owners.first.doom(owner, which).await?;
+    async fn revoke(&self, owner: &Owner, which: Revocation<'_>) -> Result<(), Error> {
+        self.owners.first.revoke(owner, which).await?;
         match &self.owners.second {
             None => Ok(()),
-            Some(second) => second.doom(owner, which).await,
+            Some(second) => second.revoke(owner, which).await,
         }
     }
 
-    async fn doomed(&self, owner: &Owner) -> Result<Vec<Entry>, Error> {
-        let mut doomed = self.owners.first.doomed(owner).await?;
+    async fn revoked(&self, owner: &Owner) -> Result<Vec<Entry>, Error> {
+        let mut doomed = self.owners.first.revoked(owner).await?;
         if let Some(second) = &self.owners.second {
-            add(&mut doomed, second.doomed(owner).await?);
+            add(&mut doomed, second.revoked(owner).await?);
             doomed.truncate(Owned::PAGE);
         }
         Ok(doomed)
@@ -162,8 +163,8 @@ impl Index {
 
 #[async_trait]
 impl OwnerIndex for Index {
-    async fn enter(&self, owner: &Owner, entering: Entering<'_>) -> Result<Entered, Error> {
-        let Entering { entry, life, stage, replaces, limit } = entering;
+    async fn insert(&self, owner: &Owner, entering: IndexInsert<'_>) -> Result<IndexInserted, Error> {
+        let IndexInsert { entry, life, stage, replaces, limit } = entering;
         let replaces = replaces.map_or(String::new(), |replaces| self.naming.member(replaces));
         let (most, beyond) = match limit {
             None => (0, ""),
@@ -191,11 +192,11 @@ impl OwnerIndex for Index {
             return Err(unexpected(Effect::Write));
         };
         let verdict = match verdict {
-            0 => Verdict::Entered,
-            1 => Verdict::Doomed,
+            0 => Verdict::Inserted,
+            1 => Verdict::Revoked,
             _ => Verdict::Full,
         };
-        Ok(Entered { verdict, known: known == 1, doomed: self.entries(doomed)? })
+        Ok(IndexInserted { verdict, known: known == 1, revoked: self.entries(doomed)? })
     }
 
     async fn list(&self, owner: &Owner, after: Option<&Cursor>) -> Result<Owned, Error> {
@@ -213,21 +214,21 @@ impl OwnerIndex for Index {
                 Cursor::new(format!("{score}:{}", beginning(&member)))
             }),
             entries,
-            doomed: self.entries(doomed)?,
+            revoked: self.entries(doomed)?,
             revoked_at: text(revoked_at).and_then(|digits| digits.parse().ok()).map(Timestamp::from_millis),
         })
     }
 
-    async fn doom(&self, owner: &Owner, which: Doom<'_>) -> Result<(), Error> {
+    async fn revoke(&self, owner: &Owner, which: Revocation<'_>) -> Result<(), Error> {
         let (script, entry) = match which {
-            Doom::One(entry) => (&scripts::DOOM_ONE, self.naming.member(entry)),
-            Doom::AllBut(entry) => (&scripts::DOOM_ALL_BUT, self.naming.member(entry)),
-            Doom::All => (&scripts::DOOM_ALL_BUT, String::new()),
+            Revocation::One(entry) => (&scripts::DOOM_ONE, self.naming.member(entry)),
+            Revocation::AllBut(entry) => (&scripts::DOOM_ALL_BUT, self.naming.member(entry)),
+            Revocation::All => (&scripts::DOOM_ALL_BUT, String::new()),
         };
         self.run(owner, Way::Durable, script, (entry,)).await.map(|_| ())
     }
 
-    async fn doomed(&self, owner: &Owner) -> Result<Vec<Entry>, Error> {
+    async fn revoked(&self, owner: &Owner) -> Result<Vec<Entry>, Error> {
         self.entries(self.run(owner, Way::Shared, &scripts::DOOMED, NO_ARGUMENTS).await?)
     }
 

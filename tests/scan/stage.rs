@@ -53,7 +53,7 @@ pub(crate) async fn store_all(store: &Arc<RedisStore>, keys: HashSet<SessionKey>
     keys
 }
 
-/// A survey that is done page by page.
+/// A scan that is done page by page.
 pub(crate) struct Walk {
     store: Arc<RedisStore>,
     size: usize,
@@ -68,8 +68,8 @@ impl Walk {
     }
 
     async fn page(&self) -> Result<Page, Error> {
-        let survey = self.store.survey().expect("it has one");
-        survey.page(self.cursor.as_ref(), self.size).await
+        let scan = self.store.scan().expect("it has one");
+        scan.page(self.cursor.as_ref(), self.size).await
     }
 
     /// Answers whether it goes on.

@@ -127,7 +127,7 @@ async fn what_is_past_its_time_does_not_count() {
     assert_eq!(manager.count().await.unwrap(), 0);
 }
 
-/// Records that nobody can read don't end a survey, and end themselves when all do.
+/// Records that nobody can read don't end a scan, and end themselves when all do.
 #[tokio::test(flavor = "multi_thread")]
 async fn unreadable_records_are_passed_over_and_cleared() {
     let server = Server::start().await;
@@ -144,7 +144,7 @@ async fn unreadable_records_are_passed_over_and_cleared() {
     put("SET", b"something else").await;
     // Of another type, it is nobody's session.
     put("RPUSH", b"x").await;
-    let page = store.survey().unwrap().page(None, 10_000).await.unwrap();
+    let page = store.scan().unwrap().page(None, 10_000).await.unwrap();
     assert_eq!((page.sessions.len(), page.unreadable.len(), page.next), (20, 3, None));
     assert_eq!(manager(&store).count().await.unwrap(), 20);
     assert_eq!(manager(&store).clear().await.unwrap(), 23);
@@ -167,7 +167,7 @@ async fn data_stays_where_it_is() {
         line.unwrap().trim().parse::<u64>().unwrap()
     };
     let before = sent().await;
-    let page = store.survey().unwrap().page(None, 1000).await.unwrap();
+    let page = store.scan().unwrap().page(None, 1000).await.unwrap();
     assert!(page.sessions.iter().all(|session| session.data_bytes == 500_000));
     assert_eq!(page.sessions.len(), 20);
     assert!(sent().await - before < 100_000);

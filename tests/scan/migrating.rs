@@ -154,7 +154,7 @@ async fn a_migration_that_is_called_off() {
     stage.nothing_missed(&walk);
 }
 
-/// It arrives behind the survey, and goes on to a third node while that is looked at again.
+/// It arrives behind the scan, and goes on to a third node while that is looked at again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slot_that_moves_twice() {
     let stage = Stage::set(2).await;
@@ -168,7 +168,7 @@ async fn a_slot_that_moves_twice() {
     stage.nothing_missed(&walk);
 }
 
-/// One slot after the other goes to a node that is behind, until long after the survey's end.
+/// One slot after the other goes to a node that is behind, until long after the scan's end.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_resharding_that_has_no_end() {
     let stage = Stage::set(2).await;

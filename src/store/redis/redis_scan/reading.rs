@@ -11,7 +11,7 @@ use crate::store::redis::RedisStore;
 use crate::store::redis::connection::{Connection, Repeat, Way};
 use crate::store::redis::failure::{Effect, Failure};
 use crate::store::redis::target::Host;
-use crate::store::survey::SessionSummary;
+use crate::store::scan::SessionSummary;
 
 /// So many records are asked for at once. What a request asks on the same connection comes after them.
 const AT_ONCE: usize = 50;

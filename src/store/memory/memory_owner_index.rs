@@ -16,10 +16,11 @@ use crate::clock::{Clock as _, SystemClock, Timestamp};
 use crate::error::Error;
 use crate::id::SessionKey;
 use crate::record::Owner;
-use crate::store::owners::{
-    Doom, Entered, Entering, Entry, Evict, MARGIN, Owned, OwnerIndex, OwnerLimit, Stage, Verdict,
+use crate::store::owner_index::{
+    Entry, Evict, IndexInsert, IndexInserted, MARGIN, Owned, OwnerIndex, OwnerLimit, Revocation, Stage,
+    Verdict,
 };
-use crate::store::survey::Cursor;
+use crate::store::scan::Cursor;
 
 /// So many entries whose time has passed a step forgets.
 const TRIMMED: usize = 200;
@@ -68,8 +69,8 @@ struct Place {
 
 #[async_trait]
 impl OwnerIndex for MemoryStore {
-    async fn enter(&self, owner: &Owner, entering: Entering<'_>) -> Result<Entered, Error> {
-        Ok(self.owners.with(owner, |known, now| known.enter(entering, now)))
+    async fn insert(&self, owner: &Owner, entering: IndexInsert<'_>) -> Result<IndexInserted, Error> {
+        Ok(self.owners.with(owner, |known, now| known.insert(entering, now)))
     }
 
     async fn list(&self, owner: &Owner, after: Option<&Cursor>) -> Result<Owned, Error> {
@@ -77,13 +78,13 @@ impl OwnerIndex for MemoryStore {
         Ok(self.owners.with(owner, |known, now| known.list(after, now)))
     }
 
-    async fn doom(&self, owner: &Owner, which: Doom<'_>) -> Result<(), Error> {
-        self.owners.with(owner, |known, now| known.doom(which, now));
+    async fn revoke(&self, owner: &Owner, which: Revocation<'_>) -> Result<(), Error> {
+        self.owners.with(owner, |known, now| known.revoke(which, now));
         Ok(())
     }
 
-    async fn doomed(&self, owner: &Owner) -> Result<Vec<Entry>, Error> {
-        Ok(self.owners.with(owner, |known, _| known.doomed(Owned::PAGE)))
+    async fn revoked(&self, owner: &Owner) -> Result<Vec<Entry>, Error> {
+        Ok(self.owners.with(owner, |known, _| known.revoked(Owned::PAGE)))
     }
 
     async fn remove(&self, owner: &Owner, gone: &[Entry], missing: &[Entry]) -> Result<(), Error> {
@@ -257,7 +258,7 @@ impl Known {
         Entry { key: key.clone(), created_at: self.places[key].created_at }
     }
 
-    fn doomed(&self, most: usize) -> Vec<Entry> {
+    fn revoked(&self, most: usize) -> Vec<Entry> {
         let doomed = self.order.range((ALONE, Duration::ZERO, 0)..(self.generation, Duration::ZERO, 0));
         doomed.take(most).map(|(_, key)| self.entry(key)).collect()
     }
@@ -275,13 +276,13 @@ impl Known {
         Owned {
             next: last.map(|((_, ends, number), _)| Cursor::new(format!("{}-{number}", ends.as_nanos()))),
             entries: page.into_iter().map(|(_, key)| self.entry(key)).collect(),
-            doomed: self.doomed(Entered::MOST_DOOMED),
+            revoked: self.revoked(IndexInserted::MOST_REVOKED),
             revoked_at: self.revoked.map(|(time, _)| time),
         }
     }
 
-    fn enter(&mut self, entering: Entering<'_>, now: Duration) -> Entered {
-        let Entering { entry, life, stage, replaces, limit } = entering;
+    fn insert(&mut self, entering: IndexInsert<'_>, now: Duration) -> IndexInserted {
+        let IndexInsert { entry, life, stage, replaces, limit } = entering;
         let place = self.live_place(&entry.key, now);
         let comes_late = |(time, _): (Timestamp, Duration)| entry.created_at <= time.saturating_add(MARGIN);
         let is_doomed = self.is_doomed(entry)
@@ -292,7 +293,7 @@ impl Known {
             Evict::Oldest => stage == Stage::After && place.is_some(),
         });
         let verdict = if is_doomed {
-            Verdict::Doomed
+            Verdict::Revoked
         } else if limit.is_some_and(|limit| limit.evict == Evict::Refuse && self.is_full(entry, limit, now)) {
             Verdict::Full
         } else {
@@ -307,9 +308,9 @@ impl Known {
             if let Some(limit) = limit.filter(|limit| limit.evict == Evict::Oldest) {
                 self.evict_beyond(entry, limit, now);
             }
-            Verdict::Entered
+            Verdict::Inserted
         };
-        Entered { verdict, known: place.is_some(), doomed: self.doomed(Entered::MOST_DOOMED) }
+        IndexInserted { verdict, known: place.is_some(), revoked: self.revoked(IndexInserted::MOST_REVOKED) }
     }
 
     fn is_full(&self, entry: &Entry, limit: OwnerLimit, now: Duration) -> bool {
@@ -322,7 +323,7 @@ impl Known {
         let too_many = (sessions.len() + more + 1).saturating_sub(most(limit));
         sessions.sort_by_key(|session| session.iter().map(|entry| entry.created_at).max());
         for entry in sessions.iter().take(too_many).flatten() {
-            self.doom(Doom::One(entry), now);
+            self.revoke(Revocation::One(entry), now);
         }
     }
 
@@ -364,18 +365,18 @@ impl Known {
         }
     }
 
-    fn doom(&mut self, which: Doom<'_>, now: Duration) {
+    fn revoke(&mut self, which: Revocation<'_>, now: Duration) {
         match which {
-            Doom::One(entry) if self.is_doomed(entry) => {}
-            Doom::One(entry) => {
+            Revocation::One(entry) if self.is_doomed(entry) => {}
+            Revocation::One(entry) => {
                 // If it is unknown, long enough to keep out a successor that is on its way.
                 let ends = self
                     .live_place(&entry.key, now)
                     .map_or(now + Entry::ON_ITS_WAY, |place| place.position.1);
                 self.put(&entry.key, ALONE, ends, entry.created_at, true);
             }
-            Doom::All => self.doom_all_but(None, now),
-            Doom::AllBut(spared) => self.doom_all_but(Some(spared), now),
+            Revocation::All => self.doom_all_but(None, now),
+            Revocation::AllBut(spared) => self.doom_all_but(Some(spared), now),
         }
     }
 

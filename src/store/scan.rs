@@ -16,7 +16,7 @@ use crate::record::{Label, Owner, Record};
 /// Whoever goes from the first page to the last sees each session at least once that was there all the
 /// time; one that came, went or got a new id meanwhile may be seen or not. A session may be on two pages.
 #[async_trait]
-pub trait Survey: Send + Sync {
+pub trait Scan: Send + Sync {
     /// The page at `cursor`, or the first one. About `size` keys are looked at for it (1 at least, and
     /// [`Page::MAX_SIZE`] at most), so it may have fewer sessions, or none, and still not be the last one:
     /// that is the one without a `next`.

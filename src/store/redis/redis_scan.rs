@@ -30,7 +30,7 @@ use super::failure::{Effect, Failure};
 use super::target::Host;
 use super::{Layout, RedisStore};
 use crate::error::Error;
-use crate::store::survey::{Cursor, Page, Survey, Usage};
+use crate::store::scan::{Cursor, Page, Scan, Usage};
 
 /// Where the masters of a cluster were when it was last looked at, by their ids. A cursor has the ids
 /// alone: it may come from anywhere, and must not lead to a server that nobody else named.
@@ -38,7 +38,7 @@ use crate::store::survey::{Cursor, Page, Survey, Usage};
 pub(super) struct Masters(ArcSwap<HashMap<String, Host>>);
 
 #[async_trait]
-impl Survey for RedisStore {
+impl Scan for RedisStore {
     async fn page(&self, cursor: Option<&Cursor>, size: usize) -> Result<Page, Error> {
         let size = size.clamp(1, Page::MAX_SIZE);
         let mut tour = match cursor {

@@ -8,7 +8,7 @@ use crate::support::redis::{Cluster, Server};
 const STORE: &str = "+set +getrange +setrange +pexpire +del +eval +evalsha";
 const SURVEY: &str = "+scan +strlen +dbsize +info +memory|usage";
 
-async fn surveys(url: &str) {
+async fn scans(url: &str) {
     let store = std::sync::Arc::new(RedisStore::connect(url).await.unwrap());
     for _ in 0..20 {
         store.create(&SessionId::generate().key(), &record(), ttl()).await.unwrap();
@@ -25,16 +25,16 @@ async fn the_documented_permissions_suffice() {
     let server = Server::start().await;
     let rules = format!("ACL SETUSER app on >secret ~session:* {STORE} {SURVEY}");
     server.ask::<String>(&rules).await.unwrap();
-    surveys(&server.url().replace("://", "://app:secret@")).await;
+    scans(&server.url().replace("://", "://app:secret@")).await;
     // Each of them is needed.
     let store = RedisStore::connect(server.url().replace("://", "://app:secret@")).await.unwrap();
     store.create(&SessionId::generate().key(), &record(), ttl()).await.unwrap();
-    let survey = store.survey().unwrap();
+    let scan = store.scan().unwrap();
     for (permission, of_page) in
         [("scan", true), ("strlen", true), ("info", true), ("dbsize", false), ("getrange", true)]
     {
         server.ask::<String>(&format!("ACL SETUSER app -{permission}")).await.unwrap();
-        assert_eq!(survey.page(None, 10).await.is_err(), of_page, "{permission}");
+        assert_eq!(scan.page(None, 10).await.is_err(), of_page, "{permission}");
         server.ask::<String>(&format!("ACL SETUSER app +{permission}")).await.unwrap();
     }
 }
@@ -46,7 +46,7 @@ async fn the_documented_permissions_suffice_in_a_cluster() {
         let rules = format!("{STORE} +cluster|slots +cluster|info +asking {SURVEY} +cluster|nodes");
         node.ask::<String>(&format!("ACL SETUSER app on >secret ~session:* {rules}")).await.unwrap();
     }
-    surveys(&redis.url().replace("://", "://app:secret@")).await;
+    scans(&redis.url().replace("://", "://app:secret@")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -64,8 +64,8 @@ async fn the_documented_permissions_suffice_for_express() {
     let store = builder.express(layout).connect().await.unwrap();
     let key: SessionKey = SessionId::express("abc").unwrap().key();
     store.create(&key, &record(), ttl()).await.unwrap();
-    let page = store.survey().unwrap().page(None, 10).await.unwrap();
+    let page = store.scan().unwrap().page(None, 10).await.unwrap();
     assert_eq!(page.sessions.len(), 1);
-    let usage = store.survey().unwrap().usage().await.unwrap();
+    let usage = store.scan().unwrap().usage().await.unwrap();
     assert_eq!((usage.sessions, usage.bytes_per_session.is_some()), (1.0, true));
 }

@@ -14,7 +14,7 @@ use crate::record::RECORD_FORMAT;
 use crate::store::redis::connection::Connection;
 use crate::store::redis::failure::Failure;
 use crate::store::redis::target::Host;
-use crate::store::survey::Usage;
+use crate::store::scan::Usage;
 
 /// So many keys are looked at, of each server, and so many at once.
 const SAMPLE: usize = 5_000;
