@@ -12,7 +12,6 @@ pub(crate) mod expiry;
 #[cfg(feature = "express")]
 mod express_check;
 mod late_write;
-mod lifetime;
 mod manager;
 mod manager_builder;
 mod merge;

@@ -5,6 +5,8 @@
     doc = "Web sessions that survive deploys, races and outages."
 )]
 #![cfg_attr(docsrs, feature(doc_cfg))]
+// One style: a module is `name.rs`, and what is in it stands in `name/`.
+#![deny(clippy::mod_module_files)]
 
 // What everybody needs.
 mod clock;

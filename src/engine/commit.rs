@@ -2,27 +2,16 @@
 
 use super::change::Change;
 use super::late_write::{Kind, LateWrite};
+use super::plan::{self, Action, CommitTrigger, Decision, Situation};
 use super::state::{CookieChange, Intent, NewId, State, StoredState};
 use super::write::{CasOutcome, CasWrite};
 use super::{SessionData, Shared};
 use crate::clock::Timestamp;
 use crate::codec::Encoder;
-use crate::engine::lifetime::{self, Lifetime};
-use crate::engine::plan::{self, Action, Facts, Identity};
 use crate::error::{Conflict, Error};
 use crate::id::SessionId;
-use crate::record::{Moved, Owner, Record};
+use crate::record::{Moved, Record};
 use crate::store::Updated;
-
-/// When something is stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum CommitTrigger {
-    /// The handler asked for it.
-    Now,
-    /// The handler has answered. Only now is it clear whether a touch is due: until then, any write
-    /// would do its work too.
-    Response,
-}
 
 /// What is to be done to the store: decided under the state's lock, carried out without it.
 struct Plan {
@@ -36,17 +25,17 @@ struct Plan {
 }
 
 impl<T: SessionData> Shared<T> {
-    /// Whether a response can go out without asking the store for anything.
-    pub(super) fn is_settled(&self) -> bool {
+    /// Whether a response of this status can go out without asking the store for anything.
+    pub(super) fn is_settled(&self, status: u16) -> bool {
         // What another task of the request is storing may yet change the cookie.
         let Ok(_nothing_on_its_way) = self.storing.try_lock() else {
             return false;
         };
-        let now = self.manager.clock.now();
+        let (now, trigger) = (self.manager.clock.now(), CommitTrigger::Response { status });
         self.state().read(|state| {
             state.baseline.is_none()
                 && !matches!(state.cookie, CookieChange::Refresh { .. })
-                && self.decide(state, &state.intent, false, now) == Action::Nothing
+                && self.decide(state, false, trigger, now).action == Action::Nothing
         })
     }
 
@@ -61,50 +50,26 @@ impl<T: SessionData> Shared<T> {
         let now = self.manager.clock.now();
         self.state().write(|state| {
             let mut change = pending_change(encoder, state)?;
-            let too_late = self.is_committed() && trigger == CommitTrigger::Now;
-            let intent = if too_late { Intent::default() } else { state.intent.clone() };
-            let action = match self.decide(state, &intent, change.is_some(), now) {
-                Action::Touch(_) if trigger == CommitTrigger::Now => Action::Nothing,
-                Action::Create if too_late => return Err(Conflict::Committed.into()),
-                action => action,
-            };
-            if let (NewId::SetOwner(owner), Some(record)) = (&intent.new_id, state.record())
-                && changes_hands(record, Some(owner))
-            {
-                // Another request signed somebody in meanwhile, and this one reloaded.
-                return Err(Conflict::Owner.into());
-            }
-            let begins = match &state.stored {
-                StoredState::New { .. } | StoredState::Moved { .. } => action == Action::Create,
-                StoredState::Live { record, .. } | StoredState::Renewed { record, .. } => {
-                    changes_hands(record, intent.new_owner())
-                }
-                StoredState::Ended => false,
-            };
-            if begins {
+            let Decision { action, starts_over, grants } = self.decide(state, change.is_some(), trigger, now);
+            if starts_over {
                 change = Change::Whole(encoder.encode(&*state.value)?);
             }
+            let intent = if grants { state.intent.clone() } else { Intent::default() };
             Ok(Plan { action, now, stored: state.stored.clone(), change, intent, writes: state.writes })
         })
     }
 
-    fn decide(&self, state: &State<T>, intent: &Intent, dirty: bool, now: Timestamp) -> Action {
-        let stored = match &state.stored {
-            StoredState::New { .. } => plan::StoredState::New,
-            StoredState::Live { record, .. } => plan::StoredState::Live {
-                expires_at: record.expires_at,
-                limits: Lifetime::after(record, intent, &self.manager.expiry, now).limits,
-            },
-            StoredState::Renewed { .. } => plan::StoredState::Renewed,
-            StoredState::Moved { .. } => plan::StoredState::Moved,
-            StoredState::Ended => plan::StoredState::Ended,
-        };
-        let new_label = intent.label.is_some() && intent.label.as_ref() != state.label();
-        let terms_set = intent.own_expiry.is_some() || new_label;
-        // An owner is something to store, also where there is no data.
-        let dirty = dirty || intent.new_owner().is_some();
-        let facts = Facts { stored, identity: intent.identity(), dirty, terms_set };
-        plan::decide(facts, now, self.manager.touch_share)
+    /// To be asked under the state's lock.
+    pub(super) fn decide(
+        &self,
+        state: &State<T>,
+        dirty: bool,
+        trigger: CommitTrigger,
+        now: Timestamp,
+    ) -> Decision {
+        let (stored, intent, committed) = (&state.stored, &state.intent, self.is_committed());
+        let situation = Situation { stored, intent, dirty, trigger, committed };
+        plan::decide(situation, self.manager.policy(), now)
     }
 
     async fn carry_out(&self, plan: &Plan) -> Result<(), Error> {
@@ -128,7 +93,7 @@ impl<T: SessionData> Shared<T> {
                     self.settle(plan, id.clone(), record);
                 }
             }
-            (Action::Delete, StoredState::Live { id, record }) => self.expire(plan, id, record).await?,
+            (Action::Expire, StoredState::Live { id, record }) => self.expire(plan, id, record).await?,
             (Action::Refuse(conflict), _) => return Err(conflict.into()),
             _ => {}
         }
@@ -147,9 +112,9 @@ impl<T: SessionData> Shared<T> {
             Updated::Moved => {
                 let stored = StoredState::Renewed { id: id.clone(), record: base.clone() };
                 self.state().write(|state| state.stored = stored);
-                return match plan.intent.identity() {
-                    Identity::Keep if writes => self.write_late(plan, id, base).await,
-                    Identity::Keep => Ok(()),
+                return match plan.intent.new_id {
+                    NewId::Unasked if writes => self.write_late(plan, id, base).await,
+                    NewId::Unasked => Ok(()),
                     _ => Err(Conflict::Moved.into()),
                 };
             }
@@ -189,7 +154,6 @@ impl<T: SessionData> Shared<T> {
             }
             // Else it counts as having come before the session was ended.
             CasOutcome::Missing => (StoredState::Ended, Conflict::Ended, self.may_have_moved()),
-            CasOutcome::Unreadable => (StoredState::Ended, Conflict::Ended, true),
             CasOutcome::Moved(_) => (StoredState::Moved { id: id.clone() }, Conflict::Moved, true),
         };
         manager.telemetry().ended_meanwhile();
@@ -232,7 +196,7 @@ impl<T: SessionData> Shared<T> {
         self.state().read(|state| {
             let StoredState::Live { record, .. } = &state.stored else { return true };
             // A sign-in puts the policy's idle timeout in the place of the session's own.
-            let idle = lifetime::limits(record, policy).idle.into_iter().chain(policy.idle_timeout()).min();
+            let idle = plan::limits(record, policy).idle.into_iter().chain(policy.idle_timeout()).min();
             let marker = idle.map_or(Moved::MAX_LIFE, |idle| idle.min(Moved::MAX_LIFE));
             now.saturating_since(state.known_at) >= marker
         })
@@ -259,11 +223,6 @@ impl<T: SessionData> Shared<T> {
             state.grant(&plan.intent);
         });
     }
-}
-
-/// Whether a sign-in takes the session from one owner to another.
-pub(super) fn changes_hands(record: &Record, new_owner: Option<&Owner>) -> bool {
-    record.owner.is_some() && new_owner.is_some() && record.owner.as_ref() != new_owner
 }
 
 /// What was written since the session was last in step with the store.

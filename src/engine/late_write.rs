@@ -11,11 +11,11 @@
 use serde_json::Value;
 
 use super::change::{Change, comparable};
+use super::plan::Lifetime;
 use super::state::{Intent, StoredState};
 use super::write::MAX_ROUNDS;
 use super::{SessionData, Shared};
 use crate::clock::Timestamp;
-use crate::engine::lifetime::Lifetime;
 use crate::engine::merge::ConflictPolicy;
 use crate::error::{Conflict, Error};
 use crate::id::SessionId;

@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::lifetime;
 use super::manager_builder::SessionManagerBuilder;
+use super::plan::{self, Policy};
 use super::request::RequestSession;
 use super::session::{SessionData, VerifiedIds};
 use super::store_client::StoreClient;
@@ -177,6 +177,10 @@ impl<T: SessionData> SessionManager<T> {
 }
 
 impl<T> Inner<T> {
+    pub(super) fn policy(&self) -> Policy<'_> {
+        Policy { expiry: &self.expiry, touch_share: self.touch_share }
+    }
+
     pub(super) fn telemetry(&self) -> &Telemetry {
         self.store.telemetry()
     }
@@ -191,7 +195,7 @@ impl<T> Inner<T> {
     }
 
     pub(crate) fn has_ended_by(&self, now: Timestamp, record: &Record) -> bool {
-        let deadline = lifetime::limits(record, &self.expiry).deadline;
+        let deadline = plan::limits(record, &self.expiry).deadline;
         record.expires_at <= now || deadline.is_some_and(|deadline| deadline <= now)
     }
 

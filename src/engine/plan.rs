@@ -1,88 +1,157 @@
-//! The one decision at the end of a request: what to do to the store. Pure, so a table tests it.
+//! What is to be done to the store: the one decision, made of what is stored, what the handler wants, what
+//! triggered the commit, the policy and the time. Pure, so a table tests it.
 
 use std::time::Duration;
 
+use super::expiry::{Expiry, Limits};
+use super::state::{Intent, NewId, StoredState};
 use crate::clock::Timestamp;
-use crate::engine::expiry::Limits;
 use crate::error::Conflict;
+use crate::record::{Label, Owner, Record};
 use crate::ttl::MAX_TTL;
 
-/// What a request knows about its session when it ends.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Facts {
-    pub(crate) stored: StoredState,
-    pub(crate) identity: Identity,
-    /// The data differs from what was loaded.
-    pub(crate) dirty: bool,
-    /// The session was given an expiry of its own, or a label.
-    pub(crate) terms_set: bool,
-}
-
-/// Where a session stands in the store, as far as the request knows.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum StoredState {
-    /// Nothing is stored.
-    New,
-    /// It is stored, and ends at `expires_at` if nothing is done. `limits` are what will hold
-    /// after this request.
-    Live { expires_at: Timestamp, limits: Limits },
-    /// It has another id by now, to which what this request writes follows it.
-    Renewed,
-    /// It has another id by now.
-    Moved,
-    /// It was stored, and is gone.
-    Ended,
-}
-
-/// What the request asked to do to the session's id.
+/// What made a commit due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Identity {
-    Keep,
-    Renew,
-    SignIn,
+pub(super) enum CommitTrigger {
+    /// The handler asked for it.
+    Handler,
+    /// The handler asked for a session, with or without data.
+    Start,
+    /// The handler said that the session is in use.
+    Touch,
+    /// The handler has answered with this status. Only now is it clear whether a touch is due: until then, any
+    /// write would do its work too.
+    Response { status: u16 },
+    /// The handler ended the session.
+    Destroy,
+}
+
+/// What is decided on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Situation<'a> {
+    pub(super) stored: &'a StoredState,
+    pub(super) intent: &'a Intent,
+    /// The data differs from what was loaded.
+    pub(super) dirty: bool,
+    pub(super) trigger: CommitTrigger,
+    /// The response is on its way: what begins now, or gets a new id, would not reach the client.
+    pub(super) committed: bool,
+}
+
+/// How long sessions live.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Policy<'a> {
+    pub(super) expiry: &'a Expiry,
+    /// A touch is due once it would gain this share of the idle timeout.
+    pub(super) touch_share: f64,
 }
 
 /// What to do to the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Action {
+pub(super) enum Action {
     Nothing,
     Create,
     Update,
     /// Move the end of the session to this moment.
     Touch(Timestamp),
     Rotate,
+    /// End a session that is past its time.
+    Expire,
+    /// End the session.
     Delete,
     Refuse(Conflict),
 }
 
-/// Decides at `now`; a touch is due once it would gain `touch_share` of the idle timeout.
-pub(crate) fn decide(facts: Facts, now: Timestamp, touch_share: f64) -> Action {
-    let Facts { stored, identity, dirty, terms_set } = facts;
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Decision {
+    pub(super) action: Action,
+    /// The data replaces what is stored, and is not merged with it: it begins with this request, or with
+    /// another owner.
+    pub(super) starts_over: bool,
+    /// The intent is granted with it.
+    pub(super) grants: bool,
+}
+
+/// Whether a response with this status says that the handler did not get to its end: then nothing that it
+/// wrote or asked for is stored.
+pub(super) fn is_failure(status: u16) -> bool {
+    matches!(status, 408 | 499 | 500..)
+}
+
+/// Whether a sign-in takes the session from one owner to another.
+pub(super) fn changes_hands(record: &Record, new_owner: Option<&Owner>) -> bool {
+    record.owner.is_some() && new_owner.is_some() && record.owner.as_ref() != new_owner
+}
+
+/// Decides at `now`.
+pub(super) fn decide(situation: Situation<'_>, policy: Policy<'_>, now: Timestamp) -> Decision {
+    let Situation { stored, intent, dirty, trigger, committed } = situation;
+    let (grants, dirty) = match trigger {
+        CommitTrigger::Response { status } => (!is_failure(status), dirty && !is_failure(status)),
+        CommitTrigger::Handler | CommitTrigger::Start => (!committed, dirty),
+        CommitTrigger::Touch | CommitTrigger::Destroy => (false, false),
+    };
+    let nothing_wanted = Intent::default();
+    let intent = if grants { intent } else { &nothing_wanted };
+    let action = match trigger {
+        CommitTrigger::Destroy if stored.id().is_some() => Action::Delete,
+        CommitTrigger::Destroy => Action::Nothing,
+        _ => action(Situation { intent, dirty, ..situation }, policy, now),
+    };
+    let starts_over = match stored {
+        StoredState::New { .. } | StoredState::Moved { .. } => action == Action::Create,
+        StoredState::Live { record, .. } | StoredState::Renewed { record, .. } => {
+            changes_hands(record, intent.new_owner())
+        }
+        StoredState::Ended => false,
+    };
+    Decision { action, starts_over, grants }
+}
+
+fn action(situation: Situation<'_>, policy: Policy<'_>, now: Timestamp) -> Action {
+    let Situation { stored, intent, dirty, trigger, committed } = situation;
+    let signs_in = matches!(intent.new_id, NewId::SignIn(_));
+    let new_id = intent.new_id != NewId::Unasked;
+    // An owner is something to store, also where there is no data.
+    let dirty = dirty || intent.new_owner().is_some();
+    if let (NewId::SetOwner(owner), Some(record)) = (&intent.new_id, stored.record())
+        && changes_hands(record, Some(owner))
+    {
+        // Another request signed somebody in, and this one reloaded.
+        return Action::Refuse(Conflict::Owner);
+    }
     match stored {
-        StoredState::New if dirty || identity == Identity::SignIn => Action::Create,
-        StoredState::New => Action::Nothing,
+        StoredState::New { .. } => match trigger {
+            CommitTrigger::Handler if committed && dirty => Action::Refuse(Conflict::Committed),
+            CommitTrigger::Start if committed => Action::Refuse(Conflict::Committed),
+            CommitTrigger::Start => Action::Create,
+            _ if dirty || signs_in => Action::Create,
+            _ => Action::Nothing,
+        },
 
         // An explicit sign-in is a new session by right; anything else would push out the cookie
         // of the sign-in that moved this one.
-        StoredState::Moved | StoredState::Ended if identity == Identity::SignIn => Action::Create,
-        StoredState::Moved if dirty || identity == Identity::Renew => Action::Refuse(Conflict::Moved),
-        StoredState::Ended if identity == Identity::Renew => Action::Refuse(Conflict::Ended),
-        StoredState::Moved | StoredState::Ended => Action::Nothing,
+        StoredState::Moved { .. } | StoredState::Ended if signs_in => Action::Create,
+        StoredState::Moved { .. } if dirty || new_id => Action::Refuse(Conflict::Moved),
+        StoredState::Ended if new_id => Action::Refuse(Conflict::Ended),
+        StoredState::Moved { .. } | StoredState::Ended => Action::Nothing,
 
         // To move an id that is not its own any more is for the store to refuse.
-        StoredState::Renewed if identity != Identity::Keep => Action::Rotate,
-        StoredState::Renewed if dirty || terms_set => Action::Update,
-        StoredState::Renewed => Action::Nothing,
+        StoredState::Renewed { .. } if new_id => Action::Rotate,
+        StoredState::Renewed { record, .. } if dirty || is_set(intent, record) => Action::Update,
+        StoredState::Renewed { .. } => Action::Nothing,
 
-        StoredState::Live { expires_at, limits } => {
+        StoredState::Live { record, .. } => {
+            let limits = Lifetime::after(record, intent, policy.expiry, now).limits;
             let next = limits.expires_at(now);
+            let touches = matches!(trigger, CommitTrigger::Response { .. } | CommitTrigger::Touch);
             if next <= now {
-                Action::Delete
-            } else if identity != Identity::Keep {
+                Action::Expire
+            } else if new_id {
                 Action::Rotate
-            } else if dirty || terms_set {
+            } else if dirty || is_set(intent, record) {
                 Action::Update
-            } else if touch_is_due(next.saturating_since(expires_at), limits.idle, touch_share) {
+            } else if touches && touch_is_due(next.saturating_since(record.expires_at), limits.idle, policy) {
                 Action::Touch(next)
             } else {
                 Action::Nothing
@@ -91,99 +160,93 @@ pub(crate) fn decide(facts: Facts, now: Timestamp, touch_share: f64) -> Action {
     }
 }
 
-fn touch_is_due(gain: Duration, idle: Option<Duration>, share: f64) -> bool {
-    let due = |idle: Duration| gain.as_secs_f64() >= share * idle.min(MAX_TTL).as_secs_f64();
+/// Whether the session is to get another expiry, or label.
+fn is_set(intent: &Intent, record: &Record) -> bool {
+    intent.own_expiry.is_some() || intent.label.is_some() && intent.label != record.label
+}
+
+fn touch_is_due(gain: Duration, idle: Option<Duration>, policy: Policy<'_>) -> bool {
+    let due = |idle: Duration| gain.as_secs_f64() >= policy.touch_share * idle.min(MAX_TTL).as_secs_f64();
     !gain.is_zero() && idle.is_some_and(due)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use Action::{Create, Delete, Nothing, Refuse, Rotate, Update};
-    use Identity::{Keep, Renew, SignIn};
+/// What a write stores beside the data: the record as it was, the manager's policy and the
+/// handler's intents, resolved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Lifetime {
+    pub(super) created_at: Timestamp,
+    pub(super) owner: Option<Owner>,
+    label: Option<Label>,
+    pub(super) own_expiry: bool,
+    own_idle_timeout: bool,
+    pub(super) limits: Limits,
+}
 
-    const NOW: Timestamp = Timestamp::from_millis(1_000_000);
-    const IDLE: Duration = Duration::from_secs(100);
-
-    fn live(age: u64) -> StoredState {
-        let limits = Limits { idle: Some(IDLE), deadline: None };
-        StoredState::Live { expires_at: Timestamp::from_millis(1_000_000 + 100_000 - age), limits }
-    }
-
-    #[test]
-    fn the_table() {
-        let fresh = live(0);
-        let table = [
-            // stored          identity dirty  expiry action
-            (StoredState::New, Keep, false, false, Nothing),
-            (StoredState::New, Keep, true, false, Create),
-            (StoredState::New, Keep, false, true, Nothing),
-            (StoredState::New, Renew, false, false, Nothing),
-            (StoredState::New, Renew, true, false, Create),
-            (StoredState::New, SignIn, false, false, Create),
-            (fresh, Keep, false, false, Nothing),
-            (fresh, Keep, true, false, Update),
-            (fresh, Keep, false, true, Update),
-            (fresh, Renew, false, false, Rotate),
-            (fresh, Renew, true, true, Rotate),
-            (fresh, SignIn, false, false, Rotate),
-            (StoredState::Renewed, Keep, false, false, Nothing),
-            (StoredState::Renewed, Keep, true, false, Update),
-            (StoredState::Renewed, Keep, false, true, Update),
-            (StoredState::Renewed, Renew, true, false, Rotate),
-            (StoredState::Renewed, SignIn, false, false, Rotate),
-            (StoredState::Moved, Keep, false, false, Nothing),
-            (StoredState::Moved, Keep, true, false, Refuse(Conflict::Moved)),
-            (StoredState::Moved, Keep, false, true, Nothing),
-            (StoredState::Moved, Renew, false, false, Refuse(Conflict::Moved)),
-            (StoredState::Moved, SignIn, true, false, Create),
-            (StoredState::Ended, Keep, true, true, Nothing),
-            (StoredState::Ended, Renew, false, false, Refuse(Conflict::Ended)),
-            (StoredState::Ended, SignIn, false, false, Create),
-        ];
-        for (stored, identity, dirty, terms_set, action) in table {
-            let facts = Facts { stored, identity, dirty, terms_set };
-            assert_eq!(decide(facts, NOW, 0.1), action, "{facts:?}");
+impl Lifetime {
+    /// The lifetime of a session that starts, or is signed in, at `now`.
+    pub(super) fn at_start(intent: &Intent, policy: &Expiry, now: Timestamp) -> Self {
+        let expiry = intent.own_expiry.as_ref().unwrap_or(policy);
+        Self {
+            created_at: now,
+            owner: intent.new_owner().cloned(),
+            label: intent.label.clone(),
+            own_expiry: intent.own_expiry.is_some(),
+            own_idle_timeout: false,
+            limits: Limits { idle: expiry.idle_timeout(), deadline: expiry.deadline(now) },
         }
     }
 
-    #[test]
-    fn a_touch_waits_for_its_share_of_the_idle_timeout() {
-        let reading = |stored| Facts { stored, identity: Keep, dirty: false, terms_set: false };
-        let end = NOW.saturating_add(IDLE);
-        assert_eq!(decide(reading(live(9_999)), NOW, 0.1), Nothing);
-        assert_eq!(decide(reading(live(10_000)), NOW, 0.1), Action::Touch(end));
-        assert_eq!(decide(reading(live(1)), NOW, 0.0), Action::Touch(end));
-        assert_eq!(decide(reading(live(0)), NOW, 0.0), Nothing);
-        assert_eq!(decide(reading(live(99_999)), NOW, 1.0), Nothing);
-
-        // Near the deadline there is nothing left to gain (SECURITY 9).
-        let deadline = NOW.saturating_add(Duration::from_secs(5));
-        let limits = Limits { idle: Some(IDLE), deadline: Some(deadline) };
-        let stored = StoredState::Live { expires_at: deadline, limits };
-        assert_eq!(decide(reading(stored), NOW, 0.1), Nothing);
-        // An absolute timeout alone has nothing to roll.
-        let limits = Limits { idle: None, deadline: Some(deadline) };
-        let stored = StoredState::Live { expires_at: NOW, limits };
-        assert_eq!(decide(reading(stored), NOW, 0.0), Nothing);
-    }
-
-    #[test]
-    fn the_longest_idle_timeout_rolls_too() {
-        let limits = Limits { idle: Some(Duration::MAX), deadline: None };
-        let half_way = Timestamp::from_millis(NOW.as_millis() + MAX_TTL.as_secs() * 500);
-        let stored = StoredState::Live { expires_at: half_way, limits };
-        let facts = Facts { stored, identity: Keep, dirty: false, terms_set: false };
-        assert_eq!(decide(facts, NOW, 0.1), Action::Touch(NOW.saturating_add(MAX_TTL)));
-    }
-
-    #[test]
-    fn a_session_past_its_deadline_is_deleted_whatever_was_asked() {
-        let limits = Limits { idle: Some(IDLE), deadline: Some(NOW) };
-        let stored = StoredState::Live { expires_at: NOW, limits };
-        for identity in [Keep, Renew] {
-            let facts = Facts { stored, identity, dirty: true, terms_set: true };
-            assert_eq!(decide(facts, NOW, 0.1), Delete);
+    /// The lifetime of a stored session once `intent` is granted. Only a sign-in starts the absolute
+    /// timeout again; an expiry of the session's own can bring its end nearer, but not put it off.
+    pub(super) fn after(record: &Record, intent: &Intent, policy: &Expiry, now: Timestamp) -> Self {
+        let label = || intent.label.as_ref().or(record.label.as_ref()).cloned();
+        if let NewId::SignIn(owner) = &intent.new_id {
+            let keeps_label = record.owner.as_ref().is_none_or(|known| known == owner);
+            let lifetime = Self::at_start(intent, policy, now);
+            return Self { label: if keeps_label { label() } else { lifetime.label }, ..lifetime };
         }
+        let mut limits = limits(record, policy);
+        if let Some(own) = &intent.own_expiry {
+            let deadline = earliest(limits.deadline, own.deadline(record.created_at));
+            limits = Limits { idle: own.idle_timeout(), deadline };
+        }
+        Self {
+            created_at: record.created_at,
+            owner: intent.new_owner().or(record.owner.as_ref()).cloned(),
+            label: label(),
+            own_expiry: record.own_expiry || intent.own_expiry.is_some(),
+            own_idle_timeout: record.own_idle_timeout && intent.own_expiry.is_none(),
+            limits,
+        }
+    }
+
+    /// Puts the lifetime into a record that is written at `now`.
+    pub(super) fn write_to(self, record: &mut Record, now: Timestamp) {
+        record.created_at = self.created_at;
+        record.expires_at = self.limits.expires_at(now);
+        record.idle_timeout = self.limits.idle;
+        record.absolute_deadline = self.limits.deadline;
+        record.own_expiry = self.own_expiry;
+        record.own_idle_timeout = self.own_idle_timeout;
+        record.owner = self.owner;
+        record.label = self.label;
     }
 }
+
+/// What limits a stored session now: its own expiry, or the policy, where a lowered absolute
+/// timeout holds for existing sessions too.
+pub(super) fn limits(record: &Record, policy: &Expiry) -> Limits {
+    if record.own_expiry {
+        return Limits { idle: record.idle_timeout, deadline: record.absolute_deadline };
+    }
+    let deadline = earliest(record.absolute_deadline, policy.deadline(record.created_at));
+    let idle = if record.own_idle_timeout { record.idle_timeout } else { policy.idle_timeout() };
+    Limits { idle, deadline }
+}
+
+fn earliest(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {
+    a.into_iter().chain(b).min()
+}
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering, fence};
 
-use super::commit::CommitTrigger;
+use super::plan::{self, CommitTrigger};
 use super::state::{CookieChange, State, StateCell, StoredState};
 use super::{Session, SessionData, Shared, VerifiedIds, shielded};
 use crate::clock::Timestamp;
@@ -106,18 +106,18 @@ impl<T: SessionData> RequestSession<T> {
     /// can't cut it in half.
     pub async fn finish(self, status: u16) -> ResponseActions {
         let shared = self.0;
-        let failed = matches!(status, 408 | 499 | 500..);
+        let failed = plan::is_failure(status);
         if !shared.commit(failed) {
             return ResponseActions::default();
         }
-        let stored = if shared.is_settled() {
+        let stored = if shared.is_settled(status) {
             Ok(())
         } else {
             let task = Arc::clone(&shared);
             // In a box, so that the future of a request which only reads is a small one.
             Box::pin(shielded(async move {
                 let _one_at_a_time = task.storing.lock().await;
-                task.store_pending(CommitTrigger::Response).await?;
+                task.store_pending(CommitTrigger::Response { status }).await?;
                 task.confirm_cookie().await;
                 Ok(())
             }))

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tracing::Instrument as _;
 
-use super::commit::CommitTrigger;
+use super::plan::{Action, CommitTrigger};
 use super::state::{CookieChange, State, StateCell, StoredState};
 use crate::clock::Timestamp;
 use crate::cookie::signing::Verified;
@@ -227,27 +227,23 @@ impl<T: SessionData> Session<T> {
     /// If the session got a new id meanwhile, the request sees an empty one from now on, and may not write.
     pub async fn reload(&self) -> Result<(), Error> {
         let _one_at_a_time = self.0.storing.lock().await;
-        let (id, known) = self.0.state().write(|state| {
+        let known = self.0.state().write(|state| {
             state.drop_written();
-            let id = match &state.stored {
-                StoredState::Live { id, .. }
-                | StoredState::Renewed { id, .. }
-                | StoredState::Moved { id } => Some(id.clone()),
-                _ => None,
-            };
-            (id, state.stored.clone())
+            state.stored.clone()
         });
         let now = self.0.manager.clock.now();
-        let (stored, value) = match id {
-            None => (known, Arc::default()),
-            Some(id) => match self.0.load_one(&id, now).await? {
-                // It was there once: what is written now is not a new visitor's.
-                (StoredState::New { .. }, _) if self.0.may_have_moved() => {
-                    (StoredState::Moved { id }, Arc::default())
+        let (stored, value) = match known {
+            StoredState::New { .. } | StoredState::Ended => (known, Arc::default()),
+            StoredState::Live { id, .. } | StoredState::Renewed { id, .. } | StoredState::Moved { id } => {
+                match self.0.load_one(&id, now).await? {
+                    // It was there once: what is written now is not a new visitor's.
+                    (StoredState::New { .. }, _) if self.0.may_have_moved() => {
+                        (StoredState::Moved { id }, Arc::default())
+                    }
+                    (StoredState::New { .. }, _) => (StoredState::Ended, Arc::default()),
+                    found => found,
                 }
-                (StoredState::New { .. }, _) => (StoredState::Ended, Arc::default()),
-                found => found,
-            },
+            }
         };
         self.0.state().write(|state| {
             state.reload(stored, value);
@@ -387,12 +383,12 @@ impl<T: SessionData> Shared<T> {
 
     async fn save(&self) -> Result<(), Error> {
         let _one_at_a_time = self.storing.lock().await;
-        self.save_pending().await.map(|_| ())
+        self.save_pending(CommitTrigger::Handler).await.map(|_| ())
     }
 
     /// Stores what is pending. The caller holds the `storing` lock.
-    async fn save_pending(&self) -> Result<StoredState, Error> {
-        self.store_pending(CommitTrigger::Now).await?;
+    async fn save_pending(&self, trigger: CommitTrigger) -> Result<StoredState, Error> {
+        self.store_pending(trigger).await?;
         match self.state().read(|state| state.stored.clone()) {
             StoredState::Ended => Err(Conflict::Ended.into()),
             StoredState::Moved { .. } => Err(Conflict::Moved.into()),
@@ -402,36 +398,20 @@ impl<T: SessionData> Shared<T> {
 
     async fn start(&self) -> Result<SessionKey, Error> {
         let _one_at_a_time = self.storing.lock().await;
-        match self.save_pending().await? {
-            StoredState::Live { id, .. } => return Ok(id.key()),
-            StoredState::Renewed { .. } => return Err(Conflict::Moved.into()),
-            _ => {}
+        match self.save_pending(CommitTrigger::Start).await? {
+            StoredState::Live { id, .. } => Ok(id.key()),
+            // Its new id is not for this request to know.
+            _ => Err(Conflict::Moved.into()),
         }
-        if self.is_committed() {
-            return Err(Conflict::Committed.into());
-        }
-        let (intent, data) =
-            self.state().read(|state| (state.intent.clone(), self.manager.encoder().encode(&*state.value)));
-        let (id, record) = self.create(&intent, data?, self.manager.clock.now()).await?;
-        let key = id.key();
-        self.state().write(|state| {
-            state.stored = StoredState::Live { id, record };
-            state.grant(&intent);
-        });
-        Ok(key)
     }
 
     async fn destroy(&self) -> Result<(), Error> {
         let _one_at_a_time = self.storing.lock().await;
+        let now = self.manager.clock.now();
         let (own, record) = self.state().write(|state| {
             let record = state.record().cloned();
-            let id = match &state.stored {
-                StoredState::Live { id, .. }
-                | StoredState::Renewed { id, .. }
-                | StoredState::Moved { id } => Some(id.clone()),
-                StoredState::New { unusable } => unusable.clone(),
-                StoredState::Ended => None,
-            };
+            let is_due = self.decide(state, false, CommitTrigger::Destroy, now).action == Action::Delete;
+            let id = state.stored.id().filter(|_| is_due).cloned();
             // Kept until it is deleted: a second attempt must not succeed by doing nothing.
             state.reset(StoredState::New { unusable: id.clone() });
             state.cookie = CookieChange::Remove;
@@ -441,7 +421,7 @@ impl<T: SessionData> Shared<T> {
         // must not come back with the other one.
         let all = if self.verified_ids.others.is_empty() { None } else { Some(self.verified_ids.iter()) };
         let others = all.into_iter().flatten().map(|it| &it.id).filter(|other| own.as_ref() != Some(*other));
-        let store = self.manager.store.at(self.manager.clock.now());
+        let store = self.manager.store.at(now);
         for id in own.iter().chain(others) {
             let key = id.key();
             let known = record.as_ref().filter(|_| own.as_ref() == Some(id));

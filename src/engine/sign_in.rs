@@ -1,6 +1,6 @@
 //! Whose session it is, and under which id.
 
-use super::commit::changes_hands;
+use super::plan::changes_hands;
 use super::state::NewId;
 use super::{Session, SessionData};
 use crate::error::Error;

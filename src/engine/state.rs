@@ -8,12 +8,11 @@ use parking_lot::ReentrantMutex;
 
 use super::SessionData;
 use super::change::Change;
-use super::commit::changes_hands;
+use super::plan::changes_hands;
 use crate::clock::Timestamp;
 use crate::codec::{Codec, Encoder};
 use crate::engine::expiry::Expiry;
 use crate::engine::merge::ConflictPolicy;
-use crate::engine::plan::Identity;
 use crate::error::Error;
 use crate::id::SessionId;
 use crate::record::{Label, Owner, Payload, Record};
@@ -63,6 +62,25 @@ pub(crate) enum StoredState {
     Moved { id: SessionId },
     /// It was stored, and is gone.
     Ended,
+}
+
+impl StoredState {
+    /// What the request knows to be stored.
+    pub(crate) fn record(&self) -> Option<&Record> {
+        match self {
+            Self::Live { record, .. } | Self::Renewed { record, .. } => Some(record),
+            Self::New { .. } | Self::Moved { .. } | Self::Ended => None,
+        }
+    }
+
+    /// The id under which something is, or was, stored.
+    pub(crate) fn id(&self) -> Option<&SessionId> {
+        match self {
+            Self::New { unusable } => unusable.as_ref(),
+            Self::Live { id, .. } | Self::Renewed { id, .. } | Self::Moved { id } => Some(id),
+            Self::Ended => None,
+        }
+    }
 }
 
 /// What the handler asked for, beyond changing data.
@@ -237,10 +255,7 @@ impl<T> State<T> {
     }
 
     pub(crate) fn record(&self) -> Option<&Record> {
-        match &self.stored {
-            StoredState::Live { record, .. } | StoredState::Renewed { record, .. } => Some(record),
-            _ => None,
-        }
+        self.stored.record()
     }
 
     /// Whose session it is, counting a sign-in of this request.
@@ -266,14 +281,6 @@ impl<T> State<T> {
 impl Intent {
     pub(crate) fn is_none(&self) -> bool {
         *self == Self::default()
-    }
-
-    pub(crate) fn identity(&self) -> Identity {
-        match self.new_id {
-            NewId::Unasked => Identity::Keep,
-            NewId::Renew | NewId::SetOwner(_) => Identity::Renew,
-            NewId::SignIn(_) => Identity::SignIn,
-        }
     }
 
     pub(crate) fn new_owner(&self) -> Option<&Owner> {

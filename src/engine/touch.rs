@@ -2,8 +2,7 @@
 
 use super::state::{Intent, StoredState};
 use super::{Session, SessionData, Shared};
-use crate::engine::lifetime::Lifetime;
-use crate::engine::plan::{self, Action, Facts, Identity};
+use crate::engine::plan::{self, Action, CommitTrigger, Situation};
 use crate::error::{Conflict, Error};
 use crate::ttl::Ttl;
 
@@ -53,12 +52,12 @@ impl<T: SessionData> Shared<T> {
         let key = id.key();
         for _ in 0..MAX_ROUNDS {
             let now = manager.clock.now();
-            let limits = Lifetime::after(&record, &Intent::default(), &manager.expiry, now).limits;
-            let stored = plan::StoredState::Live { expires_at: record.expires_at, limits };
-            let facts = Facts { stored, identity: Identity::Keep, dirty: false, terms_set: false };
-            let expires_at = match plan::decide(facts, now, manager.touch_share) {
+            let stored = StoredState::Live { id: id.clone(), record: record.clone() };
+            let (intent, trigger) = (&Intent::default(), CommitTrigger::Touch);
+            let used = Situation { stored: &stored, intent, dirty: false, trigger, committed: false };
+            let expires_at = match plan::decide(used, manager.policy(), now).action {
                 Action::Touch(expires_at) => expires_at,
-                Action::Delete => return Err(Conflict::Ended.into()),
+                Action::Expire => return Err(Conflict::Ended.into()),
                 _ => return Ok(()),
             };
             let ttl = Ttl::new(expires_at.saturating_since(now));

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::change::Change;
-use super::commit::CommitTrigger;
 use super::late_write::{Kind, LateWrite};
+use super::plan::CommitTrigger;
 use super::state::{Intent, StoredState};
 use super::write::{CasOutcome, CasWrite};
 use super::{SessionData, Shared};
@@ -37,7 +37,7 @@ impl<T: SessionData> Shared<T> {
     /// write that came first.
     pub(super) async fn update<R>(&self, change: impl FnMut(&mut T) -> R) -> Result<R, Error> {
         let _one_at_a_time = self.storing.lock().await;
-        self.store_pending(CommitTrigger::Now).await?;
+        self.store_pending(CommitTrigger::Handler).await?;
         let mut update = Update { encoder: self.manager.encoder(), change, outcome: None };
         let (stored, writes, committed, seen) = self.state().read(|state| {
             // A copy of what the handler sees, not another `T::default()`: that may draw a token, and
@@ -120,7 +120,7 @@ impl<T: SessionData> Shared<T> {
                 Ok((StoredState::Live { id, record }, known_at))
             }
             CasOutcome::Moved(known) => self.send_late(&change, id, &known, now).await,
-            CasOutcome::Missing | CasOutcome::Unreadable => {
+            CasOutcome::Missing => {
                 self.state().write(|state| state.stored = StoredState::Ended);
                 Err(Conflict::Ended.into())
             }

@@ -1,9 +1,9 @@
 //! The writes of one session to its store: each a create, a compare-and-swap or a touch.
 
+use super::plan::Lifetime;
 use super::state::{CookieChange, Intent};
 use super::{SessionData, Shared};
 use crate::clock::Timestamp;
-use crate::engine::lifetime::Lifetime;
 use crate::error::{Conflict, Error};
 use crate::id::SessionId;
 use crate::record::{Payload, Record};
@@ -37,8 +37,6 @@ pub(super) enum CasOutcome {
     Unchanged(Record),
     /// The session ended meanwhile.
     Missing,
-    /// What stands in the session's place can't be read.
-    Unreadable,
     /// The session got another id meanwhile. This is the last that was known of it.
     Moved(Record),
 }
@@ -110,7 +108,7 @@ impl<T: SessionData> Shared<T> {
                 // What others made of it meanwhile counts as absent, as it does when it is loaded.
                 Err(Error::Corrupt { reason, .. }) => {
                     manager.telemetry().corrupt(&key, reason);
-                    return Ok(CasOutcome::Unreadable);
+                    Updated::Missing
                 }
                 outcome => outcome?,
             };

@@ -93,10 +93,11 @@ impl Telemetry {
         self.counters.shard().ended_meanwhile.add_one();
     }
 
-    /// A store or merge failed. Of these, a contradiction to another request counts; a sign-in that found
-    /// no room contradicts nobody.
+    /// A store or merge failed. Of these, a contradiction to another request counts: not a sign-in that found
+    /// no room, nor one that came too late.
     pub(crate) fn failed(&self, error: &Error) {
-        if matches!(error, Error::Conflict(conflict) if *conflict != Conflict::TooManySessions) {
+        use Conflict::{Committed, TooManySessions};
+        if matches!(error, Error::Conflict(conflict) if !matches!(conflict, Committed | TooManySessions)) {
             self.counters.shard().conflicts.add_one();
         }
     }

@@ -2,7 +2,6 @@
 
 use session_store::{Conflict, Error, KeyRing};
 
-use crate::following::conflict;
 use crate::world::{Browser, SECOND, SECRET, World};
 
 /// SECURITY 3, 4 and 27.
@@ -160,26 +159,6 @@ async fn a_load_that_failed_is_tried_again_at_the_next_use() {
     assert!(exchange.session().await.is_err());
     world.store.go_down(false);
     assert_eq!(exchange.session().await.unwrap().read(|a| a.visits), 4);
-}
-
-/// By whatever stands in the session's place: nothing was stored, so nothing is acknowledged.
-#[tokio::test]
-async fn a_write_to_a_session_that_became_unreadable_is_refused() {
-    for (call, renews) in [("update", false), ("rotate", true)] {
-        let world = World::new();
-        let visitor = world.visitor(4).await;
-        let exchange = visitor.begin(&world.manager);
-        let session = exchange.session().await.unwrap();
-        session.write(|account| account.visits = 5).unwrap();
-        if renews {
-            session.renew().unwrap();
-        }
-        world.store.is_unreadable_once(call, visitor.key(&world.manager).await);
-        let effects = exchange.finish(200).await;
-        assert_eq!(conflict(effects.failure.as_ref()), Some(Conflict::Ended), "{call}");
-        assert_eq!(effects.set_cookie, None);
-        assert_eq!(world.manager.counts().corrupt, 1);
-    }
 }
 
 #[tokio::test]

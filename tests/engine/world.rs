@@ -165,7 +165,7 @@ pub(crate) struct Spy {
     pub(crate) down: AtomicBool,
     calls: Mutex<Vec<&'static str>>,
     held: watch::Sender<&'static str>,
-    fails: Mutex<Option<(&'static str, Error)>>,
+    fails: Mutex<Option<&'static str>>,
 }
 
 impl Spy {
@@ -193,12 +193,7 @@ impl Spy {
 
     /// The next call of this name that goes through finds the store down.
     pub(crate) fn fails_once(&self, name: &'static str) {
-        *self.fails.lock().unwrap() = Some((name, down()));
-    }
-
-    /// The next call of this name that goes through finds something that is no session.
-    pub(crate) fn is_unreadable_once(&self, name: &'static str, key: SessionKey) {
-        *self.fails.lock().unwrap() = Some((name, Error::Corrupt { key, reason: "a test" }));
+        *self.fails.lock().unwrap() = Some(name);
     }
 
     /// Waits for a call of this name.
@@ -229,15 +224,12 @@ impl Spy {
     async fn call(&self, name: &'static str) -> Result<(), Error> {
         self.calls.lock().unwrap().push(name);
         self.held.subscribe().wait_for(|held| *held != name).await.expect("the sender is here");
-        if let Some((_, error)) = self.fails.lock().unwrap().take_if(|(failing, _)| *failing == name) {
-            return Err(error);
+        let fails = self.fails.lock().unwrap().take_if(|failing| *failing == name).is_some();
+        if fails || self.down.load(Ordering::SeqCst) {
+            return Err(Error::Unavailable { outcome_unknown: false, reason: "a test".into(), source: None });
         }
-        if self.down.load(Ordering::SeqCst) { Err(down()) } else { Ok(()) }
+        Ok(())
     }
-}
-
-fn down() -> Error {
-    Error::Unavailable { outcome_unknown: false, reason: "a test".into(), source: None }
 }
 
 #[async_trait]
