@@ -31,7 +31,7 @@ async fn page(State(manager): State<Manager>, session: Session<Account>) -> Resu
 
 fn row(device: &SessionSummary, session: &Session<Account>) -> String {
     let label = escape(device.label.as_ref().map_or("an unknown device", Label::as_str));
-    if session.key().as_ref() == Some(&device.key) {
+    if device.is_current(session) {
         return format!("<tr><td>{label}<td>this one");
     }
     let seconds =

@@ -5,7 +5,7 @@ use std::error::Error as StdError;
 use crate::id::SessionKey;
 
 /// The source of an error, kept for the log.
-pub(crate) type BoxError = Box<dyn StdError + Send + Sync>;
+pub type BoxError = Box<dyn StdError + Send + Sync>;
 
 /// Everything that can go wrong with a session.
 ///
@@ -79,12 +79,20 @@ pub enum Error {
     #[error("{0}")]
     Config(String),
 
+    /// What the request brought cannot be used: the name of an owner, a label, a cursor. The status is 400.
+    #[error("{what} cannot be used: {reason}")]
+    InvalidInput {
+        /// What it is.
+        what: &'static str,
+        /// What is wrong with it, without its content.
+        reason: String,
+    },
+
     /// The change was not stored, because it cannot be reconciled with what happened meanwhile.
     #[error("{0}")]
     Conflict(Conflict),
 
-    /// The session's encoded data, or its owner's name, is over its limit. What was stored before
-    /// is untouched.
+    /// The session's encoded data is over its limit. What was stored before is untouched.
     #[error("{what} takes {size} bytes, the limit is {limit}")]
     TooLarge {
         /// What is too large.
@@ -169,7 +177,7 @@ pub enum Conflict {
 
 impl Error {
     /// The HTTP status that answers a request which failed this way: 503 where the store is
-    /// unavailable (or needs a newer service, or more time), 409 for a conflict, 501 where the store does not offer
+    /// unavailable (or needs a newer service, or more time), 409 for a conflict, 400 for input, 501 where the store does not offer
     /// what was asked of it, 500 for the rest.
     ///
     /// ```
@@ -181,6 +189,7 @@ impl Error {
         match self {
             Self::Unavailable { .. } | Self::NewerFormat { .. } | Self::Unfinished { .. } => 503,
             Self::Conflict(_) => 409,
+            Self::InvalidInput { .. } => 400,
             Self::Unsupported { .. } => 501,
             _ => 500,
         }

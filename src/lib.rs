@@ -54,7 +54,7 @@ pub mod operations {}
 pub mod performance {}
 
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
-pub use error::{Conflict, Error};
+pub use error::{BoxError, Conflict, Error};
 pub use id::{SessionId, SessionKey};
 pub use record::{Envelope, Label, Moved, Owner, Payload, Record, Revision};
 #[cfg(feature = "memory")]

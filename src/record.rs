@@ -75,10 +75,9 @@ impl Owner {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] for an empty name, [`Error::TooLarge`] over [`Owner::MAX_LENGTH`].
+    /// [`Error::InvalidInput`] for an empty name, and for one over [`Owner::MAX_LENGTH`].
     pub fn new(name: impl AsRef<str>) -> Result<Self, Error> {
-        named("the owner of a session needs a name", "the owner's name", Self::MAX_LENGTH, name.as_ref())
-            .map(Self)
+        named("the owner's name", Self::MAX_LENGTH, name.as_ref()).map(Self)
     }
 
     /// The name.
@@ -120,10 +119,9 @@ impl Label {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] for an empty text, [`Error::TooLarge`] over [`Label::MAX_LENGTH`].
+    /// [`Error::InvalidInput`] for an empty text, and for one over [`Label::MAX_LENGTH`].
     pub fn new(text: impl AsRef<str>) -> Result<Self, Error> {
-        named("the label of a session needs a text", "the session's label", Self::MAX_LENGTH, text.as_ref())
-            .map(Self)
+        named("the session's label", Self::MAX_LENGTH, text.as_ref()).map(Self)
     }
 
     /// As much of a text as a label may have, such as the beginning of a `User-Agent` header. `None` if it
@@ -160,14 +158,13 @@ impl fmt::Debug for Label {
 }
 
 /// A text of 1 to `limit` bytes.
-fn named(if_empty: &str, what: &'static str, limit: usize, text: &str) -> Result<Arc<str>, Error> {
-    if text.is_empty() {
-        return Err(Error::Config(if_empty.to_owned()));
-    }
-    if text.len() > limit {
-        return Err(Error::TooLarge { what, size: text.len(), limit });
-    }
-    Ok(text.into())
+fn named(what: &'static str, limit: usize, text: &str) -> Result<Arc<str>, Error> {
+    let reason = match text.len() {
+        0 => "it is empty".to_owned(),
+        size if size > limit => format!("it takes {size} bytes, the limit is {limit}"),
+        _ => return Ok(text.into()),
+    };
+    Err(Error::InvalidInput { what, reason })
 }
 
 /// A session as it is stored.

@@ -157,7 +157,7 @@ pub async fn a_scan_refuses_what_is_no_cursor(store: &Store) -> Result<(), Error
     let Some(scan) = store.scan() else { return Ok(()) };
     for text in ["", "\0", "a cursor of nobody", "é;;;;;;;;;;;;;;", "-1", "18446744073709551616"] {
         match scan.page(Some(&Cursor::new(text)), SMALL).await {
-            Err(Error::Config(_)) => {}
+            Err(Error::InvalidInput { .. }) => {}
             other => panic!("{text:?} is no cursor: {other:?}"),
         }
     }

@@ -57,11 +57,11 @@ impl<T: SessionData> SessionManager<T> {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), session_store::Error> {
     /// let manager = SessionManager::<u32>::builder(MemoryStore::new(), KeyRing::generate()).build()?;
-    /// assert_eq!(manager.count().await?, 0);
+    /// assert_eq!(manager.count_sessions().await?, 0);
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn count(&self) -> Result<u64, Error> {
+    pub async fn count_sessions(&self) -> Result<u64, Error> {
         let mut pages = self.pages().without_duplicates();
         let mut count = 0;
         while let Some(page) = pages.next().await? {
@@ -86,12 +86,12 @@ impl<T: SessionData> SessionManager<T> {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), session_store::Error> {
     /// let manager = SessionManager::<u32>::builder(MemoryStore::new(), KeyRing::generate()).build()?;
-    /// let ended = manager.clear().on_progress(|ended, share| println!("{ended}, {share:.2}")).await?;
+    /// let ended = manager.revoke_everyone().on_progress(|ended, share| println!("{ended}, {share:.2}")).await?;
     /// assert_eq!(ended, 0);
     /// # Ok(())
     /// # }
     /// ```
-    pub fn clear(&self) -> Clearing {
+    pub fn revoke_everyone(&self) -> Clearing {
         Clearing::new(self.pages())
     }
 

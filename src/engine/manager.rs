@@ -163,7 +163,7 @@ impl<T: SessionData> SessionManager<T> {
     /// [`Error::Unsupported`] where the store can't go through its sessions, and what it answers where
     /// it fails: a count that broke off is none.
     pub async fn stats_exact(&self) -> Result<Stats, Error> {
-        let sessions = self.count().await?;
+        let sessions = self.count_sessions().await?;
         let mut usage = self.usage().await?;
         usage.sessions = crate::telemetry::histogram::as_float(sessions);
         usage.error = 0.0;

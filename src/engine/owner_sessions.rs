@@ -46,8 +46,8 @@ impl<T: SessionData> SessionManager<T> {
     ///
     /// # Errors
     ///
-    /// Those of the store; [`Error::Unsupported`] where it keeps no index of owners; [`Error::Config`] and
-    /// [`Error::TooLarge`] for a name that [`Owner::new`] refuses.
+    /// Those of the store; [`Error::Unsupported`] where it keeps no index of owners; [`Error::InvalidInput`] for
+    /// a name that [`Owner::new`] refuses.
     pub async fn sessions_of(&self, owner: impl AsRef<str>) -> Result<Vec<SessionSummary>, Error> {
         let owner = owner.as_ref();
         let (mut sessions, mut after) = (HashMap::new(), None);
@@ -90,7 +90,7 @@ impl<T: SessionData> SessionManager<T> {
     ///
     /// # Errors
     ///
-    /// As [`sessions_of`](Self::sessions_of), and [`Error::Config`] for a cursor that is none of this store's.
+    /// As [`sessions_of`](Self::sessions_of), and [`Error::InvalidInput`] for a cursor that is none of this store's.
     pub async fn page_of(&self, owner: impl AsRef<str>, after: Option<&Cursor>) -> Result<Page, Error> {
         let owner = Owner::new(owner)?;
         let Owned { entries, next, .. } = self.indexed(&owner)?.page(after).await?;

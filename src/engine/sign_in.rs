@@ -52,7 +52,7 @@ impl<T: SessionData> Session<T> {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] and [`Error::TooLarge`] for a name that [`Owner::new`] refuses.
+    /// [`Error::InvalidInput`] for a name that [`Owner::new`] refuses.
     pub fn sign_in<R>(&self, owner: impl AsRef<str>, change: impl FnOnce(&mut T) -> R) -> Result<R, Error> {
         let (owner, codec) = (Owner::new(owner)?, self.0.manager.codec);
         self.open(|state| {
@@ -75,7 +75,7 @@ impl<T: SessionData> Session<T> {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] and [`Error::TooLarge`] for a name that [`Owner::new`] refuses;
+    /// [`Error::InvalidInput`] for a name that [`Owner::new`] refuses;
     /// [`Error::Config`] for a session of another owner: its data is nobody else's.
     pub fn set_owner(&self, owner: impl AsRef<str>) -> Result<(), Error> {
         let owner = Owner::new(owner)?;

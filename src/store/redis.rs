@@ -97,7 +97,7 @@ pub(crate) use self::{express::reread_value, scan::reread_cursor};
 /// `+time +zadd +zcount +zrange +zrangebyscore +zrank +zrem +zrevrangebyscore +zscore +pexpireat` besides, on keys that
 /// begin with the prefix too. [`checkup`](Self::checkup) tries all of that out.
 ///
-/// Going through all sessions (a manager's `count`, `sessions`, `clear` and `usage`) takes
+/// Going through all sessions (a manager's `count_sessions`, `sessions`, `revoke_everyone` and `usage`) takes
 /// `+scan +strlen +dbsize +info +memory|usage` besides, and `+cluster|nodes` in a cluster; nothing else
 /// does. `SCAN` shows such a user the names of all keys of the database, other services' included; this
 /// crate's have nothing to hide.

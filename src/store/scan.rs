@@ -24,7 +24,7 @@ pub trait Scan: Send + Sync {
     /// # Errors
     ///
     /// Those of a [`SessionStore`](crate::SessionStore); the same page may be asked for again.
-    /// [`Error::Config`] for a cursor that is none of this store's.
+    /// [`Error::InvalidInput`] for a cursor that is none of this store's.
     async fn page(&self, cursor: Option<&Cursor>, size: usize) -> Result<Page, Error>;
 
     /// What the store's sessions take, and about how many there are.
@@ -63,7 +63,8 @@ impl Cursor {
     /// What a store says of a cursor that it did not make.
     #[cfg(any(feature = "memory", feature = "redis"))]
     pub(crate) fn is_strange() -> Error {
-        Error::Config("this cursor is none of this session store's: start without one".to_owned())
+        let reason = "it is none of this session store's: start without one".to_owned();
+        Error::InvalidInput { what: "the cursor", reason }
     }
 
     /// The text.
@@ -124,6 +125,13 @@ impl SessionSummary {
             codec: record.data.codec(),
             data_bytes: record.data.bytes().len(),
         }
+    }
+
+    /// Whether this is the session of a request: the device that a user looks at the list with. So it is also
+    /// if the request gave the session a new id since.
+    #[cfg(feature = "json")]
+    pub fn is_current<T: crate::SessionData>(&self, session: &crate::Session<T>) -> bool {
+        session.key().is_some_and(|key| key == self.key || key.lineage() == self.key.lineage())
     }
 
     /// Whether its time is over.

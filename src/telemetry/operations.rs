@@ -86,8 +86,8 @@ operations! {
         /// A whole [`revoke_all`](crate::SessionManager::revoke_all) or
         /// [`revoke_others`](crate::SessionManager::revoke_others).
         RevokeAll revoke_all,
-        /// A whole [`clear`](crate::SessionManager::clear).
-        Clear clear,
+        /// A whole [`revoke_everyone`](crate::SessionManager::revoke_everyone).
+        RevokeEveryone revoke_everyone,
     }
     beside {
         IndexInsert index_insert,

@@ -17,4 +17,5 @@ mod saving;
 mod signing_in;
 mod storing;
 mod touching;
+mod values;
 mod world;

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use session_store::SessionStore as _;
 use session_store::owners::OwnerIndex as _;
-use session_store::{Clock as _, Conflict, Error, Evict, Label, Owner, Session, SessionManager};
+use session_store::{
+    Clock as _, Conflict, Cursor, Error, Evict, Label, Owner, Session, SessionManager, SessionSummary,
+};
 
 use crate::world::{Account, Browser, IDLE, World};
 
@@ -558,4 +560,51 @@ async fn a_renewal_that_is_not_confirmed_stands() {
     // By both of its entries, at the same time.
     assert!(world.manager.revoke_all("ada").await.unwrap() >= 1);
     assert!(!is_signed_in(&world, &browser).await);
+}
+
+/// What a user typed is no fault of the server.
+#[tokio::test]
+async fn a_name_or_label_that_cannot_be_used_is_invalid_input() {
+    let world = World::new();
+    let session = Browser::default().begin(&world.manager).session().await.unwrap();
+    let long = "x".repeat(257);
+    for refused in [
+        session.sign_in("", |_| ()),
+        session.sign_in(&long, |_| ()),
+        session.set_owner(""),
+        world.manager.revoke_all("").await.map(drop),
+        world.manager.sessions_of(&long).await.map(drop),
+        world.manager.page_of("ada", Some(&Cursor::new("made up"))).await.map(drop),
+    ] {
+        let error = refused.unwrap_err();
+        assert!(matches!(error, Error::InvalidInput { .. }), "{error:?}");
+        assert_eq!(error.status(), 400);
+        assert!(!error.to_string().contains(&long));
+    }
+}
+
+#[tokio::test]
+async fn a_device_knows_whether_it_is_the_current_one() {
+    let world = World::new();
+    let (mut phone, mut laptop) = (Browser::default(), Browser::default());
+    for device in [&mut phone, &mut laptop] {
+        device.visit(&world.manager, |session| session.sign_in("ada", |_| ())).await.unwrap();
+    }
+    let exchange = phone.begin(&world.manager);
+    let session = exchange.session().await.unwrap();
+    let current = |devices: &[SessionSummary]| {
+        devices
+            .iter()
+            .filter(|device| device.is_current(&session))
+            .map(|it| it.key.clone())
+            .collect::<Vec<_>>()
+    };
+    let devices = world.manager.sessions_of("ada").await.unwrap();
+    let before = session.key().unwrap();
+    assert_eq!((devices.len(), current(&devices)), (2, vec![before]));
+    // The list may be older than the session's id.
+    session.renew().unwrap();
+    session.save().await.unwrap();
+    assert_eq!(current(&devices).len(), 1);
+    assert_eq!(current(&world.manager.sessions_of("ada").await.unwrap()), [session.key().unwrap()]);
 }

@@ -44,7 +44,7 @@ async fn the_json_has_the_shape_that_is_documented() {
         "sessionDurations": none,
         "storeLatencies": {
             "load": none, "create": null, "update": none, "touch": none, "rotate": none, "delete": none,
-            "revoke": none, "revokeAll": none, "clear": none,
+            "revoke": none, "revokeAll": none, "revokeEveryone": none,
         },
     });
     assert_eq!(stats, expected);
@@ -166,14 +166,17 @@ async fn revocations_are_counted_timed_and_logged() {
     sign_in().await;
     manager.revoke_all("ada.lovelace").await.unwrap();
     sign_in().await;
-    assert_eq!(manager.clear().await.unwrap(), 1);
+    assert_eq!(manager.revoke_everyone().await.unwrap(), 1);
 
     let stats = manager.stats().await;
-    let latencies =
-        [stats.store_latencies.revoke, stats.store_latencies.revoke_all, stats.store_latencies.clear];
+    let latencies = [
+        stats.store_latencies.revoke,
+        stats.store_latencies.revoke_all,
+        stats.store_latencies.revoke_everyone,
+    ];
     assert_eq!((stats.counts.revoked, latencies.map(|it| it.count)), (4, [1, 2, 1]));
     let text = log.text();
-    for (operation, times) in [("revoke", 1), ("revoke_all", 2), ("clear", 1)] {
+    for (operation, times) in [("revoke", 1), ("revoke_all", 2), ("revoke_everyone", 1)] {
         let lines = text.lines().filter(|line| line.contains("INFO") && line.contains("sessions ended"));
         let named = lines.filter(|line| line.contains(&format!("operation=\"{operation}\" ended=1")));
         assert_eq!(named.count(), times, "{operation}: {text}");

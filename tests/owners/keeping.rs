@@ -103,7 +103,7 @@ async fn a_full_server_lets_sessions_go_on_and_end() {
     assert!(browser.session(&manager).await.expires_at().unwrap() > before, "it was extended");
     assert_eq!(manager.sessions_of("ada").await.unwrap().len(), 2);
     assert_eq!(manager.revoke_all("ada").await.unwrap(), 2);
-    assert_eq!(manager.count().await.unwrap(), 0);
+    assert_eq!(manager.count_sessions().await.unwrap(), 0);
 }
 
 /// A sign-in that the server has no room for ends nobody's session.
@@ -163,7 +163,7 @@ async fn ten_thousand_sessions_of_one_owner_are_listed_and_ended() {
     sign_in_often(&manager, 10_000).await;
     assert_eq!(manager.sessions_of("ada").await.unwrap().len(), 10_000);
     assert_eq!(manager.revoke_all("ada").await.unwrap(), 10_000);
-    assert_eq!(manager.count().await.unwrap(), 0);
+    assert_eq!(manager.count_sessions().await.unwrap(), 0);
 }
 
 async fn sign_in_often(manager: &Manager, times: usize) {

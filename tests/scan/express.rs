@@ -60,7 +60,7 @@ async fn what_node_and_this_side_made_is_seen_and_no_id_is_shown() {
     let usage = manager.usage().await.unwrap();
     assert_eq!((usage.sessions, usage.error), (4.0, 0.0), "by its first byte, an object may be a session");
 
-    assert_eq!(manager.clear().await.unwrap(), 3);
+    assert_eq!(manager.revoke_everyone().await.unwrap(), 3);
     let mut left: Vec<String> = server.ask("KEYS *").await.unwrap();
     left.sort();
     assert_eq!(left, ["sess:", "sess:admin:theirs", "sess:list", "sess:noCookie", "sess:noJson"]);
@@ -76,7 +76,7 @@ async fn large_values_are_read_in_parts() {
         large.data = Payload::new(1, format!(r#"{{"text":"{}"}}"#, "x".repeat(size)));
         store.create(&key(), &large, ttl()).await.unwrap();
     }
-    assert_eq!(manager(&store).count().await.unwrap(), 62);
+    assert_eq!(manager(&store).count_sessions().await.unwrap(), 62);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -89,11 +89,11 @@ async fn both_layouts_count_each_session_once() {
         let both = Arc::new(both);
         store_all(&both, (0..70).map(|_| key()).collect()).await;
         let manager = manager(&both);
-        assert_eq!(manager.count().await.unwrap(), 220);
+        assert_eq!(manager.count_sessions().await.unwrap(), 220);
         let few: Vec<_> = manager.sessions().page_size(20).try_collect().await.unwrap();
         assert_eq!(few.len(), 220);
-        assert_eq!(manager.clear().await.unwrap(), 220);
-        assert_eq!(manager.count().await.unwrap(), 0);
+        assert_eq!(manager.revoke_everyone().await.unwrap(), 220);
+        assert_eq!(manager.count_sessions().await.unwrap(), 0);
     }
     assert_eq!(server.ask::<u32>("DBSIZE").await.unwrap(), 0);
 }

@@ -103,7 +103,7 @@ async fn a_server_that_is_away() {
     let items: Vec<_> = (&mut scan).collect().await;
     assert!(matches!(items.last(), Some(Err(Error::Unavailable { .. }))));
     assert!(scan.next().await.is_none() && scan.cursor().is_some());
-    assert!(matches!(manager.count().await, Err(Error::Unavailable { .. })));
-    assert!(matches!(manager.clear().await, Err(Error::Unavailable { .. })));
+    assert!(matches!(manager.count_sessions().await, Err(Error::Unavailable { .. })));
+    assert!(matches!(manager.revoke_everyone().await, Err(Error::Unavailable { .. })));
     assert!(matches!(manager.usage().await, Err(Error::Unavailable { .. })));
 }

@@ -31,15 +31,15 @@ async fn memory_is_counted_listed_and_cleared() {
         create(&store, &record()).await;
     }
     let manager = manager(Arc::clone(&store));
-    assert_eq!(manager.count().await.unwrap(), 5000);
+    assert_eq!(manager.count_sessions().await.unwrap(), 5000);
     let listed: Vec<_> = manager.sessions().page_size(1).try_collect().await.unwrap();
     assert_eq!(listed.len(), 5000);
     let usage = manager.usage().await.unwrap();
     assert_eq!((usage.sessions, usage.error), (5000.0, 0.0));
     assert_eq!(usage.limit_bytes, Some(MemoryStore::DEFAULT_CAPACITY as u64));
     assert_eq!(usage.bytes_per_session, Some(611.0));
-    assert_eq!(manager.clear().await.unwrap(), 5000);
-    assert_eq!(manager.count().await.unwrap(), 0);
+    assert_eq!(manager.revoke_everyone().await.unwrap(), 5000);
+    assert_eq!(manager.count_sessions().await.unwrap(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -52,7 +52,7 @@ async fn a_fallback_counts_both_places() {
     let memory = MemoryStore::new();
     let store = Arc::new(FallbackStore::with_memory(redis, FallbackPolicy::WhileDown, memory));
     let manager = manager(Arc::clone(&store));
-    assert_eq!(manager.count().await.unwrap(), 30);
+    assert_eq!(manager.count_sessions().await.unwrap(), 30);
     server.kill();
     // Until it is noticed that the server is away, creating fails.
     let mut created = 0;
@@ -61,16 +61,16 @@ async fn a_fallback_counts_both_places() {
         created += u32::from(answer.is_ok());
     }
     assert_eq!(FallbackStore::status(&store).in_memory, 5);
-    assert!(matches!(manager.count().await, Err(Error::Unavailable { .. })));
+    assert!(matches!(manager.count_sessions().await, Err(Error::Unavailable { .. })));
     server.restart().await;
     // It is empty by now, and those of memory move there: in both places or one, each counts once.
     while FallbackStore::status(&store).moved < 5 {
-        if let Ok(count) = manager.count().await {
+        if let Ok(count) = manager.count_sessions().await {
             assert_eq!(count, 5);
         }
     }
-    assert_eq!(manager.count().await.unwrap(), 5);
-    assert_eq!(manager.clear().await.unwrap(), 5);
+    assert_eq!(manager.count_sessions().await.unwrap(), 5);
+    assert_eq!(manager.revoke_everyone().await.unwrap(), 5);
 }
 
 /// A store of somebody else's, with an index and, if told so, a scan.
@@ -154,7 +154,7 @@ async fn cleared_sessions_leave_the_index_of_their_owners() {
     let mut owned = record();
     owned.owner = Some(Owner::new("ada").unwrap());
     let key = create(&store, &owned).await;
-    assert_eq!(manager(Arc::clone(&store)).clear().await.unwrap(), 2);
+    assert_eq!(manager(Arc::clone(&store)).revoke_everyone().await.unwrap(), 2);
     let entry = Entry { key, created_at: owned.created_at };
     assert_eq!(*store.removed.lock().unwrap(), [(owned.owner.unwrap(), entry)]);
 }
@@ -163,8 +163,8 @@ async fn cleared_sessions_leave_the_index_of_their_owners() {
 async fn a_store_without_a_scan_says_so() {
     let manager = manager(Custom::default());
     let unsupported = |error: Error| matches!(error, Error::Unsupported { .. });
-    assert!(unsupported(manager.count().await.unwrap_err()));
-    assert!(unsupported(manager.clear().await.unwrap_err()));
+    assert!(unsupported(manager.count_sessions().await.unwrap_err()));
+    assert!(unsupported(manager.revoke_everyone().await.unwrap_err()));
     assert!(unsupported(manager.usage().await.unwrap_err()));
     assert!(unsupported(manager.sessions().try_collect::<Vec<_>>().await.unwrap_err()));
 }
@@ -195,7 +195,7 @@ async fn clearing_finds_what_gets_a_new_id_meanwhile() {
         });
     }
     tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    manager(Arc::clone(&store)).clear().page_size(10).await.unwrap();
+    manager(Arc::clone(&store)).revoke_everyone().page_size(10).await.unwrap();
     rotating.join_all().await;
-    assert_eq!(manager(store).count().await.unwrap(), 0);
+    assert_eq!(manager(store).count_sessions().await.unwrap(), 0);
 }

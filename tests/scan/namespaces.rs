@@ -34,13 +34,13 @@ async fn are_apart(url: &str, servers: &[Server], keys_besides: usize) {
         stores.push((prefix, 20 + nth as u64, store));
     }
     for (prefix, count, store) in &stores {
-        assert_eq!(manager(store).count().await.unwrap(), *count, "{prefix:?}");
+        assert_eq!(manager(store).count_sessions().await.unwrap(), *count, "{prefix:?}");
     }
     while let Some((prefix, count, store)) = stores.pop() {
-        assert_eq!(manager(&store).clear().await.unwrap(), count, "{prefix:?}");
-        assert_eq!(manager(&store).count().await.unwrap(), 0, "{prefix:?}");
+        assert_eq!(manager(&store).revoke_everyone().await.unwrap(), count, "{prefix:?}");
+        assert_eq!(manager(&store).count_sessions().await.unwrap(), 0, "{prefix:?}");
         for (other, count, store) in &stores {
-            assert_eq!(manager(store).count().await.unwrap(), *count, "{other:?} after {prefix:?}");
+            assert_eq!(manager(store).count_sessions().await.unwrap(), *count, "{other:?} after {prefix:?}");
         }
     }
     let mut left = 0;
@@ -92,12 +92,12 @@ async fn prefixes_of_express_are_apart() {
     fill(&native, 7).await;
     stores.push(("native", 7, manager(&native)));
     for (prefix, count, manager) in &stores {
-        assert_eq!(manager.count().await.unwrap(), *count, "{prefix:?}");
+        assert_eq!(manager.count_sessions().await.unwrap(), *count, "{prefix:?}");
     }
     while let Some((prefix, count, manager)) = stores.pop() {
-        assert_eq!(manager.clear().await.unwrap(), count, "{prefix:?}");
+        assert_eq!(manager.revoke_everyone().await.unwrap(), count, "{prefix:?}");
         for (other, count, manager) in &stores {
-            assert_eq!(manager.count().await.unwrap(), *count, "{other:?} after {prefix:?}");
+            assert_eq!(manager.count_sessions().await.unwrap(), *count, "{other:?} after {prefix:?}");
         }
     }
     assert_eq!(server.ask::<usize>("DBSIZE").await.unwrap(), besides);

@@ -14,10 +14,10 @@ async fn scans(url: &str) {
         store.create(&SessionId::generate().key(), &record(), ttl()).await.unwrap();
     }
     let manager = manager(&store);
-    assert_eq!(manager.count().await.unwrap(), 20);
+    assert_eq!(manager.count_sessions().await.unwrap(), 20);
     let usage = manager.usage().await.unwrap();
     assert_eq!((usage.sessions, usage.bytes_per_session.is_some()), (20.0, true));
-    assert_eq!(manager.clear().await.unwrap(), 20);
+    assert_eq!(manager.revoke_everyone().await.unwrap(), 20);
 }
 
 #[tokio::test(flavor = "multi_thread")]

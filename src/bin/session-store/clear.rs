@@ -24,7 +24,7 @@ pub(crate) async fn run(open: &Open, output: &Output, yes: bool) -> Outcome {
         return Err(Failure::Usage(words));
     }
     let progress = Progress::new("ending");
-    let ended = open.manager.clear().on_progress(progress.callback()).await?;
+    let ended = open.manager.revoke_everyone().on_progress(progress.callback()).await?;
     drop(progress);
     if output.json {
         output.json(&json!({ "ended": ended }))?;

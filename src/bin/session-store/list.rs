@@ -68,7 +68,7 @@ pub(crate) async fn run(open: &Open, output: &Output, options: &List) -> Outcome
             }
             Some(Err(error)) => {
                 progress.suspend(|| list.print())?;
-                if !matches!(error, Error::Config(_)) {
+                if !matches!(error, Error::InvalidInput { .. }) {
                     say_where(&scan, &progress);
                 }
                 return Err(error.into());

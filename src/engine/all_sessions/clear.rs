@@ -23,7 +23,7 @@ const AT_ONCE: usize = 16;
 const MOST_ROUNDS: u32 = 5;
 
 /// The end of all sessions, once it is awaited; from
-/// [`SessionManager::clear`](crate::SessionManager::clear).
+/// [`SessionManager::revoke_everyone`](crate::SessionManager::revoke_everyone).
 ///
 /// Requests may come in meanwhile. A session that begins during it may end or stay. One that was there
 /// before and gets a new id meanwhile is looked for again: the store is gone through anew until there is
@@ -89,7 +89,7 @@ impl IntoFuture for Clearing {
 
     fn into_future(self) -> Self::IntoFuture {
         let store = Arc::clone(self.pages.store());
-        Box::pin(async move { store.watch(Operation::Clear, None, self.run()).await })
+        Box::pin(async move { store.watch(Operation::RevokeEveryone, None, self.run()).await })
     }
 }
 
