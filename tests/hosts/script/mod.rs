@@ -48,6 +48,8 @@ macro_rules! script {
                 any_other_status_saves_the_data,
                 a_server_error_still_logs_out,
                 a_handler_that_did_not_get_to_its_end_stores_nothing,
+                a_handler_that_middleware_ended_stores_nothing,
+                what_a_handler_saved_before_middleware_ended_it_brings_the_new_id,
                 a_server_error_after_a_save_brings_the_new_id,
                 a_handler_may_answer_a_save_that_failed,
                 data_over_the_limit_is_a_500_and_the_record_stays_as_it_was,
