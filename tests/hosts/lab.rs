@@ -115,7 +115,7 @@ impl Lab {
                 "status" => status = argument().parse().expect("a number"),
                 "hang" => {
                     tokio::spawn(let_the_time_limit_run_out());
-                    std::future::pending().await
+                    std::future::pending::<()>().await;
                 }
                 "panic" => panic!("this panic is part of a test"),
                 other => unreachable!("there is no step {other}"),
