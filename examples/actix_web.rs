@@ -9,6 +9,8 @@ use actix_web::{App, Either, HttpMessage, HttpRequest, HttpServer};
 use serde::{Deserialize, Serialize};
 use session_store::{Error, Expiry, Owner, Session, SessionManager, SessionMiddleware, Stats};
 
+#[path = "failure/mod.rs"]
+mod failure;
 #[path = "operator/mod.rs"]
 mod operator;
 
@@ -107,7 +109,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let app = App::new().route("/", get().to(page)).route("/me", get().to(me));
         let app = app.route("/login", post().to(login)).route("/cart", post().to(buy));
         let app = app.route("/logout", post().to(logout)).route("/api/session/stats", get().to(stats));
-        app.app_data(Data::new(manager.clone())).wrap(SessionMiddleware::new(manager.clone()))
+        let sessions = SessionMiddleware::new(manager.clone()).on_error(failure::answer);
+        app.app_data(Data::new(manager.clone())).wrap(sessions)
     };
     let port = std::env::var("PORT").map_or(Ok(3000), |port| port.parse::<u16>())?;
     let server = HttpServer::new(app).bind(("127.0.0.1", port))?;

@@ -12,6 +12,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use session_store::{Error, Expiry, Owner, Session, SessionLayer, SessionManager, Stats};
 
+#[path = "failure/mod.rs"]
+mod failure;
 #[path = "operator/mod.rs"]
 mod operator;
 
@@ -108,7 +110,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let manager = SessionManager::<Shop>::from_env().await?.build()?;
     let app = Router::new().route("/", get(page)).route("/me", get(me)).route("/login", post(login));
     let app = app.route("/cart", post(buy)).route("/logout", post(logout));
-    let app = app.layer(SessionLayer::new(manager.clone()));
+    let app = app.layer(SessionLayer::new(manager.clone()).on_error(failure::answer));
     let app = app.route("/api/session/stats", get(stats)).with_state(manager);
     let port = std::env::var("PORT").map_or(Ok(3000), |port| port.parse::<u16>())?;
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await?;

@@ -12,6 +12,8 @@ use warp::http::{StatusCode, Uri};
 use warp::reply::{Json, Response};
 use warp::{Filter, Rejection, Reply};
 
+#[path = "failure/mod.rs"]
+mod failure;
 #[path = "operator/mod.rs"]
 mod operator;
 
@@ -121,7 +123,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         warp::path!("api" / "session" / "stats").and(get()).and(warp::header::optional("authorization"));
     let observed = manager.clone();
     let routes = routes.or(asked.then(move |authorization| stats(authorization, observed.clone())));
-    let service = SessionLayer::new(manager).around(routes);
+    let service = SessionLayer::new(manager).on_error(failure::answer).around(routes);
     let port = std::env::var("PORT").map_or(Ok(3000), |port| port.parse::<u16>())?;
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await?;
     println!("listening on http://{}", listener.local_addr()?);

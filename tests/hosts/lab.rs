@@ -10,10 +10,14 @@ use futures_util::{Stream, stream};
 use serde::{Deserialize, Serialize};
 use session_store::{Error, Expiry, Session, SessionManager};
 use tokio::sync::watch;
+use tokio::time;
 
 use crate::store::{Call, StagedStore};
 use crate::support::gate::Gate;
 use crate::support::log::Log;
+
+/// What a guarded route gives its handler.
+pub(crate) const TIME_LIMIT: Duration = Duration::from_secs(3);
 
 pub(crate) const REMEMBERED: Duration = Duration::from_secs(30 * 24 * 3600);
 
@@ -109,6 +113,10 @@ impl Lab {
                 "wait" => self.gate.pass().await,
                 "stream" => body = ReplyBody::Parts(self.gate.clone()),
                 "status" => status = argument().parse().expect("a number"),
+                "hang" => {
+                    tokio::spawn(let_the_time_limit_run_out());
+                    std::future::pending::<()>().await;
+                }
                 "panic" => panic!("this panic is part of a test"),
                 other => unreachable!("there is no step {other}"),
             }
@@ -127,6 +135,14 @@ impl Lab {
             () = self.patience.pass() => None,
         }
     }
+}
+
+/// Sets the clock of the runtime that serves the request. In a task of its own: the time limit ends whoever
+/// is inside it.
+async fn let_the_time_limit_run_out() {
+    time::pause();
+    time::advance(TIME_LIMIT).await;
+    time::resume();
 }
 
 /// Counts this request in its notes.

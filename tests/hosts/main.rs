@@ -12,6 +12,7 @@
 //! |---|---|
 //! | `/notes/{steps}` | takes the notes and does [`Lab::steps`](lab::Lab::steps) |
 //! | `/inner/{steps}` | the same inside a second layer of the same manager; between the two layers a middleware counts the request in the notes ([`lab::count`]) |
+//! | `/guarded/{steps}` | the same inside a time limit that is answered by 408, and inside what answers a panic by 500: what is usual in this host |
 //! | `/refused` | a middleware counts the request, and fails with 403 as middlewares of this host do |
 //! | `/ambiguous/{steps}` | the same inside a second layer for notes whose cookie is named `other` |
 //! | `/ambiguous/static` | uses no session |
@@ -42,6 +43,7 @@
 //! | `wait` | waits until the test opens the gate |
 //! | `stream` | answers with a body in two parts, the gate between them |
 //! | `status/{code}` | answers with this status |
+//! | `hang` | outlasts the time limit of a guarded route |
 //! | `panic` | panics |
 //!
 //! The parameters of the query are headers of the answer, where the steps lead to one.

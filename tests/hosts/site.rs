@@ -62,12 +62,21 @@ impl Stage {
         self,
         settings: impl FnOnce(SessionManagerBuilder<Notes>) -> SessionManagerBuilder<Notes>,
     ) -> Site {
+        self.open_with_keys(KeyRing::generate(), settings)
+    }
+
+    /// The same with these keys for the notes.
+    pub(crate) fn open_with_keys(
+        self,
+        keys: KeyRing,
+        settings: impl FnOnce(SessionManagerBuilder<Notes>) -> SessionManagerBuilder<Notes>,
+    ) -> Site {
         let store = StagedStore::above(Arc::clone(&self.sessions));
         let clock = Arc::new(ManualClock::default());
         let lab = Lab {
-            notes: settings(manager(&store, &clock)).build().expect("no contradiction"),
-            themes: manager(&store, &clock).cookie(cookie("theme")).build().expect("no contradiction"),
-            other: manager(&store, &clock).cookie(cookie("other")).build().expect("no contradiction"),
+            notes: settings(manager(&store, keys, &clock)).build().expect("no contradiction"),
+            themes: beside("theme", &store, &clock),
+            other: beside("other", &store, &clock),
             store,
             gate: Gate::closed(),
             patience: Gate::closed(),
@@ -81,10 +90,19 @@ impl Stage {
     }
 }
 
-fn manager<T: SessionData>(store: &StagedStore, clock: &Arc<ManualClock>) -> SessionManagerBuilder<T> {
-    SessionManager::builder(store.clone(), KeyRing::generate())
+fn manager<T: SessionData>(
+    store: &StagedStore,
+    keys: KeyRing,
+    clock: &Arc<ManualClock>,
+) -> SessionManagerBuilder<T> {
+    SessionManager::builder(store.clone(), keys)
         .expiry(Expiry::idle(IDLE).absolute(ABSOLUTE))
         .clock(Arc::clone(clock))
+}
+
+/// The manager of a session beside the notes.
+fn beside<T: SessionData>(name: &str, store: &StagedStore, clock: &Arc<ManualClock>) -> SessionManager<T> {
+    manager(store, KeyRing::generate(), clock).cookie(cookie(name)).build().expect("no contradiction")
 }
 
 /// A cookie for plain http.

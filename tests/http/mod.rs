@@ -56,6 +56,7 @@ macro_rules! script_for_every_backend {
                 forms_are_answered_by_a_redirect_and_json_by_json,
                 a_session_knows_its_times,
                 remembering_keeps_the_session_for_thirty_days,
+                a_cart_that_holds_too_much_is_an_error_in_the_words_of_the_shop,
                 bodies_that_cannot_be_read_are_refused_and_change_nothing,
             }
             signing_in {
@@ -116,6 +117,7 @@ macro_rules! script_for_redis {
             }
             outages {
                 without_redis_the_answer_is_503_and_says_nothing_of_the_cause,
+                without_redis_failures_are_answered_in_the_words_of_the_shop,
                 without_redis_anonymous_visitors_can_still_read,
                 when_redis_comes_back_with_its_data_nobody_was_signed_out,
                 when_redis_comes_back_empty_its_sessions_are_gone_and_new_ones_work,

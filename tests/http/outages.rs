@@ -3,6 +3,7 @@
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
+use reqwest::header::{ACCEPT, HeaderMap, HeaderValue};
 use tokio::time::{sleep, timeout};
 
 use super::stage::{SECRET, Stage};
@@ -44,6 +45,29 @@ fn is_opaque(answer: &Answer, port: &str) {
     let headers = format!("{:?}", answer.headers).to_ascii_lowercase();
     for detail in ["redis", "127.0.0.1", port] {
         assert!(!body.contains(detail) && !headers.contains(detail), "{detail:?} in {answer:?}");
+    }
+}
+
+pub(crate) async fn without_redis_failures_are_answered_in_the_words_of_the_shop(mut stage: Stage) {
+    const TEXT: &str = "Try again in a moment.";
+    let app = stage.app().await;
+    let mut visitor = Visitor::returning(&app).await;
+    stage.redis().kill();
+
+    // A load that fails, a write of the handler's own, and a save at its end.
+    let answers = [
+        visitor.get("/me").await,
+        Visitor::new(&app).buy("tea").await,
+        Visitor::new(&app).sign_in("ada").await,
+    ];
+    for answer in answers {
+        answer.expect_error(503, TEXT).expect_no_cookie();
+    }
+    let browser = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("text/html,*/*;q=0.8"))]);
+    for mut visitor in [visitor, Visitor::new(&app)] {
+        let page = visitor.get_with_headers("/", browser.clone()).await.expect_status(503);
+        assert_eq!(page.header("content-type"), Some("text/html; charset=utf-8"), "{page:?}");
+        assert!(page.body.contains(&format!("<p>{TEXT}</p>")), "{page:?}");
     }
 }
 

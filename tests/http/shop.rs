@@ -85,6 +85,23 @@ pub(crate) async fn remembering_keeps_the_session_for_thirty_days(stage: Stage) 
     assert!(unremembered.me().await.seconds_left().abs_diff(DAY) <= TOLERANCE);
 }
 
+pub(crate) async fn a_cart_that_holds_too_much_is_an_error_in_the_words_of_the_shop(stage: Stage) {
+    let app = stage.app().await;
+    let mut visitor = Visitor::returning(&app).await;
+    // The example in warp takes bodies of 64 KiB, and a session holds 1 MiB.
+    let item = "x".repeat(60_000);
+    let mut bought = 0;
+    let refused = loop {
+        assert!(bought < 20, "the cart holds anything");
+        match visitor.buy(&item).await {
+            answer if answer.status == 200 => bought += 1,
+            answer => break answer,
+        }
+    };
+    refused.expect_error(500, "That did not work.").expect_no_cookie();
+    assert_eq!(visitor.me().await.cart.len(), bought);
+}
+
 pub(crate) async fn bodies_that_cannot_be_read_are_refused_and_change_nothing(stage: Stage) {
     const FORM: &str = "application/x-www-form-urlencoded";
     const JSON: &str = "application/json";

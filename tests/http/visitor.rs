@@ -155,6 +155,15 @@ impl Answer {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
+    /// The answer is JSON that says what failed, in the words of the shop.
+    #[track_caller]
+    pub(crate) fn expect_error(self, status: u16, text: &str) -> Self {
+        let answer = self.expect_status(status);
+        assert_eq!(answer.header("content-type"), Some("application/json"), "{answer:?}");
+        assert_eq!(answer.body, json!({ "error": text }).to_string());
+        answer
+    }
+
     #[track_caller]
     pub(crate) fn expect_status(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{self:?}");

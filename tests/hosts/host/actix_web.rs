@@ -6,7 +6,7 @@ use std::thread;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{HttpServiceFactory, ServerHandle, ServiceRequest, ServiceResponse};
-use actix_web::error::{ErrorForbidden, ErrorGatewayTimeout};
+use actix_web::error::{ErrorForbidden, ErrorGatewayTimeout, InternalError};
 use actix_web::http::StatusCode;
 use actix_web::middleware::{Next, from_fn};
 use actix_web::rt::System;
@@ -14,7 +14,7 @@ use actix_web::web::{self, Data, Path, get};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
 use session_store::{Error, Session, SessionMiddleware};
 
-use super::{Host, Serving};
+use super::{Host, Serving, guarded};
 use crate::lab::{self, Lab, Notes, Reply, ReplyBody, Theme};
 
 pub(crate) const HOST: Host = Host {
@@ -59,6 +59,7 @@ fn inside_layers(lab: &Lab) -> impl HttpServiceFactory + 'static {
     let inner = web::resource("/inner/{steps:.*}")
         .wrap(SessionMiddleware::new(lab.notes.clone()))
         .wrap(from_fn(count));
+    let guarded = web::resource("/guarded/{steps:.*}").wrap(from_fn(guard));
     let refused = web::resource("/refused").wrap(from_fn(refuse));
     let ambiguous = web::scope("/ambiguous")
         .wrap(SessionMiddleware::new(lab.other.clone()))
@@ -74,6 +75,7 @@ fn inside_layers(lab: &Lab) -> impl HttpServiceFactory + 'static {
         .route("/both/{name}", get().to(both))
         .route("/static", get().to(style))
         .service(inner.get(steps))
+        .service(guarded.get(steps))
         .service(refused.get(style))
         .service(ambiguous)
 }
@@ -89,6 +91,16 @@ async fn count(
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     lab::count(&session)?;
     next.call(request).await
+}
+
+async fn guard(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    guarded(next.call(request)).await.unwrap_or_else(|status| {
+        let status = StatusCode::from_u16(status).expect("a status");
+        Err(InternalError::new("it did not get to its end", status).into())
+    })
 }
 
 async fn refuse(

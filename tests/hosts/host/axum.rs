@@ -10,9 +10,11 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use session_store::{Error, Session, SessionLayer};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::timeout::TimeoutLayer;
 
 use super::{Host, Serving};
-use crate::lab::{self, Lab, Notes, Reply, ReplyBody, Theme};
+use crate::lab::{self, Lab, Notes, Reply, ReplyBody, TIME_LIMIT, Theme};
 
 pub(crate) const HOST: Host = Host {
     serve,
@@ -33,6 +35,10 @@ fn application(lab: &Lab) -> Router {
         .route("/inner/{*steps}", get(steps))
         .layer(SessionLayer::new(lab.notes.clone()))
         .layer(middleware::from_fn(count));
+    let guarded = Router::new()
+        .route("/guarded/{*steps}", get(steps))
+        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, TIME_LIMIT))
+        .layer(CatchPanicLayer::new());
     let refused = Router::new().route("/refused", get("never")).layer(middleware::from_fn(refuse));
     let ambiguous = Router::new()
         .route("/ambiguous/{*steps}", get(steps))
@@ -46,6 +52,7 @@ fn application(lab: &Lab) -> Router {
         .route("/both/{name}", get(both))
         .route("/static", get("style"))
         .merge(inner)
+        .merge(guarded)
         .merge(refused)
         .merge(ambiguous)
         .layer(SessionLayer::new(lab.notes.clone()))

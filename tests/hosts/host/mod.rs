@@ -2,8 +2,17 @@
 
 use std::any::Any;
 use std::net::TcpListener;
+#[cfg(any(feature = "actix-web", feature = "warp"))]
+use std::panic::AssertUnwindSafe;
+
+#[cfg(any(feature = "actix-web", feature = "warp"))]
+use futures_util::FutureExt as _;
+#[cfg(any(feature = "actix-web", feature = "warp"))]
+use tokio::time::timeout;
 
 use crate::lab::Lab;
+#[cfg(any(feature = "actix-web", feature = "warp"))]
+use crate::lab::TIME_LIMIT;
 
 #[cfg(feature = "actix-web")]
 pub(crate) mod actix_web;
@@ -23,6 +32,13 @@ pub(crate) struct Host {
     pub(crate) remedy: &'static str,
     /// Whether it gives a request up when the client hangs up. One that doesn't carries on.
     pub(crate) notices_hang_ups: bool,
+}
+
+/// Does the work inside a time limit, and catches its panic: what it gives, or the status to answer with.
+#[cfg(any(feature = "actix-web", feature = "warp"))]
+pub(crate) async fn guarded<R>(work: impl Future<Output = R>) -> Result<R, u16> {
+    let caught = AssertUnwindSafe(work).catch_unwind();
+    timeout(TIME_LIMIT, caught).await.map_err(|_elapsed| 408u16)?.map_err(|_panic| 500)
 }
 
 /// What ends the service when it is dropped.

@@ -6,7 +6,7 @@ use std::net::TcpListener;
 
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body::{Body, Frame};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full, StreamBody};
@@ -16,10 +16,12 @@ use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use session_store::{Error, Session, SessionData, SessionLayer};
 use tower::util::BoxCloneService;
-use tower::{Layer as _, Service, ServiceExt as _, service_fn};
+use tower::{Layer as _, Service, ServiceBuilder, ServiceExt as _, service_fn};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::timeout::TimeoutLayer;
 
 use super::{Host, Serving};
-use crate::lab::{self, Lab, Notes, Reply, ReplyBody};
+use crate::lab::{self, Lab, Notes, Reply, ReplyBody, TIME_LIMIT};
 
 pub(crate) const HOST: Host = Host {
     serve,
@@ -48,8 +50,17 @@ fn serve(lab: &Lab, listener: TcpListener) -> Serving {
         let lab = state.clone();
         async move { Ok::<_, Infallible>(handle(&lab, &request).await.unwrap_or_else(refusal)) }
     });
+    let guarded = ServiceBuilder::new()
+        .layer(CatchPanicLayer::new())
+        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, TIME_LIMIT))
+        .service(routes.clone());
+    let (plain, guarded) = (part(routes.clone()), part(guarded));
+    let some_guarded = service_fn(move |request| {
+        let service = if area(&request) == "guarded" { &guarded } else { &plain };
+        service.clone().oneshot(request)
+    });
     let parts = Parts {
-        routes: part(SessionLayer::new(lab.notes.clone()).layer(routes.clone())),
+        routes: part(SessionLayer::new(lab.notes.clone()).layer(some_guarded)),
         ambiguous: part(SessionLayer::new(lab.other.clone()).layer(routes.clone())),
         bare: part(SessionLayer::new(lab.themes.clone()).layer(routes)),
     };
@@ -61,7 +72,7 @@ async fn handle(lab: &Lab, request: &Request<Incoming>) -> Result<Answer, Error>
     let parts: Vec<_> = path.split('/').skip(1).collect();
     Ok(match parts[..] {
         ["static"] | ["ambiguous", "static"] => text("style"),
-        ["notes" | "inner" | "ambiguous" | "bare", ..] => {
+        ["notes" | "inner" | "guarded" | "ambiguous" | "bare", ..] => {
             respond(lab.steps(session(request).await?, path, request.uri().query()).await?)
         }
         ["twice"] => text(lab::twice(&session(request).await?, &session(request).await?)?),

@@ -3,12 +3,13 @@
 use std::net::TcpListener;
 
 use session_store::{Session, SessionLayer};
+use warp::http::StatusCode;
 use warp::path::FullPath;
 use warp::reply::Response;
 use warp::{Filter, Rejection, Reply as _};
 
 use super::tower::{Parts, part, serve_parts};
-use super::{Host, Serving};
+use super::{Host, Serving, guarded};
 use crate::lab::{self, Lab, Notes, Reply, ReplyBody, Theme};
 
 mod rejections;
@@ -33,18 +34,25 @@ fn routes(lab: &Lab) -> impl Filter<Extract: warp::Reply, Error = Rejection> + C
     let style = warp::path!("static").or(warp::path!("ambiguous" / "static")).unify().map(|| "style");
     let area = warp::path("notes").or(warp::path("inner")).unify();
     let area = area.or(warp::path("ambiguous")).unify().or(warp::path("bare")).unify();
+    let area = area.or(warp::path("guarded")).unify();
     let query = warp::query::raw().map(Some).or(warp::any().map(|| None)).unify();
     let lab = lab.clone();
     // Its errors become rejections, those of the others responses: both are answered alike.
-    let steps =
-        area.and(warp::path::full()).and(query).and(notes()).and_then(
-            move |path: FullPath, query: Option<String>, session| {
-                let lab = lab.clone();
-                async move {
-                    Ok::<_, Rejection>(respond(lab.steps(session, path.as_str(), query.as_deref()).await?))
+    let steps = area.and(warp::path::full()).and(query).and(notes()).and_then(
+        move |path: FullPath, query: Option<String>, session| {
+            let lab = lab.clone();
+            async move {
+                let steps = lab.steps(session, path.as_str(), query.as_deref());
+                if !path.as_str().starts_with("/guarded/") {
+                    return Ok::<_, Rejection>(respond(steps.await?));
                 }
-            },
-        );
+                match guarded(steps).await {
+                    Ok(reply) => Ok(respond(reply?)),
+                    Err(status) => Ok(StatusCode::from_u16(status).expect("a status").into_response()),
+                }
+            }
+        },
+    );
     let twice = warp::path!("twice").and(notes()).and(notes()).map(|one, other| lab::twice(&one, &other));
     let name = warp::path!("theme").map(|| None).or(warp::path!("theme" / String).map(Some)).unify();
     let themed = name.and(theme()).then(async |name, session| lab::theme(&session, name).await);

@@ -1,6 +1,8 @@
 //! What requests cost, and the cookie on the wire.
 
 use reqwest::header::HeaderValue;
+#[cfg(feature = "express")]
+use session_store::KeyRing;
 use session_store::{SameSite, SessionCookie};
 
 use crate::lab::Notes;
@@ -80,15 +82,47 @@ pub(crate) async fn a_foreign_cookie_of_any_bytes_does_not_cost_the_session(stag
     }
 }
 
-/// SECURITY 29. Each is a cookie that a browser may take from a sibling subdomain, and sends before ours, as
-/// its path is longer.
+/// SECURITY 29.
 pub(crate) async fn a_cookie_whose_name_resembles_ours_is_never_ours(stage: Stage) {
     let site = stage.open_with(|notes| notes.cookie(SessionCookie::new()));
+    resembling_names_are_never_ours(&site, "__Host-Http-id").await;
+}
+
+/// SECURITY 29.
+#[cfg(feature = "express")]
+pub(crate) async fn a_cookie_whose_name_resembles_that_of_express_is_never_ours(stage: Stage) {
+    resembling_names_are_never_ours(&open_as_express(stage, "connect.sid"), "connect.sid").await;
+}
+
+/// SECURITY 29.
+#[cfg(feature = "express")]
+pub(crate) async fn a_cookie_whose_name_resembles_that_of_express_on_one_host_is_never_ours(stage: Stage) {
+    let name = "__Host-connect.sid";
+    resembling_names_are_never_ours(&open_as_express(stage, name), name).await;
+}
+
+/// With cookies of this name that Express would make.
+#[cfg(feature = "express")]
+fn open_as_express(stage: Stage, name: &str) -> Site {
+    let keys = KeyRing::express("keyboard cat").expect("a secret");
+    stage.open_with_keys(keys, |notes| notes.cookie(SessionCookie::new().name(name)))
+}
+
+/// Each is a cookie that a browser may take from a sibling subdomain, and sends before ours, as its path is
+/// longer.
+async fn resembling_names_are_never_ours(site: &Site, name: &str) {
     let (victim, attacker) =
         (site.browser_with_text("victim").await, site.browser_with_text("attacker").await);
     let (own, value) = (victim.cookie(), attacker.cookie_value());
-    let name = victim.cookie_names()[0].to_owned();
-    for resembling in [
+    assert_eq!(victim.cookie_names(), [name]);
+    // Express also takes a value without escapes.
+    let unescaped = value.replacen("%3A", ":", 1);
+    let values = if unescaped == value { vec![value] } else { vec![value, &unescaped] };
+    for value in &values {
+        let answer = victim.get_raw("/notes/read", &[format!("{name}={value}").into_bytes()]).await;
+        assert!(answer.contains("attacker"), "under the name itself it is a session: {answer}");
+    }
+    let patterns = [
         "\u{2000}{}",
         "\u{85}{}",
         "\u{a0}{}",
@@ -108,18 +142,25 @@ pub(crate) async fn a_cookie_whose_name_resembles_ours_is_never_ours(stage: Stag
         "\"{}\"",
         "\"{}",
         "{}\"",
-        "__host-http-id",
-        "__HOST-HTTP-ID",
-        "%5F_Host-Http-id",
-        "__Host%2DHttp-id",
         "{}%20",
         "\u{b}{}",
         "\u{c}{}",
         "\0{}",
         "\u{7f}{}",
         "{}\u{1}",
-    ] {
-        let planted = format!("{}={value}", resembling.replace("{}", &name));
+    ];
+    let mut resembling: Vec<_> = patterns.iter().map(|pattern| pattern.replace("{}", name)).collect();
+    resembling.extend([
+        name.to_ascii_lowercase(),
+        name.to_ascii_uppercase(),
+        format!("%{:02X}{}", name.as_bytes()[0], &name[1..]),
+        name.replacen('-', "%2D", 1).replacen('.', "%2E", 1),
+    ]);
+    resembling.retain(|other| other != name);
+    for (resembling, value) in
+        resembling.iter().flat_map(|name| values.iter().map(move |value| (name, value)))
+    {
+        let planted = format!("{resembling}={value}");
         for (cookies, expected) in [
             (vec![format!("{planted}; {own}")], "victim"),
             (vec![planted.clone(), own.clone()], "victim"),
@@ -137,7 +178,7 @@ pub(crate) async fn a_cookie_whose_name_resembles_ours_is_never_ours(stage: Stag
     }
     // The same in Latin-1, which is no text in UTF-8.
     for byte in [0x85, 0xa0, 0xff] {
-        let planted = [&[byte], name.as_bytes(), b"=", value.as_bytes()].concat();
+        let planted = [&[byte], name.as_bytes(), b"=", values[0].as_bytes()].concat();
         let answer = victim.get_raw("/notes/read", &[[&planted, &b"; "[..], own.as_bytes()].concat()]).await;
         assert!(answer.contains("victim"), "{byte:#x}: {answer}");
         let answer = victim.get_raw("/notes/read", &[planted]).await;

@@ -63,6 +63,45 @@ pub(crate) async fn a_handler_that_did_not_get_to_its_end_stores_nothing(stage: 
     assert_eq!(browser.notes().await, Notes::with_text("whole"));
 }
 
+/// As soon as a time limit inside the layer is over, or what is there catches a panic.
+pub(crate) async fn a_handler_that_middleware_ended_stores_nothing(stage: Stage) {
+    let site = stage.open();
+    let mut browser = site.browser_with_text("whole").await;
+    for (end, status) in [("hang", 408), ("panic", 500)] {
+        for steps in ["sign_in/ada/text/half", "renew/text/half", "text/half"] {
+            let path = format!("/guarded/{steps}/{end}");
+            browser.get(&path).await.expect_status(status).expect_no_cookie();
+            assert_eq!(site.store().calls(), [Call::Load], "{path}");
+            // Nor does it start a session.
+            site.browser().get(&path).await.expect_status(status).expect_no_cookie();
+            assert_eq!(site.store().calls(), [], "{path}");
+        }
+    }
+    assert_eq!(site.lab.notes.sessions_of("ada").await.unwrap(), []);
+    assert_eq!(browser.notes().await, Notes::with_text("whole"));
+    // Those that get to their ends do.
+    browser.get("/guarded/sign_in/ada/text/done").await.expect_status(200).expect_cookie();
+    assert_eq!(browser.notes().await, Notes::with_text("done"));
+    assert_eq!(site.lab.notes.sessions_of("ada").await.unwrap().len(), 1);
+}
+
+/// SECURITY 5.
+pub(crate) async fn what_a_handler_saved_before_middleware_ended_it_brings_the_new_id(stage: Stage) {
+    let site = stage.open();
+    // No `give_up_saving/hang`: the time would run out for the call to Redis as well.
+    for (steps, status) in
+        [("save/text/half/hang", 408), ("save/text/half/panic", 500), ("give_up_saving/text/half/panic", 500)]
+    {
+        let mut browser = site.browser_with_text("whole").await;
+        let mut left_behind = browser.clone();
+        let path = format!("/guarded/sign_in/ada/{steps}");
+        browser.get(&path).await.expect_status(status).expect_cookie();
+        assert_ne!(browser.cookie_value(), left_behind.cookie_value(), "{path}");
+        assert_eq!(browser.notes().await, Notes::with_text("whole"), "{path}");
+        assert_eq!(left_behind.notes().await, Notes::default(), "{path}");
+    }
+}
+
 /// SECURITY 5: what is in the store has to reach the client.
 pub(crate) async fn a_server_error_after_a_save_brings_the_new_id(stage: Stage) {
     let site = stage.open();

@@ -15,9 +15,10 @@ pub(crate) mod streams;
 
 /// A test for each case, on the stage that `$stage` sets.
 macro_rules! cases {
-    ($stage:expr, $($area:ident { $($case:ident,)* })*) => {$(
+    ($stage:expr, $($area:ident { $($(#[$when:meta])* $case:ident,)* })*) => {$(
         mod $area {
             $(
+                $(#[$when])*
                 #[tokio::test]
                 async fn $case() {
                     crate::script::$area::$case($stage).await;
@@ -38,6 +39,10 @@ macro_rules! script {
                 cookies_in_several_headers_are_read,
                 a_foreign_cookie_of_any_bytes_does_not_cost_the_session,
                 a_cookie_whose_name_resembles_ours_is_never_ours,
+                #[cfg(feature = "express")]
+                a_cookie_whose_name_resembles_that_of_express_is_never_ours,
+                #[cfg(feature = "express")]
+                a_cookie_whose_name_resembles_that_of_express_on_one_host_is_never_ours,
                 cookies_of_ended_sessions_do_not_hide_the_one_that_lives,
                 the_default_cookie_keeps_its_attributes_for_life,
                 a_cookie_with_every_attribute_keeps_them_for_life,
@@ -48,6 +53,8 @@ macro_rules! script {
                 any_other_status_saves_the_data,
                 a_server_error_still_logs_out,
                 a_handler_that_did_not_get_to_its_end_stores_nothing,
+                a_handler_that_middleware_ended_stores_nothing,
+                what_a_handler_saved_before_middleware_ended_it_brings_the_new_id,
                 a_server_error_after_a_save_brings_the_new_id,
                 a_handler_may_answer_a_save_that_failed,
                 data_over_the_limit_is_a_500_and_the_record_stays_as_it_was,
