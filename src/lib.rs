@@ -40,17 +40,21 @@ mod telemetry;
 pub mod fuzzing;
 
 #[cfg(all(any(doc, doctest), feature = "express"))]
-#[doc = include_str!("moving_from_express.md")]
+#[doc = include_str!("../docs/moving_from_express.md")]
 pub mod moving_from_express {}
 
+#[cfg(any(doc, doctest))]
+#[doc = include_str!("../docs/security.md")]
+pub mod security {}
+
 #[cfg(all(any(doc, doctest), feature = "redis", feature = "json"))]
-#[doc = include_str!("operations.md")]
+#[doc = include_str!("../docs/operations.md")]
 pub mod operations {}
 
 #[cfg(doc)]
-#[doc = include_str!("performance/page.md")]
+#[doc = include_str!("../docs/performance/page.md")]
 ///
-#[doc = include_str!("performance/chart.svg")]
+#[doc = include_str!("../docs/performance/chart.svg")]
 pub mod performance {}
 
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};

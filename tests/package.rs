@@ -106,3 +106,30 @@ fn old_versions(features: &[&str]) -> Vec<String> {
     let names: Vec<_> = versions.iter().map(|(name, _)| *name).collect();
     names.windows(2).filter(|pair| pair[0] == pair[1]).map(|pair| pair[0].to_owned()).collect()
 }
+
+/// What stands between two backticks.
+fn quoted(line: &str) -> impl Iterator<Item = &str> {
+    line.split('`').skip(1).step_by(2)
+}
+
+#[test]
+fn every_test_that_the_page_on_security_names_is_there() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = include_str!("../docs/security.md");
+    let mut promises = 0;
+    for line in page.lines() {
+        let Some(named) = line.strip_prefix("   - ") else {
+            promises +=
+                usize::from(line.split_once(". ").is_some_and(|(number, _)| number.parse::<u32>().is_ok()));
+            continue;
+        };
+        let mut words = quoted(named);
+        let file = words.next().expect("a line names a file");
+        let source =
+            std::fs::read_to_string(root.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
+        for test in words {
+            assert!(source.contains(&format!("fn {test}(")), "{file} has no test {test}");
+        }
+    }
+    assert_eq!(promises, 32);
+}

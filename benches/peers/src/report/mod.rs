@@ -20,7 +20,7 @@ pub fn write(results: &Results) -> Result<(), Box<dyn Error>> {
     if !results.quick {
         std::fs::write(file("results.json"), lines(&serde_json::to_value(results)?)?)?;
         std::fs::write(file("results.md"), &tables)?;
-        std::fs::write(file("../../src/performance/chart.svg"), &chart)?;
+        std::fs::write(file("../../docs/performance/chart.svg"), &chart)?;
     }
     Ok(())
 }
