@@ -57,9 +57,8 @@ async fn login(
     let owner = Owner::new(user).map_err(|error| (StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))?;
     session.sign_in(&owner, |()| ())?;
     let agent = headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
-    if let Some(label) = Label::truncated(agent) {
-        session.set_label(label)?;
-    }
+    // What the list calls this device.
+    session.set_label(agent)?;
     Ok(Redirect::to("/"))
 }
 

@@ -24,7 +24,8 @@ use crate::error::Error;
 ///
 /// It goes around any tower service on `http` 1, which gets the session of a request by
 /// [`Session::from_extensions`]. In axum a handler takes a `Session<T>` as an argument; in warp there
-/// are `SessionLayer::around` and `Session::filter` (feature `warp`).
+/// are `SessionLayer::around` and `Session::filter` (feature `warp`). Where a setting decides whether there
+/// are sessions, `tower::util::option_layer` takes the layer in axum.
 ///
 /// A layer inside another of the same `T` and cookie name shares the outer one's session. For two
 /// sessions in one application give each its type and its cookie name.

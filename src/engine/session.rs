@@ -125,7 +125,7 @@ impl<T: SessionData> Session<T> {
         self.0.state().read(|state| look(&state.value))
     }
 
-    /// Changes the data; it is stored when the response is ready, unless that is a 5xx.
+    /// Changes the data; it is stored when the response is ready, unless that is a 408, a 499 or a 5xx.
     ///
     /// If another request stored the session meanwhile, the two changes are merged as the
     /// manager's [`ConflictPolicy`](crate::ConflictPolicy) says, and a contradiction answers 409.
