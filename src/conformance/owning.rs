@@ -111,7 +111,7 @@ pub async fn an_entry_is_extended_and_never_shortened(store: &Store) -> Result<(
     assert_lists(index, &owner, &[session], "it was entered for an hour").await
 }
 
-/// Who dooms sessions is told of all that are doomed; none of them is entered again.
+/// All sessions that are revoked are told of, and none of them is inserted again.
 pub async fn a_doomed_session_is_not_entered_again(store: &Store) -> Result<(), Error> {
     let Some(index) = store.owners() else { return Ok(()) };
     let (owner, sessions) = (somebody(), entries(3));

@@ -72,7 +72,7 @@ pub(crate) static DURATION_BUCKETS: [f64; 14] = [
 ///       "count": 88143, "sumSeconds": 11.5, "p50Seconds": 0.00011, "p90Seconds": 0.0002, "p99Seconds": 0.0004
 ///     },
 ///     "create": …, "update": …, "touch": …, "rotate": …, "delete": …,
-///     "revoke": …, "revokeAll": …, "clear": …
+///     "revoke": …, "revokeAll": …, "revokeEveryone": …
 ///   }
 /// }
 /// ```
