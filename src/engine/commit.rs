@@ -81,7 +81,7 @@ impl<T: SessionData> Shared<T> {
             }
             (Action::Update, StoredState::Live { id, record }) => self.write(plan, id, None, record).await?,
             (Action::Update, StoredState::Renewed { id, record }) => {
-                self.write_late(plan, id, record).await?
+                self.write_late(plan, id, record).await?;
             }
             (Action::Rotate, StoredState::Live { id, record } | StoredState::Renewed { id, record }) => {
                 self.write(plan, id, Some(id.rotated()), record).await?;

@@ -98,6 +98,7 @@ impl Entry {
 /// What [`OwnerIndex::insert`] is asked to do.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
+#[must_use]
 pub struct IndexInsert<'a> {
     /// The session.
     pub entry: &'a Entry,

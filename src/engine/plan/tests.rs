@@ -195,7 +195,7 @@ fn a_touch_waits_for_its_share_of_the_idle_timeout() {
     // Near the deadline there is nothing left to gain (SECURITY 9).
     let near = Duration::from_secs(5);
     let at_deadline = live(95_000, None);
-    assert_eq!(reading(&at_deadline, 0.1, &idle.clone().absolute(near)), Action::Nothing);
+    assert_eq!(reading(&at_deadline, 0.1, &idle.absolute(near)), Action::Nothing);
     // An absolute timeout alone has nothing to roll.
     assert_eq!(reading(&at_deadline, 0.0, &Expiry::absolute_only(near)), Action::Nothing);
     // The longest idle timeout rolls too.

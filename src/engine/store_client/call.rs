@@ -20,7 +20,7 @@ use crate::telemetry::operations::{Operation, fault};
 /// a whole record, once more.
 #[must_use]
 pub(in crate::engine) struct Call<'a, C> {
-    call: C,
+    answer: C,
     telemetry: &'a Telemetry,
     operation: Operation,
     started: Option<Instant>,
@@ -28,17 +28,17 @@ pub(in crate::engine) struct Call<'a, C> {
 }
 
 impl<'a, C> Call<'a, C> {
-    /// Watches `call`, which is about the session of `key`, or about many.
+    /// Watches the call that `answer` comes of; it is about the session of `key`, or about many.
     pub(super) fn new(
         telemetry: &'a Telemetry,
         operation: Operation,
         key: Option<&SessionKey>,
-        call: C,
+        answer: C,
     ) -> Self {
         let started = telemetry.latencies().start(operation);
         // Asked first, since a span that is disabled is not for nothing where `tracing` has its feature `log`.
         let span = (Level::DEBUG <= LevelFilter::current()).then(|| span(operation, key));
-        Self { call, telemetry, operation, started, span }
+        Self { answer, telemetry, operation, started, span }
     }
 }
 
@@ -58,7 +58,7 @@ impl<A: Answer, C: Future<Output = Result<A, Error>> + Unpin> Future for Call<'_
         let this = self.get_mut();
         let answer = {
             let _entered = this.span.as_ref().map(Span::enter);
-            Pin::new(&mut this.call).poll(context)
+            Pin::new(&mut this.answer).poll(context)
         };
         if let Poll::Ready(answer) = &answer {
             if let Some(span) = &this.span {

@@ -39,7 +39,7 @@ impl<'a> OwnerSessions<'a> {
         owner: &'a Owner,
         now: Timestamp,
     ) -> Self {
-        Self { client, index: Index { client, index, owner }, owner, now }
+        Self { client, index: Index { client, store: index, owner }, owner, now }
     }
 
     /// Ends all sessions that `which` means, and answers how many there were.
@@ -207,30 +207,30 @@ impl<'a> OwnerSessions<'a> {
 #[derive(Clone, Copy)]
 struct Index<'a> {
     client: &'a StoreClient,
-    index: &'a dyn OwnerIndex,
+    store: &'a dyn OwnerIndex,
     owner: &'a Owner,
 }
 
-impl<'a> Index<'a> {
+impl Index<'_> {
     async fn insert(&self, entering: IndexInsert<'_>) -> Result<IndexInserted, Error> {
         let key = &entering.entry.key;
-        self.client.call(Operation::IndexInsert, key, self.index.insert(self.owner, entering)).await
+        self.client.call(Operation::IndexInsert, key, self.store.insert(self.owner, entering)).await
     }
 
     async fn list(&self, after: Option<&Cursor>) -> Result<Owned, Error> {
-        self.client.call(Operation::IndexList, None, self.index.list(self.owner, after)).await
+        self.client.call(Operation::IndexList, None, self.store.list(self.owner, after)).await
     }
 
     async fn revoke(&self, which: Revocation<'_>) -> Result<(), Error> {
-        self.client.call(Operation::IndexRevoke, None, self.index.revoke(self.owner, which)).await
+        self.client.call(Operation::IndexRevoke, None, self.store.revoke(self.owner, which)).await
     }
 
     async fn revoked(&self) -> Result<Vec<Entry>, Error> {
-        self.client.call(Operation::IndexRevoked, None, self.index.revoked(self.owner)).await
+        self.client.call(Operation::IndexRevoked, None, self.store.revoked(self.owner)).await
     }
 
     async fn remove(&self, gone: &[Entry], missing: &[Entry]) -> Result<(), Error> {
-        self.client.call(Operation::IndexRemove, None, self.index.remove(self.owner, gone, missing)).await
+        self.client.call(Operation::IndexRemove, None, self.store.remove(self.owner, gone, missing)).await
     }
 }
 
