@@ -156,7 +156,7 @@ impl<T: SessionData> Shared<T> {
             Updated::Updated => false,
         };
         self.manager.count_expired(base, plan.now);
-        self.state().write(|state| state.standing = Standing::Ended);
+        self.state().write(|state| state.lose(Standing::Ended));
         if writes && in_doubt { Err(Conflict::Ended.into()) } else { Ok(()) }
     }
 
@@ -191,7 +191,7 @@ impl<T: SessionData> Shared<T> {
             Swapped::Moved(_) => (Standing::Moved { id: id.clone() }, Conflict::Moved, true),
         };
         manager.counters.shard().ended_meanwhile.add_one();
-        self.state().write(|state| state.standing = standing);
+        self.state().write(|state| state.lose(standing));
         match (&plan.wish.new_id, plan.action) {
             (NewId::SignIn(_), _) => {
                 // What an owner left behind is nobody's to take over.

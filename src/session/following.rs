@@ -58,7 +58,7 @@ impl<T: SessionData> Shared<T> {
             }
             Err(Error::Conflict(Conflict::Moved | Conflict::Owner)) => {
                 self.manager.counters.shard().ended_meanwhile.add_one();
-                self.state().write(|state| state.standing = Standing::Moved { id: write.id.clone() });
+                self.state().write(|state| state.lose(Standing::Moved { id: write.id.clone() }));
             }
             Err(_) => {}
         }

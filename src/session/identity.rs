@@ -1,6 +1,5 @@
 //! Whose session it is, and under which id.
 
-use super::commit::changes_hands;
 use super::state::NewId;
 use super::{Session, SessionData};
 use crate::error::Error;
@@ -56,10 +55,7 @@ impl<T: SessionData> Session<T> {
     pub fn sign_in<R>(&self, owner: impl AsRef<str>, change: impl FnOnce(&mut T) -> R) -> Result<R, Error> {
         let (owner, codec) = (Owner::new(owner)?, self.0.manager.codec);
         self.open(|state| {
-            let changes_hands = |record| changes_hands(record, Some(&owner));
-            if state.wish.new_owner() != Some(&owner) && state.record().is_some_and(changes_hands) {
-                state.change(codec, |value| *value = T::default())?;
-            }
+            state.begin_as(codec, &owner)?;
             state.wish.new_id = NewId::SignIn(owner);
             state.change(codec, change)
         })

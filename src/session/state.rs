@@ -21,6 +21,8 @@ use crate::record::{Label, Owner, Payload, Record};
 /// A request's view of one session.
 pub(crate) struct State<T> {
     pub(crate) standing: Standing,
+    /// Whose data the value is, if the session that held it was lost.
+    pub(crate) left_by: Option<Owner>,
     /// May be shared with other requests, until the first write.
     pub(crate) value: Arc<T>,
     /// The encoding of `value` when it was last in step with the store. `None` until the first
@@ -103,6 +105,7 @@ impl<T: Default> State<T> {
     pub(crate) fn new(standing: Standing, value: Arc<T>) -> Self {
         Self {
             standing,
+            left_by: None,
             value,
             baseline: None,
             wish: Wish::default(),
@@ -111,6 +114,15 @@ impl<T: Default> State<T> {
             writes: 0,
             failed: None,
         }
+    }
+
+    /// The session is not this request's any more: it is gone, or has an id that this request doesn't know.
+    /// The value stays, as what was read.
+    pub(crate) fn lose(&mut self, standing: Standing) {
+        if let Some(record) = self.record() {
+            self.left_by = record.owner.clone();
+        }
+        self.standing = standing;
     }
 
     /// Forgets the session and whatever was to be done to it.
@@ -158,6 +170,22 @@ impl<T: SessionData> State<T> {
             }
             _ => Some(known),
         };
+    }
+
+    /// Lets `owner` begin with nothing of what another owner's session held.
+    pub(crate) fn begin_as(&mut self, codec: Codec, owner: &Owner) -> Result<(), Error> {
+        if self.wish.new_owner() == Some(owner) {
+            return Ok(());
+        }
+        if self.record().is_some_and(|record| changes_hands(record, Some(owner))) {
+            self.change(codec, |value| *value = T::default())
+        } else if self.left_by.as_ref().is_some_and(|left_by| left_by != owner) {
+            (self.value, self.baseline, self.left_by) = (Arc::default(), None, None);
+            self.writes += 1;
+            Ok(())
+        } else {
+            Ok(())
+        }
     }
 
     /// Drops everything that is not stored.

@@ -120,7 +120,7 @@ impl<T: SessionData> Shared<T> {
             }
             Swapped::Moved(known) => self.send_late(&change, id, &known, now).await,
             Swapped::Missing | Swapped::Unreadable => {
-                self.state().write(|state| state.standing = Standing::Ended);
+                self.state().write(|state| state.lose(Standing::Ended));
                 Err(Conflict::Ended.into())
             }
         }
