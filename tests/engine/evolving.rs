@@ -718,6 +718,39 @@ mod unreadable {
         is_refused(Codec::Json, &vec![Some(json!(1))], &vec![Some(Value::Null)]).await;
     }
 
+    #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+    #[serde(tag = "kind")]
+    enum Named {
+        #[default]
+        Known,
+        #[serde(skip_deserializing)]
+        Legacy,
+        Counted {
+            count: u32,
+        },
+        #[serde(skip_deserializing)]
+        LegacyCounted {
+            count: u32,
+        },
+        Map(BTreeMap<String, String>),
+    }
+
+    /// A shape that was seen to be readable says nothing of another variant that looks alike, nor of a map
+    /// one of whose keys is the tag's.
+    #[tokio::test]
+    async fn variants_that_a_tag_tells_apart_are_not_taken_for_each_other() {
+        let map = |key: &str| Named::Map(BTreeMap::from([(key.to_owned(), "x".to_owned())]));
+        for codec in codecs_that_evolve() {
+            for (good, bad) in [
+                (Named::Known, Named::Legacy),
+                (Named::Counted { count: 1 }, Named::LegacyCounted { count: 1 }),
+                (map("other"), map("kind")),
+            ] {
+                is_refused(codec, &vec![good], &vec![bad]).await;
+            }
+        }
+    }
+
     /// What looks alike and can be read is stored.
     #[tokio::test]
     async fn data_that_can_be_read_back_is_not_refused() {
