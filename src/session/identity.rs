@@ -75,15 +75,16 @@ impl<T: SessionData> Session<T> {
     /// [`Error::Config`] for a session of another owner: its data is nobody else's.
     pub fn set_owner(&self, owner: impl AsRef<str>) -> Result<(), Error> {
         let owner = Owner::new(owner)?;
-        self.open(|state| match state.owner() {
-            Some(present) if *present == owner => Ok(()),
-            Some(_) => Err(Error::Config(
-                "the session has another owner: `sign_in` begins a session for this one".to_owned(),
-            )),
-            None => {
-                state.wish.new_id = NewId::SetOwner(owner);
-                Ok(())
+        self.open(|state| {
+            if state.data_owner().is_some_and(|present| *present != owner) {
+                return Err(Error::Config(
+                    "the session has another owner: `sign_in` begins a session for this one".to_owned(),
+                ));
             }
+            if state.owner().is_none() {
+                state.wish.new_id = NewId::SetOwner(owner);
+            }
+            Ok(())
         })
     }
 

@@ -172,20 +172,22 @@ impl<T: SessionData> State<T> {
         };
     }
 
-    /// Lets `owner` begin with nothing of what another owner's session held.
+    /// Whose data the value is, counting a sign-in of this request.
+    pub(crate) fn data_owner(&self) -> Option<&Owner> {
+        self.owner().or(self.left_by.as_ref())
+    }
+
+    /// Lets `owner` begin with nothing of what is another owner's.
     pub(crate) fn begin_as(&mut self, codec: Codec, owner: &Owner) -> Result<(), Error> {
-        if self.wish.new_owner() == Some(owner) {
+        if self.data_owner().is_none_or(|present| present == owner) {
             return Ok(());
         }
-        if self.record().is_some_and(|record| changes_hands(record, Some(owner))) {
-            self.change(codec, |value| *value = T::default())
-        } else if self.left_by.as_ref().is_some_and(|left_by| left_by != owner) {
-            (self.value, self.baseline, self.left_by) = (Arc::default(), None, None);
-            self.writes += 1;
-            Ok(())
-        } else {
-            Ok(())
+        if self.record().is_some() {
+            return self.change(codec, |value| *value = T::default());
         }
+        (self.value, self.baseline, self.left_by) = (Arc::default(), None, None);
+        self.writes += 1;
+        Ok(())
     }
 
     /// Drops everything that is not stored.

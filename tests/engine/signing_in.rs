@@ -410,3 +410,31 @@ async fn a_sign_in_after_the_session_was_lost_takes_over_nothing_of_its_owner() 
         }
     }
 }
+
+/// SECURITY 7: within one request, too, and where nothing was stored of either.
+#[tokio::test]
+async fn a_second_sign_in_takes_over_nothing_of_the_first() {
+    for had_session in [false, true] {
+        let world = World::new();
+        let mut visitor = if had_session { world.visitor(3).await } else { Browser::default() };
+        visitor
+            .visit(&world.manager, |session| {
+                session.sign_in("ada", |account| account.cart.push("secret".into())).unwrap();
+                session.sign_in("bob", |account| account.name = "Bob".into()).unwrap();
+            })
+            .await;
+        let expected = Account { name: "Bob".into(), ..Account::default() };
+        assert_eq!(visitor.sees(&world.manager).await, expected, "{had_session}");
+    }
+}
+
+#[tokio::test]
+async fn a_lost_session_gets_no_other_owner() {
+    let world = World::new();
+    let mut visitor = Browser::default();
+    visitor.visit(&world.manager, |session| session.sign_in("ada", |_| ())).await.unwrap();
+    let session = visitor.begin(&world.manager).session().await.unwrap();
+    visitor.begin(&world.manager).session().await.unwrap().destroy().await.unwrap();
+    session.update(|account| account.visits = 9).await.unwrap_err();
+    assert!(matches!(session.set_owner("bob"), Err(Error::Config(_))));
+}
