@@ -703,3 +703,81 @@ mod oracle {
         attack(&[None, Some(vec![None, Some((1u8, 'x'))]), Some(vec![])], &[]).await;
     }
 }
+
+// --- Security 7: whatever two requests do, nobody's session holds what was another's.
+
+#[tokio::test]
+async fn nothing_changes_hands() {
+    let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut draw = move |n: u64| {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        seed % n
+    };
+    let owners = ["ada", "bob"];
+    for round in 0..1500 {
+        let world = World::new();
+        let mut browser = Browser::default();
+        let mut log = vec![];
+        if draw(4) > 0 {
+            let o = owners[draw(2) as usize];
+            log.push(format!("start {o}"));
+            browser.visit(&world.manager, |s| s.sign_in(o, |a| a.cart.push(o.into()))).await.unwrap();
+        } else {
+            browser.visit(&world.manager, |s| s.write(|a| a.cart.push("anon".into()))).await.unwrap();
+        }
+        let mut jar = vec![browser.clone()];
+        let mut running = vec![browser.begin(&world.manager), browser.begin(&world.manager)];
+        for exchange in &running { exchange.session().await.unwrap(); }
+        for _ in 0..draw(10) + 3 {
+            let which = draw(running.len() as u64) as usize;
+            let session = running[which].session().await.unwrap();
+            let o = owners[draw(2) as usize];
+            let mark = session.owner().map_or("anon".to_owned(), |it| it.as_str().to_owned());
+            let op = draw(10);
+            let outcome = match op {
+                0 => session.sign_in(o, |a| a.cart.push(o.into())).err(),
+                1 => session.set_owner(o).err(),
+                2 => session.renew().err(),
+                3 => session.destroy().await.err(),
+                4 => session.save().await.err(),
+                5 => session.update(|a| a.cart.push(mark.clone())).await.err(),
+                6 => session.reload().await.err(),
+                7 => session.write(|a| a.cart.push(mark.clone())).err(),
+                8 => session.start().await.err(),
+                _ => {
+                    let status = [200, 200, 200, 500, 408][draw(5) as usize];
+                    let exchange = std::mem::replace(&mut running[which], jar.last().unwrap().begin(&world.manager));
+                    let effects = exchange.finish(status).await;
+                    let mut next = jar.last().unwrap().clone();
+                    next.receive(&effects);
+                    if next.cookie.is_some() { jar.push(next); }
+                    running[which] = jar.last().unwrap().begin(&world.manager);
+                    effects.failure
+                }
+            };
+            log.push(format!("{which}: {op} {o} as {mark} -> {:?}", outcome.map(|it| it.to_string())));
+            let session = running[which].session().await.unwrap();
+            if let Some(owner) = session.owner() {
+                let cart = session.read(|a| a.cart.clone());
+                assert!(cart.iter().all(|it| it == "anon" || it == owner.as_str()), "seen {round}: {owner:?} {cart:?}\n{log:#?}");
+            }
+        }
+        for exchange in running {
+            let effects = exchange.finish(200).await;
+            let mut next = jar.last().unwrap().clone();
+            next.receive(&effects);
+            jar.push(next);
+        }
+        for browser in jar.iter().filter(|it| it.cookie.is_some()) {
+            let session = browser.begin(&world.manager).session().await.unwrap();
+            let cart = session.read(|a| a.cart.clone());
+            if let Some(owner) = session.owner() {
+                assert!(cart.iter().all(|it| it == "anon" || it == owner.as_str()), "{round}: {owner:?} {cart:?}\n{log:#?}");
+            } else {
+                assert!(cart.iter().all(|it| it == "anon"), "{round}: nobody: {cart:?}\n{log:#?}");
+            }
+        }
+    }
+}
