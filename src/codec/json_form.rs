@@ -31,6 +31,7 @@ pub(super) fn check<T: Serialize + ?Sized>(data: &T) -> Result<Seen, Fault> {
         size: size_of_place(data),
         shape: Shape::default(),
         elements: Bag::default(),
+        tag: None,
     })
 }
 
@@ -70,6 +71,8 @@ enum Place {
     /// The key of a map that does not know how many entries it has: what `#[serde(flatten)]` makes of a
     /// struct. Such keys are fields, so they belong to the shape.
     Field,
+    /// The name of a variant, which belongs to the shape, or something else of which the size is unknown.
+    Name,
 }
 
 /// A value that is visited, or one that has parts, while these are.
@@ -85,17 +88,25 @@ struct Walk {
     shape: Shape,
     /// The shapes of a list's elements.
     elements: Bag,
+    /// The key of a map under which serde names the variant of which the map is.
+    tag: Option<Shape>,
+}
+
+/// Whether serde itself names a variant by this: no field, key or element has a type without a size.
+fn is_name<T: ?Sized>(_: &T) -> bool {
+    size_of::<&T>() > size_of::<usize>()
 }
 
 impl Walk {
     /// The beginning of a part's walk.
     fn within(&self, place: Place, size: usize) -> Self {
         let (shape, elements) = (Shape::default(), Bag::default());
-        Self { place, keys: Place::Key, size, shape, elements, ..*self }
+        Self { place, keys: Place::Key, size, shape, elements, tag: None, ..*self }
     }
 
     fn visit<T: Serialize + ?Sized>(&mut self, part: &T) -> Result<Shape, Fault> {
-        let seen = part.serialize(self.within(Place::Value, size_of_place(part)))?;
+        let place = if is_name(part) { Place::Name } else { Place::Value };
+        let seen = part.serialize(self.within(place, size_of_place(part)))?;
         self.size += seen.size;
         Ok(seen.shape)
     }
@@ -260,7 +271,11 @@ impl ser::Serializer for Walk {
     }
 
     fn serialize_str(self, text: &str) -> Done {
-        let shape = if self.place == Place::Field { Shape::of_text(text) } else { Shape::of(8) };
+        let shape = if matches!(self.place, Place::Field | Place::Name) {
+            Shape::of_text(text)
+        } else {
+            Shape::of(8)
+        };
         Ok(Seen { size: self.size + text.len(), shape })
     }
 
@@ -287,7 +302,7 @@ impl ser::Serializer for Walk {
     }
 
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Done {
-        let place = if self.place == Place::Value { Place::Option } else { self.place };
+        let place = if matches!(self.place, Place::Value | Place::Name) { Place::Option } else { self.place };
         let mut seen = value.serialize(Self { place, ..self.wrapped()? })?;
         seen.shape.add(Shape::of(14));
         Ok(seen)
@@ -352,7 +367,10 @@ impl ser::Serializer for Walk {
     }
 
     fn collect_str<T: Display + ?Sized>(self, text: &T) -> Done {
-        if self.place == Place::Field { self.serialize_str(&text.to_string()) } else { Ok(self.scalar(8)) }
+        match self.place {
+            Place::Field | Place::Name => self.serialize_str(&text.to_string()),
+            _ => Ok(self.scalar(8)),
+        }
     }
 }
 
@@ -375,14 +393,22 @@ impl ser::SerializeMap for Walk {
         self.size += seen.size;
         if self.keys == Place::Field {
             self.shape.add(seen.shape);
-        } else {
-            self.elements.add(seen.shape);
+            return Ok(());
+        }
+        self.elements.add(seen.shape);
+        if is_name(key) || self.tag.is_some() {
+            let name = key.serialize(self.within(Place::Field, 0))?.shape;
+            // A key of the data that is the tag's makes a shape of its own: it would be there twice.
+            if self.tag.is_none_or(|tag| tag == name) {
+                self.shape.add(name);
+            }
+            self.tag = self.tag.or(Some(name));
         }
         Ok(())
     }
 
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Fault> {
-        if self.keys == Place::Field { self.part(value) } else { self.element(value) }
+        if self.keys == Place::Field || is_name(value) { self.part(value) } else { self.element(value) }
     }
 
     fn end(self) -> Done {

@@ -4,7 +4,9 @@ use serde_json::Value;
 
 use super::SessionData;
 use crate::codec::{self, Codec, Encoder};
-use crate::engine::merge::{ConflictPolicy, apply_difference, is_same, remove_unknown, rewrite, three_way};
+use crate::engine::merge::{
+    ConflictPolicy, apply_difference, is_each, is_same, remove_unknown, rewrite, three_way, three_way_of_sets,
+};
 use crate::error::{Conflict, Error};
 use crate::record::Payload;
 
@@ -91,7 +93,12 @@ impl Change {
         };
         let mut target = codec::to_value(&T::default())?;
         apply_difference(&before, &after, &mut target);
-        encoder.encode(&serde_json::from_value::<T>(target).map_err(|_| Conflict::Fields)?)
+        let data: T = serde_json::from_value(target.clone()).map_err(|_| Conflict::Fields)?;
+        if has_changes(&codec::to_value(&data)?, &target, &before, [&after, &after]) {
+            encoder.encode(&data)
+        } else {
+            Err(Conflict::Fields.into())
+        }
     }
 }
 
@@ -106,6 +113,7 @@ fn patch<T: SessionData>(
     if stored.codec() != after.codec() {
         return None;
     }
+    let expected = reread::<T>(codec, after)?;
     let [before, after, stored] = [before, after, stored].map(Codec::describe);
     let (before, after, mut target) = (before?, after?, stored?);
     if !is_of_type::<T>(codec, &target, &before) {
@@ -114,8 +122,7 @@ fn patch<T: SessionData>(
     rewrite(&mut target, &before);
     apply_difference(&before, &after, &mut target);
     let patched = codec.encode(&target).ok()?;
-    let is_exact = is_same(&reread::<T>(codec, &patched)?, &settled::<T>(codec, &after)?);
-    is_exact.then_some(patched)
+    reads_as::<T>(codec, &patched, &expected).then_some(patched)
 }
 
 /// Whether `stored` is what `T` writes, but for members that `T` doesn't know: `T` reads the same
@@ -125,10 +132,27 @@ fn is_of_type<T: SessionData>(codec: Codec, stored: &Value, written: &Value) -> 
     if !remove_unknown(&mut known, written) {
         return true;
     }
-    match (settled::<T>(codec, &known), settled::<T>(codec, written)) {
-        (Some(read), Some(expected)) => is_same(&read, &expected),
+    match (codec.encode(&known), settled::<T>(codec, written)) {
+        (Ok(known), Some(expected)) => reads_as::<T>(codec, &known, &expected),
         _ => false,
     }
+}
+
+/// Whether `T` reads in `payload` what it writes as `expected`.
+fn reads_as<T: SessionData>(codec: Codec, payload: &Payload, expected: &Value) -> bool {
+    // Two elements of a set may have one order that often by chance.
+    const MAX_READINGS: usize = 16;
+    let mut readings = vec![];
+    for _ in 0..MAX_READINGS {
+        match reread::<T>(codec, payload) {
+            Some(reading) if is_same(&reading, expected) => readings.push(reading),
+            _ => return false,
+        }
+        if is_each(expected, &readings.iter().collect::<Vec<_>>()) {
+            return true;
+        }
+    }
+    false
 }
 
 /// How `T` writes `value` when it has read it.
@@ -165,8 +189,8 @@ fn merge_as_stored<T: SessionData>(
     apply_difference(&before, &after, &mut ours);
     let merged = three_way(&base, &ours, &theirs).ok()?;
     let payload = codec.encode(&merged).ok()?;
-    let read = reread::<T>(codec, &payload)?;
-    has_changes(&read, &merged, &base_written, [&ours_written, &theirs_written]).then_some(payload)
+    let expected = three_way_of_sets(&base_written, &ours_written, &theirs_written).ok()?;
+    reads_as::<T>(codec, &payload, &expected).then_some(payload)
 }
 
 /// Merges two changes in the form in which `T` writes them.

@@ -123,7 +123,7 @@ impl<T: SessionData> Shared<T> {
             Updated::Updated => false,
         };
         self.manager.telemetry().expired(base, plan.now);
-        self.state().write(|state| state.stored = StoredState::Ended);
+        self.state().write(|state| state.lose(StoredState::Ended));
         if writes && in_doubt { Err(Conflict::Ended.into()) } else { Ok(()) }
     }
 
@@ -157,7 +157,7 @@ impl<T: SessionData> Shared<T> {
             CasOutcome::Moved(_) => (StoredState::Moved { id: id.clone() }, Conflict::Moved, true),
         };
         manager.telemetry().ended_meanwhile();
-        self.state().write(|state| state.stored = stored);
+        self.state().write(|state| state.lose(stored));
         match (&plan.intent.new_id, plan.action) {
             (NewId::SignIn(_), _) => {
                 // What an owner left behind is nobody's to take over.

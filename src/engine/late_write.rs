@@ -57,7 +57,7 @@ impl<T: SessionData> Shared<T> {
             }
             Err(Error::Conflict(Conflict::Moved | Conflict::Owner)) => {
                 self.manager.telemetry().ended_meanwhile();
-                self.state().write(|state| state.stored = StoredState::Moved { id: write.id.clone() });
+                self.state().write(|state| state.lose(StoredState::Moved { id: write.id.clone() }));
             }
             Err(_) => {}
         }

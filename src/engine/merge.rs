@@ -117,6 +117,8 @@ pub(crate) fn remove_unknown(stored: &mut Value, known: &Value) -> bool {
             }
             removed
         }
+        // A set has its elements in another order.
+        (stored @ Value::Array(_), known) if is_same(stored, known) => false,
         (Value::Array(stored), Value::Array(known)) if stored.len() == known.len() => {
             stored.iter_mut().zip(known).fold(false, |removed, (stored, known)| {
                 // Not `||`, which would stop at the first.
@@ -130,6 +132,37 @@ pub(crate) fn remove_unknown(stored: &mut Value, known: &Value) -> bool {
 /// Whether two values are the same data: sets have no order, and `5.0` may be stored as `5`.
 pub(crate) fn is_same(one: &Value, other: &Value) -> bool {
     one == other || canonical(one) == canonical(other)
+}
+
+/// Whether `value` is what was read each time, down to the order of lists and to which numbers are floats.
+/// Lists that have another order in another reading are sets, and those have none.
+pub(crate) fn is_each(value: &Value, readings: &[&Value]) -> bool {
+    let all = |is_so: &dyn Fn(&Value) -> bool| readings.iter().all(|reading| is_so(reading));
+    match value {
+        Value::Object(members) => {
+            all(&|reading| reading.as_object().is_some_and(|read| read.len() == members.len()))
+                && members.iter().all(|(name, member)| {
+                    let read: Option<Vec<_>> = readings.iter().map(|reading| reading.get(name)).collect();
+                    read.is_some_and(|read| is_each(member, &read))
+                })
+        }
+        Value::Array(elements) => {
+            let lists: Option<Vec<_>> = readings.iter().map(|reading| reading.as_array()).collect();
+            let Some(lists) = lists else { return false };
+            let have_one_order = lists.windows(2).all(|two| {
+                two[0].len() == two[1].len()
+                    && two[0].iter().zip(two[1]).all(|(one, other)| is_same(one, other))
+            });
+            if !have_one_order {
+                return all(&|reading| is_same(value, reading));
+            }
+            lists.iter().all(|list| list.len() == elements.len())
+                && elements.iter().enumerate().all(|(index, element)| {
+                    is_each(element, &lists.iter().map(|list| &list[index]).collect::<Vec<_>>())
+                })
+        }
+        _ => all(&|reading| reading == value),
+    }
 }
 
 /// One form for all values that are the same data.
@@ -201,6 +234,30 @@ pub(crate) fn three_way(base: &Value, ours: &Value, theirs: &Value) -> Result<Va
         }
     }
     Ok(Value::Object(merged))
+}
+
+/// The same, where a list in another order is the same.
+pub(crate) fn three_way_of_sets(base: &Value, ours: &Value, theirs: &Value) -> Result<Value, Contradiction> {
+    let (mut ours, mut theirs) = (ours.clone(), theirs.clone());
+    reorder(&mut theirs, base);
+    reorder(&mut ours, base);
+    reorder(&mut ours, &theirs);
+    three_way(base, &ours, &theirs)
+}
+
+/// Gives each field of `value` that is the same as in `model` the model's order.
+fn reorder(value: &mut Value, model: &Value) {
+    match (value, model) {
+        (Value::Object(value), Value::Object(model)) => {
+            for (name, value) in value {
+                if let Some(model) = model.get(name).filter(|model| is_same(model, value)) {
+                    value.clone_from(model);
+                }
+            }
+        }
+        (value, model) if is_same(model, value) => value.clone_from(model),
+        _ => {}
+    }
 }
 
 /// The merged value of a field, `None` where it goes away.

@@ -1,6 +1,5 @@
 //! Whose session it is, and under which id.
 
-use super::plan::changes_hands;
 use super::state::NewId;
 use super::{Session, SessionData};
 use crate::error::Error;
@@ -56,10 +55,7 @@ impl<T: SessionData> Session<T> {
     pub fn sign_in<R>(&self, owner: impl AsRef<str>, change: impl FnOnce(&mut T) -> R) -> Result<R, Error> {
         let (owner, codec) = (Owner::new(owner)?, self.0.manager.codec);
         self.open(|state| {
-            let changes_hands = |record| changes_hands(record, Some(&owner));
-            if state.intent.new_owner() != Some(&owner) && state.record().is_some_and(changes_hands) {
-                state.change(codec, |value| *value = T::default())?;
-            }
+            state.begin_as(codec, &owner)?;
             state.intent.new_id = NewId::SignIn(owner);
             state.change(codec, change)
         })
@@ -79,15 +75,16 @@ impl<T: SessionData> Session<T> {
     /// [`Error::Config`] for a session of another owner: its data is nobody else's.
     pub fn set_owner(&self, owner: impl AsRef<str>) -> Result<(), Error> {
         let owner = Owner::new(owner)?;
-        self.open(|state| match state.owner() {
-            Some(present) if *present == owner => Ok(()),
-            Some(_) => Err(Error::Config(
-                "the session has another owner: `sign_in` begins a session for this one".to_owned(),
-            )),
-            None => {
-                state.intent.new_id = NewId::SetOwner(owner);
-                Ok(())
+        self.open(|state| {
+            if state.data_owner().is_some_and(|present| *present != owner) {
+                return Err(Error::Config(
+                    "the session has another owner: `sign_in` begins a session for this one".to_owned(),
+                ));
             }
+            if state.owner().is_none() {
+                state.intent.new_id = NewId::SetOwner(owner);
+            }
+            Ok(())
         })
     }
 

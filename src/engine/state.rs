@@ -20,6 +20,8 @@ use crate::record::{Label, Owner, Payload, Record};
 /// A request's view of one session.
 pub(crate) struct State<T> {
     pub(crate) stored: StoredState,
+    /// Whose data the value is, if the session that held it was lost.
+    pub(crate) left_by: Option<Owner>,
     /// May be shared with other requests, until the first write.
     pub(crate) value: Arc<T>,
     /// The encoding of `value` when it was last in step with the store. `None` until the first
@@ -121,6 +123,7 @@ impl<T: Default> State<T> {
     pub(crate) fn new(stored: StoredState, value: Arc<T>) -> Self {
         Self {
             stored,
+            left_by: None,
             value,
             baseline: None,
             intent: Intent::default(),
@@ -129,6 +132,15 @@ impl<T: Default> State<T> {
             writes: 0,
             failed: None,
         }
+    }
+
+    /// The session is not this request's any more: it is gone, or has an id that this request doesn't know.
+    /// The value stays, as what was read.
+    pub(crate) fn lose(&mut self, stored: StoredState) {
+        if let Some(record) = self.record() {
+            self.left_by = record.owner.clone();
+        }
+        self.stored = stored;
     }
 
     /// Forgets the session and whatever was to be done to it.
@@ -176,6 +188,24 @@ impl<T: SessionData> State<T> {
             }
             _ => Some(known),
         };
+    }
+
+    /// Whose data the value is, counting a sign-in of this request.
+    pub(crate) fn data_owner(&self) -> Option<&Owner> {
+        self.owner().or(self.left_by.as_ref())
+    }
+
+    /// Lets `owner` begin with nothing of what is another owner's.
+    pub(crate) fn begin_as(&mut self, codec: Codec, owner: &Owner) -> Result<(), Error> {
+        if self.data_owner().is_none_or(|present| present == owner) {
+            return Ok(());
+        }
+        if self.record().is_some() {
+            return self.change(codec, |value| *value = T::default());
+        }
+        (self.value, self.baseline, self.left_by) = (Arc::default(), None, None);
+        self.writes += 1;
+        Ok(())
     }
 
     /// Drops everything that is not stored.

@@ -121,7 +121,7 @@ impl<T: SessionData> Shared<T> {
             }
             CasOutcome::Moved(known) => self.send_late(&change, id, &known, now).await,
             CasOutcome::Missing => {
-                self.state().write(|state| state.stored = StoredState::Ended);
+                self.state().write(|state| state.lose(StoredState::Ended));
                 Err(Conflict::Ended.into())
             }
         }

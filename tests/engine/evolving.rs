@@ -182,15 +182,19 @@ struct Reader {
 }
 
 /// A session in which another version stored this, and a browser that has its cookie.
-async fn stored<T: Evolved>(world: &World, codec: Codec, form: &Value) -> Option<Browser> {
+async fn browser_with(world: &World, codec: Codec, form: &Value) -> Browser {
     let mut browser = Browser::default();
-    browser
-        .visit(&world.version::<Value>(codec), |session| session.write(|data| *data = json!(1)))
-        .await
-        .unwrap();
-    let key = browser.key(&world.version::<Value>(codec)).await;
+    let values = world.version::<Value>(codec);
+    browser.visit(&values, |session| session.write(|data| *data = json!(1))).await.unwrap();
+    let key = browser.key(&values).await;
     let data = codec.encode(form).unwrap();
     world.store.overwrite(&key, |record| record.data = data).await;
+    browser
+}
+
+/// The same, if it can be read.
+async fn stored<T: Evolved>(world: &World, codec: Codec, form: &Value) -> Option<Browser> {
+    let browser = browser_with(world, codec, form).await;
     let is_readable = browser.begin(&world.version::<T>(codec)).session().await.unwrap().key().is_some();
     is_readable.then_some(browser)
 }
@@ -364,6 +368,224 @@ async fn an_older_form_is_replaced_whole() {
     }
 }
 
+/// What differs in nothing but the order of a list, the kind of a number, or a member that is made of another.
+mod exact {
+    use super::*;
+
+    #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+    #[serde(from = "StoredNews", into = "StoredNews")]
+    struct News {
+        name: String,
+        visits: u32,
+        items: Vec<u32>,
+    }
+
+    #[derive(Clone, Serialize, Deserialize)]
+    #[serde(tag = "version")]
+    enum StoredNews {
+        /// Oldest first.
+        #[serde(rename = "1")]
+        First {
+            name: String,
+            #[serde(default)]
+            visits: u32,
+            items: Vec<u32>,
+        },
+        /// Newest first.
+        #[serde(rename = "2")]
+        Second { name: String, visits: u32, items: Vec<u32> },
+    }
+    impl From<StoredNews> for News {
+        fn from(stored: StoredNews) -> Self {
+            match stored {
+                StoredNews::First { name, visits, items } => {
+                    Self { name, visits, items: items.into_iter().rev().collect() }
+                }
+                StoredNews::Second { name, visits, items } => Self { name, visits, items },
+            }
+        }
+    }
+    impl From<News> for StoredNews {
+        fn from(News { name, visits, items }: News) -> Self {
+            Self::Second { name, visits, items }
+        }
+    }
+
+    #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+    #[serde(from = "StoredFlagged", into = "StoredFlagged")]
+    struct Flagged {
+        name: String,
+        items: Vec<u32>,
+    }
+    #[derive(Clone, Serialize, Deserialize)]
+    struct StoredFlagged {
+        name: String,
+        items: Vec<u32>,
+        #[serde(default, skip_serializing)]
+        oldest_first: bool,
+    }
+    impl From<StoredFlagged> for Flagged {
+        fn from(StoredFlagged { name, mut items, oldest_first }: StoredFlagged) -> Self {
+            if oldest_first {
+                items.reverse();
+            }
+            Self { name, items }
+        }
+    }
+    impl From<Flagged> for StoredFlagged {
+        fn from(Flagged { name, items }: Flagged) -> Self {
+            Self { name, items, oldest_first: false }
+        }
+    }
+
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    #[serde(untagged)]
+    enum Amount {
+        Cents(i64),
+        Euros(f64),
+    }
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    #[serde(from = "StoredPurse", into = "StoredPurse")]
+    struct Purse {
+        name: String,
+        amount: Amount,
+    }
+    impl Default for Purse {
+        fn default() -> Self {
+            Self { name: String::new(), amount: Amount::Cents(0) }
+        }
+    }
+    #[derive(Clone, Serialize, Deserialize)]
+    #[serde(tag = "version")]
+    enum StoredPurse {
+        #[serde(rename = "1")]
+        First { name: String, amount: f64 },
+        #[serde(rename = "2")]
+        Second { name: String, amount: Amount },
+    }
+    impl From<StoredPurse> for Purse {
+        fn from(stored: StoredPurse) -> Self {
+            match stored {
+                StoredPurse::First { name, amount } => Self { name, amount: Amount::Euros(amount) },
+                StoredPurse::Second { name, amount } => Self { name, amount },
+            }
+        }
+    }
+    impl From<Purse> for StoredPurse {
+        fn from(Purse { name, amount }: Purse) -> Self {
+            Self::Second { name, amount }
+        }
+    }
+
+    #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+    #[serde(from = "StoredShown")]
+    struct Shown {
+        name: String,
+        visits: u32,
+        shown_as: String,
+    }
+    #[derive(Deserialize)]
+    struct StoredShown {
+        name: String,
+        visits: u32,
+        shown_as: Option<String>,
+    }
+    impl From<StoredShown> for Shown {
+        fn from(StoredShown { name, visits, shown_as }: StoredShown) -> Self {
+            Self { shown_as: shown_as.unwrap_or_else(|| name.clone()), name, visits }
+        }
+    }
+
+    async fn is_exact<T: SessionData + Clone + PartialEq + std::fmt::Debug>(
+        form: Value,
+        change: impl Fn(&mut T),
+    ) {
+        for codec in codecs_that_evolve() {
+            let world = World::new();
+            let manager = world.version::<T>(codec);
+            let mut browser = browser_with(&world, codec, &form).await;
+            let written = browser.visit(&manager, |session| {
+                session.write(&change).unwrap();
+                session.read(T::clone)
+            });
+            assert_eq!(written.await, browser.sees(&manager).await, "{codec:?}: {form}");
+        }
+    }
+
+    /// SECURITY 31.
+    #[tokio::test]
+    async fn lists_keep_their_order_and_numbers_their_kind() {
+        let first = json!({"version": "1", "name": "ada", "visits": 0, "items": [1, 2, 3]});
+        is_exact::<News>(first, |news| news.name = "bob".into()).await;
+        let flagged = json!({"name": "ada", "items": [1, 2, 3], "oldest_first": true});
+        is_exact::<Flagged>(flagged, |news| news.items.push(4)).await;
+        let euros = json!({"version": "1", "name": "ada", "amount": 5});
+        is_exact::<Purse>(euros, |purse| purse.name = "bob".into()).await;
+    }
+
+    #[tokio::test]
+    async fn a_member_that_is_made_of_another_is_merged_as_it_was_seen() {
+        for codec in codecs_that_evolve() {
+            let world = World::new();
+            let manager = world.version::<Shown>(codec);
+            let browser = browser_with(&world, codec, &json!({"name": "ada", "visits": 1, "added": 1})).await;
+            let (rename, count) = (browser.begin(&manager), browser.begin(&manager));
+            rename.session().await.unwrap().write(|shown| shown.name = "bob".into()).unwrap();
+            count.session().await.unwrap().write(|shown| shown.visits += 1).unwrap();
+            for exchange in [count, rename] {
+                assert!(exchange.finish(200).await.failure.is_none());
+            }
+            let expected = Shown { name: "bob".into(), visits: 2, shown_as: "ada".into() };
+            assert_eq!(browser.sees(&manager).await, expected, "{codec:?}");
+        }
+    }
+
+    /// Sets of anything but scalars, too.
+    #[tokio::test]
+    async fn members_of_others_survive_beside_a_set() {
+        #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+        struct Sets {
+            name: String,
+            amounts: HashSet<BTreeMap<String, u32>>,
+        }
+        let amounts: Vec<_> = (0..9).map(|number| json!({format!("{number}"): number})).collect();
+        for codec in codecs_that_evolve() {
+            let world = World::new();
+            let form = json!({"name": "ada", "amounts": amounts, "added": 1});
+            let mut browser = browser_with(&world, codec, &form).await;
+            let manager = world.version::<Sets>(codec);
+            browser.visit(&manager, |session| session.write(|sets| sets.name = "bob".into())).await.unwrap();
+            let seen = browser.sees(&world.version::<Value>(codec)).await;
+            assert_eq!((&seen["name"], &seen["added"]), (&json!("bob"), &json!(1)), "{codec:?}");
+        }
+    }
+
+    #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+    #[serde(tag = "kind")]
+    enum Person {
+        #[default]
+        Guest,
+        User {
+            visits: u32,
+        },
+    }
+
+    /// It can't be made to an empty session: that is no user.
+    #[tokio::test]
+    async fn a_change_that_an_ended_session_took_along_is_refused() {
+        let world = World::new();
+        let manager = world.version::<Person>(Codec::Json);
+        let mut visitor = Browser::default();
+        let user = |person: &mut Person| *person = Person::User { visits: 1 };
+        visitor.visit(&manager, |session| session.sign_in("ada", user)).await.unwrap();
+        let late = visitor.begin(&manager);
+        let session = late.session().await.unwrap();
+        session.sign_in("ada", |person| *person = Person::User { visits: 7 }).unwrap();
+        visitor.begin(&manager).session().await.unwrap().destroy().await.unwrap();
+        assert_eq!(late.finish(200).await.failure.map(|error| error.status()), Some(409));
+    }
+}
+
 /// Data that its own type can't read, or reads as something else.
 mod unreadable {
     use super::*;
@@ -494,6 +716,39 @@ mod unreadable {
             is_refused(codec, &vec![Some(Wrapped(Some(1)))], &vec![Some(Wrapped(None))]).await;
         }
         is_refused(Codec::Json, &vec![Some(json!(1))], &vec![Some(Value::Null)]).await;
+    }
+
+    #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+    #[serde(tag = "kind")]
+    enum Named {
+        #[default]
+        Known,
+        #[serde(skip_deserializing)]
+        Legacy,
+        Counted {
+            count: u32,
+        },
+        #[serde(skip_deserializing)]
+        LegacyCounted {
+            count: u32,
+        },
+        Map(BTreeMap<String, String>),
+    }
+
+    /// A shape that was seen to be readable says nothing of another variant that looks alike, nor of a map
+    /// one of whose keys is the tag's.
+    #[tokio::test]
+    async fn variants_that_a_tag_tells_apart_are_not_taken_for_each_other() {
+        let map = |key: &str| Named::Map(BTreeMap::from([(key.to_owned(), "x".to_owned())]));
+        for codec in codecs_that_evolve() {
+            for (good, bad) in [
+                (Named::Known, Named::Legacy),
+                (Named::Counted { count: 1 }, Named::LegacyCounted { count: 1 }),
+                (map("other"), map("kind")),
+            ] {
+                is_refused(codec, &vec![good], &vec![bad]).await;
+            }
+        }
     }
 
     /// What looks alike and can be read is stored.

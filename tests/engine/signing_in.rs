@@ -369,3 +369,72 @@ async fn saving_early_gives_a_sign_in_its_new_id_early() {
     visitor.receive(&exchange.finish(500).await);
     assert_eq!(visitor.sees(&world.manager).await.name, "Ada");
 }
+
+/// SECURITY 7: the request found out that its session is gone, and goes on with a sign-in.
+#[tokio::test]
+async fn a_sign_in_after_the_session_was_lost_takes_over_nothing_of_its_owner() {
+    for renewals in [None, Some("ada"), Some("carol")] {
+        for saves in [false, true] {
+            let world = World::new();
+            let mut visitor = Browser::default();
+            let fill = |account: &mut Account| account.cart.push("secret".into());
+            visitor.visit(&world.manager, |session| session.sign_in("ada", fill)).await.unwrap();
+            let late = visitor.begin(&world.manager);
+            let session = late.session().await.unwrap();
+            match renewals {
+                None => visitor.begin(&world.manager).session().await.unwrap().destroy().await.unwrap(),
+                Some(owner) => {
+                    for _ in 0..2 {
+                        visitor
+                            .visit(&world.manager, |session| session.sign_in(owner, |_| ()))
+                            .await
+                            .unwrap();
+                    }
+                }
+            }
+            if saves {
+                session.write(|account| account.visits = 9).unwrap();
+                session.save().await.unwrap_err();
+            } else {
+                session.update(|account| account.visits = 9).await.unwrap_err();
+            }
+            let begun = session.sign_in("bob", |account| {
+                account.cart.push("tea".into());
+                account.clone()
+            });
+            let expected = Account { cart: vec!["tea".into()], ..Account::default() };
+            assert_eq!(begun.unwrap(), expected, "{renewals:?} {saves}");
+            let mut bob = Browser::default();
+            bob.receive(&late.finish(200).await);
+            assert_eq!(bob.sees(&world.manager).await, expected, "{renewals:?} {saves}");
+        }
+    }
+}
+
+/// SECURITY 7: within one request, too, and where nothing was stored of either.
+#[tokio::test]
+async fn a_second_sign_in_takes_over_nothing_of_the_first() {
+    for had_session in [false, true] {
+        let world = World::new();
+        let mut visitor = if had_session { world.visitor(3).await } else { Browser::default() };
+        visitor
+            .visit(&world.manager, |session| {
+                session.sign_in("ada", |account| account.cart.push("secret".into())).unwrap();
+                session.sign_in("bob", |account| account.name = "Bob".into()).unwrap();
+            })
+            .await;
+        let expected = Account { name: "Bob".into(), ..Account::default() };
+        assert_eq!(visitor.sees(&world.manager).await, expected, "{had_session}");
+    }
+}
+
+#[tokio::test]
+async fn a_lost_session_gets_no_other_owner() {
+    let world = World::new();
+    let mut visitor = Browser::default();
+    visitor.visit(&world.manager, |session| session.sign_in("ada", |_| ())).await.unwrap();
+    let session = visitor.begin(&world.manager).session().await.unwrap();
+    visitor.begin(&world.manager).session().await.unwrap().destroy().await.unwrap();
+    session.update(|account| account.visits = 9).await.unwrap_err();
+    assert!(matches!(session.set_owner("bob"), Err(Error::Config(_))));
+}
