@@ -202,7 +202,7 @@ impl<T: SessionData> Shared<T> {
         })
     }
 
-    /// Takes what was stored as the new state of affairs, and the intents as granted.
+    /// Takes what was stored as the new state of affairs, and the intent as granted.
     fn settle(&self, plan: &Plan, id: SessionId, record: Record) {
         self.state().write(|state| {
             if let Some(after) = plan.change.after() {

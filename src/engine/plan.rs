@@ -171,7 +171,7 @@ fn touch_is_due(gain: Duration, idle: Option<Duration>, policy: Policy<'_>) -> b
 }
 
 /// What a write stores beside the data: the record as it was, the manager's policy and the
-/// handler's intents, resolved.
+/// handler's intent, resolved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Lifetime {
     pub(super) created_at: Timestamp,

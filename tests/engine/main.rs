@@ -4,6 +4,7 @@
 
 mod beside;
 mod candidates;
+mod changing_hands;
 mod conflicts;
 mod evolving;
 mod expiring;

@@ -283,7 +283,7 @@ impl SessionStore for Stepped {
     }
 }
 
-/// IndexInserted at the step before, everything else at the present one.
+/// Inserted at the step before, everything else at the present one.
 #[async_trait]
 impl OwnerIndex for Stepped {
     async fn insert(&self, owner: &Owner, entering: IndexInsert<'_>) -> Result<IndexInserted, Error> {
