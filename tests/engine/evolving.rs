@@ -482,17 +482,17 @@ mod exact {
     struct Shown {
         name: String,
         visits: u32,
-        shown_as: String,
+        display: String,
     }
     #[derive(Deserialize)]
     struct StoredShown {
         name: String,
         visits: u32,
-        shown_as: Option<String>,
+        display: Option<String>,
     }
     impl From<StoredShown> for Shown {
-        fn from(StoredShown { name, visits, shown_as }: StoredShown) -> Self {
-            Self { shown_as: shown_as.unwrap_or_else(|| name.clone()), name, visits }
+        fn from(StoredShown { name, visits, display }: StoredShown) -> Self {
+            Self { display: display.unwrap_or_else(|| name.clone()), name, visits }
         }
     }
 
@@ -535,7 +535,7 @@ mod exact {
             for exchange in [count, rename] {
                 assert!(exchange.finish(200).await.failure.is_none());
             }
-            let expected = Shown { name: "bob".into(), visits: 2, shown_as: "ada".into() };
+            let expected = Shown { name: "bob".into(), visits: 2, display: "ada".into() };
             assert_eq!(browser.sees(&manager).await, expected, "{codec:?}");
         }
     }
