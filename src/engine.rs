@@ -14,7 +14,7 @@ mod express_check;
 mod late_write;
 mod manager;
 mod manager_builder;
-mod merge;
+pub(crate) mod merge;
 mod owner_sessions;
 mod plan;
 mod request;

@@ -6,9 +6,9 @@ use std::ffi::OsString;
 use serde_json::Value;
 
 use crate::config;
+use crate::engine::merge;
 use crate::error::Error;
 use crate::id::SessionKey;
-use crate::merge;
 use crate::record::Record;
 use crate::store::redis::{self, target::Target};
 

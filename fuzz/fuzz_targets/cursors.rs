@@ -19,7 +19,7 @@ fuzz_target!(|text: &str| {
     for text in [text.to_owned(), format!("m1:{text}")] {
         match RUNTIME.block_on(STORE.page(Some(&Cursor::new(text)), 10)) {
             Ok(page) => assert!(page.sessions.is_empty()),
-            Err(error) => assert!(matches!(error, Error::Config(_)), "{error:?}"),
+            Err(error) => assert!(matches!(error, Error::InvalidInput { .. }), "{error:?}"),
         }
     }
 });

@@ -55,7 +55,7 @@ pub use self::express::ExpressLayout;
 #[cfg(feature = "express")]
 pub(crate) use self::express::check_data;
 #[cfg(all(fuzzing, feature = "express"))]
-pub(crate) use self::{express::reread_value, scan::reread_cursor};
+pub(crate) use self::{express::reread_value, redis_scan::reread_cursor};
 
 /// Keeps sessions in Redis: they outlive the process, and all instances of a service share them.
 ///
