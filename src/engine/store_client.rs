@@ -112,7 +112,11 @@ impl StoreClient {
         match owned {
             // Marked first, or else a sign-in or renewal that is on its way could carry it over.
             Some((sessions, entry)) => sessions.revoke_one(&entry).await,
-            None => self.delete(key).await,
+            None => {
+                let was_there = self.delete(key).await?;
+                self.telemetry.revoked(u64::from(was_there));
+                Ok(was_there)
+            }
         }
     }
 
@@ -127,7 +131,7 @@ impl StoreClient {
         let ended = work.instrument(span.clone()).await;
         span.record("outcome", ended.as_ref().map_or_else(fault, |ended| (*ended > 0).name()));
         self.telemetry.time(operation, ended.as_ref().err(), started.elapsed());
-        self.telemetry.revoked(operation, &ended);
+        self.telemetry.revoking_ended(operation, &ended);
         ended
     }
 

@@ -102,12 +102,14 @@ impl Telemetry {
         }
     }
 
-    /// Sessions were ended from outside their own requests, or were to be.
-    pub(crate) fn revoked(&self, operation: Operation, ended: &Result<u64, Error>) {
+    /// So many sessions were ended from outside their own requests.
+    pub(crate) fn revoked(&self, sessions: u64) {
+        self.counters.shard().revoked.add(sessions);
+    }
+
+    /// An operation that ends sessions from outside came to its end.
+    pub(crate) fn revoking_ended(&self, operation: Operation, ended: &Result<u64, Error>) {
         let name = operation.name();
-        if let Ok(ended) | Err(Error::Unfinished { ended, .. }) = ended {
-            self.counters.shard().revoked.add(*ended);
-        }
         match ended {
             Ok(ended) => tracing::info!(operation = name, ended, "sessions ended"),
             Err(error) => tracing::warn!(operation = name, %error, "sessions could not be ended, or not all"),

@@ -186,6 +186,25 @@ async fn revocations_are_counted_timed_and_logged() {
     assert!(!text.contains("lovelace"), "{text}");
 }
 
+/// What ended before an operation failed has ended.
+#[tokio::test]
+async fn revocations_of_an_operation_that_broke_off_are_counted() {
+    for everyone in [false, true] {
+        let world = World::new();
+        let exchange = world.manager.begin(None);
+        exchange.session().await.unwrap().sign_in("ada", |_| ()).unwrap();
+        assert!(exchange.finish(200).await.failure.is_none());
+        world.store.breaks_off.store(true, Ordering::SeqCst);
+        let outcome = if everyone {
+            world.manager.revoke_everyone().await
+        } else {
+            world.manager.revoke_all_thoroughly("ada").await
+        };
+        assert!(matches!(outcome, Err(Error::Unavailable { .. })), "{outcome:?}");
+        assert_eq!(world.manager.counts().revoked, 1, "everyone: {everyone}");
+    }
+}
+
 #[tokio::test]
 async fn of_the_loads_from_memory_one_in_64_is_timed() {
     let manager = SessionManager::<String>::builder(MemoryStore::new(), KeyRing::generate()).build().unwrap();

@@ -69,6 +69,8 @@ async fn set(exchange: RequestSession<String>) -> String {
 pub(crate) struct Scanned {
     inner: MemoryStore,
     pub(crate) is_away: AtomicBool,
+    /// Whether it is away from the second page of a scan on.
+    pub(crate) breaks_off: AtomicBool,
     /// Whether it is no more than a store has to be.
     pub(crate) is_plain: AtomicBool,
     /// Of which [`Scan::page`] shows one twice.
@@ -145,6 +147,10 @@ impl Scan for Scanned {
     async fn page(&self, cursor: Option<&Cursor>, _: usize) -> Result<Page, Error> {
         self.here()?;
         let mut page = Page::default();
+        if cursor.is_some() && self.breaks_off.load(Ordering::SeqCst) {
+            self.is_away.store(true, Ordering::SeqCst);
+            self.here()?;
+        }
         let keys = self.keys.lock().unwrap();
         let summary = |(key, record): &(SessionKey, Record)| SessionSummary::new(key.clone(), record);
         if cursor.is_none() {

@@ -67,7 +67,9 @@ impl Clearing {
                 let due: Vec<_> = page.sessions.into_iter().filter(is_due).map(Due::from).collect();
                 found |= !due.is_empty();
                 let due = due.into_iter().chain(page.unreadable.into_iter().map(Due::from));
-                ended += end(self.pages.store(), due).await?;
+                let of_this_page = end(self.pages.store(), due).await?;
+                self.pages.store().telemetry().revoked(of_this_page);
+                ended += of_this_page;
                 let page_share = if page.next.is_none() { 1.0 } else { page.progress.clamp(0.0, 1.0) };
                 share = share.max(page_share);
                 if let Some(on_progress) = &mut self.on_progress {

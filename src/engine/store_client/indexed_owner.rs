@@ -51,6 +51,9 @@ impl<'a> OwnerSessions<'a> {
         let until = Instant::now() + within;
         self.index.revoke(which).await?;
         let ended = self.delete_revoked(until).await;
+        if let Ok(ended) | Err(Error::Unfinished { ended, .. }) = &ended {
+            self.client.telemetry.revoked(*ended);
+        }
         if ended.is_err() {
             self.sweep_in_background();
         }
@@ -61,6 +64,7 @@ impl<'a> OwnerSessions<'a> {
     pub(in crate::engine) async fn revoke_one(&self, entry: &Entry) -> Result<bool, Error> {
         self.index.revoke(Revocation::One(entry)).await?;
         let Deleted { count, failure } = self.delete(vec![entry.clone()]).await;
+        self.client.telemetry.revoked(count);
         if let Some(error) = failure {
             return Err(error);
         }
