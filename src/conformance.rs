@@ -121,19 +121,19 @@ macro_rules! __each_promise {
             an_entered_session_is_listed
             an_entry_ends_with_its_time_to_live
             an_entry_is_extended_and_never_shortened
-            a_doomed_session_is_not_entered_again
-            an_unknown_session_can_be_doomed
-            a_doomed_sessions_successor_is_doomed
+            a_revoked_session_is_not_inserted_again
+            an_unknown_session_can_be_revoked
+            a_revoked_sessions_successor_is_revoked
             a_replaced_entry_is_gone
             a_spared_session_stays
             a_removed_entry_is_gone
             a_missing_session_is_kept_out_for_a_while
-            beyond_the_limit_the_oldest_sessions_are_doomed
+            beyond_the_limit_the_oldest_sessions_are_revoked
             beyond_the_limit_a_session_is_refused
             a_session_under_two_ids_counts_once
             the_limit_holds_for_concurrent_sign_ins
-            a_great_many_sessions_are_listed_and_doomed
-            what_comes_after_a_revocation_from_before_it_is_doomed
+            a_great_many_sessions_are_listed_and_revoked
+            what_comes_after_a_revocation_from_before_it_is_revoked
 
             a_scan_sees_every_session
             a_scan_sees_what_stays_while_others_come_and_go

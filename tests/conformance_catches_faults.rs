@@ -105,24 +105,24 @@ faults! {
     mixes_owners_up: OneOwnerForAll breaks an_entered_session_is_listed;
     keeps_entries_for_ever: EntriesNeverEnd breaks an_entry_ends_with_its_time_to_live;
     shortens_entries: EntriesShorten breaks an_entry_is_extended_and_never_shortened;
-    enters_what_is_doomed: DoomIsForgotten breaks
-        a_doomed_session_is_not_entered_again an_unknown_session_can_be_doomed;
+    enters_what_is_revoked: RevocationIsForgotten breaks
+        a_revoked_session_is_not_inserted_again an_unknown_session_can_be_revoked;
     /// A rotation in flight carries a revoked session over.
-    enters_successors_of_the_doomed: SuccessorsGetIn breaks a_doomed_sessions_successor_is_doomed;
+    enters_successors_of_the_revoked: SuccessorsGetIn breaks a_revoked_sessions_successor_is_revoked;
     keeps_replaced_entries: ReplacedStay breaks a_replaced_entry_is_gone;
     spares_nobody: NobodyIsSpared breaks a_spared_session_stays;
     keeps_removed_entries: RemovalIsLost breaks a_removed_entry_is_gone;
     forgets_missing_sessions: MissingGo breaks a_missing_session_is_kept_out_for_a_while;
     counts_entries: TwoIdsCountTwice breaks a_session_under_two_ids_counts_once;
     evicts_nobody: LimitIsIgnored breaks
-        beyond_the_limit_the_oldest_sessions_are_doomed beyond_the_limit_a_session_is_refused;
+        beyond_the_limit_the_oldest_sessions_are_revoked beyond_the_limit_a_session_is_refused;
     counts_in_two_steps: LimitIsCheckedBefore breaks the_limit_holds_for_concurrent_sign_ins;
     /// For what is not stored yet, others would go.
-    evicts_before_the_write: EvictsAtOnce breaks beyond_the_limit_the_oldest_sessions_are_doomed;
-    lists_one_page: ListEndsEarly breaks a_great_many_sessions_are_listed_and_doomed;
-    dooms_one_page: DoomEndsEarly breaks a_great_many_sessions_are_listed_and_doomed;
+    evicts_before_the_write: EvictsAtOnce breaks beyond_the_limit_the_oldest_sessions_are_revoked;
+    lists_one_page: ListEndsEarly breaks a_great_many_sessions_are_listed_and_revoked;
+    revokes_one_page: RevocationEndsEarly breaks a_great_many_sessions_are_listed_and_revoked;
     brings_in_what_was_revoked: MovingIsAsLater breaks
-        what_comes_after_a_revocation_from_before_it_is_doomed;
+        what_comes_after_a_revocation_from_before_it_is_revoked;
 
     scans_one_page: ScanEndsEarly breaks
         a_scan_sees_every_session a_scan_sees_what_stays_while_others_come_and_go;
@@ -395,9 +395,9 @@ impl OwnerIndex for Faulty {
             Fault::EntriesShorten => {
                 OwnerIndex::remove(&self.inner, owner, &[entering.entry.clone()], &[]).await?;
             }
-            Fault::DoomIsForgotten => {
-                let doomed = self.inner.revoked(owner).await?;
-                OwnerIndex::remove(&self.inner, owner, &doomed, &[]).await?;
+            Fault::RevocationIsForgotten => {
+                let revoked = self.inner.revoked(owner).await?;
+                OwnerIndex::remove(&self.inner, owner, &revoked, &[]).await?;
             }
             Fault::SuccessorsGetIn => entering.replaces = None,
             Fault::ReplacedStay if entering.stage == Stage::After => entering.replaces = None,
@@ -441,7 +441,7 @@ impl OwnerIndex for Faulty {
 
     async fn revoke(&self, owner: &Owner, which: Revocation<'_>) -> Result<(), Error> {
         let which = if self.fault == Fault::NobodyIsSpared { Revocation::All } else { which };
-        if self.fault == Fault::DoomEndsEarly && !matches!(which, Revocation::One(_)) {
+        if self.fault == Fault::RevocationEndsEarly && !matches!(which, Revocation::One(_)) {
             for entry in &self.inner.list(owner, None).await?.entries {
                 if !matches!(which, Revocation::AllBut(spared) if spared == entry) {
                     self.inner.revoke(owner, Revocation::One(entry)).await?;

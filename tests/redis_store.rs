@@ -378,7 +378,7 @@ async fn a_full_server_keeps_sessions_alive_and_takes_no_new_ones() {
     let server = Server::start().await;
     let (store, mut client) = (store(&server).await, server.client().await);
     let (at, mut record) = stored(&store).await;
-    let (doomed, _) = stored(&store).await;
+    let (revoked, _) = stored(&store).await;
     let () = ask(&mut client, "CONFIG SET maxmemory 1").await;
 
     for message in [
@@ -392,7 +392,7 @@ async fn a_full_server_keeps_sessions_alive_and_takes_no_new_ones() {
     assert!(touch(&store, &at, &record).await.unwrap());
     record.expires_at = record.expires_at.saturating_add(HOUR);
     assert_eq!(store.load(&at).await.unwrap(), Loaded::Found(record));
-    assert!(store.delete(&doomed).await.unwrap());
+    assert!(store.delete(&revoked).await.unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]

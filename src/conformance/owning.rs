@@ -112,7 +112,7 @@ pub async fn an_entry_is_extended_and_never_shortened(store: &Store) -> Result<(
 }
 
 /// All sessions that are revoked are told of, and none of them is inserted again.
-pub async fn a_doomed_session_is_not_entered_again(store: &Store) -> Result<(), Error> {
+pub async fn a_revoked_session_is_not_inserted_again(store: &Store) -> Result<(), Error> {
     let Some(index) = store.owners() else { return Ok(()) };
     let (owner, sessions) = (somebody(), entries(3));
     for session in &sessions {
@@ -136,8 +136,8 @@ pub async fn a_doomed_session_is_not_entered_again(store: &Store) -> Result<(), 
     Ok(())
 }
 
-/// A session that is not in the index can be doomed, and is kept out of it from then on.
-pub async fn an_unknown_session_can_be_doomed(store: &Store) -> Result<(), Error> {
+/// A session that is not in the index can be revoked, and is kept out of it from then on.
+pub async fn an_unknown_session_can_be_revoked(store: &Store) -> Result<(), Error> {
     let Some(index) = store.owners() else { return Ok(()) };
     let (owner, session) = (somebody(), entry());
     index.revoke(&owner, Revocation::One(&session)).await?;
@@ -146,8 +146,8 @@ pub async fn an_unknown_session_can_be_doomed(store: &Store) -> Result<(), Error
     Ok(())
 }
 
-/// A rotation does not carry over a session that was doomed before it, or while it went on.
-pub async fn a_doomed_sessions_successor_is_doomed(store: &Store) -> Result<(), Error> {
+/// A rotation does not carry over a session that was revoked before it, or while it went on.
+pub async fn a_revoked_sessions_successor_is_revoked(store: &Store) -> Result<(), Error> {
     let Some(index) = store.owners() else { return Ok(()) };
     let (owner, old, new) = (somebody(), entry(), entry());
     insert(index, &owner, &old).await?;
@@ -173,7 +173,7 @@ pub async fn a_replaced_entry_is_gone(store: &Store) -> Result<(), Error> {
     assert_lists(index, &owner, &[new], "afterwards").await
 }
 
-/// All but one of an owner's sessions can be doomed.
+/// All but one of an owner's sessions can be revoked.
 pub async fn a_spared_session_stays(store: &Store) -> Result<(), Error> {
     let Some(index) = store.owners() else { return Ok(()) };
     let (owner, sessions) = (somebody(), entries(3));
@@ -187,7 +187,7 @@ pub async fn a_spared_session_stays(store: &Store) -> Result<(), Error> {
     Ok(())
 }
 
-/// An entry that was taken away is gone, doomed or not.
+/// An entry that was taken away is gone, revoked or not.
 pub async fn a_removed_entry_is_gone(store: &Store) -> Result<(), Error> {
     let Some(index) = store.owners() else { return Ok(()) };
     let (owner, sessions) = (somebody(), entries(3));
@@ -201,8 +201,8 @@ pub async fn a_removed_entry_is_gone(store: &Store) -> Result<(), Error> {
     Ok(())
 }
 
-/// A doomed session that was not found when it was to be deleted may be on its way: it is kept out for a
-/// minute more. One that is not doomed stays as it is.
+/// A revoked session that was not found when it was to be deleted may be on its way: it is kept out for a
+/// minute more. One that is not revoked stays as it is.
 pub async fn a_missing_session_is_kept_out_for_a_while(store: &Store) -> Result<(), Error> {
     let Some(index) = store.owners() else { return Ok(()) };
     let (owner, sessions) = (somebody(), entries(2));
@@ -212,12 +212,12 @@ pub async fn a_missing_session_is_kept_out_for_a_while(store: &Store) -> Result<
     index.revoke(&owner, Revocation::One(&sessions[0])).await?;
     index.remove(&owner, &[], &sessions).await?;
     assert_eq!(insert(index, &owner, &sessions[0]).await?, Verdict::Revoked);
-    assert_lists(index, &owner, &sessions[1..], "the one that is not doomed").await
+    assert_lists(index, &owner, &sessions[1..], "the one that is not revoked").await
 }
 
-/// Beyond the limit, the sessions that began first are doomed, whatever their order of ending, once the one
+/// Beyond the limit, the sessions that began first are revoked, whatever their order of ending, once the one
 /// is written that they go for. What is not written yet does not count.
-pub async fn beyond_the_limit_the_oldest_sessions_are_doomed(store: &Store) -> Result<(), Error> {
+pub async fn beyond_the_limit_the_oldest_sessions_are_revoked(store: &Store) -> Result<(), Error> {
     let Some(index) = store.owners() else { return Ok(()) };
     let (owner, sessions) = (somebody(), entries(LIMIT + 3));
     // Without a limit, and the oldest entered last.
@@ -313,9 +313,9 @@ pub async fn the_limit_holds_for_concurrent_sign_ins(store: &Store) -> Result<()
     Ok(())
 }
 
-/// More sessions than a page has are listed page by page, and doomed by one step; whoever deletes them is told
+/// More sessions than a page has are listed page by page, and revoked by one step; whoever deletes them is told
 /// of them page by page. What is entered afterwards stays, and so does what is spared.
-pub async fn a_great_many_sessions_are_listed_and_doomed(store: &Store) -> Result<(), Error> {
+pub async fn a_great_many_sessions_are_listed_and_revoked(store: &Store) -> Result<(), Error> {
     let Some(index) = store.owners() else { return Ok(()) };
     let (owner, sessions) = (somebody(), entries(MANY));
     for page in sessions.chunks(AT_ONCE) {
@@ -346,8 +346,8 @@ pub async fn a_great_many_sessions_are_listed_and_doomed(store: &Store) -> Resul
     let (spared, later) = (&sessions[0], entry());
     index.revoke(&owner, Revocation::AllBut(spared)).await?;
     insert(index, &owner, &later).await?;
-    assert_lists(index, &owner, &[spared.clone(), later.clone()], "after all others were doomed").await?;
-    let mut doomed = HashSet::new();
+    assert_lists(index, &owner, &[spared.clone(), later.clone()], "after all others were revoked").await?;
+    let mut revoked = HashSet::new();
     loop {
         let page = index.revoked(&owner).await?;
         assert!(page.len() <= Owned::PAGE, "a page of {}", page.len());
@@ -360,15 +360,15 @@ pub async fn a_great_many_sessions_are_listed_and_doomed(store: &Store) -> Resul
         // Of some, the session is not found.
         let (gone, missing) = page.split_at(page.len() / 2);
         index.remove(&owner, gone, missing).await?;
-        doomed.extend(page);
-        assert!(doomed.len() < sessions.len(), "more than were doomed");
+        revoked.extend(page);
+        assert!(revoked.len() < sessions.len(), "more than were revoked");
     }
-    assert_eq!(doomed, sessions[1..].iter().cloned().collect(), "all but the one that was spared");
+    assert_eq!(revoked, sessions[1..].iter().cloned().collect(), "all but the one that was spared");
     assert_lists(index, &owner, &[spared.clone(), later], "once all others are gone").await
 }
 
-/// What comes from elsewhere, and began before all of its owner's sessions were doomed, is not entered.
-pub async fn what_comes_after_a_revocation_from_before_it_is_doomed(store: &Store) -> Result<(), Error> {
+/// What comes from elsewhere, and began before all of its owner's sessions were revoked, is not inserted.
+pub async fn what_comes_after_a_revocation_from_before_it_is_revoked(store: &Store) -> Result<(), Error> {
     let Some(index) = store.owners() else { return Ok(()) };
     let (owner, now) = (somebody(), SystemClock.now());
     let began = |created_at| Entry { created_at, ..entry() };

@@ -131,7 +131,7 @@ impl StoreClient {
         let ended = work.instrument(span.clone()).await;
         span.record("outcome", ended.as_ref().map_or_else(fault, |ended| (*ended > 0).name()));
         self.telemetry.time(operation, ended.as_ref().err(), started.elapsed());
-        self.telemetry.revoking_ended(operation, &ended);
+        Telemetry::tell_of_revoking(operation, &ended);
         ended
     }
 

@@ -107,8 +107,8 @@ impl Telemetry {
         self.counters.shard().revoked.add(sessions);
     }
 
-    /// An operation that ends sessions from outside came to its end.
-    pub(crate) fn revoking_ended(&self, operation: Operation, ended: &Result<u64, Error>) {
+    /// The line of an operation that ends sessions from outside, once it is over.
+    pub(crate) fn tell_of_revoking(operation: Operation, ended: &Result<u64, Error>) {
         let name = operation.name();
         match ended {
             Ok(ended) => tracing::info!(operation = name, ended, "sessions ended"),

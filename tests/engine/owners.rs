@@ -153,7 +153,7 @@ async fn a_sign_in_or_renewal_that_is_revoked_while_it_is_stored_ends() {
 /// Revoked between the two steps that end it, as by a process that died: it is not carried over, and the
 /// next operation of this owner deletes it.
 #[tokio::test]
-async fn a_session_that_is_only_doomed_goes_with_the_next_operation() {
+async fn a_session_that_is_only_revoked_goes_with_the_next_operation() {
     for operation in ["extend", "update", "renew", "list", "sign in elsewhere"] {
         let world = World::new();
         let mut browser = signed_in(&world, "ada").await;
@@ -385,9 +385,9 @@ async fn no_session_outlives_what_the_index_knows() {
     assert!(world.store.record(&key).await.unwrap().expires_at > ends);
 }
 
-/// Whoever is doomed together with many others goes by itself.
+/// Whoever is revoked together with many others goes by itself.
 #[tokio::test]
-async fn one_of_many_doomed_sessions_goes_when_it_is_used() {
+async fn one_of_many_revoked_sessions_goes_when_it_is_used() {
     let world = World::new();
     let mut browsers = Vec::new();
     for _ in 0..300 {
@@ -528,7 +528,7 @@ async fn a_revocation_that_is_not_finished_says_so_and_is_finished_later() {
     world.store.fails_once("delete");
     let outcome = world.manager.revoke_all("ada").await;
     assert!(matches!(outcome, Err(Error::Unfinished { ended: 0, source: Some(_) })), "{outcome:?}");
-    world.store.fails_once("doom");
+    world.store.fails_once("revoke");
     let undecided = world.manager.revoke_all("ada").await;
     assert!(matches!(undecided, Err(Error::Unavailable { .. })), "{undecided:?}");
 }

@@ -292,12 +292,12 @@ impl OwnerIndex for Spy {
     }
 
     async fn revoked(&self, owner: &Owner) -> Result<Vec<Entry>, Error> {
-        self.call("doomed").await?;
+        self.call("revoked").await?;
         self.inner.revoked(owner).await
     }
 
     async fn revoke(&self, owner: &Owner, which: Revocation<'_>) -> Result<(), Error> {
-        self.call("doom").await?;
+        self.call("revoke").await?;
         self.inner.revoke(owner, which).await
     }
 

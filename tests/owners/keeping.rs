@@ -255,7 +255,7 @@ async fn the_index_waits_for_replicas_as_sessions_do() {
     assert_eq!(waits(&mut watch).await - before, 2, "the session, and its entry");
     let before = waits(&mut watch).await;
     manager.revoke_all("ada").await.unwrap();
-    assert_eq!(waits(&mut watch).await - before, 2, "that it is doomed, and its end");
+    assert_eq!(waits(&mut watch).await - before, 2, "that it is revoked, and its end");
 }
 
 /// Node extends sessions without a word to the index, which knows of them for a month all the same.

@@ -65,12 +65,12 @@ impl OwnerIndex for FallbackStore {
     }
 
     async fn revoked(&self, owner: &Owner) -> Result<Vec<Entry>, Error> {
-        let mut doomed = self.0.observe(self.0.index()?.revoked(owner).await)?;
+        let mut revoked = self.0.observe(self.0.index()?.revoked(owner).await)?;
         if self.0.is_engaged() {
-            add(&mut doomed, self.0.memory.revoked(owner).await?);
-            doomed.truncate(Owned::PAGE);
+            add(&mut revoked, self.0.memory.revoked(owner).await?);
+            revoked.truncate(Owned::PAGE);
         }
-        Ok(doomed)
+        Ok(revoked)
     }
 
     async fn remove(&self, owner: &Owner, gone: &[Entry], missing: &[Entry]) -> Result<(), Error> {
