@@ -1,13 +1,13 @@
 //! A little shop with sessions; `examples/README.md` says what each route does and how to run it.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use actix_web::error::{ErrorUnprocessableEntity, InternalError};
 use actix_web::http::{StatusCode, header::AUTHORIZATION};
 use actix_web::web::{Data, Form, Html, Json, Redirect, get, post};
 use actix_web::{App, Either, HttpMessage, HttpRequest, HttpServer};
 use serde::{Deserialize, Serialize};
-use session_store::{Error, Expiry, Owner, Session, SessionManager, SessionMiddleware, Stats};
+use session_store::{Error, Expiry, Owner, Session, SessionManager, SessionMiddleware, Stats, Timestamp};
 
 #[path = "failure/mod.rs"]
 mod failure;
@@ -38,7 +38,7 @@ async fn page(session: Session<Shop>) -> Result<Html, Error> {
 
 async fn me(session: Session<Shop>) -> Json<serde_json::Value> {
     let Shop { user, visits, cart } = session.read(Shop::clone);
-    let seconds = |time: SystemTime| time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let seconds = |time: Timestamp| time.as_millis() / 1000;
     Json(serde_json::json!({
         "user": user, "visits": visits, "cart": cart, "is_new": session.is_new(),
         "created_at": session.created_at().map(seconds), "expires_at": session.expires_at().map(seconds),

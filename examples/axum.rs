@@ -1,6 +1,6 @@
 //! A little shop with sessions; `examples/README.md` says what each route does and how to run it.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use axum::extract::{FromRequest, Request, State};
 use axum::http::header::AUTHORIZATION;
@@ -10,7 +10,7 @@ use axum::routing::{get, post};
 use axum::{Form, Json, Router};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use session_store::{Error, Expiry, Owner, Session, SessionLayer, SessionManager, Stats};
+use session_store::{Error, Expiry, Owner, Session, SessionLayer, SessionManager, Stats, Timestamp};
 
 #[path = "failure/mod.rs"]
 mod failure;
@@ -37,7 +37,7 @@ async fn page(session: Session<Shop>) -> Result<Html<String>, Error> {
 
 async fn me(session: Session<Shop>) -> Json<serde_json::Value> {
     let Shop { user, visits, cart } = session.read(Shop::clone);
-    let seconds = |time: SystemTime| time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let seconds = |time: Timestamp| time.as_millis() / 1000;
     Json(serde_json::json!({
         "user": user, "visits": visits, "cart": cart, "is_new": session.is_new(),
         "created_at": session.created_at().map(seconds), "expires_at": session.expires_at().map(seconds),

@@ -81,7 +81,7 @@ impl SessionStore for MapStore {
     }
 
     async fn update(&self, update: Update<'_>) -> Result<Updated, Error> {
-        let Update { mut key, expected, record, ttl, follow, .. } = update;
+        let Update { mut key, record, ttl, follow, .. } = update;
         let mut sessions = self.sessions();
         let marker = match sessions.get(key).map(|slot| &slot.held) {
             Some(Envelope::Moved(marker)) if follow => Some(marker.clone()),
@@ -94,7 +94,7 @@ impl SessionStore for MapStore {
             }
             key = &marker.successor;
         }
-        if let Some(answer) = refusal(sessions.get(key), expected, record.revision) {
+        if let Some(answer) = refusal(sessions.get(key), update.expected(), record.revision) {
             return Ok(answer);
         }
         sessions.insert(key.clone(), session(record, ttl));
@@ -121,12 +121,12 @@ impl SessionStore for MapStore {
     }
 
     async fn rotate(&self, rotation: Rotation<'_>) -> Result<Updated, Error> {
-        let Rotation { old, expected, new, record, ttl } = rotation;
+        let Rotation { old, new, record, ttl, .. } = rotation;
         let mut sessions = self.sessions();
-        if let Some(answer) = refusal(sessions.get(old), expected, record.revision) {
+        if let Some(answer) = refusal(sessions.get(old), rotation.expected(), record.revision) {
             return Ok(answer);
         }
-        let marker = Envelope::Moved(Moved::new(new.clone(), record, expected));
+        let marker = Envelope::Moved(Moved::new(new.clone(), record, rotation.expected()));
         sessions.insert(old.clone(), Slot { held: marker, until: end(Moved::ttl(ttl)) });
         sessions.insert(new.clone(), session(record, ttl));
         Ok(Updated::Updated)

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use session_store::{Error, KeyRing, RedisStore, SessionManager};
+use session_store::{Error, KeyRing, RedisStore, SessionManager, SessionStore as _};
 use tokio::time::sleep;
 
 #[tokio::main]
@@ -27,10 +27,10 @@ async fn main() -> Result<(), Error> {
 
     let mut cookie = None;
     loop {
-        let health = store.health();
+        let status = store.status();
         match visit(&manager, &mut cookie).await {
-            Ok(visits) => println!("visit {visits}; connected: {}", health.connected),
-            Err(error) => println!("{error}; last trouble: {:?}", health.last_error),
+            Ok(visits) => println!("visit {visits}; connected: {}", status.connected),
+            Err(error) => println!("{error}; last trouble: {:?}", status.last_error),
         }
         sleep(Duration::from_millis(500)).await;
     }

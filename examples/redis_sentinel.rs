@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use session_store::{Error, KeyRing, Owner, RedisStore, SessionManager};
+use session_store::{Error, KeyRing, Owner, RedisStore, SessionManager, SessionStore as _};
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
@@ -42,6 +42,6 @@ async fn main() -> Result<(), Error> {
     let session = request.session().await?;
     println!("{} signs out", session.read(String::clone));
     session.destroy().await?;
-    println!("signed out, and it stays so: {:#?}", store.health());
+    println!("signed out, and it stays so: {:#?}", store.status());
     Ok(())
 }

@@ -1,13 +1,13 @@
 //! A little shop with sessions; `examples/README.md` says what each route does and how to run it.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use session_store::{Error, Expiry, Owner, Session, SessionLayer, SessionManager};
+use session_store::{Error, Expiry, Owner, Session, SessionLayer, SessionManager, Timestamp};
 use warp::http::{StatusCode, Uri};
 use warp::reply::{Json, Response};
 use warp::{Filter, Rejection, Reply};
@@ -37,7 +37,7 @@ async fn page(session: Session<Shop>) -> Result<impl Reply, Error> {
 
 fn me(session: &Session<Shop>) -> Json {
     let Shop { user, visits, cart } = session.read(Shop::clone);
-    let seconds = |time: SystemTime| time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let seconds = |time: Timestamp| time.as_millis() / 1000;
     warp::reply::json(&serde_json::json!({
         "user": user, "visits": visits, "cart": cart, "is_new": session.is_new(),
         "created_at": session.created_at().map(seconds), "expires_at": session.expires_at().map(seconds),

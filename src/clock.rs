@@ -16,6 +16,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// assert_eq!(noon.to_system_time(), UNIX_EPOCH + Duration::from_secs(43_200));
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "json", derive(serde::Serialize), serde(transparent))]
 pub struct Timestamp(u64);
 
 impl Timestamp {

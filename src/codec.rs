@@ -92,6 +92,17 @@ const UNREADABLE: &str = "it would not decode again as the session's type: serde
      writes, such as a map with integer keys inside a flattened field or a tagged enum";
 
 impl Codec {
+    /// Its name for machines: `json`, `messagepack` or `bincode`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            #[cfg(feature = "messagepack")]
+            Self::MessagePack => "messagepack",
+            #[cfg(feature = "bincode")]
+            Self::Bincode => "bincode",
+        }
+    }
+
     /// The tag that a record carries, frozen for ever.
     pub const fn tag(self) -> u8 {
         match self {
@@ -103,8 +114,16 @@ impl Codec {
         }
     }
 
-    fn of(payload: &Payload) -> Option<Self> {
-        match payload.codec() {
+    /// The codec of a tag; `None` where this program does not have it.
+    ///
+    /// ```
+    /// use session_store::Codec;
+    ///
+    /// assert_eq!(Codec::from_tag(Codec::Json.tag()).map(Codec::name), Some("json"));
+    /// assert_eq!(Codec::from_tag(255), None);
+    /// ```
+    pub fn from_tag(tag: u8) -> Option<Self> {
+        match tag {
             1 => Some(Self::Json),
             #[cfg(feature = "messagepack")]
             2 => Some(Self::MessagePack),
@@ -156,7 +175,7 @@ impl Codec {
     /// Says in general what is wrong: decoders quote the data in their messages, and session data
     /// must not reach a log.
     pub(crate) fn decode<T: DeserializeOwned>(payload: &Payload) -> Result<T, &'static str> {
-        let codec = Self::of(payload).ok_or("a codec wrote it that this build doesn't have")?;
+        let codec = Self::from_tag(payload.codec()).ok_or("a codec wrote it that this build doesn't have")?;
         let bytes = &payload.bytes()[..];
         match codec {
             Self::Json => {
@@ -186,7 +205,7 @@ impl Codec {
     /// The data of `payload` as JSON, with the members that no type of this program knows; `None`
     /// for a codec whose data can't be read without its type.
     pub(crate) fn describe(payload: &Payload) -> Option<Value> {
-        match Self::of(payload)? {
+        match Self::from_tag(payload.codec())? {
             #[cfg(feature = "bincode")]
             Self::Bincode => None,
             _ => Self::decode(payload).ok(),

@@ -16,6 +16,8 @@
 //!
 //! A store without an index of owners has nothing to prove about one.
 //!
+//! A minor version may add promises: what a store always had to do, and no test showed.
+//!
 //! Sessions get fresh random keys, so a store that is in use is safe to test and tests may run
 //! side by side. A bounded store should hold 256 KiB at least. A test takes up to two seconds, as
 //! stores expire sessions by real clocks.

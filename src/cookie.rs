@@ -35,12 +35,12 @@ pub enum SameSite {
     None,
 }
 
-impl From<SameSite> for cookie::SameSite {
-    fn from(same_site: SameSite) -> Self {
-        match same_site {
-            SameSite::Strict => Self::Strict,
-            SameSite::Lax => Self::Lax,
-            SameSite::None => Self::None,
+impl SameSite {
+    pub(crate) fn as_attribute(self) -> cookie::SameSite {
+        match self {
+            Self::Strict => cookie::SameSite::Strict,
+            Self::Lax => cookie::SameSite::Lax,
+            Self::None => cookie::SameSite::None,
         }
     }
 }
@@ -277,7 +277,7 @@ impl CheckedCookie {
             .secure(attributes.secure)
             .http_only(true)
             .partitioned(attributes.partitioned)
-            .same_site(attributes.same_site.into());
+            .same_site(attributes.same_site.as_attribute());
         if let Some(domain) = &attributes.domain {
             cookie = cookie.domain(domain);
         }

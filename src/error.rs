@@ -17,6 +17,7 @@ pub enum Error {
     /// The store could not be reached, did not answer in time, or cannot serve at the moment
     /// (loading, failing over, read-only). Trying again later is right.
     #[error("the session store is unavailable{}: {reason}", if *.outcome_unknown { "; whether the write took effect is unknown" } else { "" })]
+    #[non_exhaustive]
     Unavailable {
         /// Whether the operation may have taken effect nevertheless.
         outcome_unknown: bool,
@@ -193,6 +194,25 @@ impl Error {
             Self::Unsupported { .. } => 501,
             _ => 500,
         }
+    }
+
+    /// A store could not be reached, and the operation had no effect.
+    ///
+    /// ```
+    /// use session_store::Error;
+    ///
+    /// let error = Error::unavailable("the database is starting", None);
+    /// assert!(error.status() == 503 && !error.outcome_unknown());
+    /// let error = Error::in_doubt("no answer within 500 ms", None);
+    /// assert!(error.status() == 503 && error.outcome_unknown());
+    /// ```
+    pub fn unavailable(reason: impl Into<String>, source: Option<BoxError>) -> Self {
+        Self::Unavailable { outcome_unknown: false, reason: reason.into(), source }
+    }
+
+    /// A store did not answer a write, which may have taken effect.
+    pub fn in_doubt(reason: impl Into<String>, source: Option<BoxError>) -> Self {
+        Self::Unavailable { outcome_unknown: true, reason: reason.into(), source }
     }
 
     /// Whether the write that failed may have taken effect nevertheless.

@@ -17,7 +17,7 @@ pub(crate) const ID_LENGTH: usize = 32;
 /// The id's first 3 bytes are 4 characters of base64url; rotation keeps them.
 const LINEAGE_LENGTH: usize = 4;
 /// `{lineage}:hash`, braces included.
-const NAME_LENGTH: usize = LINEAGE_LENGTH + 3 + DIGEST_LENGTH;
+pub(crate) const NAME_LENGTH: usize = LINEAGE_LENGTH + 3 + DIGEST_LENGTH;
 const DIGEST_LENGTH: usize = 28;
 /// As many bits of the hash as an id has fresh ones: more would only take memory.
 const DIGEST_BYTES: usize = 21;
@@ -313,6 +313,14 @@ impl Hash for SessionKey {
     fn hash<H: Hasher>(&self, state: &mut H) {
         // The digest is uniform already; a part of it is as good as the whole name.
         state.write(&self.name[NAME_LENGTH - 16..]);
+    }
+}
+
+/// As its storage name.
+#[cfg(feature = "json")]
+impl serde::Serialize for SessionKey {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.storage_name())
     }
 }
 

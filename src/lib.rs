@@ -57,10 +57,17 @@ pub mod operations {}
 #[doc = include_str!("../docs/performance/chart.svg")]
 pub mod performance {}
 
+// Crates whose names are in the API: a store of one's own needs them in the same version.
+#[doc(no_inline)]
+pub use {async_trait::async_trait, bytes};
+#[cfg(feature = "json")]
+#[doc(no_inline)]
+pub use {futures_core, serde_json};
+
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use error::{BoxError, Conflict, Error};
 pub use id::{SessionId, SessionKey};
-pub use record::{Envelope, Label, Moved, Owner, Payload, Record, Revision};
+pub use record::{Envelope, Extensions, Label, Moved, Owner, Payload, Record, Revision};
 #[cfg(feature = "memory")]
 pub use store::fallback::{FallbackPolicy, FallbackStatus, FallbackStore};
 #[cfg(feature = "memory")]
@@ -71,9 +78,9 @@ pub use store::redis::ExpressLayout;
 #[cfg(feature = "redis")]
 pub use store::redis::target::Credentials;
 #[cfg(feature = "redis")]
-pub use store::redis::{Health, RedisStore, RedisStoreBuilder, Topology, checkup};
+pub use store::redis::{RedisStore, RedisStoreBuilder, checkup};
 pub use store::scan::{Cursor, Page, Scan, SessionSummary, Usage};
-pub use store::status::StoreStatus;
+pub use store::status::{StoreStatus, Topology};
 pub use store::{Created, Loaded, Requirements, Rotation, SessionStore, Update, Updated};
 pub use ttl::{MAX_TTL, Ttl};
 

@@ -12,13 +12,17 @@ use crate::random;
 #[cfg_attr(not(feature = "json"), allow(dead_code, reason = "without codecs nothing is decoded"))]
 mod decoded;
 mod envelope;
+mod extensions;
 mod payload;
 
 #[cfg(feature = "memory")]
 pub(crate) use decoded::MemoryBudget;
 pub use envelope::{Envelope, Moved};
 #[cfg(feature = "redis")]
-pub(crate) use envelope::{LONGEST_HEAD, MOVED_FORMAT, PREVIOUS_REVISION, RECORD_FORMAT};
+pub(crate) use envelope::{
+    KNOWN_FLAGS, LONGEST_HEAD, MARKER_LENGTH, MOVED_FORMAT, PREVIOUS_REVISION, RECORD_FORMAT, SHORTEST_RECORD,
+};
+pub use extensions::Extensions;
 pub use payload::Payload;
 
 /// One version of a session's record: a random number that each write draws afresh.
@@ -86,6 +90,13 @@ impl Owner {
     }
 }
 
+#[cfg(feature = "json")]
+impl serde::Serialize for Owner {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
 impl AsRef<str> for Owner {
     fn as_ref(&self) -> &str {
         &self.0
@@ -144,6 +155,13 @@ impl Label {
     }
 }
 
+#[cfg(feature = "json")]
+impl serde::Serialize for Label {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
 impl AsRef<str> for Label {
     fn as_ref(&self) -> &str {
         &self.0
@@ -188,6 +206,8 @@ pub struct Record {
     pub owner: Option<Owner>,
     /// What the application calls the session.
     pub label: Option<Label>,
+    /// What a later version of this crate stores beside the data.
+    pub extensions: Extensions,
     /// This version.
     pub revision: Revision,
     /// The version before it, by which a write sent twice recognises itself.
@@ -214,6 +234,7 @@ impl Record {
             own_idle_timeout: false,
             owner: None,
             label: None,
+            extensions: Extensions::default(),
             revision: Revision::fresh(),
             previous_revision: None,
             data,
@@ -244,6 +265,12 @@ impl Record {
             expires_at: self.written_end.unwrap_or(self.expires_at),
             ..self.clone()
         }
+    }
+
+    /// The revision that a write of this record replaces: where it has no previous one its own, which nothing
+    /// else has.
+    pub(crate) fn replaces(&self) -> Revision {
+        self.previous_revision.unwrap_or(self.revision)
     }
 
     fn bears(&self, revision: Revision) -> bool {

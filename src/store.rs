@@ -50,6 +50,12 @@ pub(crate) mod status;
 /// The `conformance` module (feature `conformance`) tests each promise on any store, in one line;
 /// `examples/custom_store.rs` is a store of one's own.
 ///
+/// # Wrappers
+///
+/// A store around another one has to forward *every* method. One that is left out answers with its default, so
+/// what the inner store can do is lost without an error: a store without [`owners`](Self::owners) signs nobody
+/// out. `#[deny(clippy::missing_trait_methods)]` on the `impl` finds a method that a later version adds.
+///
 /// # Errors
 ///
 /// [`Error::Unavailable`] where the store can't be asked (with `outcome_unknown` if a write may
@@ -85,7 +91,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         ttl: Ttl,
     ) -> Result<bool, Error>;
 
-    /// Moves a session to a new key, with a new record, if its present revision is `expected`.
+    /// Moves a session to a new key, with a new record, if it has that record's previous revision.
     ///
     /// One atomic step: `record` is written to `rotation.new`, and a [`Moved`](crate::Moved)
     /// marker takes its place at `rotation.old`, for [`Moved::ttl`](crate::Moved::ttl).
@@ -141,7 +147,7 @@ pub struct Requirements {
 ///
 /// async fn save(store: &dyn SessionStore, key: &SessionKey, read: &Record) -> Result<bool, session_store::Error> {
 ///     let ttl = Ttl::new(std::time::Duration::from_secs(3600));
-///     let updated = store.update(Update::new(key, read.revision, &read.next(), ttl)).await?;
+///     let updated = store.update(Update::new(key, &read.next(), ttl)).await?;
 ///     Ok(updated == Updated::Updated)
 /// }
 /// ```
@@ -150,10 +156,7 @@ pub struct Requirements {
 pub struct Update<'a> {
     /// The session's key.
     pub key: &'a SessionKey,
-    /// The revision that the session must have.
-    pub expected: Revision,
-    /// The new record. It bears a fresh revision, and `expected` as its previous one:
-    /// [`Record::next`].
+    /// The new record, made by [`Record::next`]: the session must have its previous revision.
     pub record: &'a Record,
     /// The new record's time to live.
     pub ttl: Ttl,
@@ -165,8 +168,14 @@ pub struct Update<'a> {
 
 impl<'a> Update<'a> {
     /// An update of the session under `key` itself.
-    pub fn new(key: &'a SessionKey, expected: Revision, record: &'a Record, ttl: Ttl) -> Self {
-        Self { key, expected, record, ttl, follow: false }
+    pub fn new(key: &'a SessionKey, record: &'a Record, ttl: Ttl) -> Self {
+        Self { key, record, ttl, follow: false }
+    }
+
+    /// The revision that the session must have: the record's previous one. A record without one replaces
+    /// nothing.
+    pub fn expected(&self) -> Revision {
+        self.record.replaces()
     }
 
     /// The same update, following the marker of a rotation.
@@ -178,17 +187,29 @@ impl<'a> Update<'a> {
 
 /// What [`SessionStore::rotate`] moves.
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct Rotation<'a> {
     /// The session's present key.
     pub old: &'a SessionKey,
-    /// The revision that it must have.
-    pub expected: Revision,
     /// Its new key, of the same lineage and never used before.
     pub new: &'a SessionKey,
-    /// Its new record, whose previous revision is `expected`.
+    /// Its new record, made by [`Record::next`]: the session must have its previous revision.
     pub record: &'a Record,
     /// The new record's time to live.
     pub ttl: Ttl,
+}
+
+impl<'a> Rotation<'a> {
+    /// A rotation of the session under `old` to `new`.
+    pub fn new(old: &'a SessionKey, new: &'a SessionKey, record: &'a Record, ttl: Ttl) -> Self {
+        Self { old, new, record, ttl }
+    }
+
+    /// The revision that the session must have: the record's previous one. A record without one replaces
+    /// nothing.
+    pub fn expected(&self) -> Revision {
+        self.record.replaces()
+    }
 }
 
 /// What [`SessionStore::load`] found.

@@ -215,12 +215,12 @@ impl SessionStore for Faulty {
     }
 
     async fn update(&self, update: Update<'_>) -> Result<Updated, Error> {
-        let Update { key, mut expected, record, ttl, follow, .. } = update;
+        let (Update { key, record, ttl, follow, .. }, expected) = (update, update.expected());
         let (key, mut record, ttl) = (&self.key(key), record.clone(), self.ttl(ttl));
         let present = self.found(key).await;
         match (self.fault, present) {
             (Fault::UpdateCreates, None) => drop(self.inner.create(key, &record, ttl).await?),
-            (Fault::LastWriteWins, Some(present)) => expected = present.revision,
+            (Fault::LastWriteWins, Some(present)) => record.previous_revision = Some(present.revision),
             (Fault::UpdateKeepsTheOwner, Some(present)) => record.owner = present.owner,
             (Fault::ForgetsReplays, None) if self.inner.load(key).await? == Loaded::Moved => {
                 return Ok(Updated::Moved);
@@ -230,11 +230,11 @@ impl SessionStore for Faulty {
             }
             (Fault::CheckThenAct, Some(present)) if present.revision == expected => {
                 tokio::task::yield_now().await;
-                expected = self.found(key).await.map_or(expected, |changed| changed.revision);
+                record.previous_revision = self.found(key).await.map(|changed| changed.revision);
             }
             _ => {}
         }
-        let update = Update::new(key, expected, &record, ttl);
+        let update = Update::new(key, &record, ttl);
         if follow { self.follow(update).await } else { self.inner.update(update).await }
     }
 
@@ -268,10 +268,12 @@ impl SessionStore for Faulty {
 
     async fn rotate(&self, mut rotation: Rotation<'_>) -> Result<Updated, Error> {
         let (old, new) = (self.key(rotation.old), self.key(rotation.new));
-        rotation = Rotation { old: &old, new: &new, ttl: self.ttl(rotation.ttl), ..rotation };
+        let mut record = rotation.record.clone();
+        (rotation.old, rotation.new, rotation.ttl) = (&old, &new, self.ttl(rotation.ttl));
         match (self.fault, self.inner.load(&old).await?) {
             (Fault::RotationIgnoresTheRevision, Loaded::Found(present)) => {
-                rotation.expected = present.revision;
+                record.previous_revision = Some(present.revision);
+                rotation.record = &record;
             }
             (Fault::RotationCreates, Loaded::Absent) => {
                 self.inner.create(&new, rotation.record, rotation.ttl).await?;
@@ -320,6 +322,7 @@ impl Faulty {
     async fn follow(&self, mut update: Update<'_>) -> Result<Updated, Error> {
         let successor = |key: &SessionKey| self.successors.lock().unwrap().get(key).cloned();
         let next = successor(update.key);
+        let mut record = update.record.clone();
         let target = next.as_ref().unwrap_or(update.key);
         match self.fault {
             Fault::FollowIsIgnored => return self.inner.update(update).await,
@@ -343,7 +346,8 @@ impl Faulty {
             }
             Fault::FollowIgnoresTheRevision => {
                 if let Some(present) = self.found(target).await {
-                    update.expected = present.revision;
+                    record.previous_revision = Some(present.revision);
+                    update.record = &record;
                 }
             }
             Fault::FollowCreates if self.found(target).await.is_none() => {

@@ -122,8 +122,8 @@ async fn an_idle_timeout_of_the_server_costs_no_error() {
     let () = server.ask("CONFIG SET timeout 1").await.unwrap();
     let (cookie, _) = request(&manager, None).await;
     for count in 2..=3 {
-        let before = store.health().reconnects;
-        wait_until("the idle connection was closed", async || store.health().reconnects > before).await;
+        let before = store.status().reconnects;
+        wait_until("the idle connection was closed", async || store.status().reconnects > before).await;
         assert_eq!(request(&manager, cookie.as_deref()).await.1, count);
     }
 }
@@ -200,12 +200,13 @@ fn the_recovery_of_a_fallback_lives_where_the_connections_do() {
                     session.write(|values| values.insert("count", 1)).unwrap().unwrap();
                 }
                 let _effects = exchange.finish(200).await;
-                FallbackStore::status(&store).in_memory > 0
+                store.status().fallback.unwrap().in_memory > 0
             })
             .await;
         });
     };
-    let moved = async || wait_until("it moved", async || FallbackStore::status(&store).in_memory == 0).await;
+    let moved =
+        async || wait_until("it moved", async || store.status().fallback.unwrap().in_memory == 0).await;
 
     server.kill();
     fall_back();

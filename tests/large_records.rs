@@ -92,11 +92,11 @@ fn assert_is_bounded(builder: impl FnOnce(&Server) -> RedisStoreBuilder, keys: K
             assert_eq!(manager.counts().corrupt, 1);
 
             let mut next = record();
-            next.previous_revision = Some(first.revision);
             assert_corrupt(&store.load(&key).await);
-            for expected in [first.revision, next.revision] {
+            for replaced in [Some(first.revision), None] {
+                next.previous_revision = replaced;
                 for follow in [false, true] {
-                    let update = Update::new(&key, expected, &next, Ttl::new(DAY));
+                    let update = Update::new(&key, &next, Ttl::new(DAY));
                     assert_corrupt(&store.update(if follow { update.following() } else { update }).await);
                 }
             }
@@ -104,9 +104,9 @@ fn assert_is_bounded(builder: impl FnOnce(&Server) -> RedisStoreBuilder, keys: K
             assert_eq!(store.create(&key, &next, Ttl::new(DAY)).await.unwrap(), Created::Taken);
             let new = SessionId::express("another").unwrap().key();
             let ttl = Ttl::new(DAY);
-            for expected in [first.revision, next.revision] {
-                let rotation = Rotation { old: &key, expected, new: &new, record: &next, ttl };
-                assert_corrupt(&store.rotate(rotation).await);
+            for replaced in [Some(first.revision), None] {
+                next.previous_revision = replaced;
+                assert_corrupt(&store.rotate(Rotation::new(&key, &new, &next, ttl)).await);
             }
             let _: Vec<_> = manager.sessions().try_collect().await.unwrap();
         });
@@ -157,7 +157,7 @@ fn a_huge_marker_leads_nowhere() {
     let held = measure(|| {
         runtime.block_on(async {
             assert_eq!(store.load(&key).await.unwrap(), Loaded::Moved);
-            let update = Update::new(&key, record.revision, &record, Ttl::new(DAY));
+            let update = Update::new(&key, &record, Ttl::new(DAY));
             assert_corrupt(&store.update(update.following()).await);
             assert!(store.delete(&key).await.unwrap());
         });
@@ -213,17 +213,17 @@ async fn no_record_beyond_the_limit_is_written() {
     // The largest that there may be, but for its head.
     large.data = Codec::Json.encode(&"x".repeat((2 << 20) - 55)).unwrap();
     assert_eq!(large.to_bytes().len(), 2 << 20);
-    store.update(Update::new(&key, small.revision, &large, ttl)).await.unwrap();
+    store.update(Update::new(&key, &large, ttl)).await.unwrap();
     assert_eq!(store.load(&key).await.unwrap(), Loaded::Found(large.clone()));
 
     let mut larger = large.next();
     larger.data = Codec::Json.encode(&"x".repeat((2 << 20) - 54)).unwrap();
     let is_refused = |error| matches!(error, Error::TooLarge { size: 2_097_153, limit: 2_097_152, .. });
     assert!(is_refused(store.create(&new, &larger, ttl).await.unwrap_err()));
-    let update = Update::new(&key, large.revision, &larger, ttl);
+    let update = Update::new(&key, &larger, ttl);
     assert!(is_refused(store.update(update).await.unwrap_err()));
     assert!(is_refused(store.update(update.following()).await.unwrap_err()));
-    let rotation = Rotation { old: &key, expected: large.revision, new: &new, record: &larger, ttl };
+    let rotation = Rotation::new(&key, &new, &larger, ttl);
     assert!(is_refused(store.rotate(rotation).await.unwrap_err()));
     assert_eq!(store.load(&key).await.unwrap(), Loaded::Found(large));
     assert_eq!(store.load(&new).await.unwrap(), Loaded::Absent);

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use redis::aio::MultiplexedConnection;
 use session_store::{
     Clock as _, Created, Error, Loaded, Moved, Owner, Payload, Record, RedisStore, Rotation, SessionId,
-    SessionKey, SessionStore, SystemClock, Ttl, Update, Updated,
+    SessionKey, SessionStore, SystemClock, Topology, Ttl, Update, Updated,
 };
 use support::redis::{Server, Traffic, wait_until};
 use tokio::time::sleep;
@@ -48,7 +48,7 @@ async fn stored(store: &RedisStore) -> (SessionKey, Record) {
 }
 
 async fn update(store: &RedisStore, key: &SessionKey, stored: &Record) -> Result<Updated, Error> {
-    store.update(Update::new(key, stored.revision, &stored.next(), ttl())).await
+    store.update(Update::new(key, &stored.next(), ttl())).await
 }
 
 async fn rotate(
@@ -57,8 +57,7 @@ async fn rotate(
     new: &SessionKey,
     stored: &Record,
 ) -> Result<Updated, Error> {
-    let (expected, record) = (stored.revision, &stored.next());
-    store.rotate(Rotation { old, expected, new, record, ttl: ttl() }).await
+    store.rotate(Rotation::new(old, new, &stored.next(), ttl())).await
 }
 
 async fn touch(store: &RedisStore, key: &SessionKey, stored: &Record) -> Result<bool, Error> {
@@ -80,7 +79,7 @@ async fn bytes_at(client: &mut MultiplexedConnection, key: &SessionKey) -> Optio
 
 /// Waits until the store has a connection, without asking it for anything.
 async fn connected(store: &RedisStore) {
-    wait_until("the store has reconnected by itself", || async { store.health().connected }).await;
+    wait_until("the store has reconnected by itself", || async { store.status().connected }).await;
 }
 
 fn unavailable(result: Result<impl std::fmt::Debug, Error>) -> bool {
@@ -109,9 +108,9 @@ async fn the_status_is_that_of_the_connection() {
     let mut server = Server::start().await;
     let store = store(&server).await;
     let status = store.status();
-    assert_eq!((status.kind, status.topology, status.connected), ("redis", Some("standalone"), true));
-    assert_eq!((status.since, status.reconnects), (Some(store.health().since), 0));
-    assert!(!status.using_fallback && status.last_error.is_none());
+    assert_eq!((status.kind, status.topology, status.connected), ("redis", Some(Topology::Standalone), true));
+    assert_eq!((status.since, status.reconnects), (store.status().since, 0));
+    assert!(!status.uses_fallback() && status.since.is_some() && status.last_error.is_none());
 
     server.kill();
     wait_until("the store has noticed", || async { !store.status().connected }).await;
@@ -140,9 +139,8 @@ async fn a_session_is_its_envelope_under_prefix_and_storage_name() {
     record.expires_at = later;
     assert_eq!(bytes_at(&mut client, &id.key()).await, Some(record.to_bytes()));
 
-    let (new, next) = (id.rotated().key(), record.next());
-    let rotation =
-        Rotation { old: &id.key(), expected: record.revision, new: &new, record: &next, ttl: ttl() };
+    let (old, new, next) = (id.key(), id.rotated().key(), record.next());
+    let rotation = Rotation::new(&old, &new, &next, ttl());
     assert_eq!(store.rotate(rotation).await.unwrap(), Updated::Updated);
     assert_eq!(bytes_at(&mut client, &new).await, Some(next.to_bytes()));
     let marker = Moved::new(new, &next, record.revision);
@@ -163,7 +161,7 @@ async fn no_key_is_without_a_time_to_live() {
     assert!(about(life(&mut client, &old).await, HOUR));
 
     let next = record.next();
-    store.update(Update::new(&old, record.revision, &next, Ttl::new(2 * HOUR))).await.unwrap();
+    store.update(Update::new(&old, &next, Ttl::new(2 * HOUR))).await.unwrap();
     assert!(about(life(&mut client, &old).await, 2 * HOUR));
 
     let later = next.expires_at.saturating_add(HOUR);
@@ -178,9 +176,8 @@ async fn no_key_is_without_a_time_to_live() {
     assert!(about(life(&mut client, &old).await, Moved::MAX_LIFE));
 
     let (brief, record) = stored(&store).await;
-    let (expected, next, successor, ttl) =
-        (record.revision, record.next(), key(), Ttl::new(Duration::from_secs(9)));
-    let rotation = Rotation { old: &brief, expected, new: &successor, record: &next, ttl };
+    let (next, successor, ttl) = (record.next(), key(), Ttl::new(Duration::from_secs(9)));
+    let rotation = Rotation::new(&brief, &successor, &next, ttl);
     store.rotate(rotation).await.unwrap();
     assert!(about(life(&mut client, &brief).await, Duration::from_secs(9)));
 }
@@ -463,7 +460,7 @@ async fn a_closed_connection_is_replaced_before_it_is_needed() {
     for killings in 1..=3 {
         let killed: u32 = ask(&mut client, "CLIENT KILL TYPE normal").await;
         assert_eq!(killed, 1);
-        wait_until("it is connected again", || async { store.health().reconnects == killings }).await;
+        wait_until("it is connected again", || async { store.status().reconnects == killings }).await;
         assert_eq!(store.load(&at).await.unwrap(), Loaded::Found(record.clone()));
     }
     let clients: String = ask(&mut client, "CLIENT LIST").await;
@@ -678,7 +675,7 @@ fn a_caller_that_notices_an_outage_and_then_blocks_its_runtime_holds_up_nobody_e
     });
     server.freeze();
     worker.block_on(async {
-        while store.health().connected {
+        while store.status().connected {
             assert!(store.load(&key()).await.is_err());
         }
         server.thaw();

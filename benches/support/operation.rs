@@ -114,9 +114,8 @@ impl<S: SessionStore> Worker for Caller<S> {
                 self.create(&key).await;
             }
             Operation::Update => {
-                let (expected, record) = (self.record.revision, self.record.next());
-                let updated =
-                    self.store.update(Update::new(&self.key, expected, &record, Ttl::new(DAY))).await;
+                let record = self.record.next();
+                let updated = self.store.update(Update::new(&self.key, &record, Ttl::new(DAY))).await;
                 assert_eq!(updated.expect("the store answers"), Updated::Updated);
                 self.record = record;
             }
@@ -128,13 +127,7 @@ impl<S: SessionStore> Worker for Caller<S> {
             }
             Operation::Rotate => {
                 let (new, record) = (self.next_key(), self.record.next());
-                let rotation = Rotation {
-                    old: &self.key,
-                    expected: self.record.revision,
-                    new: &new,
-                    record: &record,
-                    ttl: Ttl::new(DAY),
-                };
+                let rotation = Rotation::new(&self.key, &new, &record, Ttl::new(DAY));
                 let updated = self.store.rotate(rotation).await;
                 assert_eq!(updated.expect("the store answers"), Updated::Updated);
                 (self.key, self.record) = (new, record);

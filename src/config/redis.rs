@@ -238,7 +238,7 @@ impl RedisStoreBuilder {
     /// let Some(builder) = RedisStoreBuilder::from_env()? else { panic!("set REDIS_URL") };
     /// let store = Arc::new(builder.connect().await?);
     /// let manager = SessionManager::<u32>::builder(Arc::clone(&store), KeyRing::generate()).build()?;
-    /// println!("{:?}", store.health());
+    /// println!("{:?}", store.status());
     /// # Ok(())
     /// # }
     /// ```

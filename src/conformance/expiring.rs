@@ -58,7 +58,7 @@ pub async fn an_expired_session_stays_expired(store: &Store) -> Result<(), Error
 pub async fn an_update_sets_the_time_to_live(store: &Store) -> Result<(), Error> {
     let shorter = Session::created(store).await?;
     let edited = shorter.edited("shorter");
-    store.update(Update::new(&shorter.key, shorter.record.revision, &edited, Ttl::new(SHORT))).await?;
+    store.update(Update::new(&shorter.key, &edited, Ttl::new(SHORT))).await?;
     assert_ends(store, &shorter, "updated for 30 ms").await?;
 
     let session = Session::created_for(store, A_SECOND).await?;
@@ -71,9 +71,8 @@ pub async fn an_update_sets_the_time_to_live(store: &Store) -> Result<(), Error>
 /// A rotation applies its own time to live, and its marker lives no longer than that.
 pub async fn a_rotation_sets_the_time_to_live(store: &Store) -> Result<(), Error> {
     let (session, ttl) = (Session::created(store).await?, Ttl::new(SHORT));
-    let (renewed, expected) = (session.renewed(), session.record.revision);
-    let (old, new, record) = (&session.key, &renewed.key, &renewed.record);
-    store.rotate(Rotation { old, expected, new, record, ttl }).await?;
+    let renewed = session.renewed();
+    store.rotate(Rotation::new(&session.key, &renewed.key, &renewed.record, ttl)).await?;
     assert_ends(store, &renewed, "rotated for 30 ms").await?;
     assert_ends(store, &session, "the marker of a session that was rotated for 30 ms").await?;
 
@@ -150,7 +149,7 @@ pub async fn the_shortest_and_the_longest_time_to_live_are_kept(store: &Store) -
     assert!(store.touch(&session.key, expected, session.record.expires_at, longest).await?);
     assert_holds(store, &session, "touched for 400 days").await?;
     let edited = Session { record: session.edited("edited"), ..session.clone() };
-    let updated = store.update(Update::new(&session.key, expected, &edited.record, longest)).await?;
+    let updated = store.update(Update::new(&session.key, &edited.record, longest)).await?;
     assert_eq!(updated, Updated::Updated);
     assert_holds(store, &edited, "updated for 400 days").await
 }

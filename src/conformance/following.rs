@@ -91,8 +91,7 @@ pub async fn an_update_that_follows_creates_nothing(store: &Store) -> Result<(),
 pub async fn an_update_that_follows_sets_the_time_to_live(store: &Store) -> Result<(), Error> {
     let (session, renewed) = rotated(store).await?;
     let edited = renewed.edited("late");
-    let expected = renewed.record.revision;
-    let update = Update::new(&session.key, expected, &edited, Ttl::new(SHORT)).following();
+    let update = Update::new(&session.key, &edited, Ttl::new(SHORT)).following();
     assert_eq!(store.update(update).await?, Updated::Updated);
     assert_ends(store, &renewed, "updated for 30 ms").await
 }
@@ -211,9 +210,9 @@ pub async fn no_concurrent_increment_that_follows_is_lost(store: &Store) -> Resu
                     loop {
                         let next = Record { data: data((count(&known) + 1).to_string()), ..known.next() };
                         let update = if task % 2 == 0 {
-                            Update::new(&old, known.revision, &next, hour()).following()
+                            Update::new(&old, &next, hour()).following()
                         } else {
-                            Update::new(&new, known.revision, &next, hour())
+                            Update::new(&new, &next, hour())
                         };
                         match store.update(update).await? {
                             Updated::Updated => {

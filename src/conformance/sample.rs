@@ -85,8 +85,7 @@ pub(super) fn save(
     record: &Record,
 ) -> impl Future<Output = Result<Updated, Error>> + Send + use<> {
     let (store, key, record) = (Arc::clone(store), session.key.clone(), record.clone());
-    let expected = record.previous_revision.expect("made by `Record::next`");
-    async move { store.update(Update::new(&key, expected, &record, hour())).await }
+    async move { store.update(Update::new(&key, &record, hour())).await }
 }
 
 /// The same, following the marker of a rotation.
@@ -96,8 +95,7 @@ pub(super) fn follow(
     record: &Record,
 ) -> impl Future<Output = Result<Updated, Error>> + Send + use<> {
     let (store, key, record) = (Arc::clone(store), session.key.clone(), record.clone());
-    let expected = record.previous_revision.expect("made by `Record::next`");
-    async move { store.update(Update::new(&key, expected, &record, hour()).following()).await }
+    async move { store.update(Update::new(&key, &record, hour()).following()).await }
 }
 
 pub(super) fn touch(
@@ -116,8 +114,7 @@ pub(super) fn rotate(
     to: &Session,
 ) -> impl Future<Output = Result<Updated, Error>> + Send + use<> {
     let (store, old, new, record) = (Arc::clone(store), from.key.clone(), to.key.clone(), to.record.clone());
-    let expected = record.previous_revision.expect("made by `Record::next`");
-    async move { store.rotate(Rotation { old: &old, expected, new: &new, record: &record, ttl: hour() }).await }
+    async move { store.rotate(Rotation::new(&old, &new, &record, hour())).await }
 }
 
 pub(super) fn delete(

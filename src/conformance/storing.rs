@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::sample::{Session, Store, assert_absent, assert_holds, data, delete, hour, save};
 use crate::clock::Timestamp;
 use crate::error::Error;
-use crate::record::{Owner, Payload, Record};
+use crate::record::{Extensions, Label, Owner, Payload, Record};
 use crate::store::{Created, Loaded, Updated};
 
 /// A key that was never stored loads as absent, and deleting it deletes nothing.
@@ -34,6 +34,8 @@ pub async fn every_field_survives(store: &Store) -> Result<(), Error> {
         own_expiry: true,
         own_idle_timeout: true,
         owner: Some(Owner::new("é".repeat(Owner::MAX_LENGTH / 2))?),
+        label: Some(Label::new("é".repeat(Label::MAX_LENGTH / 2))?),
+        extensions: longest_extensions()?,
         data: Payload::new(255, (0..=255).cycle().take(65_536).collect::<Vec<u8>>()),
         ..plain.next()
     };
@@ -48,6 +50,13 @@ pub async fn every_field_survives(store: &Store) -> Result<(), Error> {
         assert_holds(store, &edited, "as it was updated").await?;
     }
     Ok(())
+}
+
+fn longest_extensions() -> Result<Extensions, Error> {
+    let mut entry = vec![b'x'; Extensions::MAX_LENGTH];
+    // A tag that no version gives a meaning, and the length of what follows.
+    entry[..3].copy_from_slice(&[0x7F, 3, 0xFD]);
+    Extensions::from_bytes(&Session::fresh().key, &entry)
 }
 
 /// A second create of a key changes nothing.

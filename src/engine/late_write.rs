@@ -74,11 +74,11 @@ impl<T: SessionData> Shared<T> {
             ..(*base).clone()
         };
         // The session has been written since, so this only asks what it is now.
-        let (mut expected, mut record, mut end) = (base.revision, known.next(), base.expires_at);
+        let (mut record, mut end) = (known.next(), base.expires_at);
         for _ in 0..MAX_ROUNDS {
             manager.check_size(&record.data)?;
             let ttl = Ttl::new(end.saturating_since(*now));
-            match store.follow(&key, expected, &record, ttl).await {
+            match store.follow(&key, &record, ttl).await {
                 Ok(Updated::Updated) => return Ok(known),
                 Ok(Updated::Stale(theirs)) if manager.has_ended(&theirs) => {
                     return Err(Conflict::Moved.into());
@@ -89,7 +89,6 @@ impl<T: SessionData> Shared<T> {
                 // A first sign-in takes over what nobody's session held.
                 Ok(Updated::Stale(theirs)) if base.owner.is_none() || theirs.owner == base.owner => {
                     (record, end) = self.merged(write, &ours, &theirs)?;
-                    expected = theirs.revision;
                 }
                 Ok(Updated::Stale(_)) => return Err(Conflict::Owner.into()),
                 // It has a third id by now, or is gone, or the marker is.

@@ -7,7 +7,7 @@ use super::expiry::{Expiry, Limits};
 use super::state::{Intent, NewId, StoredState};
 use crate::clock::Timestamp;
 use crate::error::Conflict;
-use crate::record::{Label, Owner, Record};
+use crate::record::{Extensions, Label, Owner, Record};
 use crate::ttl::MAX_TTL;
 
 /// What made a commit due.
@@ -177,6 +177,7 @@ pub(super) struct Lifetime {
     pub(super) created_at: Timestamp,
     pub(super) owner: Option<Owner>,
     label: Option<Label>,
+    extensions: Extensions,
     pub(super) own_expiry: bool,
     own_idle_timeout: bool,
     pub(super) limits: Limits,
@@ -190,6 +191,7 @@ impl Lifetime {
             created_at: now,
             owner: intent.new_owner().cloned(),
             label: intent.label.clone(),
+            extensions: Extensions::default(),
             own_expiry: intent.own_expiry.is_some(),
             own_idle_timeout: false,
             limits: Limits { idle: expiry.idle_timeout(), deadline: expiry.deadline(now) },
@@ -214,6 +216,7 @@ impl Lifetime {
             created_at: record.created_at,
             owner: intent.new_owner().or(record.owner.as_ref()).cloned(),
             label: label(),
+            extensions: record.extensions.clone(),
             own_expiry: record.own_expiry || intent.own_expiry.is_some(),
             own_idle_timeout: record.own_idle_timeout && intent.own_expiry.is_none(),
             limits,
@@ -230,6 +233,7 @@ impl Lifetime {
         record.own_idle_timeout = self.own_idle_timeout;
         record.owner = self.owner;
         record.label = self.label;
+        record.extensions = self.extensions;
     }
 }
 

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::SystemTime;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -293,12 +292,12 @@ impl<T: SessionData> Session<T> {
     }
 
     /// When the stored session, or its last sign-in, began.
-    pub fn created_at(&self) -> Option<SystemTime> {
+    pub fn created_at(&self) -> Option<Timestamp> {
         self.stored_time(|record| record.created_at)
     }
 
     /// When the stored session ends if it is not used again. It moves when the response is ready.
-    pub fn expires_at(&self) -> Option<SystemTime> {
+    pub fn expires_at(&self) -> Option<Timestamp> {
         self.stored_time(|record| record.expires_at)
     }
 
@@ -319,8 +318,8 @@ impl<T: SessionData> Session<T> {
         })
     }
 
-    fn stored_time(&self, field: impl FnOnce(&Record) -> Timestamp) -> Option<SystemTime> {
-        self.0.state().read(|state| state.record().map(|record| field(record).to_system_time()))
+    fn stored_time(&self, field: impl FnOnce(&Record) -> Timestamp) -> Option<Timestamp> {
+        self.0.state().read(|state| state.record().map(field))
     }
 
     /// Changes the state, as long as the response is not on its way.
@@ -443,11 +442,7 @@ pub(super) async fn shielded<R: Send + 'static>(
     // What happens there belongs to the request's trace.
     tokio::spawn(work.in_current_span()).await.unwrap_or_else(|ended| match ended.try_into_panic() {
         Ok(panic) => std::panic::resume_unwind(panic),
-        Err(_) => Err(Error::Unavailable {
-            outcome_unknown: true,
-            reason: "the runtime shut down while a session was being stored".to_owned(),
-            source: None,
-        }),
+        Err(_) => Err(Error::in_doubt("the runtime shut down while a session was being stored", None)),
     })
 }
 

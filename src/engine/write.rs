@@ -95,11 +95,12 @@ impl<T: SessionData> Shared<T> {
             record.data = data;
             Lifetime::after(&current, swap.intent, &manager.expiry, swap.now).write_to(&mut record, swap.now);
 
-            let (expected, ttl) = (current.revision, Ttl::new(record.expires_at.saturating_since(swap.now)));
+            let ttl = Ttl::new(record.expires_at.saturating_since(swap.now));
             let outcome = match &swap.new_id {
                 None => store.update(&key, &current, &record, ttl).await,
                 Some(new_id) => {
-                    let rotation = Rotation { old: &key, expected, new: &new_id.key(), record: &record, ttl };
+                    let new = new_id.key();
+                    let rotation = Rotation::new(&key, &new, &record, ttl);
                     let limit = manager.owner_limit.filter(|_| swap.intent.new_owner().is_some());
                     store.rotate(rotation, &current, limit).await
                 }

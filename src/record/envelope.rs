@@ -7,7 +7,8 @@
 //!  0  format      0xA1: a session           0xB1: a marker, the session moved to another id
 //!  1  flags       1: expiry of its own,     0
 //!                 2: idle timeout alone,
-//!                 4: it has a label
+//!                 4: it has a label,
+//!                 8: it has extensions
 //!  2  revision    8 bytes                   8 bytes
 //! 10  previous    8 bytes, 0 for none       8 bytes
 //! 18  expires_at  milliseconds              the successor's storage name
@@ -15,8 +16,12 @@
 //! 34  idle timeout, milliseconds, 0 for none
 //! 42  deadline    milliseconds, 0 for none
 //! 50  length of the owner, 2 bytes; the owner;
-//!     with a label, its length, 1 byte (0 for 256), and itself; codec, 1 byte; data
+//!     with a label, its length, 1 byte (0 for 256), and itself;
+//!     with extensions, their length, 2 bytes, and themselves; codec, 1 byte; data
 //! ```
+//!
+//! A field that a later version adds is an extension: a flag or a format that an older instance does not know
+//! makes the session unreadable to it.
 //!
 //! No format byte starts a UTF-8 text, so foreign values are told apart by their first byte.
 
@@ -25,9 +30,11 @@ use std::time::Duration;
 
 use bytes::{Buf as _, Bytes};
 
-use super::{Label, Owner, Payload, Record, Revision};
+use super::{Extensions, Label, Owner, Payload, Record, Revision};
 use crate::clock::{Timestamp, millis_rounded_up};
 use crate::error::Error;
+#[cfg(feature = "redis")]
+use crate::id::NAME_LENGTH;
 use crate::id::SessionKey;
 use crate::ttl::Ttl;
 
@@ -35,27 +42,38 @@ pub(crate) const RECORD_FORMAT: u8 = 0xA1;
 pub(crate) const MOVED_FORMAT: u8 = 0xB1;
 /// Where an owner begins: the fixed part's length.
 const FIXED_LENGTH: usize = 52;
+/// The shortest record: without owner and data, but for the codec's tag.
+#[cfg(feature = "redis")]
+pub(crate) const SHORTEST_RECORD: usize = FIXED_LENGTH + 1;
 /// Where a record, and a marker, have the revision that they replaced.
 #[cfg(feature = "redis")]
 pub(crate) const PREVIOUS_REVISION: std::ops::Range<usize> = 10..18;
 /// So many bytes at most come before the data.
 #[cfg(feature = "redis")]
-pub(crate) const LONGEST_HEAD: usize = FIXED_LENGTH + Owner::MAX_LENGTH + 1 + Label::MAX_LENGTH + 1;
+pub(crate) const LONGEST_HEAD: usize =
+    FIXED_LENGTH + Owner::MAX_LENGTH + 1 + Label::MAX_LENGTH + 2 + Extensions::MAX_LENGTH + 1;
+/// How long a marker is.
+#[cfg(feature = "redis")]
+pub(crate) const MARKER_LENGTH: usize = 18 + NAME_LENGTH;
 const OWN_EXPIRY: u8 = 1;
 const OWN_IDLE_TIMEOUT: u8 = 2;
 const LABELLED: u8 = 4;
+const EXTENDED: u8 = 8;
+pub(crate) const KNOWN_FLAGS: u8 = OWN_EXPIRY | OWN_IDLE_TIMEOUT | LABELLED | EXTENDED;
 const CUT_SHORT: &str = "it is cut short";
 
 impl Record {
-    /// The envelope: 53 bytes, the owner, the label (and a byte for its length) and the data.
+    /// The envelope: 53 bytes, the owner, the label (and a byte for its length), the extensions (and two bytes
+    /// for their length) and the data.
     pub fn to_bytes(&self) -> Vec<u8> {
         let owner = self.owner.as_ref().map_or("", Owner::as_str);
         let owner_length = u16::try_from(owner.len()).expect("bounded by Owner::MAX_LENGTH");
         let label = self.label.as_ref().map_or("", Label::as_str);
         // The longest label's length, 256, is written as 0.
         let [.., label_length] = label.len().to_be_bytes();
-        let mut out =
-            Vec::with_capacity(FIXED_LENGTH + owner.len() + 1 + label.len() + 1 + self.data.bytes().len());
+        let extensions = self.extensions.as_bytes();
+        let head = FIXED_LENGTH + owner.len() + 1 + label.len() + 2 + extensions.len() + 1;
+        let mut out = Vec::with_capacity(head + self.data.bytes().len());
         out.push(RECORD_FORMAT);
         out.push(self.flags());
         out.extend(self.revision.0);
@@ -70,6 +88,11 @@ impl Record {
             out.push(label_length);
             out.extend(label.as_bytes());
         }
+        if !extensions.is_empty() {
+            let length = u16::try_from(extensions.len()).expect("bounded by Extensions::MAX_LENGTH");
+            out.extend(length.to_be_bytes());
+            out.extend(extensions);
+        }
         out.push(self.data.codec());
         out.extend(self.data.bytes());
         out
@@ -80,11 +103,12 @@ impl Record {
         of(self.own_expiry, OWN_EXPIRY)
             | of(self.own_idle_timeout, OWN_IDLE_TIMEOUT)
             | of(self.label.is_some(), LABELLED)
+            | of(!self.extensions.is_empty(), EXTENDED)
     }
 
     fn from_body(mut body: Reader) -> Result<Self, Fault> {
         let flags = body.byte()?;
-        if flags & !(OWN_EXPIRY | OWN_IDLE_TIMEOUT | LABELLED) != 0 {
+        if flags & !KNOWN_FLAGS != 0 {
             return Err(Fault::Newer);
         }
         let revision = Revision::from_bytes(body.array()?).ok_or(Fault::Broken("no revision"))?;
@@ -106,6 +130,15 @@ impl Record {
             };
             label = Some(Label(body.text(length)?));
         }
+        let mut extensions = Extensions::default();
+        if flags & EXTENDED != 0 {
+            let length = usize::from(u16::from_be_bytes(body.array()?));
+            if length == 0 {
+                return Err(Fault::Broken("its extensions are empty"));
+            }
+            extensions = Extensions::parse(body.peek(length)?)?;
+            body.0.advance(length);
+        }
         Ok(Self {
             created_at,
             expires_at,
@@ -115,6 +148,7 @@ impl Record {
             own_idle_timeout: flags & OWN_IDLE_TIMEOUT != 0,
             owner,
             label,
+            extensions,
             revision,
             previous_revision,
             data: Payload::new(body.byte()?, body.0),
@@ -223,16 +257,23 @@ impl Envelope {
             0xA2..=0xAF | 0xB2..=0xBF => Err(Fault::Newer),
             _ => Err(Fault::Broken("it is not a session")),
         };
-        parsed.map_err(|fault| match fault {
-            Fault::Newer => Error::NewerFormat { key: key.clone(), format },
-            Fault::Broken(reason) => Error::Corrupt { key: key.clone(), reason },
-        })
+        parsed.map_err(|fault| fault.at(key, format))
     }
 }
 
-enum Fault {
+/// Why stored bytes are not a session.
+pub(super) enum Fault {
     Newer,
     Broken(&'static str),
+}
+
+impl Fault {
+    pub(super) fn at(self, key: &SessionKey, format: u8) -> Error {
+        match self {
+            Self::Newer => Error::NewerFormat { key: key.clone(), format },
+            Self::Broken(reason) => Error::Corrupt { key: key.clone(), reason },
+        }
+    }
 }
 
 struct Reader(Bytes);
@@ -252,8 +293,12 @@ impl Reader {
         Ok(array)
     }
 
+    fn peek(&self, length: usize) -> Result<&[u8], Fault> {
+        self.0.get(..length).ok_or(Fault::Broken(CUT_SHORT))
+    }
+
     fn text(&mut self, length: usize) -> Result<Arc<str>, Fault> {
-        let bytes = self.0.get(..length).ok_or(Fault::Broken(CUT_SHORT))?;
+        let bytes = self.peek(length)?;
         let text = std::str::from_utf8(bytes).map_err(|_| Fault::Broken("its owner or label is no text"))?;
         let text = text.into();
         self.0.advance(length);

@@ -12,13 +12,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
 
 use self::breaker::Breaker;
 use self::ledger::Ledger;
 use super::SessionStore;
 use super::memory::MemoryStore;
 use super::runtime_handle::RuntimeHandle;
+use crate::clock::Timestamp;
 
 /// Keeps a service going while its primary store, usually a `RedisStore`, is away:
 /// new sessions go to memory meanwhile, if the policy says so, and move to the primary when it is back.
@@ -108,21 +108,23 @@ pub enum FallbackPolicy {
     WhileDown,
 }
 
-/// How a [`FallbackStore`] is doing.
+/// How a [`FallbackStore`] is doing: [`StoreStatus::fallback`](crate::StoreStatus::fallback).
 ///
 /// ```
-/// use session_store::{FallbackPolicy, FallbackStore, MemoryStore};
+/// use session_store::{FallbackPolicy, FallbackStore, MemoryStore, SessionStore};
 ///
-/// let status = FallbackStore::new(MemoryStore::new(), FallbackPolicy::AtStart).status();
-/// assert_eq!((status.open, status.in_memory, status.owed_deletions), (false, 0, 0));
+/// let store = FallbackStore::new(MemoryStore::new(), FallbackPolicy::AtStart);
+/// let fallback = store.status().fallback.expect("it has one");
+/// assert_eq!((fallback.open, fallback.in_memory, fallback.owed_deletions), (false, 0, 0));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "json", derive(serde::Serialize), serde(rename_all = "camelCase"))]
 #[non_exhaustive]
 pub struct FallbackStatus {
     /// Whether new sessions go to memory at present.
     pub open: bool,
     /// Since when they do.
-    pub since: Option<SystemTime>,
+    pub since: Option<Timestamp>,
     /// Sessions that memory holds at present.
     pub in_memory: u64,
     /// Deletions that the primary has not made yet.
@@ -175,8 +177,8 @@ impl FallbackStore {
         }))
     }
 
-    /// How the store is doing. Counts the sessions in memory one by one.
-    pub fn status(&self) -> FallbackStatus {
+    /// Counts the sessions in memory one by one.
+    fn own_status(&self) -> FallbackStatus {
         let in_memory = self.0.memory.sessions().len() as u64;
         let ledger = self.0.ledger();
         FallbackStatus {

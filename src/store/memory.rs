@@ -185,7 +185,7 @@ impl SessionStore for MemoryStore {
     }
 
     async fn update(&self, update: Update<'_>) -> Result<Updated, Error> {
-        let Update { key, expected, record, ttl, follow } = update;
+        let (Update { key, record, ttl, follow }, expected) = (update, update.expected());
         let (own, entry) = (record.revision, self.admit(record, ttl)?);
         if !follow {
             return Ok(self.swap(key, expected, own, entry));
@@ -219,7 +219,7 @@ impl SessionStore for MemoryStore {
     }
 
     async fn rotate(&self, rotation: Rotation<'_>) -> Result<Updated, Error> {
-        let Rotation { old, expected, new, record, ttl } = rotation;
+        let (Rotation { old, new, record, ttl }, expected) = (rotation, rotation.expected());
         let own = record.revision;
         let entry = self.admit(record, ttl)?;
         let marker = Envelope::Moved(Moved::new(new.clone(), record, expected));
@@ -294,7 +294,7 @@ impl Entry {
 fn weight(record: &Record) -> usize {
     let length = |text: Option<&str>| text.map_or(0, str::len);
     let (owner, label) = (record.owner.as_ref().map(Owner::as_str), record.label.as_ref().map(Label::as_str));
-    OVERHEAD + length(owner) + length(label) + record.data.bytes().len()
+    OVERHEAD + length(owner) + length(label) + record.extensions.as_bytes().len() + record.data.bytes().len()
 }
 
 struct StoredTtl;

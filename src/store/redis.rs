@@ -49,7 +49,6 @@ use crate::record::{Record, Revision};
 use crate::ttl::Ttl;
 
 pub use self::builder::RedisStoreBuilder;
-pub use self::connection::{Health, Topology};
 #[cfg(feature = "express")]
 pub use self::express::ExpressLayout;
 #[cfg(feature = "express")]
@@ -83,7 +82,7 @@ pub(crate) use self::{express::reread_value, redis_scan::reread_cursor};
 /// Only writes are refused by a server that became a replica. A new master is noticed as soon as a sentinel or
 /// a node of the cluster tells; a cluster's other masters are not affected. All of that runs on the tokio
 /// runtime that used the store first. When that has ended, the next operation takes the store to its own, so
-/// a store in a `static` works in one `#[tokio::test]` after another. [`health`](Self::health) tells how it is.
+/// a store in a `static` works in one `#[tokio::test]` after another. [`status`](SessionStore::status) tells how it is.
 ///
 /// # Permissions
 ///
@@ -165,12 +164,6 @@ impl RedisStore {
     pub async fn connect(url: impl AsRef<str>) -> Result<Self, Error> {
         Self::builder(url).connect().await
     }
-
-    /// How the store is connected, as far as is known without asking a server: for health checks
-    /// and dashboards.
-    pub fn health(&self) -> Health {
-        self.connections.health()
-    }
 }
 
 /// Where and how sessions are kept.
@@ -238,16 +231,7 @@ impl SessionStore for RedisStore {
     }
 
     fn status(&self) -> StoreStatus {
-        let Health { connected, since, topology, last_error, reconnects, .. } = self.health();
-        StoreStatus {
-            kind: "redis",
-            topology: Some(topology.name()),
-            connected,
-            since: Some(since),
-            reconnects,
-            last_error,
-            ..StoreStatus::default()
-        }
+        self.connections.status()
     }
 
     fn requirements(&self) -> Requirements {

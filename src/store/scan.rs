@@ -88,7 +88,19 @@ impl FromStr for Cursor {
 }
 
 /// What is known of a session without its data.
+///
+/// As JSON the fields are in camel case, and times are milliseconds since the Unix epoch, such as JavaScript's
+/// `new Date(…)` takes:
+///
+/// ```json
+/// {
+///   "key": "{AAAA}:5okmGZOnqTYaaZ_vniTC_oSHLOGK", "owner": "ada", "label": "Firefox on Linux",
+///   "createdAt": 1767225600000, "expiresAt": 1767312000000, "idleTimeoutMillis": 86400000,
+///   "absoluteDeadline": null, "codec": 1, "dataBytes": 118
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "json", derive(serde::Serialize), serde(rename_all = "camelCase"))]
 #[non_exhaustive]
 pub struct SessionSummary {
     /// What the store knows it by: safe to log and to show.
@@ -102,6 +114,7 @@ pub struct SessionSummary {
     /// When it ends if it is not used again.
     pub expires_at: Timestamp,
     /// Its idle timeout.
+    #[cfg_attr(feature = "json", serde(rename = "idleTimeoutMillis", serialize_with = "as_millis"))]
     pub idle_timeout: Option<Duration>,
     /// When it ends however active it is.
     pub absolute_deadline: Option<Timestamp>,
@@ -109,6 +122,12 @@ pub struct SessionSummary {
     pub codec: u8,
     /// How many bytes its data takes.
     pub data_bytes: usize,
+}
+
+#[cfg(feature = "json")]
+#[expect(clippy::ref_option, reason = "as serde has it")]
+fn as_millis<S: serde::Serializer>(time: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    serde::Serialize::serialize(&time.map(crate::clock::millis_rounded_up), serializer)
 }
 
 impl SessionSummary {
@@ -152,6 +171,7 @@ impl SessionSummary {
 
 /// What a store's sessions take.
 #[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "json", derive(serde::Serialize), serde(rename_all = "camelCase"))]
 #[non_exhaustive]
 pub struct Usage {
     /// About how many sessions there are.

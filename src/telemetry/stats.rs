@@ -13,7 +13,7 @@ use crate::clock::Timestamp;
 use crate::engine::SessionManager;
 use crate::error::Error;
 use crate::store::scan::Usage;
-use crate::store::status::StoreStatus;
+use crate::store::status::{StoreStatus, Topology};
 
 /// Upper bounds, in seconds, of the buckets for operations of a store: from a read from memory to the
 /// timeout of a Redis that is away.
@@ -151,13 +151,13 @@ impl Telemetry {
         let number = |count: fn(&Usage) -> f64| usage.as_ref().map(|usage| whole(count(usage)));
         let stats = Stats {
             store: status.kind,
-            topology: status.topology,
+            topology: status.topology.map(Topology::as_str),
             connected,
             total_sessions: number(|usage| usage.sessions.round()),
             total_sessions_error: number(|usage| usage.error.ceil()),
             redis_stats: RedisStats {
                 connected: connected && status.kind == "redis",
-                using_fallback: status.using_fallback,
+                using_fallback: status.uses_fallback(),
                 since_unix_seconds: status.since.map(|since| since.as_millis() / 1000),
                 reconnects: status.reconnects,
                 last_error: status.last_error.or_else(|| fault.map(|error| error.to_string())),

@@ -216,8 +216,7 @@ impl Spy {
         let before = self.record(key).await.expect("a stored session");
         let mut after = before.next();
         change(&mut after);
-        let outcome =
-            self.inner.update(Update::new(key, before.revision, &after, Ttl::new(IDLE))).await.unwrap();
+        let outcome = self.inner.update(Update::new(key, &after, Ttl::new(IDLE))).await.unwrap();
         assert_eq!(outcome, Updated::Updated);
     }
 
@@ -226,7 +225,7 @@ impl Spy {
         self.held.subscribe().wait_for(|held| *held != name).await.expect("the sender is here");
         let fails = self.fails.lock().unwrap().take_if(|failing| *failing == name).is_some();
         if fails || self.down.load(Ordering::SeqCst) {
-            return Err(Error::Unavailable { outcome_unknown: false, reason: "a test".into(), source: None });
+            return Err(Error::unavailable("a test", None));
         }
         Ok(())
     }

@@ -118,8 +118,7 @@ impl<S: SessionStore> SessionStore for Disguised<S> {
     async fn rotate(&self, rotation: Rotation<'_>) -> Result<Updated, Error> {
         let (old, new) = (disguise(rotation.old), disguise(rotation.new));
         let record = self.written(rotation.record);
-        let outcome =
-            self.store.rotate(Rotation { old: &old, new: &new, record: &record, ..rotation }).await?;
+        let outcome = self.store.rotate(Rotation::new(&old, &new, &record, rotation.ttl)).await?;
         Ok(self.updated(outcome))
     }
 

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde_json::json;
 use session_store::{
-    FallbackPolicy, FallbackStore, KeyRing, RedisStore, ResponseActions, SessionManager, Values,
+    FallbackPolicy, FallbackStore, KeyRing, RedisStore, ResponseActions, SessionManager, SessionStore as _,
+    Values,
 };
 use tokio::time::{sleep, timeout};
 
@@ -38,13 +39,13 @@ async fn until_redis_is_there_new_sessions_go_to_memory() {
         for round in 0..6 {
             let effects = begin(&manager).await;
             assert!(effects.failure.is_none(), "{policy:?}, round {round}: {:?}", effects.failure);
-            assert!(store.status().open, "{policy:?}, round {round}: nothing answers");
+            assert!(store.status().fallback.unwrap().open, "{policy:?}, round {round}: nothing answers");
             sids.push(sid_in(&effects));
             sleep(Duration::from_millis(200)).await;
         }
         server.restart().await;
         let moved = async {
-            while store.status().in_memory > 0 {
+            while store.status().fallback.unwrap().in_memory > 0 {
                 sleep(Duration::from_millis(20)).await;
             }
         };
@@ -76,7 +77,7 @@ async fn a_redis_that_is_away_stays_so_until_it_answers() {
         assert!(manager.begin(Some(&cookie_of(&sid))).session().await.is_err());
     }
     for _ in 0..10 {
-        assert!(store.status().open, "{:?}", store.status());
+        assert!(store.status().fallback.unwrap().open, "{:?}", store.status().fallback.unwrap());
         sleep(Duration::from_millis(100)).await;
     }
 }

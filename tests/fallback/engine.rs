@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use session_store::{Error, FallbackPolicy, FallbackStore, KeyRing, ResponseActions, SessionManager};
+use session_store::{
+    Error, FallbackPolicy, FallbackStatus, FallbackStore, KeyRing, ResponseActions, SessionManager,
+    SessionStore,
+};
 use tokio::time::sleep;
 
 use crate::primary::{Call, Mode, Primary};
@@ -22,10 +25,14 @@ impl Site {
         Self { manager, store, primary }
     }
 
+    fn status(&self) -> FallbackStatus {
+        self.store.status().fallback.expect("a fallback")
+    }
+
     async fn recovers(&self) {
         self.primary.goes(Mode::Up);
         sleep(Duration::from_secs(2)).await;
-        let status = self.store.status();
+        let status = self.status();
         assert_eq!((status.open, status.in_memory, status.owed_deletions), (false, 0, 0));
     }
 }
@@ -133,7 +140,7 @@ async fn sessions_born_in_an_outage_survive_it_with_what_was_done_in_them() {
         assert_ne!(ada.cookie, before.cookie);
 
         site.recovers().await;
-        assert_eq!(site.store.status().moved, 2);
+        assert_eq!(site.status().moved, 2);
         assert_eq!(ada.sees(&site).await.unwrap(), expected);
         assert_eq!(bob.sees(&site).await.unwrap().0, ["rye"]);
         assert_eq!(before.sees(&site).await.unwrap(), (vec![], None), "the id from before the sign-in");
@@ -223,10 +230,10 @@ async fn no_update_is_lost_while_sessions_move() {
             writer.await.unwrap();
         }
         sleep(Duration::from_millis(300)).await;
-        while site.store.status().in_memory > 0 {
+        while site.status().in_memory > 0 {
             sleep(Duration::from_millis(10)).await;
         }
-        assert_eq!((site.store.status().moved, site.store.status().dropped), (8, 0));
+        assert_eq!((site.status().moved, site.status().dropped), (8, 0));
         for browser in &browsers {
             assert_eq!(browser.sees(&site).await.unwrap().0.len(), 1 + 4 * 40);
         }

@@ -292,8 +292,7 @@ async fn a_session_that_expires_half_moved_is_over() {
     let (world, session) = half_moved(Mode::Mute).await;
     let shorter = session.edited("shorter");
     let ttl = Ttl::new(Duration::from_millis(30));
-    let updated =
-        world.update(Update::new(&session.key, session.record.revision, &shorter.record, ttl)).await;
+    let updated = world.update(Update::new(&session.key, &shorter.record, ttl)).await;
     assert_eq!(updated.unwrap(), Updated::Updated);
     thread::sleep(Duration::from_millis(60));
     world.primary.goes(Mode::Up);

@@ -55,9 +55,8 @@ async fn what_the_primary_holds_is_never_overwritten() {
     world.primary.sessions.create(&other.key, &other.record, hour()).await.unwrap();
     let elsewhere = Session { record: Session::fresh().record, ..rotated.clone() };
     world.primary.sessions.create(&elsewhere.key, &elsewhere.record, hour()).await.unwrap();
-    let (expected, renewed) = (elsewhere.record.revision, elsewhere.renewed());
-    let (old, new, record) = (&elsewhere.key, &renewed.key, &renewed.record);
-    let rotation = Rotation { old, expected, new, record, ttl: hour() };
+    let renewed = elsewhere.renewed();
+    let rotation = Rotation::new(&elsewhere.key, &renewed.key, &renewed.record, hour());
     world.primary.sessions.rotate(rotation).await.unwrap();
 
     world.recovers().await;
@@ -82,16 +81,10 @@ async fn a_version_that_is_newer_than_our_attempt_is_not_overwritten() {
     before.open();
     after.arrival().await;
     let newer = session.edited("newer");
-    let updated = world.primary.sessions.update(Update::new(
-        &newer.key,
-        session.record.revision,
-        &newer.record,
-        hour(),
-    ));
+    let updated = world.primary.sessions.update(Update::new(&newer.key, &newer.record, hour()));
     assert_eq!(updated.await.unwrap(), Updated::Updated);
     let newest = newer.edited("newest");
-    let updated =
-        world.primary.sessions.update(Update::new(&newer.key, newer.record.revision, &newest.record, hour()));
+    let updated = world.primary.sessions.update(Update::new(&newer.key, &newest.record, hour()));
     assert_eq!(updated.await.unwrap(), Updated::Updated);
     world.edit(&session, "ours").await;
     after.open();
@@ -115,12 +108,7 @@ async fn nor_is_one_that_is_newer_than_our_update() {
     created.open();
     update.arrival().await;
     let newer = session.edited("newer");
-    let theirs = world.primary.sessions.update(Update::new(
-        &newer.key,
-        session.record.revision,
-        &newer.record,
-        hour(),
-    ));
+    let theirs = world.primary.sessions.update(Update::new(&newer.key, &newer.record, hour()));
     assert_eq!(theirs.await.unwrap(), Updated::Updated);
     update.open();
     updated.open();
@@ -308,13 +296,8 @@ async fn markers_stay_until_they_end() {
     let world = World::while_down(Mode::Down);
     let session = world.created().await;
     let renewed = session.renewed();
-    let rotation = Rotation {
-        old: &session.key,
-        expected: session.record.revision,
-        new: &renewed.key,
-        record: &renewed.record,
-        ttl: Ttl::new(Duration::from_secs(1)),
-    };
+    let rotation =
+        Rotation::new(&session.key, &renewed.key, &renewed.record, Ttl::new(Duration::from_secs(1)));
     assert_eq!(world.rotate(rotation).await.unwrap(), Updated::Updated);
     assert!(Moved::ttl(hour()) <= Ttl::new(Moved::MAX_LIFE));
     world.recovers().await;
@@ -360,8 +343,7 @@ async fn a_write_follows_a_session_that_was_moved_after_it_got_a_new_id() {
         let session = world.created().await;
         let mut renewed = world.renew(&session).await;
         let follow = async |record: &Record| {
-            let expected = record.previous_revision.expect("made by `edited`");
-            world.update(Update::new(&session.key, expected, record, hour()).following()).await.unwrap()
+            world.update(Update::new(&session.key, record, hour()).following()).await.unwrap()
         };
         if edits_before {
             let edited = renewed.edited("in memory");

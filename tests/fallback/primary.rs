@@ -145,7 +145,7 @@ impl Primary {
         }
         let unavailable = |outcome_unknown| {
             let reason = format!("the primary is {mode:?}");
-            Error::Unavailable { outcome_unknown, reason, source: None }
+            if outcome_unknown { Error::in_doubt(reason, None) } else { Error::unavailable(reason, None) }
         };
         let result = match mode {
             Mode::Up => perform.await,
@@ -187,12 +187,12 @@ impl SessionStore for Primary {
     }
 
     async fn update(&self, update: Update<'_>) -> Result<Updated, Error> {
-        let Update { key, expected, record, ttl, follow, .. } = update;
+        let Update { key, record, ttl, follow, .. } = update;
         let (sessions, key, record) = (Arc::clone(&self.sessions), key.clone(), record.clone());
-        assert_eq!(record.previous_revision, Some(expected), "as the trait asks for");
+        assert!(record.previous_revision.is_some(), "as the trait asks for");
         self.note(ttl);
         let call = async move {
-            let mut update = Update::new(&key, expected, &record, ttl);
+            let mut update = Update::new(&key, &record, ttl);
             update.follow = follow;
             sessions.update(update).await
         };
@@ -213,10 +213,8 @@ impl SessionStore for Primary {
 
     async fn rotate(&self, rotation: Rotation<'_>) -> Result<Updated, Error> {
         let (sessions, old, new) = (Arc::clone(&self.sessions), rotation.old.clone(), rotation.new.clone());
-        let (record, expected, ttl) = (rotation.record.clone(), rotation.expected, rotation.ttl);
-        let perform = async move {
-            sessions.rotate(Rotation { old: &old, expected, new: &new, record: &record, ttl }).await
-        };
+        let (record, ttl) = (rotation.record.clone(), rotation.ttl);
+        let perform = async move { sessions.rotate(Rotation::new(&old, &new, &record, ttl)).await };
         self.step(Call::Rotate, perform).await
     }
 

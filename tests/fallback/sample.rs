@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use session_store::{
-    Clock as _, Created, Error, FallbackPolicy, FallbackStore, Loaded, MemoryStore, Payload, Record,
-    Rotation, SessionId, SessionKey, SessionStore as _, SystemClock, Timestamp, Ttl, Update, Updated,
+    Clock as _, Created, Error, FallbackPolicy, FallbackStatus, FallbackStore, Loaded, MemoryStore, Payload,
+    Record, Rotation, SessionId, SessionKey, SessionStore as _, SystemClock, Timestamp, Ttl, Update, Updated,
 };
 use tokio::time::sleep;
 
@@ -71,6 +71,10 @@ impl World {
         Self { store: FallbackStore::new(primary.clone(), policy), primary }
     }
 
+    pub(crate) fn status(&self) -> FallbackStatus {
+        self.store.status().fallback.expect("a fallback")
+    }
+
     pub(crate) fn with_memory(memory: MemoryStore) -> Self {
         let primary = Primary::default();
         let store = FallbackStore::with_memory(primary.clone(), FallbackPolicy::WhileDown, memory);
@@ -93,8 +97,7 @@ impl World {
 
     /// Stores a version that was made by `edited` of the one before.
     pub(crate) async fn save(&self, session: &Session) -> Result<Updated, Error> {
-        let expected = session.record.previous_revision.expect("made by `edited`");
-        self.update(Update::new(&session.key, expected, &session.record, hour())).await
+        self.update(Update::new(&session.key, &session.record, hour())).await
     }
 
     pub(crate) async fn edit(&self, session: &Session, text: &'static str) -> Session {
@@ -105,9 +108,7 @@ impl World {
 
     /// Moves `from` to `to`, which was made by `renewed`.
     pub(crate) async fn try_rotate(&self, from: &Session, to: &Session) -> Result<Updated, Error> {
-        let expected = to.record.previous_revision.expect("made by `renewed`");
-        let rotation = Rotation { old: &from.key, expected, new: &to.key, record: &to.record, ttl: hour() };
-        self.rotate(rotation).await
+        self.rotate(Rotation::new(&from.key, &to.key, &to.record, hour())).await
     }
 
     pub(crate) async fn renew(&self, session: &Session) -> Session {

@@ -28,7 +28,7 @@ pub(crate) async fn no_memory(what: &str, store: RedisStore, server: &Server) {
     let account = endure(what, store, async |store| {
         tell(server, "CONFIG SET maxmemory 1").await;
         sleep(2 * CALM).await;
-        assert!(store.health().connected, "the connection is as good as ever");
+        assert!(store.status().connected, "the connection is as good as ever");
         tell(server, "CONFIG SET maxmemory 0").await;
         Instant::now()
     });
@@ -75,7 +75,7 @@ pub(crate) async fn password_changed(what: &str, url: &str, servers: &[&Server])
             server.ask::<u32>("CLIENT KILL USER app").await.unwrap();
         }
         wait_until("the old password is refused", || async {
-            let health = store.health();
+            let health = store.status();
             !health.connected && health.last_error.is_some_and(|error| error.contains("WRONGPASS"))
         })
         .await;

@@ -22,7 +22,7 @@ async fn a_cluster_that_is_down_at_the_start() {
     assert!(reason(&error).contains("the Redis Cluster of 127.0.0.2:"), "{error}");
     let store = RedisStore::builder(redis.url()).connect_eventually().await.unwrap();
     sleep(CALM).await;
-    assert!(!store.health().connected);
+    assert!(!store.status().connected);
     redis.proxies().iter().for_each(Proxy::heal);
     let recovery = healthy(&store).await;
     println!("| cluster: down at start | {} | |", recovery.as_millis());
@@ -77,7 +77,7 @@ async fn a_master_that_freezes_for_good() {
         redis.nodes()[1].freeze();
         redis.wait_for_promotion(1).await;
         let over = Instant::now();
-        wait_until("the store is connected", async || store.health().connected).await;
+        wait_until("the store is connected", async || store.status().connected).await;
         over
     })
     .await
@@ -109,7 +109,7 @@ async fn a_link_to_a_master_that_is_silently_cut() {
     endure("cluster: link to a master cut 3 s", store, async |store| {
         redis.proxies()[1].cut();
         sleep(Duration::from_secs(3)).await;
-        assert!(!store.health().connected);
+        assert!(!store.status().connected);
         redis.proxies()[1].heal();
         Instant::now()
     })

@@ -165,8 +165,8 @@ impl Worker {
         }
         let mut next = record.next();
         next.data = Payload::new(next.data.codec(), self.random.to_string());
-        let (key, expected, store) = (key.clone(), record.revision, Arc::clone(&self.store));
-        let result = self.timed(store.update(Update::new(&key, expected, &next, Ttl::new(TTL)))).await;
+        let (key, store) = (key.clone(), Arc::clone(&self.store));
+        let result = self.timed(store.update(Update::new(&key, &next, Ttl::new(TTL)))).await;
         let known = &mut self.alive[index];
         match result {
             Ok(Updated::Updated) => {

@@ -34,7 +34,7 @@ async fn endure(what: &str, store: RedisStore, fault: impl AsyncFnOnce(&RedisSto
     let load = Load::on(&store).await;
     sleep(CALM).await;
     let over = fault(&store).await;
-    wait_until("the store is connected", async || store.health().connected).await;
+    wait_until("the store is connected", async || store.status().connected).await;
     sleep(2 * CALM).await;
     let account = load.stop().await;
 
@@ -57,7 +57,7 @@ impl Account {
 /// Waits until a store that is not connected is; answers how long that took.
 async fn healthy(store: &RedisStore) -> Duration {
     let begun = Instant::now();
-    wait_until("the store is connected", async || store.health().connected).await;
+    wait_until("the store is connected", async || store.status().connected).await;
     let key = session_store::SessionId::generate().key();
     wait_until("the store answers", async || store.load(&key).await.is_ok()).await;
     begun.elapsed()

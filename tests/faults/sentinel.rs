@@ -38,7 +38,7 @@ async fn sentinels_of_which_most_are_down() {
     redis.sentinels()[1].freeze();
     let store = connect(&redis).await;
     let account = endure("sentinel: two of three sentinels down", store, async |store| {
-        assert!(store.health().connected);
+        assert!(store.status().connected);
         redis.servers()[0].ask::<u32>("CLIENT KILL TYPE normal").await.unwrap();
         Instant::now()
     });

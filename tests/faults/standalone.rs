@@ -15,15 +15,15 @@ async fn a_server_that_is_down_at_the_start() {
     assert!(reason(&error).contains(&server.port().to_string()), "{error}");
 
     let store = RedisStore::builder(server.url()).connect_eventually().await.unwrap();
-    assert!(!store.health().connected);
+    assert!(!store.status().connected);
     sleep(CALM).await;
     let error = store.load(&session_store::SessionId::generate().key()).await.unwrap_err();
     assert!(reason(&error).contains("not connected"), "{error}");
-    assert!(store.health().last_error.is_some_and(|error| error.contains(&server.port().to_string())));
+    assert!(store.status().last_error.is_some_and(|error| error.contains(&server.port().to_string())));
     server.restart().await;
     let recovery = healthy(&store).await;
     println!("| standalone: down at start | {} | |", recovery.as_millis());
-    assert_eq!(store.health().reconnects, 0, "it is the first connection");
+    assert_eq!(store.status().reconnects, 0, "it is the first connection");
     assert!(recovery < PATIENCE, "{recovery:?}");
 }
 
@@ -34,7 +34,7 @@ async fn a_server_that_is_killed_and_restarted() {
     let account = endure("standalone: SIGKILL and restart", store, async |store| {
         server.kill();
         sleep(4 * CALM).await;
-        assert!(!store.health().connected);
+        assert!(!store.status().connected);
         server.restart().await;
         Instant::now()
     });
@@ -48,7 +48,7 @@ async fn a_server_that_freezes_for_a_while() {
     let account = endure("standalone: SIGSTOP 5 s, SIGCONT", store, async |store| {
         server.freeze();
         sleep(Duration::from_secs(5)).await;
-        assert!(!store.health().connected);
+        assert!(!store.status().connected);
         server.thaw();
         Instant::now()
     });
@@ -67,7 +67,7 @@ async fn a_link_that_is_silently_cut() {
     endure("standalone: link cut 3 s", store, async |store| {
         proxy.cut();
         sleep(Duration::from_secs(3)).await;
-        assert!(!store.health().connected);
+        assert!(!store.status().connected);
         proxy.heal();
         Instant::now()
     })
@@ -144,7 +144,7 @@ async fn a_certificate_that_is_wrong_for_a_while() {
         let _: u32 =
             kill.arg(&["KILL", "TYPE", "normal", "SKIPME", "yes"]).query_async(&mut present).await.unwrap();
         sleep(2 * CALM).await;
-        let health = store.health();
+        let health = store.status();
         assert!(!health.connected && health.last_error.unwrap().contains("certificate"));
         let mut back = redis::cmd("CONFIG");
         back.arg("SET").arg("tls-cert-file").arg(ours.server.certificate.path().to_str().unwrap());

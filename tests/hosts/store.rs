@@ -69,7 +69,7 @@ impl StagedStore {
         };
         if fails {
             let reason = "the store was told to fail at 10.0.0.7".to_owned();
-            return Err(Error::Unavailable { outcome_unknown: false, reason, source: None });
+            return Err(Error::unavailable(reason, None));
         }
         let Some(gate) = gate else { return effect.await };
         gate.pass().await;

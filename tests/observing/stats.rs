@@ -4,7 +4,10 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use session_store::{Error, KeyRing, MemoryStore, SessionManager, SessionStore as _, Stats};
+use session_store::{
+    Error, KeyRing, MemoryStore, Owner, Payload, Record, SessionId, SessionManager, SessionStore,
+    SessionSummary, Stats, Timestamp, Topology,
+};
 
 use crate::log;
 use crate::world::{IDLE, World};
@@ -233,5 +236,37 @@ async fn the_log_says_how_many_sessions_there_are_when_that_changes() {
 async fn a_memory_store_says_what_it_is() {
     let status = MemoryStore::new().status();
     assert_eq!((status.kind, status.topology, status.connected), ("memory", None, true));
-    assert!(!status.using_fallback);
+    assert!(!status.uses_fallback());
+}
+
+/// What a service shows of its store and of a user's devices needs no type of its own.
+#[tokio::test]
+async fn statuses_and_summaries_have_a_json_form() {
+    let mut status = SessionStore::status(&MemoryStore::new());
+    status.topology = Some(Topology::Sentinel);
+    status.since = Some(Timestamp::from_millis(7));
+    let expected = json!({
+        "kind": "memory", "topology": "sentinel", "connected": true, "since": 7, "reconnects": 0,
+        "unreplicated": 0, "lastError": null, "fallback": null,
+    });
+    assert_eq!(serde_json::to_value(&status).unwrap(), expected);
+
+    let key = SessionId::parse("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA").unwrap().key();
+    let mut record = Record::new(Timestamp::from_millis(1), Timestamp::from_millis(2), Payload::new(1, "{}"));
+    record.owner = Some(Owner::new("ada").unwrap());
+    record.idle_timeout = Some(Duration::from_secs(3));
+    let expected = json!({
+        "key": key.storage_name(), "owner": "ada", "label": null, "createdAt": 1, "expiresAt": 2,
+        "idleTimeoutMillis": 3000, "absoluteDeadline": null, "codec": 1, "dataBytes": 2,
+    });
+    assert_eq!(serde_json::to_value(SessionSummary::new(key, &record)).unwrap(), expected);
+}
+
+#[cfg(feature = "redis")]
+#[test]
+fn a_verdict_is_the_same_word_for_people_and_for_programs() {
+    use session_store::checkup::Verdict::{Fine, Unknown, Unsafe, Warning};
+    for verdict in [Fine, Unknown, Unsafe, Warning] {
+        assert_eq!(serde_json::to_value(verdict).unwrap(), verdict.to_string());
+    }
 }

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use session_store::{
     Created, Cursor, Error, Expiry, KeyRing, Loaded, ManualClock, MemoryStore, Page, Record, RequestSession,
     Revision, Rotation, Scan, SessionCookie, SessionKey, SessionManager, SessionStore, SessionSummary,
-    StoreStatus, Timestamp, Ttl, Update, Updated, Usage,
+    StoreStatus, Timestamp, Topology, Ttl, Update, Updated, Usage,
 };
 
 pub(crate) const IDLE: Duration = Duration::from_secs(30 * 60);
@@ -81,7 +81,7 @@ impl Scanned {
     fn here(&self) -> Result<(), Error> {
         if self.is_away.load(Ordering::SeqCst) {
             let reason = "nobody answers at redis.example.com:6379".to_owned();
-            return Err(Error::Unavailable { outcome_unknown: false, reason, source: None });
+            return Err(Error::unavailable(reason, None));
         }
         Ok(())
     }
@@ -136,7 +136,7 @@ impl SessionStore for Scanned {
             return status;
         }
         status.kind = "redis";
-        status.topology = Some("standalone");
+        status.topology = Some(Topology::Standalone);
         status.since = Some(Timestamp::from_millis(1_767_225_600_999));
         status
     }

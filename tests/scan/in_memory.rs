@@ -60,11 +60,11 @@ async fn a_fallback_counts_both_places() {
         let answer = store.create(&SessionId::generate().key(), &record(), ttl()).await;
         created += u32::from(answer.is_ok());
     }
-    assert_eq!(FallbackStore::status(&store).in_memory, 5);
+    assert_eq!(SessionStore::status(&store).fallback.unwrap().in_memory, 5);
     assert!(matches!(manager.count_sessions().await, Err(Error::Unavailable { .. })));
     server.restart().await;
     // It is empty by now, and those of memory move there: in both places or one, each counts once.
-    while FallbackStore::status(&store).moved < 5 {
+    while SessionStore::status(&store).fallback.unwrap().moved < 5 {
         if let Ok(count) = manager.count_sessions().await {
             assert_eq!(count, 5);
         }
@@ -185,8 +185,7 @@ async fn clearing_finds_what_gets_a_new_id_meanwhile() {
                 tokio::time::sleep(std::time::Duration::from_millis(2)).await;
                 let (next_id, next) = (id.rotated(), record.next());
                 let (old, new) = (id.key(), next_id.key());
-                let rotation =
-                    Rotation { old: &old, expected: record.revision, new: &new, record: &next, ttl: ttl() };
+                let rotation = Rotation::new(&old, &new, &next, ttl());
                 if store.rotate(rotation).await.unwrap() != Updated::Updated {
                     return;
                 }

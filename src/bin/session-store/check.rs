@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::json;
 use session_store::Error;
 use session_store::checkup::{Finding, Verdict};
 
@@ -31,8 +32,7 @@ pub(crate) async fn run(connection: &Connection, output: &Output) -> Outcome {
         Err(failure) => return Err(failure),
     };
     if output.json {
-        let findings: Vec<_> = lines.iter().map(Line::value).collect();
-        output.json(&json!({ "verdict": verdict.to_string(), "findings": findings }))?;
+        output.json(&json!({ "verdict": verdict, "findings": lines }))?;
     } else {
         for line in &lines {
             output.line(&line.text(output))?;
@@ -45,6 +45,7 @@ pub(crate) async fn run(connection: &Connection, output: &Output) -> Outcome {
     })
 }
 
+#[derive(Serialize)]
 struct Line {
     verdict: Verdict,
     subject: &'static str,
@@ -60,15 +61,6 @@ impl From<Finding> for Line {
 }
 
 impl Line {
-    fn value(&self) -> Value {
-        json!({
-            "verdict": self.verdict.to_string(),
-            "subject": self.subject,
-            "server": self.server,
-            "detail": self.detail,
-        })
-    }
-
     fn text(&self, output: &Output) -> String {
         let server = self.server.as_ref().map(|server| format!("{server}: ")).unwrap_or_default();
         format!("{}  {:<11}  {server}{}", output.verdict(self.verdict), self.subject, plain(&self.detail))

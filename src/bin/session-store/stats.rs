@@ -7,7 +7,7 @@ use futures_util::TryStreamExt as _;
 use indicatif::{BinaryBytes, HumanCount};
 use serde_json::{Value, json};
 use session_store::checkup::ServerInfo;
-use session_store::{Topology, Usage};
+use session_store::{SessionStore as _, Topology, Usage};
 
 use crate::Outcome;
 use crate::arguments::Stats;
@@ -27,7 +27,7 @@ pub(crate) async fn run(open: &Open, output: &Output, options: &Stats) -> Outcom
         (usage.sessions, usage.error) = (f64::from(count), 0.0);
     }
     let servers = open.store.servers().await?;
-    let topology = topology(open.store.health().topology);
+    let topology = open.store.status().topology.map_or("none", Topology::as_str);
     if output.json {
         output.json(&json!({
             "sessions": whole(usage.sessions),
@@ -74,15 +74,6 @@ pub(crate) fn sessions(usage: &Usage) -> String {
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count is not negative")]
 pub(crate) fn whole(number: f64) -> u64 {
     number.round() as u64
-}
-
-fn topology(topology: Topology) -> &'static str {
-    match topology {
-        Topology::Standalone => "standalone",
-        Topology::Sentinel => "sentinel",
-        Topology::Cluster => "cluster",
-        _ => "unknown",
-    }
 }
 
 /// Which share of lookups found their key, in hundredths; `None` without lookups.

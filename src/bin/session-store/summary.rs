@@ -1,7 +1,9 @@
 //! What is said of one session.
 
 use serde_json::{Value, json};
-use session_store::{Label, Loaded, Owner, Record, SessionKey, SessionStore as _, SessionSummary, Timestamp};
+use session_store::{
+    Codec, Label, Loaded, Owner, Record, SessionKey, SessionStore as _, SessionSummary, Timestamp,
+};
 
 use crate::failure::Failure;
 use crate::keys;
@@ -39,10 +41,5 @@ pub(crate) fn value(session: &SessionSummary, naming: &Naming, now: Timestamp) -
 }
 
 pub(crate) fn codec(tag: u8) -> Value {
-    match tag {
-        1 => "json".into(),
-        2 => "messagepack".into(),
-        3 => "bincode".into(),
-        other => other.into(),
-    }
+    Codec::from_tag(tag).map_or(tag.into(), |codec| codec.name().into())
 }

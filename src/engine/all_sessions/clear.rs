@@ -81,7 +81,7 @@ impl Clearing {
             }
         }
         let reason = "some sessions get new ids faster than they can be found and ended".to_owned();
-        Err(Error::Unavailable { outcome_unknown: false, reason, source: None })
+        Err(Error::unavailable(reason, None))
     }
 }
 

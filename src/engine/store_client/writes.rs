@@ -8,7 +8,7 @@ use super::{OwnerSessions, StoreClient};
 use crate::clock::Timestamp;
 use crate::error::{Conflict, Error};
 use crate::id::SessionKey;
-use crate::record::{Record, Revision};
+use crate::record::Record;
 use crate::store::owner_index::{Entry, IndexInsert, OwnerLimit, Stage};
 use crate::store::{Created, Loaded, Rotation, SessionStore, Update, Updated};
 use crate::telemetry::operations::Operation;
@@ -64,7 +64,7 @@ impl<'a> Writes<'a> {
         if extension == Extension::Refused {
             return Ok(Updated::Missing);
         }
-        let update = self.store().update(Update::new(key, current.revision, record, ttl));
+        let update = self.store().update(Update::new(key, record, ttl));
         let updated = self.client.call(Operation::Update, key, update).await;
         if let (Extension::Made { .. }, Ok(Updated::Missing | Updated::Moved)) = (extension, &updated) {
             self.leave(key, record).await;
@@ -77,11 +77,10 @@ impl<'a> Writes<'a> {
     pub(in crate::engine) async fn follow(
         &self,
         key: &SessionKey,
-        expected: Revision,
         record: &Record,
         ttl: Ttl,
     ) -> Result<Updated, Error> {
-        let update = self.store().update(Update::new(key, expected, record, ttl).following());
+        let update = self.store().update(Update::new(key, record, ttl).following());
         self.client.call(Operation::Update, key, update).await
     }
 
@@ -153,7 +152,7 @@ impl<'a> Writes<'a> {
         record: &Record,
     ) -> Result<Updated, Error> {
         let last = record.next();
-        let update = self.store().update(Update::new(key, record.revision, &last, Ttl::new(Duration::ZERO)));
+        let update = self.store().update(Update::new(key, &last, Ttl::new(Duration::ZERO)));
         let outcome = self.client.call(Operation::Update, key, update).await?;
         match outcome {
             Updated::Updated => drop(self.delete(key, Some(record)).await?),

@@ -2,10 +2,11 @@
 //! it may hold although memory still serves them.
 
 use std::collections::HashMap;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::clock::Timestamp;
 use crate::id::SessionKey;
 use crate::record::Revision;
 
@@ -30,7 +31,7 @@ pub(super) struct Ledger {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Opened {
     pub(super) at: Instant,
-    pub(super) time: SystemTime,
+    pub(super) time: Timestamp,
 }
 
 /// What the primary may hold of a session that moves there.
@@ -206,7 +207,7 @@ mod tests {
     fn a_ledger_with_an_entry_is_not_empty() {
         assert!(Ledger::default().is_empty());
         let now = Instant::now();
-        let opened = Opened { at: now, time: SystemTime::now() };
+        let opened = Opened { at: now, time: Timestamp::from_millis(1) };
         assert!(!Ledger { open: Some(opened), ..Ledger::default() }.is_empty());
         let key = SessionId::generate().key();
         assert!(!Ledger { owed: HashMap::from([(key.clone(), now)]), ..Ledger::default() }.is_empty());

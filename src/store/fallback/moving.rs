@@ -113,7 +113,7 @@ impl Shared {
         // Memory may be several versions ahead.
         let record = Record { previous_revision: Some(known.revision), ..session.clone() };
         self.ledger().update_sent(key, record.revision);
-        let updated = self.primary.update(Update::new(key, known.revision, &record, ttl)).await;
+        let updated = self.primary.update(Update::new(key, &record, ttl)).await;
         Ok(match self.observe(updated)? {
             Updated::Updated => There::Ours(record),
             Updated::Stale(found) => self.whose(key, found),

@@ -2,14 +2,13 @@
 //! state of the primary.
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use async_trait::async_trait;
 use tokio::time::Instant;
 
 use super::ledger::Opened;
 use super::{FallbackStore, Shared};
-use crate::clock::Timestamp;
+use crate::clock::{Clock as _, SystemClock, Timestamp};
 use crate::error::Error;
 use crate::id::SessionKey;
 use crate::record::{Envelope, Record, Revision};
@@ -141,7 +140,7 @@ impl SessionStore for FallbackStore {
     }
 
     fn status(&self) -> StoreStatus {
-        StoreStatus { using_fallback: self.0.ledger().open.is_some(), ..self.0.primary.status() }
+        StoreStatus { fallback: Some(self.own_status()), ..self.0.primary.status() }
     }
 }
 
@@ -165,7 +164,7 @@ impl Shared {
             return Ok(());
         }
         let reason = "the session was ended, and its deletion is still owed".to_owned();
-        Err(Error::Unavailable { outcome_unknown: false, reason, source: None })
+        Err(Error::unavailable(reason, None))
     }
 
     /// Takes note of what the primary answered.
@@ -187,7 +186,7 @@ impl Shared {
         let opens = {
             let mut ledger = self.engage();
             let opens = ledger.open.is_none();
-            ledger.open.get_or_insert_with(|| Opened { at: Instant::now(), time: SystemTime::now() });
+            ledger.open.get_or_insert_with(|| Opened { at: Instant::now(), time: SystemClock.now() });
             opens
         };
         if opens {

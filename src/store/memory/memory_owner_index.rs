@@ -1,6 +1,6 @@
 //! Whose sessions are in memory.
 //!
-//! No step takes time that grows with how many sessions an owner has, but for a logarithm: all are doomed by
+//! No step takes time that grows with how many sessions an owner has, but for a logarithm: all are revoked by
 //! counting up a generation, and the rest is done page by page.
 
 use std::collections::btree_map::Entry as Slot;
@@ -24,11 +24,11 @@ use crate::store::scan::Cursor;
 
 /// So many entries whose time has passed a step forgets.
 const TRIMMED: usize = 200;
-/// The group of doomed sessions that were not found: they are kept out for a while.
+/// The group of revoked sessions that were not found: they are kept out for a while.
 const MISSING: u64 = 0;
-/// The group of sessions that were doomed one by one.
+/// The group of sessions that were revoked one by one.
 const ALONE: u64 = 1;
-/// The first generation. All groups below the present generation are doomed.
+/// The first generation. All groups below the present generation are revoked.
 const FIRST_GENERATION: u64 = 2;
 
 /// What is known of each owner.
@@ -52,8 +52,8 @@ struct Known {
     generation: u64,
     /// How many entries are of the present generation.
     live: usize,
-    /// When all were doomed, and until when that is known.
-    revoked: Option<(Timestamp, Duration)>,
+    /// When all were revoked, and until when that is known.
+    revoked_at: Option<(Timestamp, Duration)>,
 }
 
 /// Group, end and number of an entry.
@@ -94,10 +94,10 @@ impl OwnerIndex for MemoryStore {
 }
 
 impl MemoryStore {
-    /// Whether a session is in the index; `Some(false)` if it is doomed.
+    /// Whether a session is in the index; `Some(false)` if it is revoked.
     pub(crate) fn is_entered(&self, owner: &Owner, entry: &Entry) -> Option<bool> {
         self.owners.with(owner, |known, now| {
-            if known.is_doomed(entry) {
+            if known.is_revoked(entry) {
                 return Some(false);
             }
             known.live_place(&entry.key, now).map(|_| true)
@@ -180,16 +180,16 @@ impl Known {
             numbers: 0,
             generation: FIRST_GENERATION,
             live: 0,
-            revoked: None,
+            revoked_at: None,
         }
     }
 
     fn is_empty(&self) -> bool {
-        self.places.is_empty() && self.revoked.is_none()
+        self.places.is_empty() && self.revoked_at.is_none()
     }
 
     fn forget_what_has_ended(&mut self, now: Duration) {
-        // Of doomed generations, the one that is next to be deleted.
+        // Of revoked generations, the one that is next to be deleted.
         let next = self.order.range((FIRST_GENERATION, Duration::ZERO, 0)..).next();
         let next = next.map_or(self.generation, |((group, ..), _)| *group);
         for group in [MISSING, ALONE, next, self.generation] {
@@ -199,7 +199,7 @@ impl Known {
                 self.take(&key);
             }
         }
-        self.revoked = self.revoked.filter(|(_, until)| *until > now);
+        self.revoked_at = self.revoked_at.filter(|(_, until)| *until > now);
     }
 
     /// Forgets sessions that are not held: of a page from here on. Answers where it stopped.
@@ -234,7 +234,7 @@ impl Known {
         self.place(key).filter(|place| place.position.0 == self.generation && place.position.1 > now)
     }
 
-    fn is_doomed(&self, entry: &Entry) -> bool {
+    fn is_revoked(&self, entry: &Entry) -> bool {
         self.place(&entry.key).is_some_and(|place| place.position.0 < self.generation)
     }
 
@@ -259,8 +259,8 @@ impl Known {
     }
 
     fn revoked(&self, most: usize) -> Vec<Entry> {
-        let doomed = self.order.range((ALONE, Duration::ZERO, 0)..(self.generation, Duration::ZERO, 0));
-        doomed.take(most).map(|(_, key)| self.entry(key)).collect()
+        let revoked = self.order.range((ALONE, Duration::ZERO, 0)..(self.generation, Duration::ZERO, 0));
+        revoked.take(most).map(|(_, key)| self.entry(key)).collect()
     }
 
     /// The entries of the present generation that have not ended, by their end.
@@ -277,7 +277,7 @@ impl Known {
             next: last.map(|((_, ends, number), _)| Cursor::new(format!("{}-{number}", ends.as_nanos()))),
             entries: page.into_iter().map(|(_, key)| self.entry(key)).collect(),
             revoked: self.revoked(IndexInserted::MOST_REVOKED),
-            revoked_at: self.revoked.map(|(time, _)| time),
+            revoked_at: self.revoked_at.map(|(time, _)| time),
         }
     }
 
@@ -285,14 +285,14 @@ impl Known {
         let IndexInsert { entry, life, stage, replaces, limit } = entering;
         let place = self.live_place(&entry.key, now);
         let comes_late = |(time, _): (Timestamp, Duration)| entry.created_at <= time.saturating_add(MARGIN);
-        let is_doomed = self.is_doomed(entry)
-            || replaces.is_some_and(|replaced| self.is_doomed(replaced))
-            || (stage == Stage::Moving && place.is_none() && self.revoked.is_some_and(comes_late));
+        let is_revoked = self.is_revoked(entry)
+            || replaces.is_some_and(|replaced| self.is_revoked(replaced))
+            || (stage == Stage::Moving && place.is_none() && self.revoked_at.is_some_and(comes_late));
         let limit = limit.filter(|limit| match limit.evict {
             Evict::Refuse => stage == Stage::Before && place.is_none(),
             Evict::Oldest => stage == Stage::After && place.is_some(),
         });
-        let verdict = if is_doomed {
+        let verdict = if is_revoked {
             Verdict::Revoked
         } else if limit.is_some_and(|limit| limit.evict == Evict::Refuse && self.is_full(entry, limit, now)) {
             Verdict::Full
@@ -356,8 +356,8 @@ impl Known {
             self.take(&entry.key);
         }
         for entry in missing {
-            let doomed = self.place(&entry.key).filter(|place| place.position.0 < self.generation);
-            if let Some(Place { position: (group, ends, _), created_at, .. }) = doomed
+            let revoked = self.place(&entry.key).filter(|place| place.position.0 < self.generation);
+            if let Some(Place { position: (group, ends, _), created_at, .. }) = revoked
                 && group != MISSING
             {
                 self.put(&entry.key, MISSING, ends.min(now + Entry::ON_ITS_WAY), created_at, true);
@@ -367,7 +367,7 @@ impl Known {
 
     fn revoke(&mut self, which: Revocation<'_>, now: Duration) {
         match which {
-            Revocation::One(entry) if self.is_doomed(entry) => {}
+            Revocation::One(entry) if self.is_revoked(entry) => {}
             Revocation::One(entry) => {
                 // If it is unknown, long enough to keep out a successor that is on its way.
                 let ends = self
@@ -375,19 +375,19 @@ impl Known {
                     .map_or(now + Entry::ON_ITS_WAY, |place| place.position.1);
                 self.put(&entry.key, ALONE, ends, entry.created_at, true);
             }
-            Revocation::All => self.doom_all_but(None, now),
-            Revocation::AllBut(spared) => self.doom_all_but(Some(spared), now),
+            Revocation::All => self.revoke_all_but(None, now),
+            Revocation::AllBut(spared) => self.revoke_all_but(Some(spared), now),
         }
     }
 
-    fn doom_all_but(&mut self, spared: Option<&Entry>, now: Duration) {
+    fn revoke_all_but(&mut self, spared: Option<&Entry>, now: Duration) {
         let spared = spared.and_then(|entry| Some((&entry.key, self.live_place(&entry.key, now)?)));
         self.generation += 1;
         self.live = 0;
         if let Some((key, Place { position: (_, ends, _), created_at, .. })) = spared {
             self.put(key, self.generation, ends, created_at, true);
         }
-        self.revoked = Some((SystemClock.now(), now + Owned::REVOCATION_KNOWN));
+        self.revoked_at = Some((SystemClock.now(), now + Owned::REVOCATION_KNOWN));
     }
 }
 

@@ -30,11 +30,10 @@ async fn a_session_larger_than_the_store_is_refused_and_nothing_is_lost() {
 
     let data = Payload::new(1, vec![0; 1401]);
     let larger = Record { data, ..present.next() };
-    let rotation =
-        Rotation { old: &key, expected: present.revision, new: &key, record: &larger, ttl: hour() };
+    let rotation = Rotation::new(&key, &key, &larger, hour());
     for error in [
         create(&store, &larger, hour()).await.unwrap_err(),
-        store.update(Update::new(&key, present.revision, &larger, hour())).await.unwrap_err(),
+        store.update(Update::new(&key, &larger, hour())).await.unwrap_err(),
         store.rotate(rotation).await.unwrap_err(),
     ] {
         assert!(matches!(error, Error::TooLarge { size: 2001, limit: 2000, .. }), "{error}");
@@ -85,8 +84,8 @@ async fn a_rotation_to_a_key_in_use_is_refused_and_nothing_is_lost() {
     let (record, other) = (record(1), record(2));
     let old = create(&store, &record, hour()).await.unwrap();
     let new = create(&store, &other, hour()).await.unwrap();
-    let rotation =
-        Rotation { old: &old, expected: record.revision, new: &new, record: &record.next(), ttl: hour() };
+    let next = record.next();
+    let rotation = Rotation::new(&old, &new, &next, hour());
     let error = store.rotate(rotation).await.unwrap_err();
     assert!(matches!(error, Error::Refused { .. }), "{error}");
     assert_eq!(store.load(&old).await.unwrap(), Loaded::Found(record));
@@ -154,8 +153,7 @@ async fn sign_in(store: &MemoryStore, owner: &str) -> Option<SessionKey> {
     let old = create(store, &visitor, hour()).await.unwrap();
     let record = Record { owner: Some(Owner::new(owner).unwrap()), ..visitor.next() };
     let new = SessionId::generate().key();
-    let rotation =
-        Rotation { old: &old, expected: visitor.revision, new: &new, record: &record, ttl: hour() };
+    let rotation = Rotation::new(&old, &new, &record, hour());
     (store.rotate(rotation).await.unwrap() == Updated::Updated).then_some(new)
 }
 
@@ -240,8 +238,7 @@ fn a_session_that_gets_an_owner_is_never_out_of_sight() {
                     }
                 })
             });
-            let updated =
-                runtime.block_on(store.update(Update::new(&key, first.revision, &second, hour()))).unwrap();
+            let updated = runtime.block_on(store.update(Update::new(&key, &second, hour()))).unwrap();
             assert_eq!(updated, Updated::Updated);
             for reader in readers {
                 reader.join().expect("it was there all the time");

@@ -68,9 +68,9 @@ impl Both {
             Updated::Missing => {}
             outcome => return Ok(outcome),
         }
-        let Update { key, expected, record, ttl, .. } = update;
+        let Update { key, record, ttl, .. } = update;
         let outcome = if self.moves_at_once() {
-            let to_native = Rotation { old: key, expected, new: key, record, ttl };
+            let to_native = Rotation::new(key, key, record, ttl);
             self.express
                 .move_to(&self.native.name(key), Destination::Native(self.native.bytes(record)?), &to_native)
                 .await?

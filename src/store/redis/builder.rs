@@ -117,7 +117,7 @@ impl RedisStoreBuilder {
     /// Each server is asked by a [`WAIT`](https://redis.io/docs/latest/commands/wait/) on a
     /// connection of its own. If too few replicas confirm `within` that time (whole milliseconds, at
     /// least one), the operation fails with [`Error::Unavailable`], which says so, though the master
-    /// has the write; [`Health::unreplicated`](crate::Health::unreplicated) counts them. These
+    /// has the write; [`StoreStatus::unreplicated`](crate::StoreStatus::unreplicated) counts them. These
     /// operations may take twice `within` longer than the [timeout](Self::timeout).
     ///
     /// Name as many replicas as a master has, less those that you can do without: of several, one

@@ -39,6 +39,7 @@ pub use self::server::ServerInfo;
 
 /// What a [`RedisStore::checkup`] found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "json", derive(serde::Serialize), serde(rename_all = "camelCase"))]
 #[non_exhaustive]
 pub struct Checkup {
     /// Everything that was looked at, also where all is well.
@@ -54,6 +55,7 @@ impl Checkup {
 
 /// One thing that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "json", derive(serde::Serialize), serde(rename_all = "camelCase"))]
 #[non_exhaustive]
 pub struct Finding {
     /// What it is about, in a word that stays the same: `eviction`, `memory`, `persistence` …
@@ -78,9 +80,11 @@ impl Finding {
 
 /// What to think of a [`Finding`]; the worse, the greater.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "json", derive(serde::Serialize), serde(rename_all = "lowercase"))]
 #[non_exhaustive]
 pub enum Verdict {
     /// As it should be.
+    #[cfg_attr(feature = "json", serde(rename = "ok"))]
     Fine,
     /// The server does not tell.
     Unknown,
@@ -129,7 +133,7 @@ impl RedisStore {
     ///
     /// To find out the latter, it stores a session under a random key and ends it again; if it is cut short,
     /// that ends by itself after ten seconds. It is for operators and deployments, and not for each second's
-    /// health check: that is [`health`](Self::health), which asks nobody.
+    /// health check: that is [`status`](crate::SessionStore::status), which asks nobody.
     ///
     /// A user with an ACL needs `+info` besides what the store needs, and `+cluster|nodes` in a cluster;
     /// `+acl|whoami +config|get` tell more. What a server does not tell is
@@ -164,7 +168,7 @@ impl RedisStore {
         for server in &servers {
             findings.push(health::round_trip(server.round_trip).of(server));
             findings.push(settings::version(server).of(server));
-            findings.push(health::role(server, self.health().topology).of(server));
+            findings.push(health::role(server, self.connections.topology()).of(server));
             findings.push(settings::eviction(server).of(server));
             findings.push(health::memory(server).of(server));
             let snapshots = self.snapshots(server).await;

@@ -37,10 +37,10 @@ use super::name::Slot;
 use super::target::{Host, Servers, Target};
 use crate::error::Error;
 use crate::store::runtime_handle::RuntimeHandle;
+use crate::store::status::{StoreStatus, Topology};
 
 pub(super) use self::dialer::Address;
 pub(super) use self::durable::Replication;
-pub use self::health::{Health, Topology};
 pub(super) use self::sentinel::Opinion;
 
 /// How connections are made and used.
@@ -246,10 +246,17 @@ impl Connections {
         matches!(self.kind, Kind::One { .. })
     }
 
-    pub(super) fn health(&self) -> Health {
+    pub(super) fn topology(&self) -> Topology {
         match &self.kind {
-            Kind::One { node, place, journal } => journal.health(place.topology(), node.status()),
-            Kind::Cluster(cluster) => cluster.health(),
+            Kind::One { place, .. } => place.topology(),
+            Kind::Cluster(_) => Topology::Cluster,
+        }
+    }
+
+    pub(super) fn status(&self) -> StoreStatus {
+        match &self.kind {
+            Kind::One { node, journal, .. } => journal.status(self.topology(), node.status()),
+            Kind::Cluster(cluster) => cluster.status(),
         }
     }
 }

@@ -89,9 +89,13 @@ impl Express {
 
     /// An update of the session under its key itself.
     pub(super) async fn swap(&self, update: Update<'_>) -> Result<Updated, Error> {
-        let Update { key, expected, record, ttl, .. } = update;
-        let arguments =
-            [digits(expected), digits(record.revision), self.value(record)?, ttl.as_millis().to_string()];
+        let Update { key, record, ttl, .. } = update;
+        let arguments = [
+            digits(update.expected()),
+            digits(record.revision),
+            self.value(record)?,
+            ttl.as_millis().to_string(),
+        ];
         let reply = self.eval(key, Way::Shared, Repeat::If(&is_done), &scripts::UPDATE, &arguments).await?;
         updated(key, reply)
     }
@@ -171,7 +175,7 @@ impl Express {
         value: Destination,
         rotation: &Rotation<'_>,
     ) -> Result<Updated, Error> {
-        let Rotation { old, expected, new, record, ttl } = rotation;
+        let Rotation { old, new, record, ttl } = rotation;
         let marker = if old == new { String::new() } else { marker(rotation, true) };
         let (value, sealed) = match value {
             Destination::Express(value) => (value.into_bytes(), "1"),
@@ -179,7 +183,7 @@ impl Express {
         };
         let place = self.place(old)?;
         let arguments = (
-            (digits(*expected), digits(record.revision)),
+            (digits(rotation.expected()), digits(record.revision)),
             (value, ttl.as_millis(), sealed),
             (marker, Moved::ttl(*ttl).as_millis()),
         );
@@ -198,9 +202,9 @@ impl Express {
     /// In a cluster the two are on different nodes, most of the time. Nobody knows the new id before this
     /// is over, so the step that counts is the one at the old id.
     pub(super) async fn leave(&self, now: bool, rotation: &Rotation<'_>) -> Result<(Updated, bool), Error> {
-        let Rotation { old, expected, record, ttl, .. } = rotation;
+        let Rotation { old, record, ttl, .. } = rotation;
         let arguments = [
-            digits(*expected),
+            digits(rotation.expected()),
             digits(record.revision),
             marker(rotation, now),
             Moved::ttl(*ttl).as_millis().to_string(),
@@ -255,7 +259,7 @@ impl Express {
 
 /// What says where a session went, and whether that was made for it `now`.
 fn marker(rotation: &Rotation<'_>, now: bool) -> String {
-    let (revision, expected) = (digits(rotation.record.revision), digits(rotation.expected));
+    let (revision, expected) = (digits(rotation.record.revision), digits(rotation.expected()));
     format!("{revision}{expected}{}{}", u8::from(now), rotation.new.express_id().unwrap_or_default())
 }
 

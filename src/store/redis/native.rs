@@ -108,7 +108,7 @@ impl Native {
     }
 
     pub(super) async fn update(&self, update: Update<'_>) -> Result<Updated, Error> {
-        let Update { key, expected, record, ttl, follow } = update;
+        let (Update { key, record, ttl, follow }, expected) = (update, update.expected());
         let name = (self.prefix.name(key),);
         let write = (&expected.to_bytes(), self.bytes(record)?, ttl.as_millis(), self.limit.bytes());
         // Where the session is gone, it doesn't matter what the first run did.
@@ -144,7 +144,7 @@ impl Native {
     }
 
     pub(super) async fn rotate(&self, rotation: Rotation<'_>) -> Result<Updated, Error> {
-        let Rotation { old, expected, new, record, ttl } = rotation;
+        let (Rotation { old, new, record, ttl }, expected) = (rotation, rotation.expected());
         let keys = (self.prefix.name(old), self.prefix.name(new));
         let marker = Moved::new(new.clone(), record, expected).to_bytes();
         let write = (&expected.to_bytes(), self.bytes(record)?, ttl.as_millis(), self.limit.bytes());

@@ -97,12 +97,12 @@ impl OwnerIndex for RedisStore {
     }
 
     async fn revoked(&self, owner: &Owner) -> Result<Vec<Entry>, Error> {
-        let mut doomed = self.owners.first.revoked(owner).await?;
+        let mut revoked = self.owners.first.revoked(owner).await?;
         if let Some(second) = &self.owners.second {
-            add(&mut doomed, second.revoked(owner).await?);
-            doomed.truncate(Owned::PAGE);
+            add(&mut revoked, second.revoked(owner).await?);
+            revoked.truncate(Owned::PAGE);
         }
-        Ok(doomed)
+        Ok(revoked)
     }
 
     async fn remove(&self, owner: &Owner, gone: &[Entry], missing: &[Entry]) -> Result<(), Error> {
@@ -188,7 +188,7 @@ impl OwnerIndex for Index {
             Stage::Moving => Way::Insistent,
         };
         let reply = self.run(owner, way, &scripts::ENTER, (session, most, beyond)).await?;
-        let Some([Value::Int(verdict), Value::Int(known), doomed]) = parts(reply) else {
+        let Some([Value::Int(verdict), Value::Int(known), revoked]) = parts(reply) else {
             return Err(unexpected(Effect::Write));
         };
         let verdict = match verdict {
@@ -196,13 +196,13 @@ impl OwnerIndex for Index {
             1 => Verdict::Revoked,
             _ => Verdict::Full,
         };
-        Ok(IndexInserted { verdict, known: known == 1, revoked: self.entries(doomed)? })
+        Ok(IndexInserted { verdict, known: known == 1, revoked: self.entries(revoked)? })
     }
 
     async fn list(&self, owner: &Owner, after: Option<&Cursor>) -> Result<Owned, Error> {
         let from = after.map_or(Ok(("", "")), |after| position(after).ok_or_else(Cursor::is_strange))?;
         let reply = self.run(owner, Way::Shared, &scripts::LIST, from).await?;
-        let Some([entries, Value::BulkString(score), doomed, Value::BulkString(revoked_at)]) = parts(reply)
+        let Some([entries, Value::BulkString(score), revoked, Value::BulkString(revoked_at)]) = parts(reply)
         else {
             return Err(unexpected(Effect::Write));
         };
@@ -214,7 +214,7 @@ impl OwnerIndex for Index {
                 Cursor::new(format!("{score}:{}", beginning(&member)))
             }),
             entries,
-            revoked: self.entries(doomed)?,
+            revoked: self.entries(revoked)?,
             revoked_at: text(revoked_at).and_then(|digits| digits.parse().ok()).map(Timestamp::from_millis),
         })
     }
@@ -229,7 +229,7 @@ impl OwnerIndex for Index {
     }
 
     async fn revoked(&self, owner: &Owner) -> Result<Vec<Entry>, Error> {
-        self.entries(self.run(owner, Way::Shared, &scripts::DOOMED, NO_ARGUMENTS).await?)
+        self.entries(self.run(owner, Way::Shared, &scripts::REVOKED, NO_ARGUMENTS).await?)
     }
 
     async fn remove(&self, owner: &Owner, gone: &[Entry], missing: &[Entry]) -> Result<(), Error> {

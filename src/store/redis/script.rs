@@ -1,10 +1,15 @@
 //! A Lua script, and how it is run: what takes Redis more than one command and must be one atomic step.
 
+use std::fmt::Display;
+
 use redis::{Cmd, ToRedisArgs, Value};
 
 use super::connection::{Connection, Connections, Repeat, Way};
 use super::failure::Failure;
 use super::name::Slot;
+
+/// A number that a script shares with the rest of the crate.
+pub(super) type Constant<'a> = (&'a str, &'a dyn Display);
 
 pub(super) struct Script {
     code: String,
@@ -12,8 +17,10 @@ pub(super) struct Script {
 }
 
 impl Script {
-    pub(super) fn new(parts: &[&str]) -> Self {
-        let code = parts.concat();
+    /// The script of these parts, with each constant's value in the place of its name.
+    pub(super) fn new(parts: &[&str], constants: &[Constant]) -> Self {
+        let fill_in = |code: String, (name, value): &Constant| code.replace(name, &value.to_string());
+        let code = constants.iter().fold(parts.concat(), fill_in);
         let hash = redis::Script::new(&code).get_hash().to_owned();
         Self { code, hash }
     }

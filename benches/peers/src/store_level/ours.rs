@@ -70,8 +70,7 @@ impl<S: SessionStore> Visitor<S> {
     }
 
     async fn update(&mut self, record: Record) {
-        let expected = self.record.revision;
-        let updated = self.store.update(Update::new(&self.key, expected, &record, Ttl::new(DAY))).await;
+        let updated = self.store.update(Update::new(&self.key, &record, Ttl::new(DAY))).await;
         assert_eq!(updated.expect("the store answers"), Updated::Updated);
         self.record = record;
     }

@@ -7,7 +7,8 @@ use super::server::{self, ServerInfo};
 use super::{Finding, Verdict};
 use crate::store::owner_index::MARGIN;
 use crate::store::redis::RedisStore;
-use crate::store::redis::connection::{Opinion, Topology};
+use crate::store::redis::connection::Opinion;
+use crate::store::status::Topology;
 
 /// Every request that uses a session waits at least so long.
 const SLOW: Duration = Duration::from_millis(100);

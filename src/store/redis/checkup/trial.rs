@@ -45,10 +45,10 @@ impl RedisStore {
         self.touch(&old, first.revision, later, ttl).await?;
         let Loaded::Found(touched) = self.load(&old).await? else { return Err(lost()) };
         let second = touched.next();
-        self.update(Update::new(&old, touched.revision, &second, ttl)).await?;
+        self.update(Update::new(&old, &second, ttl)).await?;
         let Loaded::Found(second) = self.load(&old).await? else { return Err(lost()) };
         let third = second.next();
-        let rotation = Rotation { old: &old, expected: second.revision, new: &new, record: &third, ttl };
+        let rotation = Rotation::new(&old, &new, &third, ttl);
         self.rotate(rotation).await?;
         if !matches!(self.load(&new).await?, Loaded::Found(_)) {
             return Err(lost());
@@ -100,7 +100,7 @@ fn record() -> Record {
 
 fn lost() -> Error {
     let reason = "a session that had just been stored was not there".to_owned();
-    Error::Unavailable { outcome_unknown: false, reason, source: None }
+    Error::unavailable(reason, None)
 }
 
 fn judge(subject: &'static str, outcome: Result<String, Error>) -> Finding {

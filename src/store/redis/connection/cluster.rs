@@ -24,13 +24,14 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use self::map::{Map, Member};
 use super::dialer::{Address, Dialer};
-use super::health::{Health, Journal, Topology};
+use super::health::Journal;
 use super::node::Node;
 use super::standalone::Standalone;
 use super::{Connection, Failure, Repeat, Settings, Way};
 use crate::store::redis::failure::Redirection;
 use crate::store::redis::name::Slot;
 use crate::store::redis::target::Host;
+use crate::store::status::{StoreStatus, Topology};
 
 /// A command that needs two keys waits for both to arrive during a migration.
 const TRY_AGAIN_AFTER: Duration = Duration::from_millis(10);
@@ -84,7 +85,7 @@ impl Cluster {
         self.0.adopt(ranges.map_err(|failure| failure.at(&self.0))?).await;
         let map = self.0.map.load();
         if !map.members().iter().any(|member| member.node.status().connected) {
-            return Err(Failure::NotConnected(self.health().last_error.unwrap_or_default()));
+            return Err(Failure::NotConnected(self.0.journal.last_error().unwrap_or_default()));
         }
         if !map.status().connected {
             self.0.refresh();
@@ -145,8 +146,8 @@ impl Cluster {
         map.members().iter().map(|member| member.host.clone()).collect()
     }
 
-    pub(super) fn health(&self) -> Health {
-        self.0.journal.health(Topology::Cluster, self.0.map.load().status())
+    pub(super) fn status(&self) -> StoreStatus {
+        self.0.journal.status(Topology::Cluster, self.0.map.load().status())
     }
 }
 

@@ -1,63 +1,11 @@
-//! How the connections are, for health checks and dashboards.
+//! What happens to the connections, and how they are.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::clock::{Clock as _, SystemClock, Timestamp};
-
-/// How a [`RedisStore`](crate::RedisStore) is connected; from
-/// [`RedisStore::health`](crate::RedisStore::health), which asks no server.
-///
-/// ```
-/// # fn example(store: &session_store::RedisStore) -> String {
-/// let health = store.health();
-/// if health.connected { "ok".to_owned() } else { format!("{health:?}") }
-/// # }
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Health {
-    /// Whether sessions can be read and written, as far as is known: an operation finds out first
-    /// that a server froze. In a cluster, whether there is a connection for *every* session.
-    pub connected: bool,
-    /// Since when that is so.
-    pub since: Timestamp,
-    /// What kind of Redis it is.
-    pub topology: Topology,
-    /// Why a connection was lost, or could not be made, the last time that this happened; with the
-    /// address, and without secrets.
-    pub last_error: Option<String>,
-    /// How often a lost connection was made again, or one to a server that took over, since the
-    /// store was made.
-    pub reconnects: u64,
-    /// How many writes too few replicas had confirmed in time; see
-    /// [`wait_for_replicas`](crate::RedisStoreBuilder::wait_for_replicas).
-    pub unreplicated: u64,
-}
-
-/// What kind of Redis a store is connected to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Topology {
-    /// One server, or a name behind which there is one at a time.
-    Standalone,
-    /// A master and its replicas, watched by sentinels.
-    Sentinel,
-    /// Redis Cluster.
-    Cluster,
-}
-
-impl Topology {
-    /// Its name in a [`StoreStatus`](crate::StoreStatus).
-    pub(in crate::store::redis) fn name(self) -> &'static str {
-        match self {
-            Self::Standalone => "standalone",
-            Self::Sentinel => "sentinel",
-            Self::Cluster => "cluster",
-        }
-    }
-}
+use crate::store::status::{StoreStatus, Topology};
 
 /// Whether there is a connection, and since when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,14 +79,16 @@ impl Journal {
         self.unreplicated.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn health(&self, topology: Topology, status: Status) -> Health {
-        Health {
+    pub(super) fn status(&self, topology: Topology, status: Status) -> StoreStatus {
+        StoreStatus {
+            kind: "redis",
+            topology: Some(topology),
             connected: status.connected,
-            since: status.since,
-            topology,
+            since: Some(status.since),
             last_error: self.last_error(),
             reconnects: self.reconnects.load(Ordering::Relaxed),
             unreplicated: self.unreplicated.load(Ordering::Relaxed),
+            ..StoreStatus::default()
         }
     }
 }

@@ -59,7 +59,7 @@ pub(super) fn object(ours: &SessionCookie, record: &Record, now: Timestamp) -> S
     let life = |millis| Ttl::new(Duration::from_millis(millis)).as_duration();
     let expires = json(&millis.map(|millis| iso(now.saturating_add(life(millis)))));
 
-    let same_site = cookie::SameSite::from(ours.same_site);
+    let same_site = ours.same_site.as_attribute();
     let mut object = Object::new();
     match &stored {
         None => {

@@ -9,9 +9,9 @@
 
 use std::sync::LazyLock;
 
-use super::value::MAX_LENGTH;
+use super::value::{LONGEST_SEALED, MAX_LENGTH, SHORTEST_SEALED};
 use crate::id::LONGEST_EXPRESS_ID;
-use crate::store::redis::script::Script;
+use crate::store::redis::script::{Constant, Script};
 
 /// What all of them share. A value has the `revision` of its seal; one that Node wrote last has a part of its
 /// hash for one. `own` and `previous` are those of the last two writes of this crate that it knows of. A
@@ -25,8 +25,12 @@ if type(value) == 'table' then return value end
 
 local revision, own, previous = '', '', ''
 if value and #value <= LIMIT then
-  local sealed = value:sub(-900):match('"__session_store":"(%x+)"}$')
-  if sealed and #sealed >= 146 then
+  local at, sealed = value:find('"__session_store":"', -LONGEST_SEALED, true), nil
+  while at and not sealed do
+    sealed = value:match('^"__session_store":"(%x+)"}$', at)
+    at = value:find('"__session_store":"', at + 1, true)
+  end
+  if sealed and #sealed >= SHORTEST_SEALED then
     own, previous = sealed:sub(5, 20), sealed:sub(21, 36)
     if redis.sha1hex(value:sub(1, -43)) == sealed:sub(-40) then revision = own end
   end
@@ -59,14 +63,15 @@ if revision ~= ARGV[1] then return report() end
 ";
 
 fn script(parts: &[&str]) -> Script {
-    let common = COMMON.replace("LIMIT", &MAX_LENGTH.to_string());
-    Script::new(&[&[common.as_str()], parts].concat())
+    let constants: [Constant; 3] =
+        [("LIMIT", &MAX_LENGTH), ("LONGEST_SEALED", &LONGEST_SEALED), ("SHORTEST_SEALED", &SHORTEST_SEALED)];
+    Script::new(&[&[COMMON], parts].concat(), &constants)
 }
 
 /// A script that answers with the successor's id in a marker. What is longer than an id is none, and is cut
 /// one byte after where an id has to end.
 fn of_marker(code: &str) -> Script {
-    Script::new(&[&code.replace("LAST", &(34 + LONGEST_EXPRESS_ID).to_string())])
+    Script::new(&[code], &[("LAST", &(34 + LONGEST_EXPRESS_ID))])
 }
 
 /// Answers 1 for a session that has another id by now, 0 for none, and else what is there.
@@ -167,4 +172,4 @@ return type(marker) == 'string' and marker:sub(34, LAST) or deleted
 
 /// Deletes the marker.
 pub(super) static FORGET: LazyLock<Script> =
-    LazyLock::new(|| Script::new(&["return redis.call('DEL', KEYS[2])"]));
+    LazyLock::new(|| Script::new(&["return redis.call('DEL', KEYS[2])"], &[]));

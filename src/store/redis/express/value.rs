@@ -14,7 +14,7 @@ use crate::codec::Codec;
 use crate::cookie::SessionCookie;
 use crate::error::Error;
 use crate::id::SessionKey;
-use crate::record::{Envelope, Payload, Record, Revision};
+use crate::record::{Envelope, LONGEST_HEAD, Payload, Record, Revision, SHORTEST_RECORD};
 
 /// The longest value that is read or written, in bytes.
 pub(in crate::store::redis) const MAX_LENGTH: usize = 1_000_000;
@@ -23,6 +23,10 @@ const JSON: u8 = Codec::Json.tag();
 const COOKIE: &str = "cookie";
 const OURS: &str = "__session_store";
 const SEAL_LENGTH: usize = 40;
+/// How long the digits of an envelope and its seal are.
+pub(super) const SHORTEST_SEALED: usize = 2 * SHORTEST_RECORD + SEAL_LENGTH;
+/// How long they are with the member's name and what closes the value: `"__session_store":"…"}`.
+pub(super) const LONGEST_SEALED: usize = OURS.len() + 6 + 2 * LONGEST_HEAD + SEAL_LENGTH;
 
 /// What express-session's `Session` has by itself, and `Object.prototype`: a member of such a name is
 /// there for `JSON.parse`, but not on the `req.session` that Node makes of it.

@@ -1,25 +1,35 @@
 //! The Lua scripts: what takes Redis more than one command and must be one atomic step.
 //!
-//! They read and patch the envelope by the offsets that `record/envelope.rs` documents; Lua counts from 1.
+//! They read and patch the envelope by the offsets that `record/envelope.rs` documents; Lua counts from 1. A
+//! name in capitals is a constant that `RECORD` and `MARKER` give.
 //! `redis.pcall` hands an error such as `WRONGTYPE` on as Redis worded it, where `redis.call`
 //! before Redis 7 wraps it in a text of its own.
 
 use std::sync::LazyLock;
 
-use crate::store::redis::script::Script;
+use crate::record::{KNOWN_FLAGS, MARKER_LENGTH, MOVED_FORMAT, RECORD_FORMAT, SHORTEST_RECORD};
+use crate::store::redis::script::{Constant, Script};
+
+/// What a script has to know of a record.
+const RECORD: [Constant; 3] =
+    [("RECORD_FORMAT", &RECORD_FORMAT), ("KNOWN_FLAGS", &KNOWN_FLAGS), ("SHORTEST_RECORD", &SHORTEST_RECORD)];
+/// What it has to know of a marker.
+const MARKER: [Constant; 2] = [("MARKER_FORMAT", &MOVED_FORMAT), ("MARKER_LENGTH", &MARKER_LENGTH)];
 
 /// Decides whether a write may go on: `ARGV[1]` is the revision that it expects, `ARGV[2]` its
 /// record, `ARGV[4]` the most bytes that a record may have. Otherwise answers nil for a missing
 /// session, OK where it finds its own revision (it was sent twice; nothing else bears those 64
 /// random bits), TOO LARGE for a record above the limit, and else whatever is there: also a record
-/// that is cut short (of its 53 fixed bytes) or has flags that this version doesn't know.
+/// that is cut short (of its fixed part) or has flags that this version doesn't know.
 const COMPARE: &str = r"
 if type(found) == 'table' then return found end
 if found == '' then return false end
 local revision, previous, own = found:sub(3, 10), found:sub(11, 18), ARGV[2]:sub(3, 10)
 if revision == own or previous == own then return redis.status_reply('OK') end
 if #found > tonumber(ARGV[4]) then return redis.status_reply('TOO LARGE') end
-if #found < 53 or found:byte(1) ~= 0xA1 or found:byte(2) > 7 or revision ~= ARGV[1] then return found end
+if #found < SHORTEST_RECORD or found:byte(1) ~= RECORD_FORMAT or found:byte(2) > KNOWN_FLAGS or revision ~= ARGV[1] then
+  return found
+end
 ";
 
 /// One byte more than a record may have tells that it has too many.
@@ -28,7 +38,7 @@ local found = redis.pcall('GETRANGE', KEYS[1], 0, ARGV[4])";
 
 /// Key; expected revision, record, its time to live, the limit of records.
 pub(super) static UPDATE: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(&[FIND, COMPARE, "return redis.pcall('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])"])
+    Script::new(&[FIND, COMPARE, "return redis.pcall('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])"], &RECORD)
 });
 
 /// Key; expected revision, record, its time to live, the limit of records, prefix.
@@ -37,11 +47,11 @@ pub(super) static UPDATE: LazyLock<Script> = LazyLock::new(|| {
 /// same lineage, so the same Cluster slot. While that migrates, the successor may be on another node;
 /// then this answers with Redis' error, and whoever sent it tries again.
 pub(super) static UPDATE_FOLLOWING: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(&[
+    let parts = [
         FIND,
         r"
 local key = KEYS[1]
-if type(found) == 'string' and #found == 53 and found:byte(1) == 0xB1 and found:byte(2) == 0 then
+if type(found) == 'string' and #found == MARKER_LENGTH and found:byte(1) == MARKER_FORMAT and found:byte(2) == 0 then
   local own = ARGV[2]:sub(3, 10)
   if found:sub(3, 10) == own or found:sub(11, 18) == own then return redis.status_reply('OK') end
   key = ARGV[5] .. found:sub(19)
@@ -49,7 +59,8 @@ if type(found) == 'string' and #found == 53 and found:byte(1) == 0xB1 and found:
 end",
         COMPARE,
         "return redis.pcall('SET', key, ARGV[2], 'PX', ARGV[3])",
-    ])
+    ];
+    Script::new(&parts, &[&RECORD[..], &MARKER].concat())
 });
 
 /// Old and new key; expected revision, record, its time to live, the limit of records, marker, its time
@@ -57,7 +68,7 @@ end",
 ///
 /// Answers as an update does, and 0 if the new key is in use.
 pub(super) static ROTATE: LazyLock<Script> = LazyLock::new(|| {
-    Script::new(&[
+    let parts = [
         FIND,
         COMPARE,
         r"
@@ -66,7 +77,8 @@ if not written then return 0 end
 if written.ok then redis.call('SET', KEYS[1], ARGV[5], 'PX', ARGV[6]) end
 return written
 ",
-    ])
+    ];
+    Script::new(&parts, &RECORD)
 });
 
 /// Key; expected revision, end, time to live.
@@ -76,15 +88,18 @@ return written
 pub(super) static TOUCH: LazyLock<Script> = LazyLock::new(|| {
     // PEXPIRE goes first: it works at maxmemory, and what follows a script's first write does too.
     // Lua compares strings by locale, hence numbers; a double holds milliseconds exactly.
-    Script::new(&[r"
-local head = redis.pcall('GETRANGE', KEYS[1], 0, 52)
+    let code = r"
+local head = redis.pcall('GETRANGE', KEYS[1], 0, SHORTEST_RECORD - 1)
 if type(head) == 'table' then return head end
-if #head < 53 or head:byte(1) ~= 0xA1 or head:byte(2) > 7 or head:sub(3, 10) ~= ARGV[1] then return head end
+if #head < SHORTEST_RECORD or head:byte(1) ~= RECORD_FORMAT or head:byte(2) > KNOWN_FLAGS or head:sub(3, 10) ~= ARGV[1] then
+  return head
+end
 if struct.unpack('>I8', head, 19) > struct.unpack('>I8', ARGV[2]) then return 0 end
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 redis.call('SETRANGE', KEYS[1], 18, ARGV[2])
 return 1
-"])
+";
+    Script::new(&[code], &RECORD)
 });
 
 /// How many renewals a script follows: each takes a step, and others wait for it.
@@ -100,13 +115,13 @@ pub(super) static DELETE: LazyLock<Script> = LazyLock::new(|| {
     let code = r"
 local key, chain, passed = KEYS[1], {}, {}
 while key and not passed[key] and #chain < FOLLOWED do
-  local head = redis.pcall('GETRANGE', key, 0, 52)
+  local head = redis.pcall('GETRANGE', key, 0, MARKER_LENGTH)
   if type(head) == 'table' and head.err:find('non local', 1, true) then return head end
   chain[#chain + 1], passed[key] = key, true
-  key = type(head) == 'string' and #head == 53 and head:byte(1) == 0xB1 and ARGV[1] .. head:sub(19)
+  key = type(head) == 'string' and #head == MARKER_LENGTH and head:byte(1) == MARKER_FORMAT and ARGV[1] .. head:sub(19)
 end
 if key and not passed[key] and ARGV[2] == '1' then return key end
 return redis.call('DEL', unpack(chain))
 ";
-    Script::new(&[&code.replace("FOLLOWED", &FOLLOWED.to_string())])
+    Script::new(&[code], &[&MARKER[..], &[("FOLLOWED", &FOLLOWED)]].concat())
 });

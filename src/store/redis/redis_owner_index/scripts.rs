@@ -5,13 +5,13 @@
 //!
 //! | score | what it is of |
 //! |---|---|
-//! | below `-OFFSET` | a doomed session that was not found: kept out until minus the score, less `OFFSET` |
-//! | `-OFFSET` to 0 | a session doomed by itself, whose entry ends at minus the score |
-//! | 0 to `floor` | a session that was doomed with all others |
+//! | below `-OFFSET` | a revoked session that was not found: kept out until minus the score, less `OFFSET` |
+//! | `-OFFSET` to 0 | a session revoked by itself, whose entry ends at minus the score |
+//! | 0 to `floor` | a session that was revoked with all others |
 //! | from `floor` on | a session that is to be there, whose entry ends at the score less `base`; odd until it was written |
-//! | infinite | the mark: `!`, `base`, the time at which all were last doomed, the latest end of those |
+//! | infinite | the mark: `!`, `base`, the time at which all were last revoked, the latest end of those |
 //!
-//! All sessions are doomed by a new mark: `base` is such that whatever is entered from then on scores higher
+//! All sessions are revoked by a new mark: `base` is such that whatever is entered from then on scores higher
 //! than everything before, and `floor`, the `base` and the time of the mark, lies in between. Without a mark
 //! all of these are 0. Times are in milliseconds of the server's clock. Should that go back, `floor` still
 //! separates the two. The key lasts as long as its last entry, and a week after the mark. Lua counts from 1.
@@ -20,7 +20,7 @@ use std::sync::LazyLock;
 
 use crate::clock::millis_rounded_up;
 use crate::store::owner_index::{Entry, IndexInserted, MARGIN, Owned};
-use crate::store::redis::script::Script;
+use crate::store::redis::script::{Constant, Script};
 
 /// What all of them begin with: some of what has ended goes. `ZREM` comes first, also if there is nothing to
 /// remove: it works at maxmemory, and so does what follows a script's first write.
@@ -35,12 +35,12 @@ local removed = redis.pcall('ZREM', index, '')
 if type(removed) == 'table' then return removed end
 
 local mark = redis.call('ZRANGEBYSCORE', index, '+inf', '+inf')[1]
-local base, revoked, doomed_end = 0, 0, 0
+local base, revoked_at, revoked_end = 0, 0, 0
 if mark then
-  base, revoked, doomed_end = mark:match('^!(%d+):(%d+):(%d+)$')
-  base, revoked, doomed_end = tonumber(base), tonumber(revoked), tonumber(doomed_end)
+  base, revoked_at, revoked_end = mark:match('^!(%d+):(%d+):(%d+)$')
+  base, revoked_at, revoked_end = tonumber(base), tonumber(revoked_at), tonumber(revoked_end)
 end
-local floor = base + revoked
+local floor = base + revoked_at
 local first = math.max(floor, base + now + 1)
 
 local function trim(from, to)
@@ -62,14 +62,14 @@ local function put(entry, ends, pending)
   redis.call('ZADD', index, digits(score), entry)
 end
 
-local function doom(entry, ends) redis.call('ZADD', index, digits(-ends), entry) end
+local function revoke(entry, ends) redis.call('ZADD', index, digits(-ends), entry) end
 
-local function doomed(most)
+local function revoked(most)
   return redis.call('ZRANGEBYSCORE', index, digits(1 - OFFSET), '(' .. digits(floor), 'LIMIT', 0, most)
 end
 
 local function keep()
-  local ends = math.max(doomed_end, mark and revoked + WEEK or 0)
+  local ends = math.max(revoked_end, mark and revoked_at + WEEK or 0)
   local missing = redis.call('ZRANGEBYSCORE', index, '-inf', digits(-OFFSET), 'WITHSCORES', 'LIMIT', 0, 1)[2]
   local alone = redis.call('ZRANGEBYSCORE', index, digits(1 - OFFSET), '(0', 'WITHSCORES', 'LIMIT', 0, 1)[2]
   local last = redis.call('ZREVRANGEBYSCORE', index, '(+inf', digits(floor), 'WITHSCORES', 'LIMIT', 0, 1)[2]
@@ -84,24 +84,22 @@ end
 const TRIMMED: usize = 200;
 
 fn script(code: &str) -> Script {
-    let code = [COMMON, code].concat();
-    let numbers = [
-        ("TRIMMED", TRIMMED as u64),
-        ("MOST_REVOKED", IndexInserted::MOST_REVOKED as u64),
-        ("PAGE", Owned::PAGE as u64),
-        ("WEEK", millis_rounded_up(Owned::REVOCATION_KNOWN)),
-        ("ON_ITS_WAY", millis_rounded_up(Entry::ON_ITS_WAY)),
-        ("MARGIN", millis_rounded_up(MARGIN)),
+    let constants: [Constant; 6] = [
+        ("TRIMMED", &TRIMMED),
+        ("MOST_REVOKED", &IndexInserted::MOST_REVOKED),
+        ("PAGE", &Owned::PAGE),
+        ("WEEK", &millis_rounded_up(Owned::REVOCATION_KNOWN)),
+        ("ON_ITS_WAY", &millis_rounded_up(Entry::ON_ITS_WAY)),
+        ("MARGIN", &millis_rounded_up(MARGIN)),
     ];
-    let code = numbers.iter().fold(code, |code, (name, number)| code.replace(name, &number.to_string()));
-    Script::new(&[&code])
+    Script::new(&[COMMON, code], &constants)
 }
 
 /// Entry, how long it lasts, the entry that it replaces (or nothing), the stage (`before`, `after`, `later`,
 /// `moving`), the owner's limit (or 0), what to do beyond it (`oldest`, `refuse`).
 ///
-/// Answers 0 if it is entered, 1 if it is doomed, 2 if there is no room for it; whether it was known (1 or
-/// 0); and doomed entries.
+/// Answers 0 if it is entered, 1 if it is revoked, 2 if there is no room for it; whether it was known (1 or
+/// 0); and revoked entries.
 pub(super) static ENTER: LazyLock<Script> = LazyLock::new(|| {
     script(
         r"
@@ -139,7 +137,7 @@ local function evict()
   local sessions, more = others(true)
   table.sort(sessions, function(a, b) return a.began < b.began end)
   for i = 1, math.min(#sessions + more + 1 - limit, #sessions) do
-    for _, evicted in ipairs(sessions[i]) do doom(evicted[1], evicted[2]) end
+    for _, evicted in ipairs(sessions[i]) do revoke(evicted[1], evicted[2]) end
   end
 end
 
@@ -148,7 +146,7 @@ local known = score and score >= first
 local verdict = 0
 if (score and score < floor) or (replaced and replaced < floor) then
   verdict = 1
-elseif stage == 'moving' and not known and mark and revoked > now - WEEK and began(entry) <= revoked + MARGIN then
+elseif stage == 'moving' and not known and mark and revoked_at > now - WEEK and began(entry) <= revoked_at + MARGIN then
   verdict = 1
 elseif stage == 'before' and ARGV[6] == 'refuse' and not known and limit > 0 and is_full() then
   verdict = 2
@@ -159,14 +157,14 @@ else
   if stage == 'after' and ARGV[6] == 'oldest' and known and limit > 0 then evict() end
 end
 keep()
-return {verdict, known and 1 or 0, doomed(MOST_REVOKED)}
+return {verdict, known and 1 or 0, revoked(MOST_REVOKED)}
 ",
     )
 });
 
 /// The score and the beginning of the entry that was the last one of the page before, or nothing. Answers
-/// entries, the score of the last one if there may be more (or nothing), doomed entries, and when all were last
-/// doomed (or nothing).
+/// entries, the score of the last one if there may be more (or nothing), revoked entries, and when all were last
+/// revoked (or nothing).
 ///
 /// Most entries of a day score alike, since they end at full tenths of the idle timeout, and entries of one
 /// score are in the order of their names. Where in that order the page begins is found by an entry of that
@@ -189,7 +187,7 @@ for i = 1, #page, 2 do
   if page[i] ~= mark then entries[#entries + 1], last = page[i], page[i + 1] end
 end
 last = #entries == PAGE and digits(tonumber(last)) or ''
-return {entries, last, doomed(MOST_REVOKED), mark and revoked > now - WEEK and digits(revoked) or ''}
+return {entries, last, revoked(MOST_REVOKED), mark and revoked_at > now - WEEK and digits(revoked_at) or ''}
 ",
     )
 });
@@ -200,9 +198,9 @@ pub(super) static DOOM_ONE: LazyLock<Script> = LazyLock::new(|| {
         r"
 local score = score_of(ARGV[1])
 if score and score >= first then
-  doom(ARGV[1], score - base)
+  revoke(ARGV[1], score - base)
 elseif not score or score >= floor then
-  doom(ARGV[1], now + ON_ITS_WAY)
+  revoke(ARGV[1], now + ON_ITS_WAY)
 end
 keep()
 return 1
@@ -218,12 +216,12 @@ local top = redis.call('ZREVRANGEBYSCORE', index, '(+inf', '(0', 'WITHSCORES', '
 local spared = score_of(ARGV[1])
 local spared_end = spared and spared >= first and spared - base
 if mark then redis.call('ZREM', index, mark) end
-if top then doomed_end = math.max(doomed_end, top - base) end
+if top then revoked_end = math.max(revoked_end, top - base) end
 -- Far enough above the highest score for a double that no longer holds every millisecond.
 base = math.max(0, (tonumber(top) or 0) + 1000 - now)
-revoked = now
-floor = base + revoked
-mark = '!' .. digits(base) .. ':' .. digits(revoked) .. ':' .. digits(doomed_end)
+revoked_at = now
+floor = base + revoked_at
+mark = '!' .. digits(base) .. ':' .. digits(revoked_at) .. ':' .. digits(revoked_end)
 redis.call('ZADD', index, '+inf', mark)
 if spared_end then put(ARGV[1], spared_end, false) end
 keep()
@@ -232,8 +230,8 @@ return 1
     )
 });
 
-/// Answers doomed entries.
-pub(super) static DOOMED: LazyLock<Script> = LazyLock::new(|| script("return doomed(PAGE)"));
+/// Answers revoked entries.
+pub(super) static REVOKED: LazyLock<Script> = LazyLock::new(|| script("return revoked(PAGE)"));
 
 /// How many entries are to be taken away, those, and then the ones whose sessions were missing.
 pub(super) static REMOVE: LazyLock<Script> = LazyLock::new(|| {

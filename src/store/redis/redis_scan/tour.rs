@@ -81,7 +81,7 @@ impl Round {
                 "the same slots of the Redis Cluster keep moving: after {MOST_PASSES} passes there are \
                  still some of which sessions may have been missed"
             );
-            return Err(Error::Unavailable { outcome_unknown: false, reason, source: None });
+            return Err(Error::unavailable(reason, None));
         }
         Ok(true)
     }

@@ -97,7 +97,7 @@ async fn a_loss_at_the_end_of_a_refresh_is_not_missed() {
     cluster.start();
     eventually("it asks", || node.asked.load(Ordering::Acquire) == 2).await;
     node.leave();
-    eventually("it is lost", || !cluster.health().connected).await;
+    eventually("it is lost", || !cluster.status().connected).await;
     sleep(2 * FIRST_DELAY).await;
     assert!(cluster.0.refreshing.load(Ordering::Acquire), "until the cluster is whole again");
 }
@@ -110,13 +110,13 @@ async fn masters_that_are_all_at_new_addresses_are_found_by_the_seeds() {
     cluster.connect().await.unwrap();
     assert_eq!(get(&cluster).await.unwrap(), Value::BulkString("old".into()));
     old.leave();
-    eventually("it is lost", || !cluster.health().connected).await;
+    eventually("it is lost", || !cluster.status().connected).await;
     sleep(4 * FIRST_DELAY).await;
     *seed.slots.lock().unwrap() = all_slots_at(new.port);
     // Nobody has to ask for anything.
-    eventually("the new one is found", || cluster.health().connected).await;
+    eventually("the new one is found", || cluster.status().connected).await;
     assert_eq!(get(&cluster).await.unwrap(), Value::BulkString("new".into()));
-    assert_eq!(cluster.health().reconnects, 1);
+    assert_eq!(cluster.status().reconnects, 1);
 }
 
 /// Of which nothing is known but that another node sends operations there.

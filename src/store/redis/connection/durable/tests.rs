@@ -8,6 +8,7 @@ use super::*;
 use crate::store::redis::failure::Effect;
 use crate::store::redis::target::{Host, Login};
 use crate::store::runtime_handle::RuntimeHandle;
+use crate::store::status::Topology;
 
 /// Writes to a server that answers `reply` to each `WAIT`, and wait for one replica.
 async fn durable(reply: &'static str) -> Durable {
@@ -71,7 +72,7 @@ async fn another_connection_confirms_nothing() {
         Ok(Value::Okay)
     };
     is_unknown(durable.run(write).await);
-    assert_eq!(durable.journal.health(super::super::Topology::Sentinel, durable.status()).unreplicated, 1);
+    assert_eq!(durable.journal.status(Topology::Sentinel, durable.status()).unreplicated, 1);
     durable.run(async |_| Ok(Value::Okay)).await.unwrap();
 }
 

@@ -1,0 +1,82 @@
+//! Entries that a later version of this crate adds to a record, and this one keeps.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Buf as _;
+
+use super::envelope::Fault;
+use crate::error::Error;
+use crate::id::SessionKey;
+
+/// The bit of a tag that says: who does not know this entry must not use the session.
+const CRITICAL: u8 = 0x80;
+
+/// What later versions of this crate store beside a session's data.
+///
+/// In a rolling deploy, instances of two versions share their sessions. The older one keeps the entries that
+/// it doesn't know, through every write but a sign-in, which starts a session of its own. It refuses a session
+/// with an entry that it has to know, as [`Error::NewerFormat`].
+///
+/// A store that keeps [a record's bytes](crate::Record::to_bytes) keeps these too. One with a column for each
+/// field needs one for them.
+///
+/// ```
+/// use session_store::{Extensions, SessionId};
+///
+/// let key = SessionId::generate().key();
+/// // A tag, the length of what follows in two bytes, and that.
+/// let entry = [0x7F, 0, 2, b'h', b'i'];
+/// assert_eq!(Extensions::from_bytes(&key, &entry)?.as_bytes(), entry);
+/// # Ok::<(), session_store::Error>(())
+/// ```
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Extensions(Option<Arc<[u8]>>);
+
+impl Extensions {
+    /// The most bytes that a record's entries take.
+    pub const MAX_LENGTH: usize = 1024;
+
+    /// Reads the entries of the record under `key`: each a tag of 1 byte, its length in 2 bytes, big-endian,
+    /// and its value.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NewerFormat`] for an unknown entry whose tag has the high bit set, [`Error::Corrupt`] for bytes
+    /// that are not a list of entries, and for more than [`MAX_LENGTH`](Self::MAX_LENGTH).
+    pub fn from_bytes(key: &SessionKey, bytes: &[u8]) -> Result<Self, Error> {
+        Self::parse(bytes).map_err(|fault| fault.at(key, super::envelope::RECORD_FORMAT))
+    }
+
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self, Fault> {
+        if bytes.len() > Self::MAX_LENGTH {
+            return Err(Fault::Broken("its extensions are too long"));
+        }
+        let mut rest = bytes;
+        while let Ok(tag) = rest.try_get_u8() {
+            let length = rest.try_get_u16().ok().map(usize::from);
+            rest = length.and_then(|it| rest.get(it..)).ok_or(Fault::Broken("an extension is cut short"))?;
+            // This version knows none.
+            if tag & CRITICAL != 0 {
+                return Err(Fault::Newer);
+            }
+        }
+        Ok(Self((!bytes.is_empty()).then(|| bytes.into())))
+    }
+
+    /// The entries, as [`from_bytes`](Self::from_bytes) reads them.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.as_deref().unwrap_or_default()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+}
+
+impl fmt::Debug for Extensions {
+    // A later version may keep secrets here.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Extensions({} bytes)", self.as_bytes().len())
+    }
+}
