@@ -39,11 +39,11 @@ impl Newer {
         *written += 1;
         let mut record = record.clone();
         let key = SessionId::generate().key();
-        record.extensions = Extensions::from_bytes(&key, &self.entries(*written)).unwrap();
+        record.extensions = Extensions::from_bytes(&key, &Self::entries(*written)).unwrap();
         record
     }
 
-    fn entries(&self, written: u16) -> Vec<u8> {
+    fn entries(written: u16) -> Vec<u8> {
         let padding = vec![b'x'; usize::from(written % 300)];
         let length = u16::try_from(padding.len() + 2).unwrap().to_be_bytes();
         [&[1, 0, 0, TAG], &length[..], &written.to_be_bytes(), &padding, &[2, 0, 1, 0]].concat()
@@ -55,7 +55,7 @@ impl SessionStore for Newer {
     async fn load(&self, key: &SessionKey) -> Result<Loaded, Error> {
         let loaded = self.store.load(key).await?;
         if let Loaded::Found(record) = &loaded {
-            let expected = self.entries(*self.written.lock().unwrap());
+            let expected = Self::entries(*self.written.lock().unwrap());
             assert_eq!(record.extensions.as_bytes(), expected, "the entry is whole");
         }
         Ok(loaded)
@@ -152,7 +152,7 @@ impl Site {
         match step {
             Step::Save => session.insert("n", self.count + 1).unwrap(),
             Step::Update => {
-                session.update(|values| values.insert("n", self.count + 1)).await.unwrap().unwrap()
+                session.update(|values| values.insert("n", self.count + 1)).await.unwrap().unwrap();
             }
             // The share of the idle time that a touch waits for is none: a moment is enough.
             Step::Touch => std::thread::sleep(Duration::from_millis(2)),
@@ -191,13 +191,14 @@ async fn in_memory() {
     assert!(site.older.counts().touched > 50 && site.newer.counts().touched > 50);
 }
 
+type Way = fn(RedisStoreBuilder, ExpressLayout) -> RedisStoreBuilder;
+
 #[tokio::test]
 async fn in_redis_and_from_layout_to_layout() {
     let server = Server::start().await;
     let keys = KeyRing::express("keyboard cat").unwrap();
     let cookie = SessionCookie::new().name("connect.sid").secure(false);
     let layout = || ExpressLayout::new(cookie.clone());
-    type Way = fn(RedisStoreBuilder, ExpressLayout) -> RedisStoreBuilder;
     let ways: [Way; 4] = [
         RedisStoreBuilder::express,
         RedisStoreBuilder::express_or_native,
