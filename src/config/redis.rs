@@ -232,7 +232,7 @@ impl RedisStoreBuilder {
     ///
     /// ```no_run
     /// # async fn example() -> Result<(), session_store::Error> {
-    /// use session_store::{KeyRing, RedisStoreBuilder, SessionManager};
+    /// use session_store::{KeyRing, RedisStoreBuilder, SessionManager, SessionStore};
     /// use std::sync::Arc;
     ///
     /// let Some(builder) = RedisStoreBuilder::from_env()? else { panic!("set REDIS_URL") };

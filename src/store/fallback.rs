@@ -89,7 +89,7 @@ use crate::clock::Timestamp;
 /// # let redis = MemoryStore::new();
 /// let store = FallbackStore::new(redis, FallbackPolicy::WhileDown);
 /// store.load(&SessionId::generate().key()).await?;
-/// assert!(!store.status().open);
+/// assert!(!store.status().uses_fallback());
 /// # Ok(())
 /// # }
 /// ```
