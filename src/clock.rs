@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// A moment, in whole milliseconds since the Unix epoch.
+/// A moment, in whole milliseconds since the Unix epoch; as JSON, that number.
 ///
 /// ```
 /// use session_store::Timestamp;

@@ -94,12 +94,24 @@ const UNREADABLE: &str = "it would not decode again as the session's type: serde
 impl Codec {
     /// Its name for machines: `json`, `messagepack` or `bincode`.
     pub const fn name(self) -> &'static str {
-        match self {
-            Self::Json => "json",
-            #[cfg(feature = "messagepack")]
-            Self::MessagePack => "messagepack",
-            #[cfg(feature = "bincode")]
-            Self::Bincode => "bincode",
+        Self::name_of(self.tag()).expect("every tag has a name")
+    }
+
+    /// The name of the codec of a tag, also of one that this program does not have; `None` for a tag that no
+    /// codec has.
+    ///
+    /// ```
+    /// use session_store::Codec;
+    ///
+    /// assert_eq!(Codec::name_of(Codec::Json.tag()), Some(Codec::Json.name()));
+    /// assert_eq!((Codec::name_of(3), Codec::name_of(255)), (Some("bincode"), None));
+    /// ```
+    pub const fn name_of(tag: u8) -> Option<&'static str> {
+        match tag {
+            1 => Some("json"),
+            2 => Some("messagepack"),
+            3 => Some("bincode"),
+            _ => None,
         }
     }
 
@@ -114,16 +126,8 @@ impl Codec {
         }
     }
 
-    /// The codec of a tag; `None` where this program does not have it.
-    ///
-    /// ```
-    /// use session_store::Codec;
-    ///
-    /// assert_eq!(Codec::from_tag(Codec::Json.tag()).map(Codec::name), Some("json"));
-    /// assert_eq!(Codec::from_tag(255), None);
-    /// ```
-    pub fn from_tag(tag: u8) -> Option<Self> {
-        match tag {
+    fn of(payload: &Payload) -> Option<Self> {
+        match payload.codec() {
             1 => Some(Self::Json),
             #[cfg(feature = "messagepack")]
             2 => Some(Self::MessagePack),
@@ -175,7 +179,7 @@ impl Codec {
     /// Says in general what is wrong: decoders quote the data in their messages, and session data
     /// must not reach a log.
     pub(crate) fn decode<T: DeserializeOwned>(payload: &Payload) -> Result<T, &'static str> {
-        let codec = Self::from_tag(payload.codec()).ok_or("a codec wrote it that this build doesn't have")?;
+        let codec = Self::of(payload).ok_or("a codec wrote it that this build doesn't have")?;
         let bytes = &payload.bytes()[..];
         match codec {
             Self::Json => {
@@ -205,7 +209,7 @@ impl Codec {
     /// The data of `payload` as JSON, with the members that no type of this program knows; `None`
     /// for a codec whose data can't be read without its type.
     pub(crate) fn describe(payload: &Payload) -> Option<Value> {
-        match Self::from_tag(payload.codec())? {
+        match Self::of(payload)? {
             #[cfg(feature = "bincode")]
             Self::Bincode => None,
             _ => Self::decode(payload).ok(),

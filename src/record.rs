@@ -13,6 +13,7 @@ use crate::random;
 mod decoded;
 mod envelope;
 mod extensions;
+mod fault;
 mod payload;
 
 #[cfg(feature = "memory")]

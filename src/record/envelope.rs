@@ -30,6 +30,7 @@ use std::time::Duration;
 
 use bytes::{Buf as _, Bytes};
 
+use super::fault::Fault;
 use super::{Extensions, Label, Owner, Payload, Record, Revision};
 use crate::clock::{Timestamp, millis_rounded_up};
 use crate::error::Error;
@@ -258,21 +259,6 @@ impl Envelope {
             _ => Err(Fault::Broken("it is not a session")),
         };
         parsed.map_err(|fault| fault.at(key, format))
-    }
-}
-
-/// Why stored bytes are not a session.
-pub(super) enum Fault {
-    Newer,
-    Broken(&'static str),
-}
-
-impl Fault {
-    pub(super) fn at(self, key: &SessionKey, format: u8) -> Error {
-        match self {
-            Self::Newer => Error::NewerFormat { key: key.clone(), format },
-            Self::Broken(reason) => Error::Corrupt { key: key.clone(), reason },
-        }
     }
 }
 

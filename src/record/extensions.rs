@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use bytes::Buf as _;
 
-use super::envelope::Fault;
+use super::envelope::RECORD_FORMAT;
+use super::fault::Fault;
 use crate::error::Error;
 use crate::id::SessionKey;
 
@@ -16,7 +17,8 @@ const CRITICAL: u8 = 0x80;
 ///
 /// In a rolling deploy, instances of two versions share their sessions. The older one keeps the entries that
 /// it doesn't know, through every write but a sign-in, which starts a session of its own. It refuses a session
-/// with an entry that it has to know, as [`Error::NewerFormat`].
+/// with an entry that it has to know, as [`Error::NewerFormat`]. The tag 0x7F is for tests, and no version gives
+/// it a meaning.
 ///
 /// A store that keeps [a record's bytes](crate::Record::to_bytes) keeps these too. One with a column for each
 /// field needs one for them.
@@ -45,7 +47,7 @@ impl Extensions {
     /// [`Error::NewerFormat`] for an unknown entry whose tag has the high bit set, [`Error::Corrupt`] for bytes
     /// that are not a list of entries, and for more than [`MAX_LENGTH`](Self::MAX_LENGTH).
     pub fn from_bytes(key: &SessionKey, bytes: &[u8]) -> Result<Self, Error> {
-        Self::parse(bytes).map_err(|fault| fault.at(key, super::envelope::RECORD_FORMAT))
+        Self::parse(bytes).map_err(|fault| fault.at(key, RECORD_FORMAT))
     }
 
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, Fault> {

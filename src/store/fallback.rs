@@ -125,7 +125,7 @@ pub struct FallbackStatus {
     pub open: bool,
     /// Since when they do.
     pub since: Option<Timestamp>,
-    /// Sessions that memory holds at present.
+    /// Sessions that memory holds at present, counted one by one.
     pub in_memory: u64,
     /// Deletions that the primary has not made yet.
     pub owed_deletions: u64,
@@ -177,9 +177,8 @@ impl FallbackStore {
         }))
     }
 
-    /// Counts the sessions in memory one by one.
     fn own_status(&self) -> FallbackStatus {
-        let in_memory = self.0.memory.sessions().len() as u64;
+        let in_memory = self.0.memory.sessions().count() as u64;
         let ledger = self.0.ledger();
         FallbackStatus {
             open: ledger.open.is_some(),

@@ -149,7 +149,7 @@ pub(super) fn end(end: End, lasted: Duration) {
 /// Sets the gauges.
 pub(super) fn show(stats: &Stats) {
     let mut labels = vec![Label::new("store", stats.store)];
-    labels.extend(stats.topology.map(|topology| Label::new("topology", topology)));
+    labels.extend(stats.topology.map(|topology| Label::new("topology", topology.as_str())));
     set(&Key::from_parts(CONNECTED, labels), Some(f64::from(u8::from(stats.connected))));
     let whole = |number: Option<u64>| number.map(as_float);
     let fallback_open = f64::from(u8::from(stats.redis_stats.using_fallback));

@@ -86,8 +86,8 @@ pub struct Stats {
     /// What kind of store it is: `memory`, `redis`, or what a store of one's own calls itself. It is that
     /// of the primary also while a `FallbackStore` keeps new sessions in memory.
     pub store: &'static str,
-    /// How its servers are arranged: `standalone`, `sentinel`, `cluster`.
-    pub topology: Option<&'static str>,
+    /// How its servers are arranged.
+    pub topology: Option<Topology>,
     /// Whether sessions can be read and written.
     pub connected: bool,
     /// How many sessions there are; `None` where the store can't say, or can't be asked.
@@ -151,7 +151,7 @@ impl Telemetry {
         let number = |count: fn(&Usage) -> f64| usage.as_ref().map(|usage| whole(count(usage)));
         let stats = Stats {
             store: status.kind,
-            topology: status.topology.map(Topology::as_str),
+            topology: status.topology,
             connected,
             total_sessions: number(|usage| usage.sessions.round()),
             total_sessions_error: number(|usage| usage.error.ceil()),

@@ -68,8 +68,7 @@ impl StagedStore {
             (script.failing == Some(call), gate)
         };
         if fails {
-            let reason = "the store was told to fail at 10.0.0.7".to_owned();
-            return Err(Error::unavailable(reason, None));
+            return Err(Error::unavailable("the store was told to fail at 10.0.0.7", None));
         }
         let Some(gate) = gate else { return effect.await };
         gate.pass().await;

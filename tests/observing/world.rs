@@ -80,8 +80,7 @@ pub(crate) struct Scanned {
 impl Scanned {
     fn here(&self) -> Result<(), Error> {
         if self.is_away.load(Ordering::SeqCst) {
-            let reason = "nobody answers at redis.example.com:6379".to_owned();
-            return Err(Error::unavailable(reason, None));
+            return Err(Error::unavailable("nobody answers at redis.example.com:6379", None));
         }
         Ok(())
     }

@@ -41,5 +41,5 @@ pub(crate) fn value(session: &SessionSummary, naming: &Naming, now: Timestamp) -
 }
 
 pub(crate) fn codec(tag: u8) -> Value {
-    Codec::from_tag(tag).map_or(tag.into(), |codec| codec.name().into())
+    Codec::name_of(tag).map_or_else(|| tag.into(), Value::from)
 }

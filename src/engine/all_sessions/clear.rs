@@ -80,8 +80,7 @@ impl Clearing {
                 return Ok(ended);
             }
         }
-        let reason = "some sessions get new ids faster than they can be found and ended".to_owned();
-        Err(Error::unavailable(reason, None))
+        Err(Error::unavailable("some sessions get new ids faster than they can be found and ended", None))
     }
 }
 

@@ -101,7 +101,8 @@ impl Shared {
     }
 
     async fn move_sessions(self: &Arc<Self>) -> Result<(), Error> {
-        for (moved, key) in in_turn(&self.memory.sessions()).enumerate() {
+        let sessions: Vec<_> = self.memory.sessions().collect();
+        for (moved, key) in in_turn(&sessions).enumerate() {
             if moved == PROOF {
                 self.close();
             }
@@ -111,7 +112,7 @@ impl Shared {
     }
 
     fn rest(&self) -> Left {
-        if !self.memory.sessions().is_empty() {
+        if self.memory.sessions().next().is_some() {
             return Left::Sessions;
         }
         let mut ledger = self.ledger();
@@ -136,7 +137,7 @@ fn unused_key() -> SessionKey {
 
 /// All of `keys`, beginning anywhere: what the primary refuses ends a round, so that it isn't stormed,
 /// and should not end every round at the same place.
-fn in_turn(keys: &[SessionKey]) -> impl Iterator<Item = &SessionKey> {
+fn in_turn<K>(keys: &[K]) -> impl Iterator<Item = &K> {
     let start = usize::from_ne_bytes(random::bytes()) % keys.len().max(1);
     keys[start..].iter().chain(&keys[..start])
 }

@@ -163,8 +163,7 @@ impl Shared {
         if !self.ledger().owes(key) {
             return Ok(());
         }
-        let reason = "the session was ended, and its deletion is still owed".to_owned();
-        Err(Error::unavailable(reason, None))
+        Err(Error::unavailable("the session was ended, and its deletion is still owed", None))
     }
 
     /// Takes note of what the primary answered.

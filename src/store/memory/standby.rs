@@ -1,6 +1,6 @@
 //! What a store needs besides the trait that keeps sessions here only until it can keep them elsewhere.
 
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 use moka::ops::compute::Op;
@@ -49,10 +49,9 @@ impl MemoryStore {
     }
 
     /// The keys of all sessions, without the markers.
-    pub(crate) fn sessions(&self) -> Vec<SessionKey> {
+    pub(crate) fn sessions(&self) -> impl Iterator<Item = Arc<SessionKey>> {
         let entries = self.sessions.iter();
-        let sessions = entries.filter(|(_, entry)| matches!(entry.held, Envelope::Record(_)));
-        sessions.map(|(key, _)| SessionKey::clone(&key)).collect()
+        entries.filter(|(_, entry)| matches!(entry.held, Envelope::Record(_))).map(|(key, _)| key)
     }
 
     /// Whether there is nothing, not even a marker.

@@ -3,7 +3,7 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::id::SessionId;
 use crate::store::owner_index::{self, IndexInsert, Stage};
 
-use crate::record::Payload;
+use crate::record::{Extensions, Payload};
 use bytes::Bytes;
 
 fn record(length: usize) -> Record {
@@ -247,4 +247,16 @@ fn a_session_that_gets_an_owner_is_never_out_of_sight() {
         assert!(runtime.block_on(store.delete(&key)).unwrap());
         assert_eq!(runtime.block_on(store.load(&key)).unwrap(), Loaded::Absent);
     }
+}
+
+/// A store is bounded in bytes, whatever a record consists of.
+#[test]
+fn every_part_of_a_record_has_its_weight() {
+    let plain = record(9);
+    let key = SessionId::generate().key();
+    let mut full = plain.clone();
+    full.owner = Some(Owner::new("ada").unwrap());
+    full.label = Some(Label::new("phone").unwrap());
+    full.extensions = Extensions::from_bytes(&key, &[0x7F, 0, 2, 1, 2]).unwrap();
+    assert_eq!(weight(&full) - weight(&plain), 3 + 5 + 5);
 }

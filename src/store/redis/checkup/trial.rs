@@ -99,8 +99,7 @@ fn record() -> Record {
 }
 
 fn lost() -> Error {
-    let reason = "a session that had just been stored was not there".to_owned();
-    Error::unavailable(reason, None)
+    Error::unavailable("a session that had just been stored was not there", None)
 }
 
 fn judge(subject: &'static str, outcome: Result<String, Error>) -> Finding {
