@@ -53,8 +53,8 @@ async fn sign_in(manager: &Manager, owner: &str) {
     let request = manager.begin(None);
     let session = request.session().await.expect("the server answers");
     session.sign_in(owner, |shopper| *shopper = Shopper::ada()).expect("nothing was sent yet");
-    let effects = request.finish(200).await;
-    assert!(effects.failure.is_none(), "{:?}", effects.failure);
+    let actions = request.finish(200).await;
+    assert!(actions.failure.is_none(), "{:?}", actions.failure);
 }
 
 async fn sign_in_often(

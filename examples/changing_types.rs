@@ -130,9 +130,9 @@ async fn request<T: SessionData>(
 ) -> Result<Option<String>, Error> {
     let request = manager.begin(cookie);
     request.session().await?.write(change)?;
-    let effects = request.finish(200).await;
+    let actions = request.finish(200).await;
     let first_part = |header: String| header.split(';').next().map(str::to_owned);
-    effects.failure.map_or(Ok(effects.set_cookie.and_then(first_part)), Err)
+    actions.failure.map_or(Ok(actions.set_cookie.and_then(first_part)), Err)
 }
 
 async fn show<T: SessionData + std::fmt::Debug>(

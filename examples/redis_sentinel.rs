@@ -30,9 +30,9 @@ async fn main() -> Result<(), Error> {
     let request = manager.begin(None);
     let ada = Owner::new("ada")?;
     request.session().await?.sign_in(&ada, |name| name.push_str("Ada"))?;
-    let effects = request.finish(200).await;
-    let Some(set_cookie) = effects.set_cookie else {
-        println!("not signed in: {:?}", effects.failure);
+    let actions = request.finish(200).await;
+    let Some(set_cookie) = actions.set_cookie else {
+        println!("not signed in: {:?}", actions.failure);
         return Ok(());
     };
     println!("signed in");

@@ -47,17 +47,17 @@ fn runtime() -> Runtime {
 /// A service, and the cookie of a visitor who has a session.
 async fn service(store: impl SessionStore) -> (SessionManager<Data>, String) {
     let manager = SessionManager::builder(store, KeyRing::generate()).build().unwrap();
-    let exchange = manager.begin(None);
-    exchange.session().await.unwrap().write(|name: &mut Data| name.push_str("Ada")).unwrap();
-    let cookie = exchange.finish(200).await.set_cookie.unwrap();
+    let request_session = manager.begin(None);
+    request_session.session().await.unwrap().write(|name: &mut Data| name.push_str("Ada")).unwrap();
+    let cookie = request_session.finish(200).await.set_cookie.unwrap();
     (manager, cookie.split(';').next().unwrap().to_owned())
 }
 
 async fn read(manager: &SessionManager<Data>, cookie: &str) {
-    let exchange = manager.begin(Some(cookie));
-    let session = exchange.session().await.unwrap();
+    let request_session = manager.begin(Some(cookie));
+    let session = request_session.session().await.unwrap();
     assert_eq!(session.read(String::len), 3);
-    assert!(exchange.finish(200).await.set_cookie.is_none());
+    assert!(request_session.finish(200).await.set_cookie.is_none());
 }
 
 /// What the request's handles share, and the future of the store's operation, which has to be in a

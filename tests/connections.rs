@@ -42,13 +42,13 @@ async fn connect(url: &str) -> RedisStore {
 /// One request: `None` for the cookie begins a session. Answers the cookie and how often the session was
 /// written.
 async fn request(manager: &Manager, cookie: Option<&str>) -> (Option<String>, u64) {
-    let exchange = manager.begin(cookie);
-    let session = exchange.session().await.expect("the store answers");
+    let request_session = manager.begin(cookie);
+    let session = request_session.session().await.expect("the store answers");
     let count = session.read(|values| values.get::<u64>("count").unwrap_or(0)) + 1;
     session.write(|values| values.insert("count", count)).unwrap().unwrap();
-    let effects = exchange.finish(200).await;
-    assert!(effects.failure.is_none(), "{:?}, new: {}", effects.failure, cookie.is_none());
-    let set = effects.set_cookie.as_ref().map(|set| set.split(';').next().unwrap().to_owned());
+    let actions = request_session.finish(200).await;
+    assert!(actions.failure.is_none(), "{:?}, new: {}", actions.failure, cookie.is_none());
+    let set = actions.set_cookie.as_ref().map(|set| set.split(';').next().unwrap().to_owned());
     (set, count)
 }
 
@@ -195,11 +195,11 @@ fn the_recovery_of_a_fallback_lives_where_the_connections_do() {
         let worker = Builder::new_current_thread().enable_all().build().unwrap();
         worker.block_on(async {
             wait_until("a session is in memory", async || {
-                let exchange = manager.begin(None);
-                if let Ok(session) = exchange.session().await {
+                let request_session = manager.begin(None);
+                if let Ok(session) = request_session.session().await {
                     session.write(|values| values.insert("count", 1)).unwrap().unwrap();
                 }
-                let _effects = exchange.finish(200).await;
+                let actions = request_session.finish(200).await;
                 store.status().fallback.unwrap().in_memory > 0
             })
             .await;
@@ -221,11 +221,11 @@ fn the_recovery_of_a_fallback_lives_where_the_connections_do() {
     keeper.block_on(async {
         server.restart().await;
         // Whoever comes next.
-        let exchange = manager.begin(None);
-        if let Ok(session) = exchange.session().await {
+        let request_session = manager.begin(None);
+        if let Ok(session) = request_session.session().await {
             session.write(|values| values.insert("count", 1)).unwrap().unwrap();
         }
-        let _effects = exchange.finish(200).await;
+        let actions = request_session.finish(200).await;
         moved().await;
     });
 }

@@ -93,17 +93,17 @@ impl Visitor {
 
     async fn ask(&self, request: Request, id: &str, append: bool) {
         let cookie = self.cookies.lock().unwrap().last().cloned();
-        let exchange = self.manager.begin(cookie.as_deref());
-        let session = exchange.session().await.unwrap();
+        let request_session = self.manager.begin(cookie.as_deref());
+        let session = request_session.session().await.unwrap();
         // A handler takes its time.
         for _ in 0..id.len() * 7 % 5 {
             yield_now().await;
         }
         let done = act(&session, request, id, append).await;
-        let effects = exchange.finish(200).await;
+        let actions = request_session.finish(200).await;
         let asks_for_id = matches!(request, Request::Renew | Request::SignIn) || cookie.is_none();
-        assert!(effects.set_cookie.is_none() || asks_for_id, "{request:?} set a cookie");
-        match done.and(effects.failure.map_or(Ok(()), Err)) {
+        assert!(actions.set_cookie.is_none() || asks_for_id, "{request:?} set a cookie");
+        match done.and(actions.failure.map_or(Ok(()), Err)) {
             Ok(()) => {
                 if self.cookies.lock().unwrap().last() != cookie.as_ref() {
                     self.late.fetch_add(1, Ordering::Relaxed);
@@ -115,7 +115,7 @@ impl Visitor {
             }
             Err(error) => panic!("{request:?}: {error}"),
         }
-        if let Some(header) = effects.set_cookie {
+        if let Some(header) = actions.set_cookie {
             let pair = header.split(';').next().expect("it has a name and a value");
             self.cookies.lock().unwrap().push(pair.to_owned());
         }

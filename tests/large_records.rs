@@ -67,12 +67,12 @@ fn assert_is_bounded(builder: impl FnOnce(&Server) -> RedisStoreBuilder, keys: K
         let server = Server::start().await;
         let store = Arc::new(builder(&server).connect().await.unwrap());
         let manager = SessionManager::<Values>::builder(Arc::clone(&store), keys).build().unwrap();
-        let exchange = manager.begin(None);
-        let session = exchange.session().await.unwrap();
+        let request = manager.begin(None);
+        let session = request.session().await.unwrap();
         session.write(|values| values.insert("name", "Ada")).unwrap().unwrap();
         session.save().await.unwrap();
         let key = session.key().expect("it is stored");
-        let cookie = exchange.finish(200).await.set_cookie.unwrap();
+        let cookie = request.finish(200).await.set_cookie.unwrap();
         let cookie = cookie.split(';').next().unwrap().to_owned();
         let Loaded::Found(first) = store.load(&key).await.unwrap() else { panic!("it was stored") };
         let client = server.client().await;
@@ -85,10 +85,10 @@ fn assert_is_bounded(builder: impl FnOnce(&Server) -> RedisStoreBuilder, keys: K
 
     let held = measure(|| {
         runtime.block_on(async {
-            let exchange = manager.begin(Some(&cookie));
-            let session = exchange.session().await.unwrap();
+            let request = manager.begin(Some(&cookie));
+            let session = request.session().await.unwrap();
             assert!(session.is_new() && session.read(|values| values.get::<String>("name")).is_none());
-            assert!(exchange.finish(200).await.failure.is_none());
+            assert!(request.finish(200).await.failure.is_none());
             assert_eq!(manager.counts().corrupt, 1);
 
             let mut next = record();
@@ -186,17 +186,17 @@ async fn a_manager_raises_the_limit_to_what_it_may_write() {
         };
         let manager = build(6 << 20);
         build(4096);
-        let exchange = manager.begin(None);
-        exchange.session().await.unwrap().write(|name| name.push_str(&text)).unwrap();
-        let effects = exchange.finish(200).await;
-        assert!(effects.failure.is_none(), "{:?}", effects.failure);
-        let cookie = effects.set_cookie.unwrap().split(';').next().unwrap().to_owned();
+        let request = manager.begin(None);
+        request.session().await.unwrap().write(|name| name.push_str(&text)).unwrap();
+        let actions = request.finish(200).await;
+        assert!(actions.failure.is_none(), "{:?}", actions.failure);
+        let cookie = actions.set_cookie.unwrap().split(';').next().unwrap().to_owned();
 
-        let exchange = manager.begin(Some(&cookie));
-        let session = exchange.session().await.unwrap();
+        let request = manager.begin(Some(&cookie));
+        let session = request.session().await.unwrap();
         assert_eq!(session.read(String::len), text.len());
         session.write(|name| name.push('y')).unwrap();
-        assert!(exchange.finish(200).await.failure.is_none());
+        assert!(request.finish(200).await.failure.is_none());
     }
 }
 

@@ -68,11 +68,11 @@ impl Service {
         cookie: Option<&str>,
         handler: impl AsyncFnOnce(Session<u32>) -> Result<(), Error>,
     ) -> Option<String> {
-        let exchange = self.manager.begin(cookie);
-        handler(exchange.session().await.unwrap()).await.unwrap();
-        let effects = exchange.finish(200).await;
-        assert!(effects.failure.is_none(), "{:?}", effects.failure);
-        effects.set_cookie.map(|header| header.split(';').next().unwrap().to_owned())
+        let request = self.manager.begin(cookie);
+        handler(request.session().await.unwrap()).await.unwrap();
+        let actions = request.finish(200).await;
+        assert!(actions.failure.is_none(), "{:?}", actions.failure);
+        actions.set_cookie.map(|header| header.split(';').next().unwrap().to_owned())
     }
 
     /// What `requests` cost: commands sent, each a round trip of its own, and commands that

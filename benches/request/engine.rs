@@ -110,10 +110,10 @@ struct Visitor {
 
 impl Worker for Visitor {
     async fn step(&mut self) {
-        let exchange = self.manager.begin(self.cookie.as_deref());
+        let request_session = self.manager.begin(self.cookie.as_deref());
         let session = match self.request {
             Request::Untouched => None,
-            _ => Some(exchange.session().await.expect("the store answers")),
+            _ => Some(request_session.session().await.expect("the store answers")),
         };
         if let Some(session) = session {
             match self.request {
@@ -127,7 +127,7 @@ impl Worker for Visitor {
             }
             .expect("the session is stored");
         }
-        let effects = exchange.finish(200).await;
-        assert!(effects.failure.is_none() && effects.set_cookie.is_some() == self.request.sets_a_cookie());
+        let actions = request_session.finish(200).await;
+        assert!(actions.failure.is_none() && actions.set_cookie.is_some() == self.request.sets_a_cookie());
     }
 }

@@ -166,17 +166,19 @@ fn engine(manager: Option<Manager>, client: &Client, steps: u64) -> Duration {
         let start = Instant::now();
         for _ in 0..steps {
             let Some(manager) = &manager else { continue };
-            let exchange = manager.begin(client.cookie());
+            let request_session = manager.begin(client.cookie());
             match client.visit {
                 Visit::Bare | Visit::Untouched => {}
-                Visit::Anonymous | Visit::Read => read(&exchange.session().await.expect("the store answers")),
+                Visit::Anonymous | Visit::Read => {
+                    read(&request_session.session().await.expect("the store answers"))
+                }
                 Visit::Modified => {
-                    let session = exchange.session().await.expect("the store answers");
+                    let session = request_session.session().await.expect("the store answers");
                     modify(&session).expect("the response is not on its way");
                 }
             }
-            let effects = exchange.finish(200).await;
-            assert!(effects.failure.is_none() && effects.set_cookie.is_none());
+            let actions = request_session.finish(200).await;
+            assert!(actions.failure.is_none() && actions.set_cookie.is_none());
         }
         start.elapsed()
     })

@@ -86,14 +86,14 @@ fn ask(manager: &SessionManager<Shopper>, modifies: bool, steps: u64) -> Duratio
         let cookie = sign_up(manager).await;
         let start = Instant::now();
         for _ in 0..steps {
-            let exchange = manager.begin(Some(&cookie));
-            let session = exchange.session().await.expect("the store answers");
+            let request_session = manager.begin(Some(&cookie));
+            let session = request_session.session().await.expect("the store answers");
             if modifies {
                 session.write(|shopper| shopper.visits += 1).expect("the response is not on its way");
             } else {
                 black_box(session.read(|shopper| shopper.visits));
             }
-            assert!(exchange.finish(200).await.failure.is_none());
+            assert!(request_session.finish(200).await.failure.is_none());
         }
         start.elapsed()
     })

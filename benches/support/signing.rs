@@ -54,9 +54,9 @@ impl Engine {
     /// A whole request that only reads, and the cookie of its response, if it sets one. Cookies of
     /// today do: they are signed again, once the store said that their session is still there.
     pub fn respond(&self, header: &str) -> Option<String> {
-        let exchange = self.tomorrow.begin(Some(header));
-        at_once(exchange.session()).expect("the store is in memory");
-        self.runtime.block_on(exchange.finish(200)).set_cookie
+        let request_session = self.tomorrow.begin(Some(header));
+        at_once(request_session.session()).expect("the store is in memory");
+        self.runtime.block_on(request_session.finish(200)).set_cookie
     }
 
     /// The response to a cookie that stays as it is.

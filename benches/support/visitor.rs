@@ -10,10 +10,10 @@ pub fn manager(store: impl SessionStore, keys: KeyRing) -> SessionManager<Shoppe
 
 /// The cookie of a new session, as a browser sends it.
 pub async fn sign_up(manager: &SessionManager<Shopper>) -> String {
-    let exchange = manager.begin(None);
-    let session = exchange.session().await.expect("nothing is asked for yet");
+    let request = manager.begin(None);
+    let session = request.session().await.expect("nothing is asked for yet");
     session.write(|shopper| *shopper = Shopper::ada()).expect("the response is not on its way");
-    sent_back(&exchange.finish(200).await.set_cookie.expect("there is something to remember"))
+    sent_back(&request.finish(200).await.set_cookie.expect("there is something to remember"))
 }
 
 /// The `Cookie` header of a browser that got this `Set-Cookie`.

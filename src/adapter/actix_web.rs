@@ -149,28 +149,28 @@ where
     forward_ready!(inner);
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
-        let exchange = mount(&self.manager, &request);
+        let request_session = mount(&self.manager, &request);
         let failing = Failing::new(&self.on_error, &request);
         let answer = self.inner.call(request);
         Box::pin(async move {
             let answer = answer.await;
-            if exchange.is_none() && !failing.on_error.is_set() {
+            if request_session.is_none() && !failing.on_error.is_set() {
                 return answer.map(ServiceResponse::map_into_left_body);
             }
             match answer {
                 Ok(answer) => {
                     let (request, response) = answer.into_parts();
-                    let effects = finish(exchange, response.status()).await;
+                    let actions = finish(request_session, response.status()).await;
                     let error = response.error().and_then(|error| error.as_error());
                     let replaced = failing.replacement(error, response.status());
-                    Ok(ServiceResponse::new(request, apply(effects, response, replaced, &failing)))
+                    Ok(ServiceResponse::new(request, apply(actions, response, replaced, &failing)))
                 }
                 Err(error) => {
                     // Asked once only: an error may give its response away.
                     let response = error.error_response();
-                    let effects = finish(exchange, response.status()).await;
+                    let actions = finish(request_session, response.status()).await;
                     let replaced = failing.replacement(error.as_error(), response.status());
-                    let response = apply(effects, response, replaced, &failing).map_into_boxed_body();
+                    let response = apply(actions, response, replaced, &failing).map_into_boxed_body();
                     Err(InternalError::from_response(error, response).into())
                 }
             }
@@ -201,10 +201,13 @@ impl Failing {
     }
 }
 
-/// Nothing is to be done where an outer middleware finishes the exchange.
-async fn finish<T: SessionData>(exchange: Option<RequestSession<T>>, status: StatusCode) -> ResponseActions {
-    match exchange {
-        Some(exchange) => exchange.finish(status.as_u16()).await,
+/// Nothing is to be done where an outer middleware finishes the session.
+async fn finish<T: SessionData>(
+    request_session: Option<RequestSession<T>>,
+    status: StatusCode,
+) -> ResponseActions {
+    match request_session {
+        Some(request_session) => request_session.finish(status.as_u16()).await,
         None => ResponseActions::default(),
     }
 }
@@ -219,40 +222,40 @@ fn respond(failure: FailureResponse) -> HttpResponse {
     }
 }
 
-/// Begins an exchange, unless an outer middleware did; the one to finish is returned.
+/// Begins the session of a request, unless an outer middleware did; the one to finish is returned.
 fn mount<T: SessionData>(manager: &SessionManager<T>, request: &ServiceRequest) -> Option<RequestSession<T>> {
     let cookies = request.headers().get_all(COOKIE).map(HeaderValue::as_bytes);
     let mut extensions = request.extensions_mut();
-    let (mounted, exchange) = Mounted::mount(manager, extensions.get(), cookies);
+    let (mounted, request_session) = Mounted::mount(manager, extensions.get(), cookies);
     extensions.insert(mounted);
-    exchange
+    request_session
 }
 
 /// Does to the response what the session asks for.
 fn apply<B>(
-    effects: ResponseActions,
+    actions: ResponseActions,
     response: HttpResponse<B>,
     replaced: Option<FailureResponse>,
     failing: &Failing,
 ) -> HttpResponse<EitherBody<B>> {
-    let failure = effects.failure.as_ref().map(|error| failing.on_error.answer(error, failing.accept()));
+    let failure = actions.failure.as_ref().map(|error| failing.on_error.answer(error, failing.accept()));
     let mut response = match failure.or(replaced) {
         Some(failure) => respond(failure).map_into_right_body(),
         None => response.map_into_left_body(),
     };
     let headers = response.headers_mut();
-    if let Some(cookie) = effects.set_cookie {
+    if let Some(cookie) = actions.set_cookie {
         let cookie = HeaderValue::try_from(cookie).expect("the builder checked the cookie's attributes");
         headers.append(SET_COOKIE, cookie);
     }
-    if effects.no_store {
+    if actions.no_store {
         let fields = headers.keys().filter(|field| overrides_no_store(field.as_str()));
         for field in fields.cloned().collect::<Vec<_>>() {
             headers.remove(field);
         }
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
-    if effects.vary_cookie && !varies_by_cookie(headers.get_all(VARY).map(HeaderValue::as_bytes)) {
+    if actions.vary_cookie && !varies_by_cookie(headers.get_all(VARY).map(HeaderValue::as_bytes)) {
         headers.append(VARY, HeaderValue::from_static("Cookie"));
     }
     response
@@ -266,8 +269,8 @@ impl<T: SessionData> FromRequest for Session<T> {
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let remedy = "wrap its app or scope: `.wrap(SessionMiddleware::new(manager))`";
-        let exchange = Mounted::exchange::<T>(request.extensions().get(), remedy);
-        Box::pin(async move { exchange?.session().await })
+        let request_session = Mounted::request_session::<T>(request.extensions().get(), remedy);
+        Box::pin(async move { request_session?.session().await })
     }
 }
 

@@ -18,7 +18,7 @@ pub(super) struct Mounted {
 /// One of them.
 #[derive(Clone)]
 struct Layer {
-    exchange: Arc<dyn AnyRequestSession>,
+    request_session: Arc<dyn AnyRequestSession>,
     /// What keeps its session from being used inside some other layer.
     fault: Option<Fault>,
 }
@@ -33,28 +33,28 @@ enum Fault {
 
 impl Layer {
     fn is_for<T: SessionData>(&self) -> bool {
-        RequestSession::<T>::is_type_of(&*self.exchange)
+        RequestSession::<T>::is_type_of(&*self.request_session)
     }
 }
 
 impl Mounted {
     /// What a layer leaves in the extensions, given what the ones around it did and the values of the
-    /// `Cookie` headers; and the exchange that it has to finish, unless an outer layer does.
+    /// `Cookie` headers; and the request that it has to finish, unless an outer layer does.
     pub(super) fn mount<'v, T: SessionData>(
         manager: &SessionManager<T>,
         outer: Option<&Self>,
         cookies: impl Iterator<Item = &'v [u8]>,
     ) -> (Self, Option<RequestSession<T>>) {
         let Some(outer) = outer else {
-            let exchange = manager.begin_with(cookies);
-            let first = Layer { exchange: exchange.erased(), fault: None };
-            return (Self { first, others: Vec::new() }, Some(exchange));
+            let request_session = manager.begin_with(cookies);
+            let first = Layer { request_session: request_session.erased(), fault: None };
+            return (Self { first, others: Vec::new() }, Some(request_session));
         };
         let mut mounted = outer.clone();
         let (mut shares, mut clashes) = (false, false);
         for layer in std::iter::once(&mut mounted.first).chain(&mut mounted.others) {
-            let same_cookie = layer.exchange.cookie_name() == manager.cookie_name();
-            if same_cookie && layer.exchange.manager() == manager.address() {
+            let same_cookie = layer.request_session.cookie_name() == manager.cookie_name();
+            if same_cookie && layer.request_session.manager() == manager.address() {
                 shares = true;
             } else if same_cookie {
                 clashes = true;
@@ -67,22 +67,22 @@ impl Mounted {
         if shares {
             return (mounted, None);
         }
-        let exchange = manager.begin_with(cookies);
+        let request_session = manager.begin_with(cookies);
         // A type that has no layer of its own gets the reason as well.
         let fault = clashes.then(|| {
             let same_type = mounted.layers().find(|layer| layer.is_for::<T>()).and_then(|layer| layer.fault);
             same_type.unwrap_or(Fault::TwoManagers)
         });
-        mounted.others.push(Layer { exchange: exchange.erased(), fault });
-        (mounted, fault.is_none().then_some(exchange))
+        mounted.others.push(Layer { request_session: request_session.erased(), fault });
+        (mounted, fault.is_none().then_some(request_session))
     }
 
     fn layers(&self) -> impl Iterator<Item = &Layer> {
         std::iter::once(&self.first).chain(&self.others)
     }
 
-    /// The exchange that a handler means; `remedy` says how a layer is added.
-    pub(super) fn exchange<T: SessionData>(
+    /// The session that a handler means; `remedy` says how a layer is added.
+    pub(super) fn request_session<T: SessionData>(
         mounted: Option<&Self>,
         remedy: &str,
     ) -> Result<RequestSession<T>, Error> {
@@ -94,7 +94,7 @@ impl Mounted {
             )));
         };
         match layer.fault {
-            None => Ok(RequestSession::of(&layer.exchange).expect("its type was compared")),
+            None => Ok(RequestSession::of(&layer.request_session).expect("its type was compared")),
             Some(Fault::TwoCookies) => Err(Error::Config(format!(
                 "two session layers for {} name different cookies: give each session a type of its own",
                 type_name::<T>(),
@@ -103,7 +103,7 @@ impl Mounted {
                 "two session managers around this route use the cookie {:?}, and each takes the other's \
                  session away: mount clones of one manager, or name another cookie by \
                  `SessionCookie::name`",
-                layer.exchange.cookie_name(),
+                layer.request_session.cookie_name(),
             ))),
         }
     }

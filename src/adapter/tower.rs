@@ -146,24 +146,24 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let exchange = mount(&self.manager, &mut request);
+        let request_session = mount(&self.manager, &mut request);
         let on_error = self.on_error.clone();
         let accept = on_error.is_set().then(|| request.headers().get(ACCEPT).cloned()).flatten();
         let response = self.inner.call(request);
         Box::pin(async move {
             let mut response = response.await?;
-            let effects = match exchange {
-                Some(exchange) => exchange.finish(response.status().as_u16()).await,
+            let actions = match request_session {
+                Some(request_session) => request_session.finish(response.status().as_u16()).await,
                 None => ResponseActions::default(),
             };
             let accept = accept.as_ref().map(HeaderValue::as_bytes);
             let replaced = if on_error.is_set() { told(&mut response) } else { None };
-            let failure = match (&effects.failure, replaced) {
+            let failure = match (&actions.failure, replaced) {
                 (Some(error), _) => Some(on_error.answer(error, accept)),
                 (None, Some(told)) => told.error().and_then(|error| on_error.replacement(error, accept)),
                 (None, None) => None,
             };
-            Ok(apply(effects, failure, response))
+            Ok(apply(actions, failure, response))
         })
     }
 }
@@ -202,7 +202,7 @@ impl<T: SessionData> Session<T> {
     /// ```
     pub async fn from_extensions(extensions: &Extensions) -> Result<Self, Error> {
         let remedy = "add one with `.layer(SessionLayer::new(manager))`, after the route";
-        Mounted::exchange::<T>(extensions.get(), remedy)?.session().await
+        Mounted::request_session::<T>(extensions.get(), remedy)?.session().await
     }
 }
 
@@ -249,20 +249,20 @@ pub(super) fn answer<R: From<&'static str>>(error: &Error) -> Response<R> {
     response
 }
 
-/// Begins an exchange, unless an outer layer did; the one to finish is returned.
+/// Begins the session of a request, unless an outer layer did; the one to finish is returned.
 fn mount<T: SessionData, B>(
     manager: &SessionManager<T>,
     request: &mut Request<B>,
 ) -> Option<RequestSession<T>> {
     let cookies = request.headers().get_all(COOKIE).iter().map(HeaderValue::as_bytes);
-    let (mounted, exchange) = Mounted::mount(manager, request.extensions().get(), cookies);
+    let (mounted, request_session) = Mounted::mount(manager, request.extensions().get(), cookies);
     request.extensions_mut().insert(mounted);
-    exchange
+    request_session
 }
 
 /// Does to the response what the session asks for.
 fn apply<R: InnerBody>(
-    effects: ResponseActions,
+    actions: ResponseActions,
     failure: Option<FailureResponse>,
     response: Response<R>,
 ) -> Response<OuterBody<R>> {
@@ -271,18 +271,18 @@ fn apply<R: InnerBody>(
         None => response.map(inner_body),
     };
     let headers = response.headers_mut();
-    if let Some(cookie) = effects.set_cookie {
+    if let Some(cookie) = actions.set_cookie {
         let cookie = HeaderValue::try_from(cookie).expect("the builder checked the cookie's attributes");
         headers.append(SET_COOKIE, cookie);
     }
-    if effects.no_store {
+    if actions.no_store {
         let fields = headers.keys().filter(|field| overrides_no_store(field.as_str()));
         for field in fields.cloned().collect::<Vec<_>>() {
             headers.remove(field);
         }
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
-    if effects.vary_cookie && !varies_by_cookie(headers.get_all(VARY).iter().map(HeaderValue::as_bytes)) {
+    if actions.vary_cookie && !varies_by_cookie(headers.get_all(VARY).iter().map(HeaderValue::as_bytes)) {
         headers.append(VARY, HeaderValue::from_static("Cookie"));
     }
     response

@@ -88,7 +88,7 @@ impl<T: SessionData> Session<T> {
     pub fn filter() -> impl Filter<Extract = (Self,), Error = Rejection> + Copy {
         warp::ext::optional().and_then(|mounted: Option<Mounted>| async move {
             let remedy = "put the routes into `SessionLayer::new(manager).around(routes)`";
-            Ok::<_, Rejection>(Mounted::exchange::<T>(mounted.as_ref(), remedy)?.session().await?)
+            Ok::<_, Rejection>(Mounted::request_session::<T>(mounted.as_ref(), remedy)?.session().await?)
         })
     }
 }

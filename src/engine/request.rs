@@ -24,8 +24,8 @@ use crate::store::Loaded;
 ///
 /// let request = manager.begin(None);
 /// request.session().await?.write(|items| items.push("tea".into()))?;
-/// let effects = request.finish(200).await;
-/// let cookie = effects.set_cookie.expect("there is something to remember");
+/// let actions = request.finish(200).await;
+/// let cookie = actions.set_cookie.expect("there is something to remember");
 ///
 /// let next = manager.begin(cookie.split(';').next());
 /// assert_eq!(next.session().await?.read(Vec::len), 1);
@@ -48,7 +48,7 @@ pub struct ResponseActions {
     pub no_store: bool,
     /// Add `Cookie` to `Vary`.
     pub vary_cookie: bool,
-    /// The session could not be stored: answer with this error's status instead. The other effects
+    /// The session could not be stored: answer with this error's status instead. The other actions
     /// hold all the same.
     pub failure: Option<Error>,
 }
@@ -252,7 +252,7 @@ impl<T: SessionData> Shared<T> {
     }
 }
 
-/// An exchange whose type is forgotten, as what is mounted in a request is.
+/// An request whose type is forgotten, as what is mounted in a request is.
 #[cfg(any(feature = "tower", feature = "actix-web"))]
 pub(crate) trait AnyRequestSession: std::any::Any + Send + Sync {
     fn cookie_name(&self) -> &str;

@@ -26,10 +26,10 @@ async fn beside<R>(
 async fn finish_during(
     world: &World,
     call: &'static str,
-    exchange: RequestSession<Account>,
+    request: RequestSession<Account>,
 ) -> ResponseActions {
     world.store.called(call).await;
-    exchange.finish(200).await
+    request.finish(200).await
 }
 
 /// Drops `operation` while its `call` to the store is on its way.
@@ -49,12 +49,12 @@ async fn a_save_that_is_dropped_still_gives_a_sign_in_its_new_id() {
     let world = World::new();
     let mut visitor = world.visitor(1).await;
     let before = visitor.clone();
-    let exchange = visitor.begin(&world.manager);
-    let session = exchange.session().await.unwrap();
+    let request = visitor.begin(&world.manager);
+    let session = request.session().await.unwrap();
     session.sign_in("ada", |a| a.name = "Ada".into()).unwrap();
     cut_short(&world, "rotate", session.save()).await;
 
-    visitor.receive(&exchange.finish(200).await);
+    visitor.receive(&request.finish(200).await);
     assert_ne!(visitor.cookie, before.cookie);
     assert_eq!(visitor.sees(&world.manager).await.name, "Ada");
     assert_eq!(before.sees(&world.manager).await, Account::default());
@@ -65,11 +65,11 @@ async fn a_save_that_is_dropped_still_gives_a_sign_in_its_new_id() {
 async fn an_update_that_is_dropped_still_gives_a_renewal_its_new_id() {
     let world = World::new();
     let mut visitor = world.visitor(1).await;
-    let exchange = visitor.begin(&world.manager);
-    let session = exchange.session().await.unwrap();
+    let request = visitor.begin(&world.manager);
+    let session = request.session().await.unwrap();
     session.renew().unwrap();
     cut_short(&world, "rotate", session.update(|a| a.visits += 1)).await;
-    visitor.receive(&exchange.finish(200).await);
+    visitor.receive(&request.finish(200).await);
     assert_eq!(world.store.calls(), ["rotate"]);
     assert_eq!(visitor.sees(&world.manager).await.visits, 1);
 }
@@ -79,11 +79,11 @@ async fn what_is_asked_during_a_save_is_not_taken_for_granted() {
     let world = World::new();
     let mut visitor = world.visitor(1).await;
     let before = visitor.clone();
-    let exchange = visitor.begin(&world.manager);
-    let session = exchange.session().await.unwrap();
+    let request = visitor.begin(&world.manager);
+    let session = request.session().await.unwrap();
     session.write(|a| a.visits = 2).unwrap();
     beside(&world, "update", session.save(), || session.renew().unwrap()).await.unwrap();
-    visitor.receive(&exchange.finish(200).await);
+    visitor.receive(&request.finish(200).await);
     assert_ne!(visitor.cookie, before.cookie);
     assert_eq!(visitor.sees(&world.manager).await.visits, 2);
 }
@@ -105,8 +105,8 @@ async fn a_save_that_fails_keeps_its_sign_in_whatever_is_asked_meanwhile() {
     let world = World::new();
     let mut visitor = world.visitor(1).await;
     let before = visitor.clone();
-    let exchange = visitor.begin(&world.manager);
-    let session = exchange.session().await.unwrap();
+    let request = visitor.begin(&world.manager);
+    let session = request.session().await.unwrap();
     session.sign_in("ada", |a| a.name = "Ada".into()).unwrap();
     let saved = beside(&world, "rotate", session.save(), || {
         session.set_expiry(Expiry::idle(IDLE * 2)).unwrap();
@@ -115,7 +115,7 @@ async fn a_save_that_fails_keeps_its_sign_in_whatever_is_asked_meanwhile() {
     assert!(saved.await.is_err());
     world.store.go_down(false);
 
-    visitor.receive(&exchange.finish(200).await);
+    visitor.receive(&request.finish(200).await);
     let session = visitor.begin(&world.manager).session().await.unwrap();
     assert_eq!(session.owner().unwrap().as_str(), "ada");
     assert_eq!(before.sees(&world.manager).await, Account::default());
@@ -127,13 +127,13 @@ async fn a_save_that_fails_keeps_its_sign_in_whatever_is_asked_meanwhile() {
 async fn a_response_waits_for_the_session_that_an_update_is_creating() {
     let world = World::new();
     let mut visitor = Browser::default();
-    let exchange = visitor.begin(&world.manager);
-    let session = exchange.session().await.unwrap();
-    let answering = finish_during(&world, "create", exchange);
+    let request = visitor.begin(&world.manager);
+    let session = request.session().await.unwrap();
+    let answering = finish_during(&world, "create", request);
     let both = async { tokio::join!(biased; session.update(|a| a.visits += 1), answering) };
-    let (updated, effects) = beside(&world, "create", both, || ()).await;
+    let (updated, actions) = beside(&world, "create", both, || ()).await;
     updated.unwrap();
-    visitor.receive(&effects);
+    visitor.receive(&actions);
     assert_eq!(visitor.sees(&world.manager).await.visits, 1);
 }
 
@@ -142,14 +142,14 @@ async fn a_response_waits_for_the_id_that_a_save_is_changing() {
     let world = World::new();
     let mut visitor = world.visitor(1).await;
     let before = visitor.clone();
-    let exchange = visitor.begin(&world.manager);
-    let session = exchange.session().await.unwrap();
+    let request = visitor.begin(&world.manager);
+    let session = request.session().await.unwrap();
     session.renew().unwrap();
-    let answering = finish_during(&world, "rotate", exchange);
+    let answering = finish_during(&world, "rotate", request);
     let both = async { tokio::join!(biased; session.save(), answering) };
-    let (saved, effects) = beside(&world, "rotate", both, || ()).await;
+    let (saved, actions) = beside(&world, "rotate", both, || ()).await;
     saved.unwrap();
-    visitor.receive(&effects);
+    visitor.receive(&actions);
     assert_ne!(visitor.cookie, before.cookie);
     assert_eq!(visitor.sees(&world.manager).await.visits, 1);
 }
@@ -159,11 +159,11 @@ async fn a_write_during_an_update_is_stored_too() {
     for codec in codecs() {
         let world = World::with(|builder| builder.codec(codec));
         let visitor = world.visitor(1).await;
-        let exchange = visitor.begin(&world.manager);
-        let session = exchange.session().await.unwrap();
+        let request = visitor.begin(&world.manager);
+        let session = request.session().await.unwrap();
         let write = || session.write(|a| a.name = "Ada".into()).unwrap();
         beside(&world, "update", session.update(|a| a.visits += 10), write).await.unwrap();
-        assert!(exchange.finish(200).await.failure.is_none());
+        assert!(request.finish(200).await.failure.is_none());
         let account = visitor.sees(&world.manager).await;
         assert_eq!((account.name.as_str(), account.visits), ("Ada", 11), "{codec:?}");
     }
@@ -177,21 +177,21 @@ async fn appends_by_a_write_during_an_update_or_a_merge_are_kept_beside_the_othe
         let mut visitor = world.visitor(1).await;
         let append = |item: &'static str| move |a: &mut Account| a.cart.push(item.into());
 
-        let exchange = visitor.begin(&world.manager);
-        let session = exchange.session().await.unwrap();
+        let request = visitor.begin(&world.manager);
+        let session = request.session().await.unwrap();
         let write = || session.write(append("milk")).unwrap();
         beside(&world, "update", session.update(append("tea")), write).await.unwrap();
         assert_eq!(session.read(|a| a.cart.clone()), ["tea", "milk"], "{codec:?}");
-        assert!(exchange.finish(200).await.failure.is_none());
+        assert!(request.finish(200).await.failure.is_none());
         assert_eq!(visitor.sees(&world.manager).await.cart, ["tea", "milk"], "{codec:?}");
 
-        let exchange = visitor.begin(&world.manager);
-        let session = exchange.session().await.unwrap();
+        let request = visitor.begin(&world.manager);
+        let session = request.session().await.unwrap();
         session.write(|a| a.visits = 2).unwrap();
         visitor.visit(&world.manager, |session| session.write(append("rye"))).await.unwrap();
         let write = || session.write(append("oats")).unwrap();
         beside(&world, "update", session.save(), write).await.unwrap();
-        assert!(exchange.finish(200).await.failure.is_none());
+        assert!(request.finish(200).await.failure.is_none());
         let account = visitor.sees(&world.manager).await;
         assert_eq!(account.cart, ["tea", "milk", "rye", "oats"], "{codec:?}");
         assert_eq!(account.visits, 2);
@@ -202,10 +202,10 @@ async fn appends_by_a_write_during_an_update_or_a_merge_are_kept_beside_the_othe
 async fn a_write_during_an_update_that_stores_nothing_stays_pending() {
     let world = World::new();
     let mut visitor = Browser::default();
-    let exchange = visitor.begin(&world.manager);
-    let session = exchange.session().await.unwrap();
+    let request = visitor.begin(&world.manager);
+    let session = request.session().await.unwrap();
     session.update(|_| session.write(|a| a.visits = 1).unwrap()).await.unwrap();
-    visitor.receive(&exchange.finish(200).await);
+    visitor.receive(&request.finish(200).await);
     assert_eq!(visitor.sees(&world.manager).await.visits, 1);
 }
 
@@ -213,14 +213,14 @@ async fn a_write_during_an_update_that_stores_nothing_stays_pending() {
 async fn a_write_while_updates_wait_for_their_turn_is_stored_too() {
     let world = World::new();
     let visitor = world.visitor(1).await;
-    let exchange = visitor.begin(&world.manager);
-    let session = exchange.session().await.unwrap();
+    let request = visitor.begin(&world.manager);
+    let session = request.session().await.unwrap();
     let both =
         async { tokio::join!(session.update(|a| a.visits += 10), session.update(|a| a.visits += 100)) };
     let write = || session.write(|a| a.name = "Ada".into()).unwrap();
     let (first, second) = beside(&world, "update", both, write).await;
     first.and(second).unwrap();
-    assert!(exchange.finish(200).await.failure.is_none());
+    assert!(request.finish(200).await.failure.is_none());
     let account = visitor.sees(&world.manager).await;
     assert_eq!((account.name.as_str(), account.visits), ("Ada", 111));
 }
@@ -231,8 +231,8 @@ async fn a_write_while_updates_wait_for_their_turn_is_stored_too() {
 async fn a_write_while_an_update_stores_an_earlier_one_is_stored_too() {
     let world = World::new();
     let visitor = world.visitor(1).await;
-    let exchange = visitor.begin(&world.manager);
-    let session = exchange.session().await.unwrap();
+    let request = visitor.begin(&world.manager);
+    let session = request.session().await.unwrap();
     let first_is_done = Cell::new(false);
     let first = async {
         session.update(|a| a.visits += 10).await.unwrap();
@@ -254,7 +254,7 @@ async fn a_write_while_an_update_stores_an_earlier_one_is_stored_too() {
     let second = async { session.update(|a| a.visits += 100).await.unwrap() };
     tokio::join!(biased; first, second, meanwhile);
 
-    assert!(exchange.finish(200).await.failure.is_none());
+    assert!(request.finish(200).await.failure.is_none());
     let account = visitor.sees(&world.manager).await;
     assert_eq!((account.name.as_str(), account.visits), ("Ada", 111));
     assert_eq!(account.cart, ["tea"]);
@@ -265,13 +265,13 @@ async fn a_write_during_a_merge_undoes_nothing_that_the_other_request_stored() {
     for codec in codecs() {
         let world = World::with(|builder| builder.codec(codec));
         let mut visitor = world.visitor(1).await;
-        let exchange = visitor.begin(&world.manager);
-        let session = exchange.session().await.unwrap();
+        let request = visitor.begin(&world.manager);
+        let session = request.session().await.unwrap();
         session.write(|a| a.name = "Ada".into()).unwrap();
         visitor.visit(&world.manager, |session| session.write(|a| a.visits = 7)).await.unwrap();
         let write = || session.write(|a| a.balance = 2.0).unwrap();
         beside(&world, "update", session.save(), write).await.unwrap();
-        assert!(exchange.finish(200).await.failure.is_none());
+        assert!(request.finish(200).await.failure.is_none());
         let expected = Account { name: "Ada".into(), visits: 7, balance: 2.0, cart: vec![] };
         assert_eq!(visitor.sees(&world.manager).await, expected, "{codec:?}");
     }

@@ -53,9 +53,9 @@ async fn an_id_counts_once_however_often_it_comes_and_whoever_signed_it() {
     let (mut again, mut visitor) = (alive.clone(), alive.clone());
     visitor.visit(&rotated, |_| ()).await;
     again.receive(&{
-        let exchange = again.begin(&rotated);
-        exchange.session().await.unwrap();
-        exchange.finish(200).await
+        let request = again.begin(&rotated);
+        request.session().await.unwrap();
+        request.finish(200).await
     });
     assert_ne!(again.cookie, alive.cookie);
     world.store.forget_calls();

@@ -117,14 +117,14 @@ async fn a_write_over_what_another_build_stored_with_a_codec_of_its_own_is_refus
     let world = World::new();
     let visitor = world.visitor(1).await;
     let key = visitor.key(&world.manager).await;
-    let exchange = visitor.begin(&world.manager);
-    exchange.session().await.unwrap().write(|a| a.visits = 9).unwrap();
+    let request = visitor.begin(&world.manager);
+    request.session().await.unwrap().write(|a| a.visits = 9).unwrap();
     world
         .store
         .overwrite(&key, |record| record.data = session_store::Payload::new(9, record.data.bytes().clone()))
         .await;
     let theirs = world.store.record(&key).await;
-    assert_eq!(exchange.finish(200).await.failure.map(|error| error.status()), Some(409));
+    assert_eq!(request.finish(200).await.failure.map(|error| error.status()), Some(409));
     assert_eq!(world.store.record(&key).await, theirs);
 }
 
@@ -167,11 +167,11 @@ async fn no_update_of_many_at_once_is_lost() {
         .map(|n| {
             let (world, visitor) = (Arc::clone(&world), visitor.clone());
             tokio::spawn(async move {
-                let exchange = visitor.begin(&world.manager);
-                let session = exchange.session().await.unwrap();
+                let request = visitor.begin(&world.manager);
+                let session = request.session().await.unwrap();
                 session.update(|a| a.cart.push(n.to_string())).await.unwrap();
                 session.update(|a| a.visits += 1).await.unwrap();
-                assert!(exchange.finish(200).await.failure.is_none());
+                assert!(request.finish(200).await.failure.is_none());
             })
         })
         .collect();
@@ -201,8 +201,8 @@ async fn an_update_runs_on_what_is_stored_and_shows_it() {
 async fn writes_during_a_save_of_the_same_request_are_not_lost() {
     let world = World::new();
     let visitor = world.visitor(1).await;
-    let exchange = visitor.begin(&world.manager);
-    let session = exchange.session().await.unwrap();
+    let request = visitor.begin(&world.manager);
+    let session = request.session().await.unwrap();
     let clone = session.clone();
     let writing = session.update(|a| {
         // Another task of the request writes while the update is on its way.
@@ -212,7 +212,7 @@ async fn writes_during_a_save_of_the_same_request_are_not_lost() {
         a.name = "Ada".into();
     });
     writing.await.unwrap();
-    assert!(exchange.finish(200).await.failure.is_none());
+    assert!(request.finish(200).await.failure.is_none());
     let account = visitor.sees(&world.manager).await;
     assert_eq!((account.name.as_str(), account.cart), ("Ada", vec!["tea".to_owned()]));
 }
@@ -221,14 +221,14 @@ async fn writes_during_a_save_of_the_same_request_are_not_lost() {
 async fn reload_sees_what_others_stored_and_drops_what_was_pending() {
     let world = World::new();
     let mut visitor = world.visitor(1).await;
-    let exchange = visitor.begin(&world.manager);
-    let session = exchange.session().await.unwrap();
+    let request = visitor.begin(&world.manager);
+    let session = request.session().await.unwrap();
     session.write(|a| a.name = "dropped".into()).unwrap();
     visitor.visit(&world.manager, |session| session.write(|a| a.visits = 7)).await.unwrap();
     session.reload().await.unwrap();
     assert_eq!(session.read(|a| (a.name.clone(), a.visits)), (String::new(), 7));
     world.store.forget_calls();
-    assert!(exchange.finish(200).await.failure.is_none());
+    assert!(request.finish(200).await.failure.is_none());
     assert!(world.store.calls().is_empty());
 }
 
@@ -236,9 +236,9 @@ async fn reload_sees_what_others_stored_and_drops_what_was_pending() {
 async fn after_the_response_a_session_may_be_updated_but_not_created_or_renewed() {
     let world = World::new();
     let visitor = world.visitor(1).await;
-    let exchange = visitor.begin(&world.manager);
-    let session = exchange.session().await.unwrap();
-    assert!(exchange.finish(200).await.failure.is_none());
+    let request = visitor.begin(&world.manager);
+    let session = request.session().await.unwrap();
+    assert!(request.finish(200).await.failure.is_none());
     let too_late = |outcome| matches!(outcome, Err(Error::Conflict(Conflict::Committed)));
     assert!(too_late(session.write(|a| a.visits = 9)));
     assert!(too_late(session.renew()));
@@ -247,18 +247,18 @@ async fn after_the_response_a_session_may_be_updated_but_not_created_or_renewed(
     session.save().await.unwrap();
     assert_eq!(visitor.sees(&world.manager).await.visits, 2);
 
-    let exchange = Browser::default().begin(&world.manager);
-    let session = exchange.session().await.unwrap();
-    assert!(exchange.finish(200).await.failure.is_none());
+    let request = Browser::default().begin(&world.manager);
+    let session = request.session().await.unwrap();
+    assert!(request.finish(200).await.failure.is_none());
     assert!(too_late(session.update(|a| a.visits += 1).await));
 }
 
 #[tokio::test]
 async fn a_session_asked_for_after_the_response_refuses_writes() {
     let world = World::new();
-    let exchange = world.visitor(1).await.begin(&world.manager);
-    let late = exchange.clone();
-    assert!(exchange.finish(200).await.failure.is_none());
+    let request = world.visitor(1).await.begin(&world.manager);
+    let late = request.clone();
+    assert!(request.finish(200).await.failure.is_none());
     let session = late.session().await.unwrap();
     assert_eq!(session.read(|a| a.visits), 1);
     assert!(matches!(session.write(|a| a.visits = 9), Err(Error::Conflict(Conflict::Committed))));

@@ -532,8 +532,8 @@ mod exact {
             let (rename, count) = (browser.begin(&manager), browser.begin(&manager));
             rename.session().await.unwrap().write(|shown| shown.name = "bob".into()).unwrap();
             count.session().await.unwrap().write(|shown| shown.visits += 1).unwrap();
-            for exchange in [count, rename] {
-                assert!(exchange.finish(200).await.failure.is_none());
+            for request in [count, rename] {
+                assert!(request.finish(200).await.failure.is_none());
             }
             let expected = Shown { name: "bob".into(), visits: 2, display: "ada".into() };
             assert_eq!(browser.sees(&manager).await, expected, "{codec:?}");
@@ -662,8 +662,8 @@ mod unreadable {
         let is_encode = |error: Error| matches!(error, Error::Encode { .. });
 
         // A new session, and one that has been stored.
-        let exchange = manager.begin(None);
-        let session = exchange.session().await.unwrap();
+        let request = manager.begin(None);
+        let session = request.session().await.unwrap();
         let written = session.write(|data| *data = bad.clone());
         assert!(written.is_err() || is_encode(session.save().await.unwrap_err()), "{told}");
         assert!(world.store.calls().is_empty(), "{told}");
@@ -672,14 +672,14 @@ mod unreadable {
         browser.visit(&manager, |session| session.sign_in("ada", |data| *data = good.clone())).await.unwrap();
         let session = browser.begin(&manager).session().await.unwrap();
         assert!(is_encode(session.update(|data| *data = bad.clone()).await.unwrap_err()), "{told}");
-        let exchange = browser.begin(&manager);
-        if exchange.session().await.unwrap().write(|data| *data = bad.clone()).is_ok() {
-            assert!(is_encode(exchange.finish(200).await.failure.unwrap()), "{told}");
+        let request = browser.begin(&manager);
+        if request.session().await.unwrap().write(|data| *data = bad.clone()).is_ok() {
+            assert!(is_encode(request.finish(200).await.failure.unwrap()), "{told}");
         }
-        let exchange = browser.begin(&manager);
-        if exchange.session().await.unwrap().sign_in("ada", |data| *data = bad.clone()).is_ok() {
-            let effects = exchange.finish(200).await;
-            assert!(is_encode(effects.failure.unwrap()) && effects.set_cookie.is_none(), "{told}");
+        let request = browser.begin(&manager);
+        if request.session().await.unwrap().sign_in("ada", |data| *data = bad.clone()).is_ok() {
+            let actions = request.finish(200).await;
+            assert!(is_encode(actions.failure.unwrap()) && actions.set_cookie.is_none(), "{told}");
         }
         assert_eq!(browser.sees(&manager).await, *good, "{told}");
     }

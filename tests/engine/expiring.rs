@@ -47,11 +47,11 @@ async fn a_request_that_writes_needs_no_touch_besides() {
     let world = World::new();
     let visitor = world.visitor(5).await;
     world.clock.advance(IDLE / 2);
-    let exchange = visitor.begin(&world.manager);
-    let session = exchange.session().await.unwrap();
+    let request = visitor.begin(&world.manager);
+    let session = request.session().await.unwrap();
     session.save().await.unwrap();
     session.update(|a| a.visits += 1).await.unwrap();
-    assert!(exchange.finish(200).await.failure.is_none());
+    assert!(request.finish(200).await.failure.is_none());
     assert_eq!(world.store.calls(), ["load", "update"]);
 }
 
@@ -150,12 +150,12 @@ async fn a_touch_share_outside_its_bounds_is_refused() {
 async fn an_expiry_that_is_set_first_holds_for_the_session_that_an_update_creates() {
     let world = World::new();
     let mut visitor = Browser::default();
-    let exchange = visitor.begin(&world.manager);
-    let session = exchange.session().await.unwrap();
+    let request = visitor.begin(&world.manager);
+    let session = request.session().await.unwrap();
     session.set_expiry(Expiry::idle(IDLE * 5)).unwrap();
     session.save().await.unwrap();
     session.update(|a| a.visits = 5).await.unwrap();
-    visitor.receive(&exchange.finish(200).await);
+    visitor.receive(&request.finish(200).await);
     world.clock.advance(IDLE * 4);
     assert_eq!(visitor.sees(&world.manager).await.visits, 5);
     assert_eq!(world.store.calls(), ["create", "load"]);
@@ -166,11 +166,11 @@ async fn a_session_that_runs_out_during_its_request_is_deleted() {
     let world = World::new();
     let visitor = world.visitor(5).await;
     let key = visitor.key(&world.manager).await;
-    let exchange = visitor.begin(&world.manager);
-    exchange.session().await.unwrap().write(|a| a.visits = 6).unwrap();
+    let request = visitor.begin(&world.manager);
+    request.session().await.unwrap().write(|a| a.visits = 6).unwrap();
     world.clock.advance(ABSOLUTE);
-    let effects = exchange.finish(200).await;
-    assert!(effects.failure.is_none() && effects.set_cookie.is_none());
+    let actions = request.finish(200).await;
+    assert!(actions.failure.is_none() && actions.set_cookie.is_none());
     assert_eq!(world.store.record(&key).await, None);
 }
 
@@ -179,14 +179,14 @@ async fn a_persistent_cookie_is_sent_again_only_when_its_end_moved() {
     let world = World::with(|builder| builder.cookie(SessionCookie::new().name("id").persistent(true)));
     let visitor = world.visitor(5).await;
     let reads = async || {
-        let exchange = visitor.begin(&world.manager);
-        exchange.session().await.unwrap();
-        exchange.finish(200).await
+        let request = visitor.begin(&world.manager);
+        request.session().await.unwrap();
+        request.finish(200).await
     };
     assert!(reads().await.set_cookie.is_none());
     world.clock.advance(IDLE / 5);
-    let effects = reads().await;
-    assert!(effects.set_cookie.unwrap().ends_with("; Max-Age=1000") && effects.no_store);
+    let actions = reads().await;
+    assert!(actions.set_cookie.unwrap().ends_with("; Max-Age=1000") && actions.no_store);
     assert!(reads().await.set_cookie.is_none());
     // Near the deadline the cookie's life shrinks with the session's.
     for _ in 0..12 {
@@ -207,9 +207,9 @@ async fn a_persistent_cookie_whose_end_never_moves_is_sent_once() {
     let visitor = world.visitor(5).await;
     for visits in 6..9 {
         world.clock.advance(SECOND);
-        let exchange = visitor.begin(&world.manager);
-        exchange.session().await.unwrap().write(|a| a.visits = visits).unwrap();
-        assert!(exchange.finish(200).await.set_cookie.is_none());
+        let request = visitor.begin(&world.manager);
+        request.session().await.unwrap().write(|a| a.visits = visits).unwrap();
+        assert!(request.finish(200).await.set_cookie.is_none());
         assert_eq!(visitor.sees(&world.manager).await.visits, visits);
     }
 }
@@ -218,15 +218,15 @@ async fn a_persistent_cookie_whose_end_never_moves_is_sent_once() {
 async fn remember_me_makes_the_cookie_outlive_the_browser_until_the_next_sign_in() {
     let world = World::new();
     let mut visitor = world.visitor(5).await;
-    let exchange = visitor.begin(&world.manager);
-    exchange.session().await.unwrap().set_expiry(Expiry::idle(IDLE * 5)).unwrap();
-    let effects = exchange.finish(200).await;
-    visitor.receive(&effects);
-    assert!(effects.set_cookie.unwrap().ends_with("; Max-Age=5000"));
+    let request = visitor.begin(&world.manager);
+    request.session().await.unwrap().set_expiry(Expiry::idle(IDLE * 5)).unwrap();
+    let actions = request.finish(200).await;
+    visitor.receive(&actions);
+    assert!(actions.set_cookie.unwrap().ends_with("; Max-Age=5000"));
 
-    let exchange = visitor.begin(&world.manager);
-    exchange.session().await.unwrap().sign_in("ada", |_| ()).unwrap();
-    let cookie = exchange.finish(200).await.set_cookie.unwrap();
+    let request = visitor.begin(&world.manager);
+    request.session().await.unwrap().sign_in("ada", |_| ()).unwrap();
+    let cookie = request.finish(200).await.set_cookie.unwrap();
     assert!(!cookie.contains("Max-Age"), "{cookie}");
 }
 
@@ -235,10 +235,10 @@ async fn a_failed_touch_does_not_alter_the_response() {
     let world = World::new();
     let visitor = world.visitor(5).await;
     world.clock.advance(IDLE / 2);
-    let exchange = visitor.begin(&world.manager);
-    exchange.session().await.unwrap();
+    let request = visitor.begin(&world.manager);
+    request.session().await.unwrap();
     world.store.go_down(true);
-    let effects = exchange.finish(200).await;
-    assert!(effects.failure.is_none() && effects.set_cookie.is_none());
+    let actions = request.finish(200).await;
+    assert!(actions.failure.is_none() && actions.set_cookie.is_none());
     assert_eq!(world.store.calls(), ["load", "touch"]);
 }

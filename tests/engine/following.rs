@@ -33,10 +33,10 @@ impl Way {
     /// Writes, and answers with what became of it.
     pub(crate) async fn put(
         self,
-        exchange: RequestSession<Account>,
+        request: RequestSession<Account>,
         change: impl Fn(&mut Account),
     ) -> (Result<(), Error>, ResponseActions) {
-        let session = exchange.session().await.unwrap();
+        let session = request.session().await.unwrap();
         let at_once = match self {
             Self::Write => session.write(&change),
             Self::Save => {
@@ -45,12 +45,12 @@ impl Way {
             }
             Self::Update => session.update(&change).await,
         };
-        let mut effects = exchange.finish(200).await;
-        let outcome = match effects.failure.take() {
+        let mut actions = request.finish(200).await;
+        let outcome = match actions.failure.take() {
             Some(error) => at_once.and(Err(error)),
             None => at_once,
         };
-        (outcome, effects)
+        (outcome, actions)
     }
 }
 
@@ -92,9 +92,9 @@ async fn a_write_follows_its_session_to_its_new_id() {
             for way in WAYS {
                 let world = World::with(|builder| builder.codec(codec));
                 let (visitor, before, late) = moved(&world, how).await;
-                let (written, effects) = way.put(late, |a| a.visits += 1).await;
+                let (written, actions) = way.put(late, |a| a.visits += 1).await;
                 written.unwrap();
-                assert!(effects.set_cookie.is_none() && !effects.no_store, "{how:?} {way:?}");
+                assert!(actions.set_cookie.is_none() && !actions.no_store, "{how:?} {way:?}");
                 assert_eq!(world.store.calls(), ["update", "update", "update"], "{how:?} {way:?}");
 
                 let account = visitor.sees(&world.manager).await;
@@ -110,9 +110,9 @@ async fn a_write_does_not_follow_to_another_owner() {
     for way in WAYS {
         let world = World::new();
         let (visitor, _, late) = moved(&world, Move::OtherSignIn).await;
-        let (written, effects) = way.put(late, |a| a.visits += 1).await;
+        let (written, actions) = way.put(late, |a| a.visits += 1).await;
         assert_eq!(conflict(written.err().as_ref()), Some(Conflict::Owner), "{way:?}");
-        assert!(effects.set_cookie.is_none());
+        assert!(actions.set_cookie.is_none());
         let account = visitor.sees(&world.manager).await;
         assert_eq!((account.name.as_str(), account.visits), ("Bob", 0), "{way:?}");
     }
@@ -124,9 +124,9 @@ async fn a_write_follows_one_new_id_and_not_two() {
         let world = World::new();
         let (mut visitor, _, late) = moved(&world, Move::Renew).await;
         visitor.visit(&world.manager, Session::renew).await.unwrap();
-        let (written, effects) = way.put(late, |a| a.visits += 1).await;
+        let (written, actions) = way.put(late, |a| a.visits += 1).await;
         assert_eq!(conflict(written.err().as_ref()), Some(Conflict::Moved), "{way:?}");
-        assert!(effects.set_cookie.is_none());
+        assert!(actions.set_cookie.is_none());
         assert_eq!(visitor.sees(&world.manager).await.visits, 3, "{way:?}");
     }
 }
@@ -139,9 +139,9 @@ async fn a_write_that_follows_creates_nothing() {
         let (visitor, before, late) = moved(&world, Move::Renew).await;
         let key = visitor.key(&world.manager).await;
         visitor.begin(&world.manager).session().await.unwrap().destroy().await.unwrap();
-        let (written, effects) = way.put(late, |a| a.visits += 1).await;
+        let (written, actions) = way.put(late, |a| a.visits += 1).await;
         assert_eq!(conflict(written.err().as_ref()), Some(Conflict::Moved), "{way:?}");
-        assert!(effects.set_cookie.is_none());
+        assert!(actions.set_cookie.is_none());
         assert!(world.store.record(&key).await.is_none());
         for browser in [visitor, before] {
             assert!(browser.begin(&world.manager).session().await.unwrap().is_new());
@@ -188,8 +188,8 @@ async fn a_request_that_followed_may_go_on_writing() {
         session.update(|a| a.visits += 1).await.unwrap();
         session.write(push("written")).unwrap();
         session.set_label("a late request").unwrap();
-        let effects = late.finish(200).await;
-        assert!(effects.failure.is_none() && effects.set_cookie.is_none(), "{:?}", effects.failure);
+        let actions = late.finish(200).await;
+        assert!(actions.failure.is_none() && actions.set_cookie.is_none(), "{:?}", actions.failure);
         session.update(push("afterwards")).await.unwrap();
         session.save().await.unwrap();
 
@@ -215,9 +215,9 @@ async fn no_cookie_of_the_old_id_goes_out() {
         let late = visitor.begin(&instance);
         late.session().await.unwrap().set_expiry(Expiry::idle(IDLE)).unwrap();
         visitor.visit(&world.manager, Session::renew).await.unwrap();
-        let (written, effects) = way.put(late, |a| a.visits += 1).await;
+        let (written, actions) = way.put(late, |a| a.visits += 1).await;
         written.unwrap();
-        assert!(effects.set_cookie.is_none() && !effects.no_store, "{way:?}");
+        assert!(actions.set_cookie.is_none() && !actions.no_store, "{way:?}");
         assert_eq!(visitor.sees(&world.manager).await.visits, 4, "{way:?}");
     }
 }
@@ -230,9 +230,9 @@ async fn what_does_not_follow() {
     let session = late.session().await.unwrap();
     session.update(|a| a.visits += 1).await.unwrap();
     session.renew().unwrap();
-    let effects = late.finish(200).await;
-    assert_eq!(conflict(effects.failure.as_ref()), Some(Conflict::Moved));
-    assert!(effects.set_cookie.is_none());
+    let actions = late.finish(200).await;
+    assert_eq!(conflict(actions.failure.as_ref()), Some(Conflict::Moved));
+    assert!(actions.set_cookie.is_none());
     assert_eq!(visitor.sees(&world.manager).await.visits, 4);
 
     // A sign-in gets a session of its own, and nothing of what somebody left behind.
@@ -248,9 +248,9 @@ async fn what_does_not_follow() {
     // A request that comes with the old id when there is a new one has nothing to follow for.
     let (visitor, before, _) = moved(&world, Move::FirstSignIn).await;
     for way in WAYS {
-        let (written, effects) = way.put(before.begin(&world.manager), |a| a.visits = 9).await;
+        let (written, actions) = way.put(before.begin(&world.manager), |a| a.visits = 9).await;
         assert_eq!(conflict(written.err().as_ref()), Some(Conflict::Moved), "{way:?}");
-        assert!(effects.set_cookie.is_none());
+        assert!(actions.set_cookie.is_none());
     }
     assert_eq!(visitor.sees(&world.manager).await.visits, 3);
 
@@ -281,8 +281,8 @@ async fn a_failed_request_that_followed_drops_what_it_wrote_since() {
     let session = late.session().await.unwrap();
     session.update(|a| a.visits += 1).await.unwrap();
     session.write(|a| a.visits = 9).unwrap();
-    let effects = late.finish(500).await;
-    assert!(effects.failure.is_none() && effects.set_cookie.is_none());
+    let actions = late.finish(500).await;
+    assert!(actions.failure.is_none() && actions.set_cookie.is_none());
     assert_eq!(session.read(|a| a.visits), 4);
     assert_eq!(visitor.sees(&world.manager).await.visits, 4);
 }

@@ -67,15 +67,15 @@ async fn a_cookie_made_from_a_stored_key_is_no_session() {
 
 /// SECURITY 21.
 #[tokio::test]
-async fn the_effects_of_a_response_print_no_cookie() {
+async fn the_actions_of_a_response_print_no_cookie() {
     let world = World::new();
-    let exchange = Browser::default().begin(&world.manager);
-    exchange.session().await.unwrap().write(|a| a.visits = 1).unwrap();
-    let effects = exchange.finish(200).await;
-    let cookie = effects.set_cookie.clone().unwrap();
+    let request = Browser::default().begin(&world.manager);
+    request.session().await.unwrap().write(|a| a.visits = 1).unwrap();
+    let actions = request.finish(200).await;
+    let cookie = actions.set_cookie.clone().unwrap();
     let (id, signature) =
         cookie.strip_prefix("id=").unwrap().split(';').next().unwrap().split_once('.').unwrap();
-    let printed = format!("{effects:?}");
+    let printed = format!("{actions:?}");
     assert!(!printed.contains(id) && !printed.contains(signature), "{printed}");
 }
 
@@ -100,11 +100,11 @@ async fn a_cookie_that_is_not_stored_does_not_hide_that_another_moved() {
     let before = visitor.clone();
     visitor.visit(&world.manager, |session| session.sign_in("ada", |_| ())).await.unwrap();
     for order in [[&before, &gone], [&gone, &before]] {
-        let exchange = Browser::with_cookies_of(&order).begin(&world.manager);
-        exchange.session().await.unwrap().write(|a| a.visits = 9).unwrap();
-        let effects = exchange.finish(200).await;
-        assert!(matches!(effects.failure, Some(Error::Conflict(Conflict::Moved))));
-        assert!(effects.set_cookie.is_none());
+        let request = Browser::with_cookies_of(&order).begin(&world.manager);
+        request.session().await.unwrap().write(|a| a.visits = 9).unwrap();
+        let actions = request.finish(200).await;
+        assert!(matches!(actions.failure, Some(Error::Conflict(Conflict::Moved))));
+        assert!(actions.set_cookie.is_none());
     }
 }
 
@@ -115,12 +115,12 @@ async fn a_cookie_of_an_old_key_is_sent_again() {
     let ring = KeyRing::parse(&format!("{SECOND}, {SECRET}")).unwrap();
     let rotated = world.instance_with(ring, |builder| builder);
 
-    let exchange = visitor.begin(&rotated);
-    assert_eq!(exchange.session().await.unwrap().read(|a| a.visits), 4);
-    let effects = exchange.finish(200).await;
+    let request = visitor.begin(&rotated);
+    assert_eq!(request.session().await.unwrap().read(|a| a.visits), 4);
+    let actions = request.finish(200).await;
     let mut refreshed = visitor.clone();
-    refreshed.receive(&effects);
-    assert!(effects.no_store && refreshed.cookie != visitor.cookie);
+    refreshed.receive(&actions);
+    assert!(actions.no_store && refreshed.cookie != visitor.cookie);
     // The second one makes sure that the session still has this id.
     assert_eq!(world.store.calls(), ["load", "load"]);
 
@@ -135,18 +135,18 @@ async fn a_store_that_fails_never_empties_grants_or_overwrites_a_session() {
     let world = World::new();
     let mut visitor = world.visitor(4).await;
     world.store.go_down(true);
-    let exchange = visitor.begin(&world.manager);
-    assert!(matches!(exchange.session().await, Err(Error::Unavailable { .. })));
-    let effects = exchange.finish(503).await;
-    assert!(effects.set_cookie.is_none() && effects.failure.is_none());
+    let request = visitor.begin(&world.manager);
+    assert!(matches!(request.session().await, Err(Error::Unavailable { .. })));
+    let actions = request.finish(503).await;
+    assert!(actions.set_cookie.is_none() && actions.failure.is_none());
 
     world.store.go_down(false);
-    let exchange = visitor.begin(&world.manager);
-    exchange.session().await.unwrap().write(|a| a.visits = 5).unwrap();
+    let request = visitor.begin(&world.manager);
+    request.session().await.unwrap().write(|a| a.visits = 5).unwrap();
     world.store.go_down(true);
-    let effects = exchange.finish(200).await;
-    assert_eq!(effects.failure.as_ref().map(Error::status), Some(503));
-    visitor.receive(&effects);
+    let actions = request.finish(200).await;
+    assert_eq!(actions.failure.as_ref().map(Error::status), Some(503));
+    visitor.receive(&actions);
     world.store.go_down(false);
     assert_eq!(visitor.sees(&world.manager).await.visits, 4);
 }
@@ -154,11 +154,11 @@ async fn a_store_that_fails_never_empties_grants_or_overwrites_a_session() {
 #[tokio::test]
 async fn a_load_that_failed_is_tried_again_at_the_next_use() {
     let world = World::new();
-    let exchange = world.visitor(4).await.begin(&world.manager);
+    let request = world.visitor(4).await.begin(&world.manager);
     world.store.go_down(true);
-    assert!(exchange.session().await.is_err());
+    assert!(request.session().await.is_err());
     world.store.go_down(false);
-    assert_eq!(exchange.session().await.unwrap().read(|a| a.visits), 4);
+    assert_eq!(request.session().await.unwrap().read(|a| a.visits), 4);
 }
 
 #[tokio::test]

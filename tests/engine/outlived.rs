@@ -42,8 +42,8 @@ async fn an_expiry_follows_a_renewal_and_no_sign_in() {
         let world = World::new();
         let (mut visitor, _, late) = moved(&world, how).await;
         late.session().await.unwrap().set_expiry(month).unwrap();
-        let effects = late.finish(200).await;
-        assert!(effects.failure.is_none() && effects.set_cookie.is_none());
+        let actions = late.finish(200).await;
+        assert!(actions.failure.is_none() && actions.set_cookie.is_none());
         let record = world.store.record(&visitor.key(&world.manager).await).await.unwrap();
         assert_eq!(record.own_expiry, follows, "{how:?}");
         // The next request puts the end off.
@@ -100,10 +100,10 @@ async fn a_write_to_a_session_that_is_gone_is_refused_where_that_may_be_a_new_id
             visitor.begin(&world.manager).session().await.unwrap().destroy().await.unwrap();
             world.clock.advance(after);
             session.write(|a| a.visits = 9).unwrap();
-            let effects = late.finish(200).await;
-            assert!(effects.set_cookie.is_none());
+            let actions = late.finish(200).await;
+            assert!(actions.set_cookie.is_none());
             let expected = refused.then_some(Conflict::Ended);
-            assert_eq!(conflict(effects.failure.as_ref()), expected, "{idle:?} {after:?}");
+            assert_eq!(conflict(actions.failure.as_ref()), expected, "{idle:?} {after:?}");
         }
     }
 }
@@ -125,9 +125,9 @@ async fn a_write_is_refused_where_nothing_tells_any_more_that_there_is_a_new_id(
             world.store.inner.create(&key, &kept, Ttl::new(IDLE)).await.unwrap();
             world.clock.advance(Moved::MAX_LIFE);
 
-            let (written, effects) = way.put(late, |a| a.visits += 1).await;
+            let (written, actions) = way.put(late, |a| a.visits += 1).await;
             assert_eq!(written.unwrap_err().status(), 409, "{way:?}");
-            assert!(effects.set_cookie.is_none());
+            assert!(actions.set_cookie.is_none());
             assert_eq!(world.store.record(&key).await, Some(kept), "{way:?}");
         }
     }
@@ -152,10 +152,10 @@ async fn a_request_beyond_its_absolute_timeout_ends_no_session_that_was_signed_i
             if writes {
                 session.write(|a| a.cart.push("tea".into())).unwrap();
             }
-            let effects = late.finish(200).await;
-            assert!(effects.set_cookie.is_none());
+            let actions = late.finish(200).await;
+            assert!(actions.set_cookie.is_none());
             let refused = (writes && how == Move::OtherSignIn).then_some(Conflict::Owner);
-            assert_eq!(conflict(effects.failure.as_ref()), refused, "{how:?}");
+            assert_eq!(conflict(actions.failure.as_ref()), refused, "{how:?}");
             let account = visitor.sees(&world.manager).await;
             assert_eq!(account.visits, 3, "{how:?}: the session goes on");
             assert_eq!(account.cart.is_empty(), !writes || refused.is_some(), "{how:?}");
@@ -177,8 +177,8 @@ async fn what_is_written_after_reloading_a_session_that_moved_is_refused() {
             session.reload().await.unwrap();
         }
         session.write(|a| a.visits = 9).unwrap();
-        let effects = late.finish(200).await;
-        assert_eq!(conflict(effects.failure.as_ref()), Some(Conflict::Moved), "{reloads}");
-        assert!(effects.set_cookie.is_none());
+        let actions = late.finish(200).await;
+        assert_eq!(conflict(actions.failure.as_ref()), Some(Conflict::Moved), "{reloads}");
+        assert!(actions.set_cookie.is_none());
     }
 }

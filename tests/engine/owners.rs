@@ -27,12 +27,12 @@ async fn count(manager: &SessionManager<Account>, owner: &str) -> usize {
 
 /// What a whole request answers that signs `owner` in.
 async fn sign_in(manager: SessionManager<Account>, owner: &str) -> (Browser, Option<Error>) {
-    let exchange = manager.begin(None);
-    exchange.session().await.unwrap().sign_in(owner, |_| ()).unwrap();
-    let effects = exchange.finish(200).await;
+    let request = manager.begin(None);
+    request.session().await.unwrap().sign_in(owner, |_| ()).unwrap();
+    let actions = request.finish(200).await;
     let mut browser = Browser::default();
-    browser.receive(&effects);
-    (browser, effects.failure)
+    browser.receive(&actions);
+    (browser, actions.failure)
 }
 
 fn conflict(failure: Option<&Error>) -> Option<Conflict> {
@@ -106,21 +106,21 @@ async fn what_is_in_flight_cannot_bring_a_revoked_session_back() {
     for owner_op in ["write", "renew", "sign_in"] {
         let world = World::new();
         let browser = signed_in(&world, "ada").await;
-        let exchange = browser.begin(&world.manager);
-        let session = exchange.session().await.unwrap();
+        let request = browser.begin(&world.manager);
+        let session = request.session().await.unwrap();
         world.manager.revoke_all("ada").await.unwrap();
         match owner_op {
             "write" => session.write(|a| a.visits = 1).unwrap(),
             "renew" => session.renew().unwrap(),
             _ => session.sign_in("ada", |_| ()).unwrap(),
         }
-        let effects = exchange.finish(200).await;
+        let actions = request.finish(200).await;
         let sessions = count(&world.manager, "ada").await;
         match owner_op {
-            "write" => assert!(effects.set_cookie.is_none() && effects.failure.is_none() && sessions == 0),
-            "renew" => assert_eq!((conflict(effects.failure.as_ref()), sessions), (Some(Conflict::Ended), 0)),
+            "write" => assert!(actions.set_cookie.is_none() && actions.failure.is_none() && sessions == 0),
+            "renew" => assert_eq!((conflict(actions.failure.as_ref()), sessions), (Some(Conflict::Ended), 0)),
             // It came after: a sign-in by right.
-            _ => assert!(effects.set_cookie.is_some() && sessions == 1),
+            _ => assert!(actions.set_cookie.is_some() && sessions == 1),
         }
     }
 }
@@ -132,20 +132,20 @@ async fn a_sign_in_or_renewal_that_is_revoked_while_it_is_stored_ends() {
         let world = World::new();
         let browser = if held == "create" { Browser::default() } else { signed_in(&world, "ada").await };
         world.store.hold(held);
-        let exchange = browser.begin(&world.manager);
-        let session = exchange.session().await.unwrap();
+        let request = browser.begin(&world.manager);
+        let session = request.session().await.unwrap();
         if held == "create" {
             session.sign_in("ada", |_| ()).unwrap();
         } else {
             session.renew().unwrap();
         }
-        let finishing = tokio::spawn(exchange.finish(200));
+        let finishing = tokio::spawn(request.finish(200));
         world.store.called(held).await;
         world.manager.revoke_all("ada").await.unwrap();
         world.store.let_go();
-        let effects = finishing.await.unwrap();
-        assert_eq!(conflict(effects.failure.as_ref()), Some(Conflict::Ended), "{held}");
-        assert!(effects.set_cookie.is_none());
+        let actions = finishing.await.unwrap();
+        assert_eq!(conflict(actions.failure.as_ref()), Some(Conflict::Ended), "{held}");
+        assert!(actions.set_cookie.is_none());
         assert_eq!(count(&world.manager, "ada").await, 0, "{held}");
     }
 }
@@ -168,10 +168,10 @@ async fn a_session_that_is_only_revoked_goes_with_the_next_operation() {
                 browser.visit(&world.manager, |session| session.write(|a| a.visits = 1)).await.unwrap();
             }
             "renew" => {
-                let exchange = browser.begin(&world.manager);
-                exchange.session().await.unwrap().renew().unwrap();
-                let effects = exchange.finish(200).await;
-                assert_eq!(conflict(effects.failure.as_ref()), Some(Conflict::Ended));
+                let request = browser.begin(&world.manager);
+                request.session().await.unwrap().renew().unwrap();
+                let actions = request.finish(200).await;
+                assert_eq!(conflict(actions.failure.as_ref()), Some(Conflict::Ended));
             }
             "list" => assert_eq!(count(&world.manager, "ada").await, 0),
             _ => drop(signed_in(&world, "ada").await),
@@ -273,11 +273,11 @@ async fn set_owner_names_whose_session_goes_on() {
     newcomer.visit(&world.manager, |session| session.set_owner("ada")).await.unwrap();
     assert_eq!(count(&world.manager, "ada").await, 2);
     // Gone meanwhile: it is not created again.
-    let exchange = world.visitor(1).await.begin(&world.manager);
-    let session = exchange.session().await.unwrap();
+    let request = world.visitor(1).await.begin(&world.manager);
+    let session = request.session().await.unwrap();
     world.manager.revoke(&session.key().unwrap()).await.unwrap();
     session.set_owner("ada").unwrap();
-    assert_eq!(conflict(exchange.finish(200).await.failure.as_ref()), Some(Conflict::Ended));
+    assert_eq!(conflict(request.finish(200).await.failure.as_ref()), Some(Conflict::Ended));
     assert_eq!(count(&world.manager, "ada").await, 2);
 }
 
@@ -335,8 +335,8 @@ async fn the_index_has_its_price() {
         if step.starts_with("later") {
             world.clock.advance(IDLE / 2);
         }
-        let exchange = browser.begin(&world.manager);
-        let session = exchange.session().await.unwrap();
+        let request = browser.begin(&world.manager);
+        let session = request.session().await.unwrap();
         match step {
             "write" | "later write" => session.write(|a| a.visits += 1).unwrap(),
             "renew" => session.renew().unwrap(),
@@ -344,7 +344,7 @@ async fn the_index_has_its_price() {
             "log out" => session.destroy().await.unwrap(),
             _ => {}
         }
-        browser.receive(&exchange.finish(200).await);
+        browser.receive(&request.finish(200).await);
         costs.push((step, world.store.calls().join(", ")));
     }
     let costs: Vec<_> = costs.iter().map(|(step, calls)| (*step, calls.as_str())).collect();
@@ -371,11 +371,11 @@ async fn no_session_outlives_what_the_index_knows() {
     let key = browser.key(&world.manager).await;
     let ends = world.store.record(&key).await.unwrap().expires_at;
     world.clock.advance(IDLE / 2);
-    let exchange = browser.begin(&world.manager);
-    exchange.session().await.unwrap();
+    let request = browser.begin(&world.manager);
+    request.session().await.unwrap();
     world.store.go_down(true);
-    let effects = exchange.finish(200).await;
-    assert!(effects.failure.is_none(), "a touch that fails never alters the response");
+    let actions = request.finish(200).await;
+    assert!(actions.failure.is_none(), "a touch that fails never alters the response");
     let (_, failure) = sign_in(world.manager.clone(), "ada").await;
     assert!(matches!(failure, Some(Error::Unavailable { .. })));
     world.store.go_down(false);
@@ -407,14 +407,14 @@ async fn one_of_many_revoked_sessions_goes_when_it_is_used() {
 async fn a_sign_in_that_is_not_confirmed_leaves_nothing() {
     let world = World::new();
     world.store.hold("confirm");
-    let exchange = Browser::default().begin(&world.manager);
-    exchange.session().await.unwrap().sign_in("ada", |_| ()).unwrap();
-    let finishing = tokio::spawn(exchange.finish(200));
+    let request = Browser::default().begin(&world.manager);
+    request.session().await.unwrap().sign_in("ada", |_| ()).unwrap();
+    let finishing = tokio::spawn(request.finish(200));
     world.store.called("confirm").await;
     world.store.fails_once("confirm");
     world.store.let_go();
-    let effects = finishing.await.unwrap();
-    assert!(matches!(effects.failure, Some(Error::Unavailable { .. })) && effects.set_cookie.is_none());
+    let actions = finishing.await.unwrap();
+    assert!(matches!(actions.failure, Some(Error::Unavailable { .. })) && actions.set_cookie.is_none());
     assert_eq!(count(&world.manager, "ada").await, 0);
 }
 
@@ -466,9 +466,9 @@ async fn a_sign_in_that_the_store_refuses_ends_no_other_session() {
         world.clock.advance(Duration::from_secs(1));
         world.store.fails_once(failing);
         let browser = if failing == "rotate" { visitor } else { Browser::default() };
-        let exchange = browser.begin(&world.manager);
-        exchange.session().await.unwrap().sign_in("ada", |_| ()).unwrap();
-        assert!(exchange.finish(200).await.failure.is_some(), "{failing}");
+        let request = browser.begin(&world.manager);
+        request.session().await.unwrap().sign_in("ada", |_| ()).unwrap();
+        assert!(request.finish(200).await.failure.is_some(), "{failing}");
         assert!(is_signed_in(&world, &first).await, "{failing}");
         let second = signed_in(&world, "ada").await;
         assert!(!is_signed_in(&world, &first).await && is_signed_in(&world, &second).await, "{failing}");
@@ -590,8 +590,8 @@ async fn a_device_knows_whether_it_is_the_current_one() {
     for device in [&mut phone, &mut laptop] {
         device.visit(&world.manager, |session| session.sign_in("ada", |_| ())).await.unwrap();
     }
-    let exchange = phone.begin(&world.manager);
-    let session = exchange.session().await.unwrap();
+    let request = phone.begin(&world.manager);
+    let session = request.session().await.unwrap();
     let current = |devices: &[SessionSummary]| {
         devices
             .iter()

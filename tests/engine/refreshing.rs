@@ -22,10 +22,10 @@ async fn slow_request(
     handler: Handler,
     meanwhile: impl AsyncFnOnce(),
 ) -> ResponseActions {
-    let exchange = browser.begin(manager);
-    handler(&exchange.session().await.unwrap());
+    let request = browser.begin(manager);
+    handler(&request.session().await.unwrap());
     meanwhile().await;
-    exchange.finish(200).await
+    request.finish(200).await
 }
 
 #[tokio::test]
@@ -35,11 +35,11 @@ async fn a_slow_request_under_an_old_key_does_not_sign_out_whoever_signed_in_mea
         let manager = rotated(&world);
         let before = world.visitor(3).await;
         let mut browser = before.clone();
-        let effects = slow_request(&manager, &before, handler, async || {
+        let actions = slow_request(&manager, &before, handler, async || {
             browser.visit(&manager, |session| session.sign_in("ada", |_| ())).await.unwrap();
         });
-        let effects = effects.await;
-        assert!(effects.set_cookie.is_none(), "{effects:?}");
+        let actions = actions.await;
+        assert!(actions.set_cookie.is_none(), "{actions:?}");
         let session = browser.begin(&manager).session().await.unwrap();
         assert_eq!(session.owner().unwrap().as_str(), "ada");
     }
@@ -51,10 +51,10 @@ async fn a_slow_request_under_an_old_key_does_not_bring_back_the_cookie_of_a_log
         let world = World::new();
         let manager = rotated(&world);
         let before = world.visitor(3).await;
-        let effects = slow_request(&manager, &before, handler, async || {
+        let actions = slow_request(&manager, &before, handler, async || {
             before.begin(&manager).session().await.unwrap().destroy().await.unwrap();
         });
-        assert!(effects.await.set_cookie.is_none());
+        assert!(actions.await.set_cookie.is_none());
     }
 }
 
@@ -63,8 +63,8 @@ async fn a_session_that_cannot_be_asked_for_keeps_its_cookie_and_its_answer() {
     let world = World::new();
     let manager = rotated(&world);
     let before = world.visitor(3).await;
-    let effects = slow_request(&manager, &before, |_| (), async || world.store.go_down(true)).await;
-    assert!(effects.set_cookie.is_none() && effects.failure.is_none());
+    let actions = slow_request(&manager, &before, |_| (), async || world.store.go_down(true)).await;
+    assert!(actions.set_cookie.is_none() && actions.failure.is_none());
     world.store.go_down(false);
     assert!(slow_request(&manager, &before, |_| (), async || ()).await.set_cookie.is_some());
 }
@@ -112,20 +112,20 @@ async fn a_persistent_cookie_does_not_sign_out_whoever_signed_in_meanwhile() {
             world.clock.advance(IDLE / 2);
             let mut browser = before.clone();
 
-            let exchange = before.begin(&manager);
-            let session = exchange.session().await.unwrap();
+            let request = before.begin(&manager);
+            let session = request.session().await.unwrap();
             session.update(|a| a.visits += 1).await.unwrap();
             browser.visit(&manager, |session| session.sign_in("ada", |_| ())).await.unwrap();
             handler(&session);
-            assert!(exchange.finish(200).await.set_cookie.is_none(), "{key_is_old}");
+            assert!(request.finish(200).await.set_cookie.is_none(), "{key_is_old}");
 
             // Where nobody did, it is sent.
-            let exchange = browser.begin(&manager);
+            let request = browser.begin(&manager);
             world.clock.advance(IDLE / 2);
-            let session = exchange.session().await.unwrap();
+            let session = request.session().await.unwrap();
             session.update(|a| a.visits += 1).await.unwrap();
             handler(&session);
-            assert!(exchange.finish(200).await.set_cookie.is_some(), "{key_is_old}");
+            assert!(request.finish(200).await.set_cookie.is_some(), "{key_is_old}");
         }
     }
 }

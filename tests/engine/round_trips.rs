@@ -8,8 +8,8 @@ use crate::world::{Browser, World};
 async fn a_request_that_never_uses_its_session_never_asks_the_store() {
     let world = World::new();
     let visitor = world.visitor(1).await;
-    let effects = visitor.begin(&world.manager).finish(200).await;
-    assert!(effects.set_cookie.is_none() && !effects.vary_cookie && !effects.no_store);
+    let actions = visitor.begin(&world.manager).finish(200).await;
+    assert!(actions.set_cookie.is_none() && !actions.vary_cookie && !actions.no_store);
     assert!(world.store.calls().is_empty());
 }
 
@@ -47,8 +47,8 @@ async fn reading_is_one_load_and_within_the_touch_window_nothing_else() {
 #[tokio::test]
 async fn every_extractor_of_a_request_shares_one_load() {
     let world = World::new();
-    let exchange = world.visitor(1).await.begin(&world.manager);
-    let (first, second) = tokio::join!(exchange.session(), exchange.session());
+    let request = world.visitor(1).await.begin(&world.manager);
+    let (first, second) = tokio::join!(request.session(), request.session());
     first.unwrap().write(|a| a.visits = 2).unwrap();
     assert_eq!(second.unwrap().read(|a| a.visits), 2);
     assert_eq!(world.store.calls(), ["load"]);
@@ -70,15 +70,15 @@ async fn each_kind_of_request_has_its_price() {
     assert_eq!(world.store.calls(), ["load", "rotate"]);
 
     world.store.forget_calls();
-    let exchange = visitor.begin(&world.manager);
-    exchange.session().await.unwrap().update(|a| a.visits += 1).await.unwrap();
-    assert!(exchange.finish(200).await.set_cookie.is_none());
+    let request = visitor.begin(&world.manager);
+    request.session().await.unwrap().update(|a| a.visits += 1).await.unwrap();
+    assert!(request.finish(200).await.set_cookie.is_none());
     assert_eq!(world.store.calls(), ["load", "update"]);
 
     world.store.forget_calls();
-    let exchange = visitor.begin(&world.manager);
-    exchange.session().await.unwrap().destroy().await.unwrap();
-    assert!(exchange.finish(200).await.set_cookie.is_some());
+    let request = visitor.begin(&world.manager);
+    request.session().await.unwrap().destroy().await.unwrap();
+    assert!(request.finish(200).await.set_cookie.is_some());
     assert_eq!(world.store.calls(), ["load", "delete"]);
 
     let counts = world.manager.counts();
@@ -91,8 +91,8 @@ async fn a_write_that_changes_nothing_stores_nothing() {
     let world = World::new();
     let mut visitor = world.visitor(3).await;
     visitor.visit(&world.manager, |session| session.write(|a| a.visits = 3)).await.unwrap();
-    let exchange = visitor.begin(&world.manager);
-    exchange.session().await.unwrap().update(|a| a.visits).await.unwrap();
-    assert!(exchange.finish(200).await.failure.is_none());
+    let request = visitor.begin(&world.manager);
+    request.session().await.unwrap().update(|a| a.visits).await.unwrap();
+    assert!(request.finish(200).await.failure.is_none());
     assert_eq!(world.store.calls(), ["load", "load"]);
 }

@@ -61,14 +61,14 @@ async fn a_late_request_under_the_old_id_reads_nothing_and_may_not_write() {
     let before = visitor.clone();
     visitor.visit(&world.manager, |session| session.sign_in("ada", |_| ())).await.unwrap();
 
-    let exchange = before.begin(&world.manager);
-    let session = exchange.session().await.unwrap();
+    let request = before.begin(&world.manager);
+    let session = request.session().await.unwrap();
     session.write(|a| a.visits = 9).unwrap();
     assert!(matches!(session.update(|a| a.visits = 9).await, Err(Error::Conflict(Conflict::Moved))));
     session.write(|a| a.visits = 9).unwrap();
-    let effects = exchange.finish(200).await;
-    assert_eq!(conflict(effects.failure.as_ref()), Some(Conflict::Moved));
-    assert!(effects.set_cookie.is_none());
+    let actions = request.finish(200).await;
+    assert_eq!(conflict(actions.failure.as_ref()), Some(Conflict::Moved));
+    assert!(actions.set_cookie.is_none());
     assert_eq!(visitor.sees(&world.manager).await.visits, 3);
 }
 
@@ -81,9 +81,9 @@ async fn signing_in_twice_at_once_gives_two_sessions_and_no_error() {
     first.session().await.unwrap().sign_in("ada", |_| ()).unwrap();
     second.session().await.unwrap().sign_in("ada", |_| ()).unwrap();
     visitor.receive(&first.finish(200).await);
-    let effects = second.finish(200).await;
-    assert!(effects.failure.is_none());
-    other_tab.receive(&effects);
+    let actions = second.finish(200).await;
+    assert!(actions.failure.is_none());
+    other_tab.receive(&actions);
     assert_ne!(visitor.cookie, other_tab.cookie);
     for browser in [visitor, other_tab] {
         let session = browser.begin(&world.manager).session().await.unwrap();
@@ -125,12 +125,12 @@ async fn a_sign_in_whose_session_ended_takes_nothing_from_another_owner() {
         .await
         .unwrap();
 
-    let exchange = bob.begin(&world.manager);
-    exchange.session().await.unwrap().sign_in("ada", |a| a.name = "Ada".into()).unwrap();
+    let request = bob.begin(&world.manager);
+    request.session().await.unwrap().sign_in("ada", |a| a.name = "Ada".into()).unwrap();
     bob.begin(&world.manager).session().await.unwrap().destroy().await.unwrap();
-    let effects = exchange.finish(200).await;
-    assert!(effects.failure.is_none());
-    bob.receive(&effects);
+    let actions = request.finish(200).await;
+    assert!(actions.failure.is_none());
+    bob.receive(&actions);
     let account = bob.sees(&world.manager).await;
     assert_eq!((account.name.as_str(), account.visits, account.cart.len()), ("Ada", 0, 0));
 }
@@ -140,13 +140,13 @@ async fn a_write_after_somebody_else_signed_in_is_refused() {
     let world = World::new();
     let visitor = world.visitor(3).await;
     let key = visitor.key(&world.manager).await;
-    let exchange = visitor.begin(&world.manager);
-    exchange.session().await.unwrap().write(|a| a.visits = 9).unwrap();
+    let request = visitor.begin(&world.manager);
+    request.session().await.unwrap().write(|a| a.visits = 9).unwrap();
     world
         .store
         .overwrite(&key, |record| record.owner = Some(session_store::Owner::new("eve").unwrap()))
         .await;
-    assert_eq!(conflict(exchange.finish(200).await.failure.as_ref()), Some(Conflict::Owner));
+    assert_eq!(conflict(request.finish(200).await.failure.as_ref()), Some(Conflict::Owner));
     assert_eq!(world.manager.counts().conflicts, 1);
 }
 
@@ -164,10 +164,10 @@ async fn no_request_in_flight_brings_a_session_back_after_logout() {
 
     assert!(matches!(updating.update(|a| a.visits = 9).await, Err(Error::Conflict(Conflict::Ended))));
     let failures = [None, None, Some(Conflict::Ended)];
-    for (exchange, failure) in late.into_iter().zip(failures) {
-        let effects = exchange.finish(200).await;
-        assert!(effects.set_cookie.is_none(), "a late response must not touch the cookie");
-        assert_eq!(conflict(effects.failure.as_ref()), failure);
+    for (request, failure) in late.into_iter().zip(failures) {
+        let actions = request.finish(200).await;
+        assert!(actions.set_cookie.is_none(), "a late response must not touch the cookie");
+        assert_eq!(conflict(actions.failure.as_ref()), failure);
     }
     assert!(visitor.begin(&world.manager).session().await.unwrap().is_new());
     assert!(world.manager.counts().ended_meanwhile >= 2);
@@ -196,12 +196,12 @@ async fn a_logout_under_the_old_id_ends_the_session_at_its_new_one() {
 async fn destroying_removes_the_cookie_even_if_the_store_fails() {
     let world = World::new();
     let visitor = world.visitor(3).await;
-    let exchange = visitor.begin(&world.manager);
-    let session = exchange.session().await.unwrap();
+    let request = visitor.begin(&world.manager);
+    let session = request.session().await.unwrap();
     world.store.go_down(true);
     assert!(matches!(session.destroy().await, Err(Error::Unavailable { .. })));
-    let effects = exchange.finish(503).await;
-    assert!(effects.set_cookie.unwrap().contains("Max-Age=0") && effects.no_store);
+    let actions = request.finish(503).await;
+    assert!(actions.set_cookie.unwrap().contains("Max-Age=0") && actions.no_store);
     assert_eq!(world.store.calls(), ["load", "delete"]);
 }
 
@@ -223,20 +223,20 @@ async fn signing_in_twice_in_one_request_keeps_what_both_wrote() {
 async fn no_id_that_the_response_failed_to_bring_is_made_after_it() {
     let world = World::new();
     let visitor = world.visitor(3).await;
-    let exchange = visitor.begin(&world.manager);
-    let session = exchange.session().await.unwrap();
+    let request = visitor.begin(&world.manager);
+    let session = request.session().await.unwrap();
     session.renew().unwrap();
     world.store.go_down(true);
-    assert!(exchange.finish(200).await.failure.is_some());
+    assert!(request.finish(200).await.failure.is_some());
     world.store.go_down(false);
     session.save().await.unwrap();
     assert_eq!(visitor.sees(&world.manager).await.visits, 3, "under the only id that the client has");
 
-    let exchange = Browser::default().begin(&world.manager);
-    let session = exchange.session().await.unwrap();
+    let request = Browser::default().begin(&world.manager);
+    let session = request.session().await.unwrap();
     session.write(|a| a.visits = 1).unwrap();
     world.store.go_down(true);
-    assert!(exchange.finish(200).await.failure.is_some());
+    assert!(request.finish(200).await.failure.is_some());
     world.store.go_down(false);
     world.store.forget_calls();
     assert!(matches!(session.save().await, Err(Error::Conflict(Conflict::Committed))));
@@ -261,9 +261,9 @@ async fn destroying_again_after_a_failure_deletes() {
 async fn a_logout_ends_the_sessions_of_all_cookies_that_came() {
     let world = World::new();
     let (one, two) = (world.visitor(1).await, world.visitor(2).await);
-    let exchange = Browser::with_cookies_of(&[&one, &two]).begin(&world.manager);
-    exchange.session().await.unwrap().destroy().await.unwrap();
-    assert!(exchange.finish(200).await.set_cookie.unwrap().contains("Max-Age=0"));
+    let request = Browser::with_cookies_of(&[&one, &two]).begin(&world.manager);
+    request.session().await.unwrap().destroy().await.unwrap();
+    assert!(request.finish(200).await.set_cookie.unwrap().contains("Max-Age=0"));
     for browser in [one, two] {
         assert!(browser.begin(&world.manager).session().await.unwrap().is_new());
     }
@@ -274,14 +274,14 @@ async fn a_logout_ends_the_sessions_of_all_cookies_that_came() {
 async fn reloading_a_session_that_ended_makes_no_new_one_of_what_is_written_then() {
     let world = World::new();
     let visitor = world.visitor(3).await;
-    let exchange = visitor.begin(&world.manager);
-    let session = exchange.session().await.unwrap();
+    let request = visitor.begin(&world.manager);
+    let session = request.session().await.unwrap();
     visitor.begin(&world.manager).session().await.unwrap().destroy().await.unwrap();
     session.reload().await.unwrap();
     assert_eq!(session.read(|a| a.visits), 0);
     session.write(|a| a.visits = 9).unwrap();
     world.store.forget_calls();
-    assert!(exchange.finish(200).await.set_cookie.is_none());
+    assert!(request.finish(200).await.set_cookie.is_none());
     assert!(world.store.calls().is_empty());
 }
 
@@ -290,12 +290,12 @@ async fn what_is_written_after_destroy_starts_a_new_session() {
     let world = World::new();
     let mut visitor = world.visitor(3).await;
     let before = visitor.clone();
-    let exchange = visitor.begin(&world.manager);
-    let session = exchange.session().await.unwrap();
+    let request = visitor.begin(&world.manager);
+    let session = request.session().await.unwrap();
     session.destroy().await.unwrap();
     assert_eq!(session.read(|a| a.visits), 0);
     session.write(|a| a.name = "new".into()).unwrap();
-    visitor.receive(&exchange.finish(200).await);
+    visitor.receive(&request.finish(200).await);
     assert_ne!(visitor.cookie, before.cookie);
     assert_eq!(visitor.sees(&world.manager).await.name, "new");
     assert!(before.begin(&world.manager).session().await.unwrap().is_new());
@@ -319,19 +319,19 @@ async fn a_request_that_did_not_get_to_its_end_stores_nothing() {
             let stored = world.store.record(&visitor.key(&world.manager).await).await;
             world.store.forget_calls();
             for browser in [&visitor, &Browser::default()] {
-                let exchange = browser.begin(&world.manager);
-                handler(&exchange.session().await.unwrap()).unwrap();
-                let effects = exchange.finish(status).await;
-                assert!(effects.failure.is_none() && effects.set_cookie.is_none(), "{status}");
+                let request = browser.begin(&world.manager);
+                handler(&request.session().await.unwrap()).unwrap();
+                let actions = request.finish(status).await;
+                assert!(actions.failure.is_none() && actions.set_cookie.is_none(), "{status}");
             }
             assert_eq!(world.store.calls(), ["load"], "{status}");
             assert_eq!(world.store.record(&visitor.key(&world.manager).await).await, stored);
         }
         for status in [200, 204, 303, 400, 401, 404, 409, 429, 498] {
             let world = World::new();
-            let exchange = world.visitor(3).await.begin(&world.manager);
-            handler(&exchange.session().await.unwrap()).unwrap();
-            assert!(exchange.finish(status).await.failure.is_none());
+            let request = world.visitor(3).await.begin(&world.manager);
+            handler(&request.session().await.unwrap()).unwrap();
+            assert!(request.finish(status).await.failure.is_none());
             assert_ne!(world.store.calls(), ["load"], "{status}");
         }
     }
@@ -344,12 +344,12 @@ async fn a_request_that_did_not_get_to_its_end_keeps_what_it_stored_itself() {
         let world = World::new();
         let mut visitor = world.visitor(3).await;
         let before = visitor.clone();
-        let exchange = visitor.begin(&world.manager);
-        let session = exchange.session().await.unwrap();
+        let request = visitor.begin(&world.manager);
+        let session = request.session().await.unwrap();
         session.sign_in("ada", |_| ()).unwrap();
         session.save().await.unwrap();
         session.sign_in("bob", |a| a.visits = 9).unwrap();
-        visitor.receive(&exchange.finish(status).await);
+        visitor.receive(&request.finish(status).await);
         assert_ne!(visitor.cookie, before.cookie);
         let session = visitor.begin(&world.manager).session().await.unwrap();
         assert_eq!((session.read(|a| a.visits), session.owner().unwrap().as_str()), (3, "ada"));
@@ -361,12 +361,12 @@ async fn saving_early_gives_a_sign_in_its_new_id_early() {
     let world = World::new();
     let mut visitor = world.visitor(3).await;
     let before = visitor.clone();
-    let exchange = visitor.begin(&world.manager);
-    let session = exchange.session().await.unwrap();
+    let request = visitor.begin(&world.manager);
+    let session = request.session().await.unwrap();
     session.sign_in("ada", |a| a.name = "Ada".into()).unwrap();
     session.save().await.unwrap();
     assert!(before.begin(&world.manager).session().await.unwrap().is_new());
-    visitor.receive(&exchange.finish(500).await);
+    visitor.receive(&request.finish(500).await);
     assert_eq!(visitor.sees(&world.manager).await.name, "Ada");
 }
 

@@ -29,9 +29,9 @@ async fn two_versions_of_a_service_keep_each_others_fields() {
             .await
             .unwrap();
 
-        let exchange = newer.begin(visitor.cookie.as_deref());
-        exchange.session().await.unwrap().write(|n| n.locale = "de".into()).unwrap();
-        assert!(exchange.finish(200).await.failure.is_none());
+        let request = newer.begin(visitor.cookie.as_deref());
+        request.session().await.unwrap().write(|n| n.locale = "de".into()).unwrap();
+        assert!(request.finish(200).await.failure.is_none());
         visitor.visit(&world.manager, |session| session.write(|a| a.visits += 1)).await.unwrap();
 
         let seen = newer.begin(visitor.cookie.as_deref()).session().await.unwrap().read(Newer::clone);
@@ -120,9 +120,9 @@ async fn a_schema_change_with_bincode_ends_as_absent() {
     let visitor = world.visitor(4).await;
     assert_eq!(visitor.sees(&world.manager).await.visits, 4);
     let newer = world.version::<Newer>(Codec::Bincode);
-    let exchange = newer.begin(visitor.cookie.as_deref());
-    assert!(exchange.session().await.unwrap().is_new());
-    assert!(exchange.finish(200).await.failure.is_none());
+    let request = newer.begin(visitor.cookie.as_deref());
+    assert!(request.session().await.unwrap().is_new());
+    assert!(request.finish(200).await.failure.is_none());
     assert_eq!(newer.counts().corrupt, 1);
     assert_eq!(visitor.sees(&world.manager).await.visits, 4);
 }
@@ -165,8 +165,8 @@ async fn what_another_codec_wrote_meanwhile_is_not_overwritten() {
     let world = World::new();
     let visitor = world.visitor(4).await;
     let key = visitor.key(&world.manager).await;
-    let exchange = visitor.begin(&world.manager);
-    let session = exchange.session().await.unwrap();
+    let request = visitor.begin(&world.manager);
+    let session = request.session().await.unwrap();
     session.write(|account| account.visits = 5).unwrap();
     let compact = world.instance(|builder| builder.codec(Codec::MessagePack).also_reads([Codec::Json]));
     visitor.clone().visit(&compact, |session| session.write(|a| a.visits = 6)).await.unwrap();
@@ -183,19 +183,19 @@ async fn data_over_the_limit_is_refused_and_the_stored_record_untouched() {
     let key = visitor.key(&world.manager).await;
     let stored = world.store.record(&key).await;
 
-    let exchange = visitor.begin(&world.manager);
-    let session = exchange.session().await.unwrap();
+    let request = visitor.begin(&world.manager);
+    let session = request.session().await.unwrap();
     session.write(|a| a.name = "x".repeat(200)).unwrap();
     assert!(matches!(session.save().await, Err(Error::TooLarge { limit: 200, .. })));
     // Nobody is told twice.
-    assert!(exchange.finish(200).await.failure.is_none());
-    let exchange = visitor.begin(&world.manager);
-    exchange.session().await.unwrap().write(|a| a.name = "x".repeat(200)).unwrap();
-    assert!(matches!(exchange.finish(200).await.failure, Some(Error::TooLarge { .. })));
-    let exchange = Browser::default().begin(&world.manager);
-    let large = exchange.session().await.unwrap().update(|a| a.name = "x".repeat(200)).await;
+    assert!(request.finish(200).await.failure.is_none());
+    let request = visitor.begin(&world.manager);
+    request.session().await.unwrap().write(|a| a.name = "x".repeat(200)).unwrap();
+    assert!(matches!(request.finish(200).await.failure, Some(Error::TooLarge { .. })));
+    let request = Browser::default().begin(&world.manager);
+    let large = request.session().await.unwrap().update(|a| a.name = "x".repeat(200)).await;
     assert!(matches!(large, Err(Error::TooLarge { .. })));
-    assert!(exchange.finish(200).await.set_cookie.is_none());
+    assert!(request.finish(200).await.set_cookie.is_none());
     assert_eq!(world.store.record(&key).await, stored);
     assert!(world.store.calls().iter().all(|call| *call == "load"));
 }
@@ -205,19 +205,19 @@ async fn the_default_limit_is_a_mebibyte() {
     let world = World::new();
     let mut visitor = world.visitor(4).await;
     visitor.visit(&world.manager, |session| session.write(|a| a.name = "x".repeat(1_000_000))).await.unwrap();
-    let exchange = visitor.begin(&world.manager);
-    exchange.session().await.unwrap().write(|a| a.name = "x".repeat(1 << 20)).unwrap();
-    assert!(matches!(exchange.finish(200).await.failure, Some(Error::TooLarge { limit: 1_048_576, .. })));
+    let request = visitor.begin(&world.manager);
+    request.session().await.unwrap().write(|a| a.name = "x".repeat(1 << 20)).unwrap();
+    assert!(matches!(request.finish(200).await.failure, Some(Error::TooLarge { limit: 1_048_576, .. })));
 }
 
 #[tokio::test]
 async fn numbers_that_json_would_lose_are_refused() {
     let world = World::new();
     let visitor = world.visitor(4).await;
-    let exchange = visitor.begin(&world.manager);
-    exchange.session().await.unwrap().write(|a| a.balance = f64::NAN).unwrap();
-    let effects = exchange.finish(200).await;
-    assert!(matches!(effects.failure, Some(Error::Encode { .. })) && effects.set_cookie.is_none());
+    let request = visitor.begin(&world.manager);
+    request.session().await.unwrap().write(|a| a.balance = f64::NAN).unwrap();
+    let actions = request.finish(200).await;
+    assert!(matches!(actions.failure, Some(Error::Encode { .. })) && actions.set_cookie.is_none());
     assert!(visitor.sees(&world.manager).await.balance.abs() < f64::EPSILON);
     assert_eq!(world.store.calls(), ["load", "load"]);
 }
@@ -227,14 +227,14 @@ async fn what_is_nested_too_deep_to_be_read_again_is_refused() {
     for codec in codecs_that_evolve() {
         let world = World::new();
         let trees = world.version::<Value>(codec);
-        let exchange = Browser::default().begin(&trees);
-        let session = exchange.session().await.unwrap();
+        let request = Browser::default().begin(&trees);
+        let session = request.session().await.unwrap();
         session
             .write(|tree| *tree = (0..200).fold(Value::Null, |inner, _| Value::from(vec![inner])))
             .unwrap();
         let refused = session.save().await;
         assert!(matches!(refused, Err(Error::Encode { .. })), "{codec:?}");
-        assert!(exchange.finish(200).await.set_cookie.is_none());
+        assert!(request.finish(200).await.set_cookie.is_none());
         assert!(world.store.calls().is_empty());
     }
 }
@@ -243,10 +243,10 @@ async fn what_is_nested_too_deep_to_be_read_again_is_refused() {
 async fn a_bag_of_values_is_a_session_too() {
     let world = World::new();
     let bag = world.version::<Values>(Codec::Json);
-    let exchange = bag.begin(None);
-    let session = exchange.session().await.unwrap();
+    let request = bag.begin(None);
+    let session = request.session().await.unwrap();
     session.write(|values| values.insert("visits", 1)).unwrap().unwrap();
-    let cookie = exchange.finish(200).await.set_cookie.unwrap();
+    let cookie = request.finish(200).await.set_cookie.unwrap();
     let mut visitor = Browser { cookie: cookie.split(';').next().map(str::to_owned) };
     // A typed instance reads what the untyped one wrote, and leaves the rest of it in place.
     visitor.visit(&world.manager, |session| session.write(|a: &mut Account| a.visits += 1)).await.unwrap();
@@ -257,16 +257,16 @@ async fn a_bag_of_values_is_a_session_too() {
 #[tokio::test]
 async fn saving_early_stores_early() {
     let world = World::new();
-    let exchange = Browser::default().begin(&world.manager);
-    let session = exchange.session().await.unwrap();
+    let request = Browser::default().begin(&world.manager);
+    let session = request.session().await.unwrap();
     assert!(session.is_new());
     session.write(|a| a.visits = 1).unwrap();
     session.save().await.unwrap();
     assert!(!session.is_new());
     session.save().await.unwrap();
     session.write(|a| a.visits = 2).unwrap();
-    let effects = exchange.finish(200).await;
-    assert!(effects.set_cookie.is_some());
+    let actions = request.finish(200).await;
+    assert!(actions.set_cookie.is_some());
     assert_eq!(world.store.calls(), ["create", "update"]);
 }
 
@@ -274,12 +274,12 @@ async fn saving_early_stores_early() {
 async fn a_session_without_data_is_there_once_it_is_started() {
     let world = World::new();
     let mut visitor = Browser::default();
-    let exchange = visitor.begin(&world.manager);
-    let session = exchange.session().await.unwrap();
+    let request = visitor.begin(&world.manager);
+    let session = request.session().await.unwrap();
     let key = session.start().await.unwrap();
     assert_eq!((session.start().await.unwrap(), session.key()), (key.clone(), Some(key.clone())));
     assert_eq!(world.store.calls(), ["create"]);
-    visitor.receive(&exchange.finish(200).await);
+    visitor.receive(&request.finish(200).await);
     assert_eq!(visitor.key(&world.manager).await, key);
 
     // One that ended is not started again, nor is one whose cookie could not go out.
@@ -287,9 +287,9 @@ async fn a_session_without_data_is_there_once_it_is_started() {
     visitor.begin(&world.manager).session().await.unwrap().destroy().await.unwrap();
     session.write(|a| a.visits = 1).unwrap();
     assert!(session.start().await.is_err() && session.start().await.is_err());
-    let exchange = Browser::default().begin(&world.manager);
-    let session = exchange.session().await.unwrap();
-    assert!(exchange.finish(200).await.failure.is_none());
+    let request = Browser::default().begin(&world.manager);
+    let session = request.session().await.unwrap();
+    assert!(request.finish(200).await.failure.is_none());
     assert!(matches!(session.start().await, Err(Error::Conflict(Conflict::Committed))));
 }
 
@@ -326,11 +326,11 @@ async fn an_update_stores_what_the_empty_value_drew_as_the_handler_saw_it() {
     let world = World::new();
     let forms = world.version::<Form>(Codec::Json);
     let mut visitor = Browser::default();
-    let exchange = visitor.begin(&forms);
-    let session = exchange.session().await.unwrap();
+    let request = visitor.begin(&forms);
+    let session = request.session().await.unwrap();
     let token = session.read(|form| form.token);
     session.update(|form| form.visits = 1).await.unwrap();
-    visitor.receive(&exchange.finish(200).await);
+    visitor.receive(&request.finish(200).await);
     assert_eq!(visitor.sees(&forms).await, Form { token, visits: 1 });
 }
 
@@ -338,10 +338,10 @@ async fn an_update_stores_what_the_empty_value_drew_as_the_handler_saw_it() {
 async fn what_a_failed_request_dropped_is_not_stored_by_a_late_save() {
     let world = World::new();
     let visitor = world.visitor(1).await;
-    let exchange = visitor.begin(&world.manager);
-    let session = exchange.session().await.unwrap();
+    let request = visitor.begin(&world.manager);
+    let session = request.session().await.unwrap();
     session.write(|a| a.visits = 9).unwrap();
-    assert!(exchange.finish(500).await.failure.is_none());
+    assert!(request.finish(500).await.failure.is_none());
     session.save().await.unwrap();
     assert_eq!(visitor.sees(&world.manager).await.visits, 1);
     assert_eq!(world.store.calls(), ["load", "load"]);

@@ -5,10 +5,10 @@ use session_store::{Conflict, Error, Session};
 use crate::world::{ABSOLUTE, Account, Browser, IDLE, World};
 
 async fn open_page(world: &World, visitor: &Browser) -> Session<Account> {
-    let exchange = visitor.begin(&world.manager);
-    let session = exchange.session().await.unwrap();
+    let request = visitor.begin(&world.manager);
+    let session = request.session().await.unwrap();
     // The response of a socket begins at once, and the session is used for as long as it goes on.
-    assert!(exchange.finish(200).await.failure.is_none());
+    assert!(request.finish(200).await.failure.is_none());
     world.store.forget_calls();
     session
 }
@@ -73,8 +73,8 @@ async fn a_touch_brings_no_session_back_and_follows_none() {
 
     let visitor = world.visitor(5).await;
     let page = open_page(&world, &visitor).await;
-    let exchange = visitor.begin(&world.manager);
-    exchange.session().await.unwrap().destroy().await.unwrap();
+    let request = visitor.begin(&world.manager);
+    request.session().await.unwrap().destroy().await.unwrap();
     world.clock.advance(IDLE / 2);
     assert!(matches!(page.touch().await, Err(Error::Conflict(Conflict::Ended))));
     assert!(visitor.begin(&world.manager).session().await.unwrap().is_new());

@@ -134,16 +134,16 @@ impl Browser {
         manager: &SessionManager<T>,
         handler: impl FnOnce(&Session<T>) -> R,
     ) -> R {
-        let exchange = self.begin(manager);
-        let answer = handler(&exchange.session().await.unwrap());
-        let effects = exchange.finish(200).await;
-        assert!(effects.failure.is_none(), "{:?}", effects.failure);
-        self.receive(&effects);
+        let request = self.begin(manager);
+        let answer = handler(&request.session().await.unwrap());
+        let actions = request.finish(200).await;
+        assert!(actions.failure.is_none(), "{:?}", actions.failure);
+        self.receive(&actions);
         answer
     }
 
-    pub(crate) fn receive(&mut self, effects: &ResponseActions) {
-        if let Some(header) = &effects.set_cookie {
+    pub(crate) fn receive(&mut self, actions: &ResponseActions) {
+        if let Some(header) = &actions.set_cookie {
             let pair = header.split(';').next().unwrap();
             self.cookie = (!header.contains("Max-Age=0")).then(|| pair.to_owned());
         }

@@ -23,9 +23,9 @@ async fn above(
 }
 
 async fn begin(manager: &SessionManager<Values>) -> ResponseActions {
-    let exchange = manager.begin(None);
-    exchange.session().await.unwrap().write(|values| values.insert("user", "ada")).unwrap().unwrap();
-    exchange.finish(200).await
+    let request = manager.begin(None);
+    request.session().await.unwrap().write(|values| values.insert("user", "ada")).unwrap().unwrap();
+    request.finish(200).await
 }
 
 /// However long it takes, memory takes new sessions until Redis has answered for the first time.
@@ -37,10 +37,10 @@ async fn until_redis_is_there_new_sessions_go_to_memory() {
         let (manager, store) = above(&server, policy).await;
         let mut sids = Vec::new();
         for round in 0..6 {
-            let effects = begin(&manager).await;
-            assert!(effects.failure.is_none(), "{policy:?}, round {round}: {:?}", effects.failure);
+            let actions = begin(&manager).await;
+            assert!(actions.failure.is_none(), "{policy:?}, round {round}: {:?}", actions.failure);
             assert!(store.status().fallback.unwrap().open, "{policy:?}, round {round}: nothing answers");
-            sids.push(sid_in(&effects));
+            sids.push(sid_in(&actions));
             sleep(Duration::from_millis(200)).await;
         }
         server.restart().await;
@@ -54,13 +54,13 @@ async fn until_redis_is_there_new_sessions_go_to_memory() {
             let value: String = server.ask(&format!("GET sess:{sid}")).await.unwrap();
             let value: serde_json::Value = serde_json::from_str(&value).unwrap();
             assert_eq!((&value["user"], value["cookie"].is_object()), (&json!("ada"), true));
-            let exchange = manager.begin(Some(&cookie_of(sid)));
-            let session = exchange.session().await.unwrap();
+            let request = manager.begin(Some(&cookie_of(sid)));
+            let session = request.session().await.unwrap();
             assert_eq!(session.read(|values| values.get::<String>("user")).as_deref(), Some("ada"));
         }
         // A logout of a session that moved.
-        let exchange = manager.begin(Some(&cookie_of(&sids[0])));
-        exchange.session().await.unwrap().destroy().await.unwrap();
+        let request = manager.begin(Some(&cookie_of(&sids[0])));
+        request.session().await.unwrap().destroy().await.unwrap();
         let left: bool = server.ask(&format!("EXISTS sess:{}", sids[0])).await.unwrap();
         assert!(!left);
     }

@@ -18,8 +18,8 @@ async fn a_full_server_still_reads_extends_and_ends_sessions() {
         matches!(&refused, Some(Error::Refused { message }) if message.starts_with("OOM")),
         "{refused:?}"
     );
-    let ((), effects) = stage.request(&ended, async |session| session.destroy().await).await;
-    assert!(effects.failure.is_none());
+    let ((), actions) = stage.request(&ended, async |session| session.destroy().await).await;
+    assert!(actions.failure.is_none());
     assert_eq!(stage.keys().await, [format!("sess:{read}")]);
 }
 
@@ -38,11 +38,11 @@ async fn a_session_leaves_a_full_node_of_a_cluster_when_it_gets_a_new_id() {
     }
     // A new id on the same node can't be stored.
     for _ in 0..30 {
-        let exchange = manager.begin(Some(&cookie_of(&sid)));
-        exchange.session().await.unwrap().renew().unwrap();
-        let effects = exchange.finish(200).await;
-        if effects.failure.is_none() {
-            return assert_ne!(sid_in(&effects), sid);
+        let request = manager.begin(Some(&cookie_of(&sid)));
+        request.session().await.unwrap().renew().unwrap();
+        let actions = request.finish(200).await;
+        if actions.failure.is_none() {
+            return assert_ne!(sid_in(&actions), sid);
         }
     }
     panic!("no new id");

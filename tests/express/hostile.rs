@@ -42,12 +42,12 @@ async fn broken_values_are_absent_and_stay_as_they_are() {
         let corrupt = stage.manager.counts().corrupt;
 
         // Somebody who looks sees nothing, and keeps the cookie.
-        let (is_new, effects) = stage.request(SID, async |session| Ok(session.is_new())).await;
-        assert!(is_new && effects.set_cookie.is_none() && effects.failure.is_none(), "{shown}");
+        let (is_new, actions) = stage.request(SID, async |session| Ok(session.is_new())).await;
+        assert!(is_new && actions.set_cookie.is_none() && actions.failure.is_none(), "{shown}");
         assert_eq!(stage.manager.counts().corrupt, corrupt + 1, "{shown}");
         // What is written starts a session of its own.
-        let effects = stage.write(SID, "user", "bob").await;
-        assert_ne!(sid_in(&effects), SID, "{shown}");
+        let actions = stage.write(SID, "user", "bob").await;
+        assert_ne!(sid_in(&actions), SID, "{shown}");
         assert_eq!(stage.raw(SID).await.as_deref(), Some(&value[..]), "{shown}");
 
         // Only a logout takes it away.
@@ -64,16 +64,16 @@ async fn a_value_that_breaks_meanwhile_is_absent_and_stays_as_it_is() {
         let shown = String::from_utf8_lossy(&value[..value.len().min(60)]).into_owned();
         for renew in [false, true] {
             stage.put(SID, r#"{"cookie":{},"user":"ada"}"#).await;
-            let exchange = stage.begin(SID);
-            let session = exchange.session().await.unwrap();
+            let request = stage.begin(SID);
+            let session = request.session().await.unwrap();
             session.write(|values| values.insert("n", 1)).unwrap().unwrap();
             if renew {
                 session.renew().unwrap();
             }
             stage.put(SID, &value).await;
-            let effects = exchange.finish(200).await;
-            let status = effects.failure.as_ref().map(Error::status);
-            assert_eq!((status, effects.set_cookie), (renew.then_some(409), None), "{shown}");
+            let actions = request.finish(200).await;
+            let status = actions.failure.as_ref().map(Error::status);
+            assert_eq!((status, actions.set_cookie), (renew.then_some(409), None), "{shown}");
             assert_eq!(stage.keys().await, [format!("sess:{SID}")], "{shown}");
             assert_eq!(stage.raw(SID).await.as_deref(), Some(&value[..]), "{shown}");
         }
@@ -107,8 +107,8 @@ async fn a_member_that_node_would_lose_is_refused_and_nothing_is_stored() {
     stage.put(SID, r#"{"cookie":{},"user":"ada"}"#).await;
     let before = stage.raw(SID).await;
     for name in ["save", "id", "cookie", "constructor", "__session_store"] {
-        let effects = stage.write(SID, name, 1).await;
-        let failure = effects.failure.expect("it is refused");
+        let actions = stage.write(SID, name, 1).await;
+        let failure = actions.failure.expect("it is refused");
         assert!(matches!(&failure, Error::Encode { reason } if reason.contains(name)), "{failure}");
         assert_eq!(stage.raw(SID).await, before);
     }
@@ -135,6 +135,6 @@ async fn no_error_and_no_debug_shows_an_id() {
     for shown in [format!("{key:?}"), key.to_string(), error.to_string(), format!("{error:?}")] {
         assert!(!shown.contains(&SID[4..]) && !shown.contains("not json"), "{shown}");
     }
-    let exchange = stage.manager.begin(Some(&cookie_of(SID)));
-    assert!(!format!("{exchange:?} {:?}", stage.manager).contains(&SID[4..]));
+    let request = stage.manager.begin(Some(&cookie_of(SID)));
+    assert!(!format!("{request:?} {:?}", stage.manager).contains(&SID[4..]));
 }

@@ -30,8 +30,8 @@ async fn a_read_moves_nothing_and_a_write_moves_the_session_under_the_same_cooki
         assert_eq!(stage.read(sid, "user").await, Some(json!("ada")));
         assert_eq!(stage.raw(sid).await.as_deref(), Some(BY_NODE.as_bytes()));
 
-        let effects = stage.write(sid, "theme", "dark").await;
-        assert!(effects.failure.is_none() && effects.set_cookie.is_none());
+        let actions = stage.write(sid, "theme", "dark").await;
+        assert!(actions.failure.is_none() && actions.set_cookie.is_none());
         let keys = stage.keys().await;
         assert_eq!(keys.len(), 1);
         assert!(keys[0].starts_with("session:{") && !keys[0].contains(sid), "{keys:?}");
@@ -41,8 +41,8 @@ async fn a_read_moves_nothing_and_a_write_moves_the_session_under_the_same_cooki
         // And stays there.
         assert!(stage.write(sid, "n", 1).await.failure.is_none());
         assert_eq!(stage.keys().await, keys);
-        let ((), effects) = stage.request(sid, async |session| session.destroy().await).await;
-        assert!(effects.set_cookie.unwrap().contains("Max-Age=0"));
+        let ((), actions) = stage.request(sid, async |session| session.destroy().await).await;
+        assert!(actions.set_cookie.unwrap().contains("Max-Age=0"));
         assert_eq!(stage.keys().await, Vec::<String>::new());
     }
 }
@@ -56,8 +56,8 @@ async fn what_is_new_or_gets_a_new_id_goes_to_the_own_layout() {
 
     stage.put(SID, BY_NODE).await;
     let sign_in = async |session: session_store::Session<Values>| session.sign_in("ada", |_| ());
-    let ((), effects) = stage.request(SID, sign_in).await;
-    let new = sid_in(&effects);
+    let ((), actions) = stage.request(SID, sign_in).await;
+    let new = sid_in(&actions);
     assert_eq!(stage.read(&new, "cart").await, Some(json!(["tea"])));
     let keys = stage.keys().await;
     assert_eq!(keys.iter().filter(|key| key.starts_with("session:{")).count(), 2);
@@ -113,9 +113,9 @@ async fn a_session_that_moves_under_a_running_request_keeps_both_changes() {
             session.sign_in("ada", |_| ()).unwrap();
         }
         assert!(other.write(SID, "theirs", 2).await.failure.is_none());
-        let effects = running.finish(200).await;
-        assert!(effects.failure.is_none());
-        let sid = if sign_in { sid_in(&effects) } else { SID.to_owned() };
+        let actions = running.finish(200).await;
+        assert!(actions.failure.is_none());
+        let sid = if sign_in { sid_in(&actions) } else { SID.to_owned() };
         for instance in [&stage, &other] {
             let both = (instance.read(&sid, "ours").await, instance.read(&sid, "theirs").await);
             assert_eq!(both, (Some(json!(1)), Some(json!(2))), "with a sign-in: {sign_in}");
@@ -151,12 +151,12 @@ async fn in_a_cluster_a_session_moves_when_it_gets_a_new_id() {
     let (express, both, leaving) =
         (instance(STEPS[0]).await, instance(STEPS[1]).await, instance(STEPS[2]).await);
     let visit = async |manager: &SessionManager<Values>, sid: &str, theme: &str| {
-        let exchange = manager.begin(Some(&cookie_of(sid)));
-        let session = exchange.session().await.unwrap();
+        let request = manager.begin(Some(&cookie_of(sid)));
+        let session = request.session().await.unwrap();
         let before: (Option<Value>, Option<Value>) =
             session.read(|values| (values.get("user"), values.get("theme")));
         session.write(|values| values.insert("theme", theme)).unwrap().unwrap();
-        assert!(exchange.finish(200).await.failure.is_none());
+        assert!(request.finish(200).await.failure.is_none());
         before
     };
 
@@ -166,9 +166,9 @@ async fn in_a_cluster_a_session_moves_when_it_gets_a_new_id() {
     assert_eq!(visit(&leaving, &sid, "one").await, (Some(json!("ada")), None));
     assert_eq!(visit(&express, &sid, "two").await, (Some(json!("ada")), Some(json!("one"))), "it stayed");
 
-    let exchange = leaving.begin(Some(&cookie_of(&sid)));
-    exchange.session().await.unwrap().sign_in("ada", |_| ()).unwrap();
-    let new = sid_in(&exchange.finish(200).await);
+    let request = leaving.begin(Some(&cookie_of(&sid)));
+    request.session().await.unwrap().sign_in("ada", |_| ()).unwrap();
+    let new = sid_in(&request.finish(200).await);
     assert_eq!(visit(&both, &new, "three").await, (Some(json!("ada")), Some(json!("two"))));
     let gone = express.begin(Some(&cookie_of(&new)));
     assert!(gone.session().await.unwrap().is_new(), "it is in the own layout");
@@ -191,9 +191,9 @@ async fn cookies_leave_the_form_of_express() {
     let visit = async |ring: KeyRing, cookie: &str| {
         let store = RedisStore::connect(stage.server.url()).await.unwrap();
         let manager = SessionManager::<Values>::builder(store, ring).cookie(self::cookie()).build().unwrap();
-        let exchange = manager.begin(Some(cookie));
-        let user: Option<String> = exchange.session().await.unwrap().read(|values| values.get("user"));
-        (user, exchange.finish(200).await.set_cookie)
+        let request = manager.begin(Some(cookie));
+        let user: Option<String> = request.session().await.unwrap().read(|values| values.get("user"));
+        (user, request.finish(200).await.set_cookie)
     };
     let both = || KeyRing::new(key()).with_previous_express(SECRET).unwrap();
     let (user, set_cookie) = visit(both(), &cookie_of(SID)).await;

@@ -30,8 +30,8 @@ async fn exactly_the_names_that_node_loses_are_refused() {
     assert!(names.len() > 20, "{names:?}");
     for (name, node_keeps) in names {
         let sid = stage.create().await;
-        let effects = stage.write(&sid, &name, 1).await;
-        match effects.failure {
+        let actions = stage.write(&sid, &name, 1).await;
+        match actions.failure {
             None => assert!(node_keeps, "{name} is written, and Node loses it"),
             Some(Error::Encode { .. }) => assert!(!node_keeps, "{name} is refused, and Node keeps it"),
             Some(other) => panic!("{name}: {other}"),

@@ -86,9 +86,9 @@ impl Stage {
         sid: &str,
         handle: impl AsyncFnOnce(Session<Values>) -> Result<R, Error>,
     ) -> (R, ResponseActions) {
-        let exchange = self.begin(sid);
-        let answer = handle(exchange.session().await.unwrap()).await.unwrap();
-        (answer, exchange.finish(200).await)
+        let request = self.begin(sid);
+        let answer = handle(request.session().await.unwrap()).await.unwrap();
+        (answer, request.finish(200).await)
     }
 
     /// The value of one name in a session.
@@ -102,9 +102,9 @@ impl Stage {
 
     /// A new session, made here: its id.
     pub(crate) async fn create(&self) -> String {
-        let exchange = self.manager.begin(None);
-        exchange.session().await.unwrap().write(|values| values.insert("user", "ada")).unwrap().unwrap();
-        sid_in(&exchange.finish(200).await)
+        let request = self.manager.begin(None);
+        request.session().await.unwrap().write(|values| values.insert("user", "ada")).unwrap().unwrap();
+        sid_in(&request.finish(200).await)
     }
 }
 
@@ -130,8 +130,8 @@ pub(crate) fn signed(sid: &str, secret: &str) -> String {
 }
 
 /// The id in a `Set-Cookie` header.
-pub(crate) fn sid_in(effects: &ResponseActions) -> String {
-    let cookie = effects.set_cookie.as_deref().expect("a cookie is set");
+pub(crate) fn sid_in(actions: &ResponseActions) -> String {
+    let cookie = actions.set_cookie.as_deref().expect("a cookie is set");
     let value = cookie.strip_prefix("connect.sid=s%3A").expect("a cookie of Express");
     let sid = value.split('.').next().expect("there is a first part").to_owned();
     assert!(cookie.starts_with(&cookie_of(&sid)), "{cookie}");

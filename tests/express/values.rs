@@ -24,10 +24,10 @@ async fn a_session_of_node_is_read_and_changed_and_its_cookie_kept() {
     assert_eq!(stage.read(SID, "user").await, Some(json!("ada")));
     assert_eq!(stage.raw(SID).await.as_deref(), Some(BY_NODE.as_bytes()), "a read changes nothing");
 
-    let effects = stage.write(SID, "theme", "dark").await;
-    assert!(effects.failure.is_none());
+    let actions = stage.write(SID, "theme", "dark").await;
+    assert!(actions.failure.is_none());
     // As Express sends it when a session with a `maxAge` has changed.
-    assert!(effects.set_cookie.unwrap().contains("; Max-Age=3600"));
+    assert!(actions.set_cookie.unwrap().contains("; Max-Age=3600"));
     let value = stage.value(SID).await;
     assert_eq!(members(&value), ["cookie", "user", "cart", "theme", "__session_store"]);
     assert_eq!(
@@ -100,8 +100,8 @@ async fn the_keys_time_to_live_is_what_counts() {
     let mut stage = Stage::set().await;
     stage.put(SID, BY_NODE).await;
     let () = stage.server.ask(&format!("EXPIRE sess:{SID} 60")).await.unwrap();
-    let exchange = stage.begin(SID);
-    let session = exchange.session().await.unwrap();
+    let request = stage.begin(SID);
+    let session = request.session().await.unwrap();
     let left = session.expires_at().unwrap().saturating_since(SystemClock.now());
     assert!(left <= Duration::from_secs(60) && left > Duration::from_secs(50), "{left:?}");
 
@@ -121,11 +121,11 @@ async fn what_node_stored_meanwhile_is_merged() {
         if !made_here {
             stage.put(&sid, BY_NODE).await;
         }
-        let exchange = stage.begin(&sid);
-        let session = exchange.session().await.unwrap();
+        let request = stage.begin(&sid);
+        let session = request.session().await.unwrap();
         session.write(|values| values.insert("ours", 1)).unwrap().unwrap();
         stage.node_stores(&sid, |value| value["theirs"] = json!(2)).await;
-        assert!(exchange.finish(200).await.failure.is_none());
+        assert!(request.finish(200).await.failure.is_none());
         let value = stage.value(&sid).await;
         assert_eq!((&value["ours"], &value["theirs"]), (&json!(1), &json!(2)), "made here: {made_here}");
     }
@@ -136,12 +136,12 @@ async fn what_node_stored_meanwhile_is_merged() {
 async fn what_node_changed_in_its_place_is_merged() {
     let mut stage = Stage::set().await;
     let sid = stage.create().await;
-    let exchange = stage.begin(&sid);
-    let session = exchange.session().await.unwrap();
+    let request = stage.begin(&sid);
+    let session = request.session().await.unwrap();
     session.write(|values| values.insert("ours", 1)).unwrap().unwrap();
     let stored = String::from_utf8(stage.raw(&sid).await.unwrap()).unwrap();
     stage.put(&sid, stored.replace("\"ada\"", "\"bob\"")).await;
-    assert!(exchange.finish(200).await.failure.is_none());
+    assert!(request.finish(200).await.failure.is_none());
     let value = stage.value(&sid).await;
     assert_eq!((&value["ours"], &value["user"]), (&json!(1), &json!("bob")));
 }
@@ -150,11 +150,11 @@ async fn what_node_changed_in_its_place_is_merged() {
 async fn what_contradicts_node_is_a_conflict_and_node_s_word_stays() {
     let mut stage = Stage::set().await;
     let sid = stage.create().await;
-    let exchange = stage.begin(&sid);
-    let session = exchange.session().await.unwrap();
+    let request = stage.begin(&sid);
+    let session = request.session().await.unwrap();
     session.write(|values| values.insert("list", [1])).unwrap().unwrap();
     stage.node_stores(&sid, |value| value["list"] = json!({ "a": 1 })).await;
-    let failure = exchange.finish(200).await.failure;
+    let failure = request.finish(200).await.failure;
     assert!(matches!(failure, Some(Error::Conflict(Conflict::Fields))), "{failure:?}");
     assert_eq!(stage.value(&sid).await["list"], json!({ "a": 1 }));
 }
@@ -179,15 +179,15 @@ async fn a_session_that_node_ended_stays_ended() {
     let mut stage = Stage::set().await;
     stage.put(SID, BY_NODE).await;
     for update in [false, true] {
-        let exchange = stage.begin(SID);
-        let session = exchange.session().await.unwrap();
+        let request = stage.begin(SID);
+        let session = request.session().await.unwrap();
         session.write(|values| values.insert("late", 1)).unwrap().unwrap();
         let () = stage.server.ask(&format!("DEL sess:{SID}")).await.unwrap();
         if update {
             let late = session.update(|values| values.insert("late", 2)).await;
             assert!(matches!(late, Err(Error::Conflict(Conflict::Ended))), "{late:?}");
         }
-        assert!(exchange.finish(200).await.set_cookie.is_none());
+        assert!(request.finish(200).await.set_cookie.is_none());
         assert_eq!(stage.keys().await, Vec::<String>::new());
         stage.put(SID, BY_NODE).await;
     }
@@ -197,14 +197,14 @@ async fn a_session_that_node_ended_stays_ended() {
 async fn several_writes_of_one_request_and_of_many_at_once_are_all_kept() {
     let mut stage = Stage::set().await;
     let sid = stage.create().await;
-    let exchange = stage.begin(&sid);
-    let session = exchange.session().await.unwrap();
+    let request = stage.begin(&sid);
+    let session = request.session().await.unwrap();
     for n in 0..3 {
         session.write(|values| values.insert("n", n)).unwrap().unwrap();
         session.save().await.unwrap();
     }
     session.write(|values| values.insert("n", 3)).unwrap().unwrap();
-    assert!(exchange.finish(200).await.failure.is_none());
+    assert!(request.finish(200).await.failure.is_none());
     assert_eq!(stage.value(&sid).await["n"], json!(3));
 
     let count = async |n: u32| {
@@ -234,8 +234,8 @@ async fn a_sign_in_gives_a_new_id_and_the_old_one_is_dead() {
         let sign_in = async |session: session_store::Session<_>| {
             session.sign_in("ada", |values: &mut session_store::Values| values.insert("admin", true))?
         };
-        let ((), effects) = stage.request(sid, sign_in).await;
-        let new = sid_in(&effects);
+        let ((), actions) = stage.request(sid, sign_in).await;
+        let new = sid_in(&actions);
         assert_eq!((new.len(), stage.raw(sid).await), (32, None));
         let value = stage.value(&new).await;
         assert_eq!(
@@ -267,13 +267,13 @@ async fn owner_and_limits_outlive_what_node_writes() {
         manager.expiry(Expiry::idle(Duration::from_secs(3600)).absolute(Duration::from_secs(7200)))
     };
     let mut stage = Stage::set_with(|store| store.express(layout()), short).await;
-    let exchange = stage.manager.begin(None);
-    let session = exchange.session().await.unwrap();
+    let request = stage.manager.begin(None);
+    let session = request.session().await.unwrap();
     session.sign_in("ada", |values| values.insert("user", "ada")).unwrap().unwrap();
     session.set_expiry(Expiry::idle(Duration::from_secs(1800)).absolute(Duration::from_secs(2700))).unwrap();
-    let effects = exchange.finish(200).await;
-    let sid = sid_in(&effects);
-    assert!(effects.set_cookie.unwrap().contains("Max-Age=1800"));
+    let actions = request.finish(200).await;
+    let sid = sid_in(&actions);
+    assert!(actions.set_cookie.unwrap().contains("Max-Age=1800"));
     assert_eq!(stage.value(&sid).await["cookie"]["originalMaxAge"], json!(1_800_000));
 
     stage.node_stores(&sid, |value| value["theme"] = json!("dark")).await;
@@ -338,9 +338,9 @@ async fn secrets_are_rotated_as_in_express() {
         .build()
         .unwrap();
     let visit = async |cookie: &str| {
-        let exchange = manager.begin(Some(cookie));
-        let user = exchange.session().await.unwrap().read(|values| values.get::<String>("user"));
-        (user, exchange.finish(200).await.set_cookie)
+        let request = manager.begin(Some(cookie));
+        let user = request.session().await.unwrap().read(|values| values.get::<String>("user"));
+        (user, request.finish(200).await.set_cookie)
     };
     let (user, set_cookie) = visit(&cookie_of(SID)).await;
     assert_eq!(user.as_deref(), Some("ada"));
@@ -372,10 +372,10 @@ async fn the_documented_permissions_are_enough() {
     assert_eq!(stage.read(&sid, "user").await, Some(json!("ada")));
     assert!(stage.time_to_live(&sid).await > 60_000, "touched");
     assert!(stage.write(&sid, "n", 1).await.failure.is_none());
-    let ((), effects) = stage.request(&sid, async |session| session.renew()).await;
-    assert!(effects.failure.is_none());
-    let ((), effects) = stage.request(&sid, async |session| session.destroy().await).await;
-    assert!(effects.failure.is_none());
+    let ((), actions) = stage.request(&sid, async |session| session.renew()).await;
+    assert!(actions.failure.is_none());
+    let ((), actions) = stage.request(&sid, async |session| session.destroy().await).await;
+    assert!(actions.failure.is_none());
     assert_eq!(stage.keys().await, Vec::<String>::new());
 }
 

@@ -43,33 +43,33 @@ struct Browser {
 }
 
 impl Browser {
-    fn receive(&mut self, effects: &ResponseActions) {
-        if let Some(header) = &effects.set_cookie {
+    fn receive(&mut self, actions: &ResponseActions) {
+        if let Some(header) = &actions.set_cookie {
             let pair = header.split(';').next().unwrap();
             self.cookie = (!header.contains("Max-Age=0")).then(|| pair.to_owned());
         }
     }
 
     async fn writes(&mut self, site: &Site, item: &str) -> Result<(), Error> {
-        let exchange = site.manager.begin(self.cookie.as_deref());
-        exchange.session().await?.write(|items| items.push(item.to_owned()))?;
-        let effects = exchange.finish(200).await;
-        self.receive(&effects);
-        effects.failure.map_or(Ok(()), Err)
+        let request = site.manager.begin(self.cookie.as_deref());
+        request.session().await?.write(|items| items.push(item.to_owned()))?;
+        let actions = request.finish(200).await;
+        self.receive(&actions);
+        actions.failure.map_or(Ok(()), Err)
     }
 
     async fn signs_in(&mut self, site: &Site, owner: &str) -> Result<(), Error> {
-        let exchange = site.manager.begin(self.cookie.as_deref());
-        exchange.session().await?.sign_in(owner, |_| ())?;
-        let effects = exchange.finish(200).await;
-        self.receive(&effects);
-        effects.failure.map_or(Ok(()), Err)
+        let request = site.manager.begin(self.cookie.as_deref());
+        request.session().await?.sign_in(owner, |_| ())?;
+        let actions = request.finish(200).await;
+        self.receive(&actions);
+        actions.failure.map_or(Ok(()), Err)
     }
 
     async fn logs_out(&mut self, site: &Site) -> Result<(), Error> {
-        let exchange = site.manager.begin(self.cookie.as_deref());
-        let destroyed = exchange.session().await?.destroy().await;
-        self.receive(&exchange.finish(200).await);
+        let request = site.manager.begin(self.cookie.as_deref());
+        let destroyed = request.session().await?.destroy().await;
+        self.receive(&request.finish(200).await);
         destroyed
     }
 
@@ -93,10 +93,10 @@ async fn nobody_is_signed_out_by_an_outage() {
             ada.signs_in(&site, "ada").await.unwrap();
             site.primary.goes(mode);
             for _ in 0..5 {
-                let exchange = site.manager.begin(ada.cookie.as_deref());
-                assert_eq!(exchange.session().await.unwrap_err().status(), 503);
-                let effects = exchange.finish(503).await;
-                assert!(effects.set_cookie.is_none(), "{effects:?}");
+                let request = site.manager.begin(ada.cookie.as_deref());
+                assert_eq!(request.session().await.unwrap_err().status(), 503);
+                let actions = request.finish(503).await;
+                assert!(actions.set_cookie.is_none(), "{actions:?}");
             }
             site.recovers().await;
             let seen = ada.sees(&site).await.unwrap();
@@ -112,13 +112,13 @@ async fn nor_by_one_that_begins_during_a_request() {
         let site = Site::new(policy);
         let mut ada = Browser::default();
         ada.writes(&site, "tea").await.unwrap();
-        let exchange = site.manager.begin(ada.cookie.as_deref());
-        let session = exchange.session().await.unwrap();
+        let request = site.manager.begin(ada.cookie.as_deref());
+        let session = request.session().await.unwrap();
         session.write(|items| items.push("lost".to_owned())).unwrap();
         site.primary.goes(Mode::Down);
-        let effects = exchange.finish(200).await;
-        assert_eq!(effects.failure.as_ref().unwrap().status(), 503);
-        assert!(effects.set_cookie.is_none());
+        let actions = request.finish(200).await;
+        assert_eq!(actions.failure.as_ref().unwrap().status(), 503);
+        assert!(actions.set_cookie.is_none());
         site.recovers().await;
         assert_eq!(ada.sees(&site).await.unwrap().0, ["tea"]);
     }
@@ -157,11 +157,11 @@ async fn a_logout_in_an_outage_is_an_error_now_and_takes_effect_afterwards() {
         ada.signs_in(&site, "ada").await.unwrap();
         let thief = ada.clone();
         // The page was loaded when the store was still there.
-        let exchange = site.manager.begin(ada.cookie.as_deref());
-        let session = exchange.session().await.unwrap();
+        let request = site.manager.begin(ada.cookie.as_deref());
+        let session = request.session().await.unwrap();
         site.primary.goes(Mode::Down);
         assert_eq!(session.destroy().await.unwrap_err().status(), 503);
-        ada.receive(&exchange.finish(503).await);
+        ada.receive(&request.finish(503).await);
         assert_eq!(ada.cookie, None, "the browser forgets it at any rate");
         assert_eq!(thief.sees(&site).await.unwrap_err().status(), 503);
         site.primary.goes(Mode::Up);

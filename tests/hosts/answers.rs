@@ -83,9 +83,9 @@ mod on_http_1 {
 
     /// A cookie of a session that is stored.
     async fn cookie(manager: &SessionManager<String>) -> String {
-        let exchange = manager.begin(None);
-        exchange.session().await.unwrap().write(|text| *text = "small".into()).unwrap();
-        exchange.finish(200).await.set_cookie.unwrap().split(';').next().unwrap().to_owned()
+        let request_session = manager.begin(None);
+        request_session.session().await.unwrap().write(|text| *text = "small".into()).unwrap();
+        request_session.finish(200).await.set_cookie.unwrap().split(';').next().unwrap().to_owned()
     }
 
     async fn check<S, R>(store: &StagedStore, cookie: String, service: S)
@@ -219,9 +219,9 @@ async fn answer_failures_in_actix() {
 
     let store = store();
     let manager = manager::<String>(&store);
-    let exchange = manager.begin(None);
-    exchange.session().await.unwrap().write(|text| *text = "small".into()).unwrap();
-    let stored = exchange.finish(200).await.set_cookie.unwrap().split(';').next().unwrap().to_owned();
+    let request_session = manager.begin(None);
+    request_session.session().await.unwrap().write(|text| *text = "small".into()).unwrap();
+    let stored = request_session.finish(200).await.set_cookie.unwrap().split(';').next().unwrap().to_owned();
 
     let app = App::new()
         .route("/commits", web::get().to(|session: Session<String>| handle(session, false)))

@@ -26,9 +26,9 @@ async fn each_operation_has_a_span_with_the_key_and_the_outcome() {
     let world = World::new();
     let cookie = world.sign_up("private-note").await;
     let key = world.manager.begin(Some(&cookie)).session().await.unwrap().key().unwrap();
-    let exchange = world.manager.begin(Some(&cookie));
-    exchange.session().await.unwrap().update(|text| text.push('!')).await.unwrap();
-    let _ = exchange.finish(200).await;
+    let request = world.manager.begin(Some(&cookie));
+    request.session().await.unwrap().update(|text| text.push('!')).await.unwrap();
+    let _ = request.finish(200).await;
     world.clock.advance(IDLE / 2);
     world.read(&cookie).await.unwrap();
     let signed_in = world.sign_in(&cookie, "ada.lovelace").await;
@@ -101,9 +101,9 @@ async fn every_operation_of_a_store_has_a_span() {
         .build()
         .unwrap();
     let sign_in = async || {
-        let exchange = manager.begin(None);
-        exchange.session().await.unwrap().sign_in("ada.lovelace", |_| ()).unwrap();
-        exchange.finish(200).await.set_cookie.unwrap().split(';').next().unwrap().to_owned()
+        let request = manager.begin(None);
+        request.session().await.unwrap().sign_in("ada.lovelace", |_| ()).unwrap();
+        request.finish(200).await.set_cookie.unwrap().split(';').next().unwrap().to_owned()
     };
     let cookie = sign_in().await;
     let session = manager.begin(Some(&cookie)).session().await.unwrap();

@@ -128,9 +128,9 @@ async fn sessions_by_the_second_are_those_of_the_last_minute() {
 async fn every_operation_is_timed_failed_ones_too() {
     let world = World::new();
     let cookie = world.sign_up("a note").await;
-    let exchange = world.manager.begin(Some(&cookie));
-    exchange.session().await.unwrap().update(|text| text.push('!')).await.unwrap();
-    let _ = exchange.finish(200).await;
+    let request = world.manager.begin(Some(&cookie));
+    request.session().await.unwrap().update(|text| text.push('!')).await.unwrap();
+    let _ = request.finish(200).await;
     world.clock.advance(IDLE / 2);
     world.read(&cookie).await.unwrap();
     let cookie = world.sign_in(&cookie, "ada").await;
@@ -157,10 +157,10 @@ async fn revocations_are_counted_timed_and_logged() {
     let log = log::Log::begin();
     let manager = SessionManager::<String>::builder(MemoryStore::new(), KeyRing::generate()).build().unwrap();
     let sign_in = async || {
-        let exchange = manager.begin(None);
-        let session = exchange.session().await.unwrap();
+        let request = manager.begin(None);
+        let session = request.session().await.unwrap();
         session.sign_in("ada.lovelace", |_| ()).unwrap();
-        assert!(exchange.finish(200).await.failure.is_none());
+        assert!(request.finish(200).await.failure.is_none());
         session
     };
     let (session, _) = (sign_in().await, sign_in().await);
@@ -194,9 +194,9 @@ async fn revocations_are_counted_timed_and_logged() {
 async fn revocations_of_an_operation_that_broke_off_are_counted() {
     for everyone in [false, true] {
         let world = World::new();
-        let exchange = world.manager.begin(None);
-        exchange.session().await.unwrap().sign_in("ada", |_| ()).unwrap();
-        assert!(exchange.finish(200).await.failure.is_none());
+        let request = world.manager.begin(None);
+        request.session().await.unwrap().sign_in("ada", |_| ()).unwrap();
+        assert!(request.finish(200).await.failure.is_none());
         world.store.breaks_off.store(true, Ordering::SeqCst);
         let outcome = if everyone {
             world.manager.revoke_everyone().await
@@ -211,9 +211,9 @@ async fn revocations_of_an_operation_that_broke_off_are_counted() {
 #[tokio::test]
 async fn of_the_loads_from_memory_one_in_64_is_timed() {
     let manager = SessionManager::<String>::builder(MemoryStore::new(), KeyRing::generate()).build().unwrap();
-    let exchange = manager.begin(None);
-    exchange.session().await.unwrap().write(|text| text.push('a')).unwrap();
-    let cookie = exchange.finish(200).await.set_cookie.unwrap();
+    let request = manager.begin(None);
+    request.session().await.unwrap().write(|text| text.push('a')).unwrap();
+    let cookie = request.finish(200).await.set_cookie.unwrap();
     for _ in 0..640 {
         manager.begin(cookie.split(';').next()).session().await.unwrap();
     }

@@ -33,34 +33,34 @@ impl World {
 
     /// The cookie of a new session with this text.
     pub(crate) async fn sign_up(&self, text: &str) -> String {
-        let exchange = self.manager.begin(None);
-        exchange.session().await.unwrap().write(|data| data.push_str(text)).unwrap();
-        set(exchange).await
+        let request = self.manager.begin(None);
+        request.session().await.unwrap().write(|data| data.push_str(text)).unwrap();
+        set(request).await
     }
 
     /// The cookie after signing in.
     pub(crate) async fn sign_in(&self, cookie: &str, owner: &str) -> String {
-        let exchange = self.manager.begin(Some(cookie));
-        exchange.session().await.unwrap().sign_in(owner, |_| ()).unwrap();
-        set(exchange).await
+        let request = self.manager.begin(Some(cookie));
+        request.session().await.unwrap().sign_in(owner, |_| ()).unwrap();
+        set(request).await
     }
 
     pub(crate) async fn read(&self, cookie: &str) -> Result<String, Error> {
-        let exchange = self.manager.begin(Some(cookie));
-        let text = exchange.session().await?.read(String::clone);
-        let _ = exchange.finish(200).await;
+        let request = self.manager.begin(Some(cookie));
+        let text = request.session().await?.read(String::clone);
+        let _ = request.finish(200).await;
         Ok(text)
     }
 
     pub(crate) async fn log_out(&self, cookie: &str) {
-        let exchange = self.manager.begin(Some(cookie));
-        exchange.session().await.unwrap().destroy().await.unwrap();
-        let _ = exchange.finish(200).await;
+        let request = self.manager.begin(Some(cookie));
+        request.session().await.unwrap().destroy().await.unwrap();
+        let _ = request.finish(200).await;
     }
 }
 
-async fn set(exchange: RequestSession<String>) -> String {
-    let cookie = exchange.finish(200).await.set_cookie.unwrap();
+async fn set(request: RequestSession<String>) -> String {
+    let cookie = request.finish(200).await.set_cookie.unwrap();
     cookie.split(';').next().unwrap().to_owned()
 }
 

@@ -120,17 +120,17 @@ async fn ending_all_sessions_misses_none_in_the_layout_of_express() {
         // A renewal on a cluster is two steps here, on two nodes.
         let mut cookies = Vec::new();
         for _ in 0..5 {
-            let exchange = manager.begin(None);
-            exchange.session().await.unwrap().sign_in("ada", |_| ()).unwrap();
-            cookies.push(exchange.finish(200).await.set_cookie.unwrap());
+            let request = manager.begin(None);
+            request.session().await.unwrap().sign_in("ada", |_| ()).unwrap();
+            cookies.push(request.finish(200).await.set_cookie.unwrap());
         }
         let renewals: Vec<_> = cookies
             .iter()
             .map(|cookie| {
-                let exchange = manager.begin(cookie.split(';').next());
+                let request = manager.begin(cookie.split(';').next());
                 tokio::spawn(async move {
-                    exchange.session().await.unwrap().renew().unwrap();
-                    exchange.finish(200).await.set_cookie
+                    request.session().await.unwrap().renew().unwrap();
+                    request.finish(200).await.set_cookie
                 })
             })
             .collect();

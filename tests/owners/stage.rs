@@ -51,15 +51,15 @@ impl Browser {
         manager: &Manager,
         handler: impl FnOnce(&Session<u64>) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let exchange = manager.begin(self.cookie.as_deref());
-        handler(&exchange.session().await?)?;
-        let effects = exchange.finish(200).await;
-        self.receive(&effects);
-        effects.failure.map_or(Ok(()), Err)
+        let request = manager.begin(self.cookie.as_deref());
+        handler(&request.session().await?)?;
+        let actions = request.finish(200).await;
+        self.receive(&actions);
+        actions.failure.map_or(Ok(()), Err)
     }
 
-    fn receive(&mut self, effects: &ResponseActions) {
-        if let Some(header) = &effects.set_cookie {
+    fn receive(&mut self, actions: &ResponseActions) {
+        if let Some(header) = &actions.set_cookie {
             self.cookie = header.split(';').next().map(str::to_owned);
         }
     }

@@ -131,10 +131,10 @@ async fn store_ours<T>(manager: &SessionManager<T>, data: &T)
 where
     T: Clone + Default + Serialize + DeserializeOwned + Send + Sync + 'static,
 {
-    let exchange = manager.begin(None);
-    let session = exchange.session().await.expect("nothing is asked for yet");
+    let request = manager.begin(None);
+    let session = request.session().await.expect("nothing is asked for yet");
     session.write(|value| *value = data.clone()).expect("the response is not on its way");
-    assert!(exchange.finish(200).await.failure.is_none());
+    assert!(request.finish(200).await.failure.is_none());
 }
 
 fn json<T: Serialize>(data: &T) -> String {

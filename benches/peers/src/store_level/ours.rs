@@ -172,10 +172,10 @@ impl Worker for Browser {
             Operation::Create => self.cookie = create(&self.manager).await,
             // By the default policy, a read-only request is a rolling one.
             Operation::Load | Operation::Roll => {
-                let exchange = self.manager.begin(Some(&self.cookie));
-                let session = exchange.session().await.expect("the store answers");
+                let request_session = self.manager.begin(Some(&self.cookie));
+                let session = request_session.session().await.expect("the store answers");
                 assert!(session.read(|shopper| black_box(shopper.visits)) > 0);
-                assert!(exchange.finish(200).await.failure.is_none());
+                assert!(request_session.finish(200).await.failure.is_none());
             }
             other => unreachable!("{other:?} is measured without the manager"),
         }
@@ -184,10 +184,10 @@ impl Worker for Browser {
 
 /// A first request; answers what the browser sends from then on.
 async fn create(manager: &SessionManager<Shopper>) -> String {
-    let exchange = manager.begin(None);
-    let session = exchange.session().await.expect("nothing is asked for yet");
+    let request_session = manager.begin(None);
+    let session = request_session.session().await.expect("nothing is asked for yet");
     session.write(|shopper| *shopper = Shopper::ada()).expect("the response is not on its way");
     assert!(session.read(greeting).is_some());
-    let header = exchange.finish(200).await.set_cookie.expect("there is something to remember");
+    let header = request_session.finish(200).await.set_cookie.expect("there is something to remember");
     header.split(';').next().unwrap_or_default().to_owned()
 }
