@@ -1,7 +1,8 @@
 //! What is counted, timed and told of a manager's sessions.
 //!
 //! What is counted is declared in [`counters`], what is timed in [`operations`], and what goes to the
-//! facade of metrics in [`metrics`], each in one table. [`events`] has the lines of the log.
+//! facade of metrics in [`metrics`], each in one table. [`outcome`] names how an operation came out, and
+//! [`events`] has the lines of the log.
 
 pub(crate) mod counters;
 mod events;
@@ -9,6 +10,7 @@ pub(crate) mod histogram;
 #[cfg(feature = "metrics")]
 pub mod metrics;
 pub(crate) mod operations;
+pub(crate) mod outcome;
 mod rate;
 pub(crate) mod stats;
 

@@ -46,7 +46,7 @@ async fn request(manager: &Manager, cookie: Option<&str>) -> (Option<String>, u6
     let session = request_session.session().await.expect("the store answers");
     let count = session.read(|values| values.get::<u64>("count").unwrap_or(0)) + 1;
     session.write(|values| values.insert("count", count)).unwrap().unwrap();
-    let actions = request_session.finish(200).await;
+    let _actions = request_session.finish(200).await;
     assert!(actions.failure.is_none(), "{:?}, new: {}", actions.failure, cookie.is_none());
     let set = actions.set_cookie.as_ref().map(|set| set.split(';').next().unwrap().to_owned());
     (set, count)
@@ -199,7 +199,7 @@ fn the_recovery_of_a_fallback_lives_where_the_connections_do() {
                 if let Ok(session) = request_session.session().await {
                     session.write(|values| values.insert("count", 1)).unwrap().unwrap();
                 }
-                let actions = request_session.finish(200).await;
+                let _actions = request_session.finish(200).await;
                 store.status().fallback.unwrap().in_memory > 0
             })
             .await;
@@ -225,7 +225,7 @@ fn the_recovery_of_a_fallback_lives_where_the_connections_do() {
         if let Ok(session) = request_session.session().await {
             session.write(|values| values.insert("count", 1)).unwrap().unwrap();
         }
-        let actions = request_session.finish(200).await;
+        let _actions = request_session.finish(200).await;
         moved().await;
     });
 }

@@ -1,19 +1,21 @@
 //! [`StoreClient`]: the door to the store. Nothing else has one, so each operation is seen here: by a span, by
 //! the time that it took, and by how it came out.
 
-mod call;
 mod indexed_owner;
 mod writes;
 
 use std::collections::HashSet;
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use parking_lot::Mutex;
-use tracing::Instrument as _;
+use tracing::field::Empty;
+use tracing::level_filters::LevelFilter;
+use tracing::{Instrument as _, Level, Span};
 
-use self::call::{Answer, Call, span};
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::id::SessionKey;
@@ -23,7 +25,8 @@ use crate::store::scan::{Cursor, Page, Scan, Usage};
 use crate::store::status::StoreStatus;
 use crate::store::{Loaded, SessionStore};
 use crate::telemetry::Telemetry;
-use crate::telemetry::operations::{Operation, fault};
+use crate::telemetry::operations::Operation;
+use crate::telemetry::outcome::{Answer, fault};
 
 pub(super) use self::indexed_owner::OwnerSessions;
 pub(super) use self::writes::Writes;
@@ -161,5 +164,57 @@ impl StoreClient {
 impl fmt::Debug for StoreClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.store.fmt(f)
+    }
+}
+
+/// An operation of the store that is watched. Written by hand, since an `async fn` would move the answer,
+/// a whole record, once more.
+#[must_use]
+pub(in crate::engine) struct Call<'a, C> {
+    answer: C,
+    telemetry: &'a Telemetry,
+    operation: Operation,
+    started: Option<Instant>,
+    span: Option<Span>,
+}
+
+impl<'a, C> Call<'a, C> {
+    /// Watches the call that `answer` comes of; it is about the session of `key`, or about many.
+    fn new(telemetry: &'a Telemetry, operation: Operation, key: Option<&SessionKey>, answer: C) -> Self {
+        let started = telemetry.latencies().start(operation);
+        // Asked first, since a span that is disabled is not for nothing where `tracing` has its feature `log`.
+        let span = (Level::DEBUG <= LevelFilter::current()).then(|| span(operation, key));
+        Self { answer, telemetry, operation, started, span }
+    }
+}
+
+/// A span of an operation, which is about the session of `key`, or about many.
+fn span(operation: Operation, key: Option<&SessionKey>) -> Span {
+    let operation = operation.name();
+    match key {
+        Some(key) => tracing::debug_span!("session_store", operation, %key, outcome = Empty),
+        None => tracing::debug_span!("session_store", operation, outcome = Empty),
+    }
+}
+
+impl<A: Answer, C: Future<Output = Result<A, Error>> + Unpin> Future for Call<'_, C> {
+    type Output = C::Output;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<C::Output> {
+        let this = self.get_mut();
+        let answer = {
+            let _entered = this.span.as_ref().map(Span::enter);
+            Pin::new(&mut this.answer).poll(context)
+        };
+        if let Poll::Ready(answer) = &answer {
+            if let Some(span) = &this.span {
+                span.record("outcome", answer.as_ref().map_or_else(fault, Answer::name));
+            }
+            if let Some(started) = this.started {
+                let took = started.elapsed();
+                this.telemetry.time(this.operation, answer.as_ref().err(), took);
+            }
+        }
+        answer
     }
 }

@@ -36,7 +36,8 @@ use ::metrics::{
 use super::counters::{EVENTS, event_names};
 use super::events::End;
 use super::histogram::as_float;
-use super::operations::{Operation, fault, operation_names};
+use super::operations::{Operation, operation_names};
+use super::outcome::fault;
 use super::stats::{DURATION_BUCKETS, LATENCY_BUCKETS, Stats};
 use crate::error::Error;
 

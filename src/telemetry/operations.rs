@@ -7,7 +7,6 @@ use serde::Serialize;
 
 use super::histogram::{Histogram, Tally};
 use super::stats::LATENCY_BUCKETS;
-use crate::error::Error;
 use crate::store::status::StoreStatus;
 
 macro_rules! operations {
@@ -138,15 +137,5 @@ impl Latencies {
         if let Some(tally) = self.tallies.get(operation as usize) {
             tally.add(took);
         }
-    }
-}
-
-/// What kind of error it is: a few words, to be counted by.
-pub(crate) fn fault(error: &Error) -> &'static str {
-    match error {
-        Error::Unavailable { .. } | Error::Unfinished { .. } => "unavailable",
-        Error::Refused { .. } => "refused",
-        Error::Corrupt { .. } | Error::NewerFormat { .. } => "unreadable",
-        _ => "failed",
     }
 }
