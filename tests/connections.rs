@@ -46,7 +46,7 @@ async fn request(manager: &Manager, cookie: Option<&str>) -> (Option<String>, u6
     let session = request_session.session().await.expect("the store answers");
     let count = session.read(|values| values.get::<u64>("count").unwrap_or(0)) + 1;
     session.write(|values| values.insert("count", count)).unwrap().unwrap();
-    let _actions = request_session.finish(200).await;
+    let actions = request_session.finish(200).await;
     assert!(actions.failure.is_none(), "{:?}, new: {}", actions.failure, cookie.is_none());
     let set = actions.set_cookie.as_ref().map(|set| set.split(';').next().unwrap().to_owned());
     (set, count)
