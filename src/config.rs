@@ -60,7 +60,7 @@ impl<T: SessionData> SessionManager<T> {
     /// | `SESSION_COOKIE_NAME` | the cookie's name | `__Host-Http-id`, or `id` where not secure | `sid` |
     /// | `SESSION_COOKIE_SECURE` | `false`: the cookie travels over plain http, for development | `true` | `false` |
     /// | `SESSION_COOKIE_PERSISTENT` | `true`: the cookie outlives the browser, for as long as its session lives | `false` | `true` |
-    /// | `SESSION_LAYOUT` | how sessions are kept in Redis: `native`; `express`, shared with express-session; on the way from there, `express-or-native` and `native-or-express`, see [below](#sessions-of-express) | `native` | `express` |
+    /// | `SESSION_LAYOUT` | how sessions are kept in Redis: `native`; `express`, shared with express-session; on the way from there, `express-before-move` and `move-to-native`, see [below](#sessions-of-express) | `native` | `express` |
     /// | `SESSION_EXPRESS_PREFIX` | what the service's keys begin with that sessions are shared with | `sess:` | `shop:` |
     ///
     /// A variable that is set to nothing counts as not set.
@@ -107,7 +107,7 @@ impl<T: SessionData> SessionManager<T> {
     /// verify that service's cookies; there is a warning in the log for those that could be guessed. The cookie is called `connect.sid` unless
     /// `SESSION_COOKIE_NAME` says otherwise. Node takes the cookie's attributes from the stored session, and
     /// these are the environment's: a `.cookie(…)` on the builder does not reach them. What is written where is
-    /// said at `RedisStoreBuilder::express`, `express_or_native` and `native_or_express`; the page
+    /// said at `RedisLayout::express`, `express_before_move` and `move_to_native`; the page
     /// `moving_from_express` leads from one to the next.
     ///
     /// # The URL

@@ -6,10 +6,8 @@ use cookie::time::OffsetDateTime;
 use cookie::{Cookie, CookieBuilder};
 
 use crate::error::Error;
-#[cfg(not(feature = "express"))]
-use crate::id::ID_LENGTH;
 
-#[cfg(feature = "express")]
+#[cfg_attr(not(feature = "express"), path = "cookie/no_express.rs")]
 mod express;
 mod header;
 pub(crate) mod keys;
@@ -18,9 +16,6 @@ pub(crate) mod signing;
 
 /// Browsers refuse cookies whose name and value are longer (RFC 6265bis section 5.7).
 const MAX_NAME_AND_VALUE: usize = 4096;
-#[cfg(not(feature = "express"))]
-const VALUE_LENGTH: usize = ID_LENGTH + 1 + 43;
-#[cfg(feature = "express")]
 const VALUE_LENGTH: usize = express::LONGEST_VALUE;
 
 /// When a browser sends the session cookie along with requests that another site started.

@@ -24,7 +24,7 @@ pub fn environment(variables: &HashMap<String, String>) -> Result<(), Error> {
 
 /// Reads a session's value as connect-redis stores it, and writes it again where Node could read it.
 pub fn express_value(key: &SessionKey, value: &[u8]) -> Result<(Record, Option<String>), Error> {
-    redis::reread_value(key, value)
+    redis::layout::express::reread_value(key, value)
 }
 
 /// The cursor of a listing in Redis, read and written again. `None` for a text that is none.

@@ -1,16 +1,22 @@
 //! What a client holds (`SessionId`) and what a store sees of it (`SessionKey`).
 
+#[cfg(feature = "express")]
+mod express;
+mod foreign;
+
 use std::fmt;
 use std::hash::{Hash, Hasher};
-#[cfg(feature = "express")]
-use std::sync::Arc;
 use std::sync::OnceLock;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 
+use self::foreign::Foreign;
 use crate::random;
+
+#[cfg(feature = "express")]
+pub(crate) use self::express::LONGEST_ID as LONGEST_EXPRESS_ID;
 
 /// Length of an id's text.
 pub(crate) const ID_LENGTH: usize = 32;
@@ -21,8 +27,6 @@ pub(crate) const NAME_LENGTH: usize = LINEAGE_LENGTH + 3 + DIGEST_LENGTH;
 const DIGEST_LENGTH: usize = 28;
 /// As many bits of the hash as an id has fresh ones: more would only take memory.
 const DIGEST_BYTES: usize = 21;
-#[cfg(feature = "express")]
-pub(crate) const LONGEST_EXPRESS_ID: usize = 128;
 const KEY_DOMAIN: &[u8] = b"session-store key v1:";
 
 /// The secret that a session's cookie carries: 24 random bytes as 32 characters of base64url.
@@ -51,9 +55,7 @@ pub struct SessionId {
 #[derive(Clone, PartialEq, Eq)]
 enum Form {
     Native([u8; ID_LENGTH]),
-    /// What is stored under it is found by the text itself, as express-session does.
-    #[cfg(feature = "express")]
-    Express(Arc<str>),
+    Foreign(Foreign),
 }
 
 impl SessionId {
@@ -72,40 +74,20 @@ impl SessionId {
         native(text).map(|bytes| Form::Native(bytes).into())
     }
 
-    /// Reads an id of express-session, which may come from a `genid` of the application: any text of
-    /// 1 to 128 bytes without control characters and braces (which are Redis Cluster hash tags).
-    ///
-    /// Its [key](Self::key) takes the id along, for that is what express-session stores under.
-    ///
-    /// ```
-    /// use session_store::SessionId;
-    ///
-    /// let id = SessionId::express("3f2504e0-4f89-11d3-9a0c-0305e82c3301").expect("an id");
-    /// assert_eq!(format!("{:?}", id.key()), "SessionKey(n4QqRLZ9XSJlHNIk9HdZicgsfjfa)");
-    /// assert!(SessionId::express("").is_none());
-    /// ```
-    #[cfg(feature = "express")]
-    pub fn express(sid: &str) -> Option<Self> {
-        let fits = (1..=LONGEST_EXPRESS_ID).contains(&sid.len());
-        let plain = |c: char| !c.is_control() && c != '{' && c != '}';
-        (fits && sid.chars().all(plain)).then(|| Form::Express(sid.into()).into())
-    }
-
-    /// The same id, stored as express-session does.
-    #[cfg(feature = "express")]
-    pub(crate) fn into_express(self) -> Self {
-        match self.form {
-            Form::Native(_) => Form::Express(self.as_str().into()).into(),
-            Form::Express(_) => self,
+    /// The same id, stored as express-session does, with the feature `express`.
+    pub(crate) fn into_foreign(self) -> Self {
+        match (&self.form, Foreign::new(self.as_str())) {
+            (Form::Native(_), Some(foreign)) => Form::Foreign(foreign).into(),
+            _ => self,
         }
     }
 
     /// Whether it has the shape of this crate's own ids.
-    #[cfg(feature = "express")]
+    #[cfg(feature = "json")]
     pub(crate) fn is_native(&self) -> bool {
         match &self.form {
             Form::Native(_) => true,
-            Form::Express(sid) => native(sid).is_some(),
+            Form::Foreign(sid) => native(sid).is_some(),
         }
     }
 
@@ -117,8 +99,7 @@ impl SessionId {
     pub fn as_str(&self) -> &str {
         match &self.form {
             Form::Native(bytes) => std::str::from_utf8(bytes).expect("ids are ASCII"),
-            #[cfg(feature = "express")]
-            Form::Express(sid) => sid,
+            Form::Foreign(sid) => sid,
         }
     }
 
@@ -130,8 +111,7 @@ impl SessionId {
         let next = Self::from(Form::Native(next));
         match &self.form {
             Form::Native(_) => next,
-            #[cfg(feature = "express")]
-            Form::Express(_) => next.into_express(),
+            Form::Foreign(_) => next.into_foreign(),
         }
     }
 
@@ -149,10 +129,9 @@ impl SessionId {
         name[NAME_LENGTH - DIGEST_LENGTH..].copy_from_slice(&self.digest());
         SessionKey {
             name,
-            #[cfg(feature = "express")]
-            express: match &self.form {
+            foreign: match &self.form {
                 Form::Native(_) => None,
-                Form::Express(sid) => Some(Arc::clone(sid)),
+                Form::Foreign(sid) => sid.to_key(),
             },
         }
     }
@@ -169,8 +148,7 @@ impl SessionId {
     fn lineage(&self) -> [u8; LINEAGE_LENGTH] {
         match &self.form {
             Form::Native(bytes) => *bytes.first_chunk().expect("an id is longer"),
-            #[cfg(feature = "express")]
-            Form::Express(sid) => match native(sid) {
+            Form::Foreign(sid) => match native(sid) {
                 Some(bytes) => *bytes.first_chunk().expect("an id is longer"),
                 None => *self.digest().first_chunk().expect("a digest is longer"),
             },
@@ -230,8 +208,8 @@ impl fmt::Debug for SessionId {
 pub struct SessionKey {
     name: [u8; NAME_LENGTH],
     /// The id, for sessions that are kept as express-session does: under the id itself.
-    #[cfg(feature = "express")]
-    express: Option<Arc<str>>,
+    #[cfg_attr(not(feature = "express"), expect(dead_code, reason = "it is nothing"))]
+    foreign: Option<Foreign>,
 }
 
 impl SessionKey {
@@ -257,17 +235,7 @@ impl SessionKey {
         let name: [u8; NAME_LENGTH] = name.as_bytes().try_into().ok()?;
         let framed = name[0] == b'{' && name[5] == b'}' && name[6] == b':';
         let well_formed = name[1..5].iter().chain(&name[7..]).copied().all(is_base64url);
-        (framed && well_formed).then_some(Self {
-            name,
-            #[cfg(feature = "express")]
-            express: None,
-        })
-    }
-
-    /// What express-session calls the session, if that is how it is stored.
-    #[cfg(feature = "express")]
-    pub(crate) fn express_id(&self) -> Option<&str> {
-        self.express.as_deref()
+        (framed && well_formed).then_some(Self { name, foreign: None })
     }
 
     /// What the keys of a session have in common, whenever it got a new id: 4 characters, which keep them in

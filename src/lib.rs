@@ -73,8 +73,10 @@ pub use store::fallback::{FallbackPolicy, FallbackStatus, FallbackStore};
 #[cfg(feature = "memory")]
 pub use store::memory::MemoryStore;
 pub use store::owner_index::{self as owners, Evict, OwnerIndex};
+#[cfg(feature = "redis")]
+pub use store::redis::layout::RedisLayout;
 #[cfg(feature = "express")]
-pub use store::redis::ExpressLayout;
+pub use store::redis::layout::express::ExpressLayout;
 #[cfg(feature = "redis")]
 pub use store::redis::target::Credentials;
 #[cfg(feature = "redis")]

@@ -216,10 +216,8 @@ pub struct Record {
     /// The session's data.
     pub data: Payload,
     /// What express-session keeps of the cookie in the session, for that layout alone.
-    #[cfg(feature = "express")]
     pub(crate) express_cookie: Option<Box<Payload>>,
     /// The end that was last written, in that layout, where Node may have moved it since.
-    #[cfg(feature = "express")]
     pub(crate) written_end: Option<Timestamp>,
 }
 
@@ -239,9 +237,7 @@ impl Record {
             revision: Revision::fresh(),
             previous_revision: None,
             data,
-            #[cfg(feature = "express")]
             express_cookie: None,
-            #[cfg(feature = "express")]
             written_end: None,
         }
     }
@@ -252,7 +248,6 @@ impl Record {
         Self {
             revision: Revision::fresh(),
             previous_revision: Some(self.revision),
-            #[cfg(feature = "express")]
             written_end: None,
             ..self.clone()
         }
@@ -261,11 +256,7 @@ impl Record {
     /// The same with the end that this crate last gave it, and not the one that Node did.
     #[cfg(feature = "json")]
     pub(crate) fn as_written(&self) -> Self {
-        Self {
-            #[cfg(feature = "express")]
-            expires_at: self.written_end.unwrap_or(self.expires_at),
-            ..self.clone()
-        }
+        Self { expires_at: self.written_end.unwrap_or(self.expires_at), ..self.clone() }
     }
 
     /// The revision that a write of this record replaces: where it has no previous one its own, which nothing

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::clock::Timestamp;
-#[cfg(feature = "express")]
+#[cfg(feature = "json")]
 use crate::cookie::SessionCookie;
 use crate::error::Error;
 use crate::id::SessionKey;
@@ -130,7 +130,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
 #[non_exhaustive]
 pub struct Requirements {
     /// Ids, data and this cookie as Express has them.
-    #[cfg(feature = "express")]
+    #[cfg(feature = "json")]
     pub(crate) express: Option<SessionCookie>,
     /// Where the store's background tasks run.
     #[cfg(all(feature = "memory", feature = "redis"))]

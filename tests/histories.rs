@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use session_store::{
-    Conflict, Error, ExpressLayout, FallbackPolicy, FallbackStore, KeyRing, MemoryStore, RedisStore,
-    RedisStoreBuilder, Session, SessionCookie, SessionManager, SessionStore,
+    Conflict, Error, ExpressLayout, FallbackPolicy, FallbackStore, KeyRing, MemoryStore, RedisLayout,
+    RedisStore, RedisStoreBuilder, Session, SessionCookie, SessionManager, SessionStore,
 };
 use support::redis::{Cluster, Server};
 use tokio::task::{JoinSet, yield_now};
@@ -240,14 +240,14 @@ async fn on_redis() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn in_the_layout_of_express() {
     let (redis, (layout, keys)) = (Server::start().await, express());
-    let store = patient(&redis.url()).express(layout).connect().await.unwrap();
+    let store = patient(&redis.url()).layout(RedisLayout::express(layout)).connect().await.unwrap();
     no_acknowledged_write_is_lost(store, keys).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn while_leaving_express() {
     let (redis, (layout, keys)) = (Server::start().await, express());
-    let store = patient(&redis.url()).native_or_express(layout).connect().await.unwrap();
+    let store = patient(&redis.url()).layout(RedisLayout::move_to_native(layout)).connect().await.unwrap();
     no_acknowledged_write_is_lost(store, keys).await;
 }
 
@@ -256,6 +256,6 @@ async fn on_a_cluster_in_either_layout() {
     let (redis, (layout, keys)) = (Cluster::start().await, express());
     let store = patient(&redis.url()).connect().await.unwrap();
     no_acknowledged_write_is_lost(store, KeyRing::generate()).await;
-    let store = patient(&redis.url()).express(layout).connect().await.unwrap();
+    let store = patient(&redis.url()).layout(RedisLayout::express(layout)).connect().await.unwrap();
     no_acknowledged_write_is_lost(store, keys).await;
 }

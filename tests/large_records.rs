@@ -13,8 +13,8 @@ use futures_util::TryStreamExt as _;
 use redis::aio::MultiplexedConnection;
 use session_store::{
     Clock as _, Codec, Created, Error, ExpressLayout, FallbackPolicy, FallbackStore, KeyRing, Loaded, Record,
-    RedisStore, RedisStoreBuilder, Rotation, SessionCookie, SessionId, SessionManager, SessionStore,
-    SystemClock, Ttl, Update, Values,
+    RedisLayout, RedisStore, RedisStoreBuilder, Rotation, SessionCookie, SessionId, SessionManager,
+    SessionStore, SystemClock, Ttl, Update, Values,
 };
 use support::redis::Server;
 use tokio::runtime::{Builder, Runtime};
@@ -129,14 +129,17 @@ fn in_its_own_layout() {
 
 #[test]
 fn in_the_layout_of_express() {
-    assert_is_bounded(|server| store(server).express(layout()), KeyRing::express("keyboard cat").unwrap());
+    assert_is_bounded(
+        |server| store(server).layout(RedisLayout::express(layout())),
+        KeyRing::express("keyboard cat").unwrap(),
+    );
 }
 
 #[test]
 fn in_both_layouts() {
-    for builder in [RedisStoreBuilder::native_or_express, RedisStoreBuilder::express_or_native] {
+    for layout_of in [RedisLayout::move_to_native, RedisLayout::express_before_move] {
         let keys = KeyRing::express("keyboard cat").unwrap();
-        assert_is_bounded(|server| builder(store(server), layout()), keys);
+        assert_is_bounded(|server| store(server).layout(layout_of(layout())), keys);
     }
 }
 
@@ -146,7 +149,7 @@ fn a_huge_marker_leads_nowhere() {
     let runtime = runtime();
     let (_server, store, mut client) = runtime.block_on(async {
         let server = Server::start().await;
-        let store = store(&server).express(layout()).connect().await.unwrap();
+        let store = store(&server).layout(RedisLayout::express(layout())).connect().await.unwrap();
         let client = server.client().await;
         (server, store, client)
     });

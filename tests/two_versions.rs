@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use session_store::owners::OwnerIndex;
 use session_store::{
     Created, Error, ExpressLayout, Extensions, FallbackPolicy, FallbackStore, KeyRing, Loaded, MemoryStore,
-    Record, RedisStore, RedisStoreBuilder, Requirements, Revision, Rotation, Scan, SessionCookie, SessionId,
+    Record, RedisLayout, RedisStore, Requirements, Revision, Rotation, Scan, SessionCookie, SessionId,
     SessionKey, SessionManager, SessionStore, StoreStatus, Timestamp, Ttl, Update, Updated, Values,
 };
 use support::redis::{Server, wait_until};
@@ -194,31 +194,28 @@ async fn in_memory() {
     site.take_turns(1000).await;
 }
 
-type Way = fn(RedisStoreBuilder, ExpressLayout) -> RedisStoreBuilder;
-
 #[tokio::test]
 async fn in_redis_and_from_layout_to_layout() {
     let server = Server::start().await;
     let keys = KeyRing::express("keyboard cat").unwrap();
     let cookie = SessionCookie::new().name("connect.sid").secure(false);
     let layout = || ExpressLayout::new(cookie.clone());
-    let ways: [Way; 4] = [
-        RedisStoreBuilder::express,
-        RedisStoreBuilder::express_or_native,
-        RedisStoreBuilder::native_or_express,
-        |builder, _| builder,
+    let layouts = [
+        RedisLayout::express(layout()),
+        RedisLayout::express_before_move(layout()),
+        RedisLayout::move_to_native(layout()),
+        RedisLayout::native(),
     ];
-    let mut stores = Vec::new();
-    for way in ways {
-        let store: Arc<dyn SessionStore> =
-            Arc::new(way(RedisStore::builder(server.url()), layout()).connect().await.unwrap());
-        stores.push(store);
+    let mut stores: Vec<Arc<dyn SessionStore>> = Vec::new();
+    for layout in layouts {
+        let store = RedisStore::builder(server.url()).layout(layout).connect().await.unwrap();
+        stores.push(Arc::new(store));
     }
     for _ in 0..5 {
         let written = Arc::default();
         let store = |nth: usize| Newer { store: Arc::clone(&stores[nth]), written: Arc::clone(&written) };
         let mut site = Site::new(store(0), &keys, &cookie).await;
-        for nth in 0..ways.len() {
+        for nth in 0..stores.len() {
             site.deploy(store(nth), &keys, &cookie);
             site.take_turns(50).await;
         }

@@ -4,15 +4,13 @@ use std::time::Duration;
 
 use super::environment::{Environment, wrong};
 use crate::cookie::SessionCookie;
-#[cfg(feature = "express")]
-use crate::cookie::keys::Key;
-use crate::cookie::keys::KeyRing;
+use crate::cookie::keys::{Key, KeyRing};
 use crate::engine::expiry::Expiry;
 use crate::error::Error;
-#[cfg(feature = "express")]
-use crate::store::redis::ExpressLayout;
 #[cfg(feature = "redis")]
 use crate::store::redis::RedisStoreBuilder;
+#[cfg(feature = "express")]
+use crate::store::redis::layout::{RedisLayout, express::ExpressLayout};
 
 const EXPRESS_COOKIE: &str = "connect.sid";
 
@@ -21,8 +19,8 @@ enum Kind {
     #[default]
     Native,
     Express,
-    ExpressOrNative,
-    NativeOrExpress,
+    ExpressBeforeMove,
+    MoveToNative,
 }
 
 /// How sessions are kept in Redis.
@@ -38,10 +36,10 @@ impl Layout {
         let kind = match environment.text("SESSION_LAYOUT")?.as_deref() {
             None | Some("native") => Kind::Native,
             Some("express") => Kind::Express,
-            Some("express-or-native") => Kind::ExpressOrNative,
-            Some("native-or-express") => Kind::NativeOrExpress,
+            Some("express-before-move") => Kind::ExpressBeforeMove,
+            Some("move-to-native") => Kind::MoveToNative,
             Some(other) => {
-                let fault = "give `native`, `express`, `express-or-native` or `native-or-express`";
+                let fault = "give `native`, `express`, `express-before-move` or `move-to-native`";
                 return Err(wrong("SESSION_LAYOUT", other, fault));
             }
         };
@@ -100,7 +98,6 @@ impl Layout {
     }
 
     /// The ring of these secrets, which the variable `name` holds.
-    #[cfg(feature = "express")]
     pub(super) fn keys(
         &self,
         secrets: &[&str],
@@ -119,12 +116,6 @@ impl Layout {
         KeyRing::of_express(secrets)
     }
 
-    #[cfg(not(feature = "express"))]
-    #[expect(clippy::unused_self, reason = "with the feature it is used")]
-    pub(super) fn keys(&self, secrets: &[&str], _: &str, _: &mut Vec<String>) -> Result<KeyRing, Error> {
-        KeyRing::of(secrets)
-    }
-
     /// Tells the store.
     #[cfg(feature = "express")]
     pub(super) fn apply(&self, redis: RedisStoreBuilder, cookie: &SessionCookie) -> RedisStoreBuilder {
@@ -132,12 +123,12 @@ impl Layout {
         if let Some(prefix) = &self.express_prefix {
             express = express.prefix(prefix);
         }
-        match self.kind {
-            Kind::Native => redis,
-            Kind::Express => redis.express(express),
-            Kind::ExpressOrNative => redis.express_or_native(express),
-            Kind::NativeOrExpress => redis.native_or_express(express),
-        }
+        redis.layout(match self.kind {
+            Kind::Native => RedisLayout::native(),
+            Kind::Express => RedisLayout::express(express),
+            Kind::ExpressBeforeMove => RedisLayout::express_before_move(express),
+            Kind::MoveToNative => RedisLayout::move_to_native(express),
+        })
     }
 
     #[cfg(all(feature = "redis", not(feature = "express")))]
@@ -157,8 +148,8 @@ mod tests {
         for (name, kind) in [
             ("native", Kind::Native),
             ("express", Kind::Express),
-            ("express-or-native", Kind::ExpressOrNative),
-            ("native-or-express", Kind::NativeOrExpress),
+            ("express-before-move", Kind::ExpressBeforeMove),
+            ("move-to-native", Kind::MoveToNative),
         ] {
             let settings = read(&[("SESSION_LAYOUT", name)]).unwrap();
             assert_eq!(settings.layout.kind, kind);
@@ -168,14 +159,14 @@ mod tests {
         let named = read(&[("SESSION_LAYOUT", "express"), ("SESSION_COOKIE_NAME", "sid")]).unwrap();
         assert_eq!(named.cookie.build().unwrap().name(), "sid");
         let message = fault(&[("SESSION_LAYOUT", "Express")]);
-        assert!(message.contains("SESSION_LAYOUT") && message.contains("`express-or-native`"), "{message}");
+        assert!(message.contains("SESSION_LAYOUT") && message.contains("`express-before-move`"), "{message}");
     }
 
     /// Who is signed in at the Express service stays so for as long as the sessions are in use.
     #[test]
     fn there_is_no_absolute_timeout_unless_it_is_asked_for() {
         let absolute = |vars: &[(&str, &str)]| read(vars).unwrap().expiry.absolute_timeout();
-        for layout in ["express", "express-or-native", "native-or-express"] {
+        for layout in ["express", "express-before-move", "move-to-native"] {
             let layout = ("SESSION_LAYOUT", layout);
             assert_eq!(absolute(&[layout]), None);
             assert_eq!(absolute(&[layout, ("SESSION_TTL", "1h")]), None);
@@ -225,6 +216,6 @@ mod tests {
             warnings(&[("SESSION_LAYOUT", "express"), prefix])[0].starts_with("SESSION_PREFIX has no effect")
         );
         assert!(warnings(&[("SESSION_LAYOUT", "express"), express]).is_empty());
-        assert!(warnings(&[("SESSION_LAYOUT", "native-or-express"), express, prefix]).is_empty());
+        assert!(warnings(&[("SESSION_LAYOUT", "move-to-native"), express, prefix]).is_empty());
     }
 }

@@ -4,7 +4,6 @@ use std::fmt;
 
 use hmac::Mac as _;
 
-#[cfg(feature = "express")]
 use super::express;
 use super::placeholder;
 use super::signing::keyed;
@@ -103,7 +102,6 @@ pub struct KeyRing {
 #[derive(Clone)]
 pub(super) enum RingKey {
     Own(Key),
-    #[cfg(feature = "express")]
     Express(express::Secret),
 }
 
@@ -111,7 +109,6 @@ impl fmt::Debug for RingKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Own(key) => key.fmt(f),
-            #[cfg(feature = "express")]
             Self::Express(secret) => secret.fmt(f),
         }
     }
@@ -198,10 +195,11 @@ impl KeyRing {
     }
 
     /// The same of secrets of express-session.
-    #[cfg(feature = "express")]
     pub(crate) fn of_express(secrets: &[&str]) -> Result<Self, Error> {
+        let key = |secret: &&str| express::Secret::new(secret).map(RingKey::Express);
         let (first, previous) = secrets.split_first().ok_or_else(no_secret)?;
-        previous.iter().try_fold(Self::express(first)?, Self::with_previous_express)
+        let previous = previous.iter().map(key).collect::<Result<_, _>>()?;
+        Ok(Self { primary: key(first)?, previous })
     }
 }
 

@@ -7,7 +7,6 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
-#[cfg(feature = "express")]
 use super::express;
 use super::keys::{Key, KeyRing, RingKey};
 use crate::id::{ID_LENGTH, SessionId};
@@ -25,7 +24,6 @@ pub(crate) struct Signer {
     /// One for each key, the signing one first.
     signatures: Vec<Signature>,
     /// Whether sessions may have to be found as express-session stores them.
-    #[cfg(feature = "express")]
     express_ids: bool,
 }
 
@@ -33,7 +31,6 @@ pub(crate) struct Signer {
 enum Signature {
     /// With the cookie's name taken in already.
     Own(HmacSha256),
-    #[cfg(feature = "express")]
     Express(express::Secret),
 }
 
@@ -56,16 +53,11 @@ impl Signer {
         let bound = |key: &Key| keyed(&key.0).chain_update(&binding);
         let signature = |key: &RingKey| match key {
             RingKey::Own(key) => Signature::Own(bound(key)),
-            #[cfg(feature = "express")]
             RingKey::Express(secret) => Signature::Express(secret.clone()),
         };
         let signatures: Vec<_> =
             std::iter::once(&ring.primary).chain(&ring.previous).map(signature).collect();
-        Self {
-            #[cfg(feature = "express")]
-            express_ids: signatures.iter().any(|it| matches!(it, Signature::Express(_))),
-            signatures,
-        }
+        Self { express_ids: signatures.iter().any(|it| matches!(it, Signature::Express(_))), signatures }
     }
 
     /// The id of a new session.
@@ -77,7 +69,6 @@ impl Signer {
     pub(crate) fn sign(&self, id: &SessionId) -> String {
         match &self.signatures[self.signing(id)] {
             Signature::Own(mac) => sign(mac, id),
-            #[cfg(feature = "express")]
             Signature::Express(secret) => secret.sign(id),
         }
     }
@@ -90,11 +81,9 @@ impl Signer {
         let current_key = number == self.signing(&id);
         Some(Verified { id: self.form(id), current_key })
     }
-}
 
-#[cfg(feature = "express")]
-impl Signer {
     /// Whether one of the keys is a secret of Express.
+    #[cfg(feature = "express")]
     pub(crate) fn knows_express(&self) -> bool {
         self.express_ids
     }
@@ -107,19 +96,7 @@ impl Signer {
     }
 
     fn form(&self, id: SessionId) -> SessionId {
-        if self.express_ids { id.into_express() } else { id }
-    }
-}
-
-#[cfg(not(feature = "express"))]
-#[expect(clippy::unused_self, reason = "with the feature it is used")]
-impl Signer {
-    fn signing(&self, _: &SessionId) -> usize {
-        0
-    }
-
-    fn form(&self, id: SessionId) -> SessionId {
-        id
+        if self.express_ids { id.into_foreign() } else { id }
     }
 }
 
@@ -127,7 +104,6 @@ impl Signature {
     fn verify(&self, value: &str) -> Option<SessionId> {
         match self {
             Self::Own(mac) => verify(mac, value),
-            #[cfg(feature = "express")]
             Self::Express(secret) => secret.verify(value),
         }
     }

@@ -5,7 +5,7 @@ use crate::cookie::CheckedCookie;
 use crate::cookie::signing::Signer;
 use crate::engine::SessionData;
 use crate::error::Error;
-use crate::store::redis::check_data;
+use crate::store::redis::layout::express::check_data;
 
 /// Found out now, it is a mistake; found out later, everybody who comes from Express is a stranger.
 pub(super) fn check<T: SessionData>(

@@ -202,14 +202,10 @@ impl<T: SessionData> SessionManagerBuilder<T> {
         }
         #[cfg(feature = "redis")]
         let requirements = self.store.requirements();
-        #[cfg(feature = "express")]
-        let layout = requirements.express;
-        #[cfg(not(feature = "express"))]
-        let layout = None;
-        let cookie = self.cookie.or_else(|| layout.clone()).unwrap_or_default().build()?;
+        let cookie = self.cookie.or_else(|| requirements.express.clone()).unwrap_or_default().build()?;
         let signer = Signer::new(&self.keys, cookie.name());
         #[cfg(feature = "express")]
-        if let Some(layout) = layout {
+        if let Some(layout) = requirements.express {
             super::express_check::check::<T>(&cookie, &layout.build()?, &signer, self.codec)?;
         }
         #[cfg(feature = "redis")]

@@ -153,9 +153,7 @@ impl Record {
             revision,
             previous_revision,
             data: Payload::new(body.byte()?, body.0),
-            #[cfg(feature = "express")]
             express_cookie: None,
-            #[cfg(feature = "express")]
             written_end: None,
         })
     }

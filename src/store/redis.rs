@@ -1,15 +1,11 @@
 //! `RedisStore`: the operations of [`SessionStore`], written once for every topology.
 
-#[cfg(feature = "express")]
-mod both;
 mod builder;
 pub mod checkup;
 mod connection;
-#[cfg(feature = "express")]
-mod express;
 mod failure;
+pub(crate) mod layout;
 mod name;
-mod native;
 mod redis_owner_index;
 mod redis_scan;
 mod script;
@@ -21,20 +17,17 @@ pub(crate) mod target;
 )]
 pub(crate) mod url;
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use redis::ErrorKind;
 
-#[cfg(feature = "express")]
-use self::both::Both;
 use self::checkup::Entrance;
 use self::connection::Connections;
-#[cfg(feature = "express")]
-use self::express::Express;
 use self::failure::{Effect, Failure};
-use self::native::Native;
+use self::layout::{Keyspace, Layout};
 use self::redis_owner_index::Indexes;
 use self::redis_scan::Masters;
 use super::owner_index::OwnerIndex;
@@ -49,12 +42,8 @@ use crate::record::{Record, Revision};
 use crate::ttl::Ttl;
 
 pub use self::builder::RedisStoreBuilder;
-#[cfg(feature = "express")]
-pub use self::express::ExpressLayout;
-#[cfg(feature = "express")]
-pub(crate) use self::express::check_data;
 #[cfg(all(fuzzing, feature = "express"))]
-pub(crate) use self::{express::reread_value, redis_scan::reread_cursor};
+pub(crate) use self::redis_scan::reread_cursor;
 
 /// Keeps sessions in Redis: they outlive the process, and all instances of a service share them.
 ///
@@ -130,7 +119,8 @@ pub(crate) use self::{express::reread_value, redis_scan::reread_cursor};
 /// ```
 #[derive(Debug)]
 pub struct RedisStore {
-    layout: Layout,
+    layout: Box<dyn Layout>,
+    keyspaces: Vec<Arc<dyn Keyspace>>,
     owners: Indexes,
     #[cfg_attr(not(feature = "json"), allow(dead_code, reason = "the manager raises it"))]
     limit: RecordLimit,
@@ -141,13 +131,14 @@ pub struct RedisStore {
 
 impl RedisStore {
     fn new(
-        layout: Layout,
-        owners: Indexes,
+        layout: Box<dyn Layout>,
         limit: RecordLimit,
         connections: Arc<Connections>,
         entrance: Entrance,
     ) -> Self {
-        Self { layout, owners, limit, connections, masters: Masters::default(), entrance }
+        let keyspaces = layout.keyspaces();
+        let owners = Indexes::new(&keyspaces, &connections);
+        Self { layout, keyspaces, owners, limit, connections, masters: Masters::default(), entrance }
     }
 
     /// What keys begin with unless told otherwise.
@@ -166,60 +157,76 @@ impl RedisStore {
     }
 }
 
-/// Where and how sessions are kept.
-#[derive(Debug)]
-enum Layout {
-    Native(Native),
-    #[cfg(feature = "express")]
-    Express(Express),
-    #[cfg(feature = "express")]
-    Both(Both),
-}
-
-/// Calls a method of whatever the layout is.
-macro_rules! forward {
-    ($store:ident.$method:ident($($argument:expr),*)) => {
-        match &$store.layout {
-            Layout::Native(layout) => layout.$method($($argument),*).await,
-            #[cfg(feature = "express")]
-            Layout::Express(layout) => layout.$method($($argument),*).await,
-            #[cfg(feature = "express")]
-            Layout::Both(layout) => layout.$method($($argument),*).await,
-        }
-    };
-}
+/// What a layout answers, passed on as it is: an `async fn` would put the future into another box.
+type Answer<'f, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'f>>;
 
 #[async_trait]
 #[deny(clippy::missing_trait_methods)]
 impl SessionStore for RedisStore {
-    async fn load(&self, key: &SessionKey) -> Result<Loaded, Error> {
-        forward!(self.load(key))
+    fn load<'s, 'k, 'f>(&'s self, key: &'k SessionKey) -> Answer<'f, Loaded>
+    where
+        Self: 'f,
+        's: 'f,
+        'k: 'f,
+    {
+        self.layout.load(key)
     }
 
-    async fn create(&self, key: &SessionKey, record: &Record, ttl: Ttl) -> Result<Created, Error> {
-        forward!(self.create(key, record, ttl))
+    fn create<'s, 'k, 'r, 'f>(
+        &'s self,
+        key: &'k SessionKey,
+        record: &'r Record,
+        ttl: Ttl,
+    ) -> Answer<'f, Created>
+    where
+        Self: 'f,
+        's: 'f,
+        'k: 'f,
+        'r: 'f,
+    {
+        self.layout.create(key, record, ttl)
     }
 
-    async fn update(&self, update: Update<'_>) -> Result<Updated, Error> {
-        forward!(self.update(update))
+    fn update<'s, 'u, 'f>(&'s self, update: Update<'u>) -> Answer<'f, Updated>
+    where
+        Self: 'f,
+        's: 'f,
+        'u: 'f,
+    {
+        self.layout.update(update)
     }
 
-    async fn touch(
-        &self,
-        key: &SessionKey,
+    fn touch<'s, 'k, 'f>(
+        &'s self,
+        key: &'k SessionKey,
         expected: Revision,
         expires_at: Timestamp,
         ttl: Ttl,
-    ) -> Result<bool, Error> {
-        forward!(self.touch(key, expected, expires_at, ttl))
+    ) -> Answer<'f, bool>
+    where
+        Self: 'f,
+        's: 'f,
+        'k: 'f,
+    {
+        self.layout.touch(key, expected, expires_at, ttl)
     }
 
-    async fn rotate(&self, rotation: Rotation<'_>) -> Result<Updated, Error> {
-        forward!(self.rotate(rotation))
+    fn rotate<'s, 'r, 'f>(&'s self, rotation: Rotation<'r>) -> Answer<'f, Updated>
+    where
+        Self: 'f,
+        's: 'f,
+        'r: 'f,
+    {
+        self.layout.rotate(rotation)
     }
 
-    async fn delete(&self, key: &SessionKey) -> Result<bool, Error> {
-        forward!(self.delete(key))
+    fn delete<'s, 'k, 'f>(&'s self, key: &'k SessionKey) -> Answer<'f, bool>
+    where
+        Self: 'f,
+        's: 'f,
+        'k: 'f,
+    {
+        self.layout.delete(key)
     }
 
     fn owners(&self) -> Option<&dyn OwnerIndex> {
@@ -235,51 +242,19 @@ impl SessionStore for RedisStore {
     }
 
     fn requirements(&self) -> Requirements {
-        Requirements {
+        let mut requirements = Requirements {
             #[cfg(feature = "memory")]
             home: Some(self.connections.home().clone()),
             #[cfg(feature = "json")]
             record_limit: Some(self.limit.clone()),
-            #[cfg(feature = "express")]
-            express: match &self.layout {
-                Layout::Native(_) => None,
-                Layout::Express(express) => Some(express.cookie().clone()),
-                Layout::Both(both) => Some(both.express_cookie().clone()),
-            },
-        }
+            ..Requirements::default()
+        };
+        self.layout.require(&mut requirements);
+        requirements
     }
-}
-
-/// When a session was made.
-enum Made {
-    Now,
-    /// By the same write, which was sent before.
-    Before,
-    /// Something else has its key.
-    Not,
-}
-
-impl From<Made> for Created {
-    fn from(made: Made) -> Self {
-        match made {
-            Made::Now | Made::Before => Self::Created,
-            Made::Not => Self::Taken,
-        }
-    }
-}
-
-fn into_error(key: &SessionKey, failure: Failure, effect: Effect) -> Error {
-    if failure.is_wrong_type() {
-        return Error::Corrupt { key: key.clone(), reason: "it is not a string" };
-    }
-    failure.into_error(effect)
 }
 
 fn unexpected(effect: Effect) -> Error {
     let error = (ErrorKind::UnexpectedReturnType, "an unexpected type of reply");
     Failure::Redis(error.into()).into_error(effect)
-}
-
-fn in_use() -> Error {
-    Error::Refused { message: "the new key of a rotation is in use".to_owned() }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::json;
-use session_store::{ExpressLayout, RedisStore, SessionCookie, SessionId};
+use session_store::{ExpressLayout, RedisLayout, RedisStore, SessionCookie, SessionId};
 
 use crate::support::redis::Server;
 use crate::tool::{Tool, record, signed_in, store};
@@ -19,7 +19,9 @@ fn layout() -> ExpressLayout {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_id_of_express_is_shown() {
     let server = Server::start().await;
-    let express = Arc::new(RedisStore::builder(server.url()).express(layout()).connect().await.unwrap());
+    let express = Arc::new(
+        RedisStore::builder(server.url()).layout(RedisLayout::express(layout())).connect().await.unwrap(),
+    );
     let mut ids = Vec::new();
     for _ in 0..30 {
         let id = id();
@@ -57,15 +59,19 @@ async fn no_id_of_express_is_shown() {
 #[tokio::test(flavor = "multi_thread")]
 async fn both_layouts_are_seen_at_once() {
     let server = Server::start().await;
-    let express =
-        RedisStore::builder(server.url()).express(layout().prefix("shop:")).connect().await.unwrap();
-    let both = RedisStore::builder(server.url()).native_or_express(layout().prefix("shop:"));
+    let express = RedisStore::builder(server.url())
+        .layout(RedisLayout::express(layout().prefix("shop:")))
+        .connect()
+        .await
+        .unwrap();
+    let both =
+        RedisStore::builder(server.url()).layout(RedisLayout::move_to_native(layout().prefix("shop:")));
     let both = both.prefix("new:").connect().await.unwrap();
     let (old, new) = (id(), id());
     store(&express, &old, &record()).await;
     store(&both, &new, &record()).await;
     let tool = Tool::at(server.url()).hiding([old.as_str(), new.as_str()]);
-    let flags = ["--layout", "native-or-express", "--prefix", "new:", "--express-prefix", "shop:"];
+    let flags = ["--layout", "move-to-native", "--prefix", "new:", "--express-prefix", "shop:"];
     let run = |arguments: &[&str]| tool.run(&[&flags, arguments].concat());
     assert_eq!(run(&["list", "--json"]).lines().len(), 2);
     for id in [&old, &new] {

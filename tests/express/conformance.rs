@@ -11,8 +11,9 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use session_store::owners::{Entry, IndexInsert, IndexInserted, Owned, OwnerIndex, Revocation, Stage};
 use session_store::{
-    Created, Cursor, Envelope, Error, Loaded, Owner, Payload, Record, RedisStore, RedisStoreBuilder,
-    Revision, Rotation, SessionId, SessionKey, SessionStore, Timestamp, Ttl, Update, Updated, conformance,
+    Created, Cursor, Envelope, Error, Loaded, Owner, Payload, Record, RedisLayout, RedisStore,
+    RedisStoreBuilder, Revision, Rotation, SessionId, SessionKey, SessionStore, Timestamp, Ttl, Update,
+    Updated, conformance,
 };
 
 use super::stage::layout;
@@ -188,39 +189,49 @@ mod on_one_server {
 
     session_store::conformance_tests! {
         let server = Server::start().await;
-        Disguised::new(RedisStore::builder(server.url()).express(layout()).connect().await.unwrap())
+        Disguised::new(RedisStore::builder(server.url()).layout(RedisLayout::express(layout())).connect().await.unwrap())
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_promise_is_kept_on_a_cluster() {
     let cluster = Cluster::start().await;
-    keeps_every_promise(RedisStore::builder(cluster.url()).express(layout())).await;
+    keeps_every_promise(RedisStore::builder(cluster.url()).layout(RedisLayout::express(layout()))).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_promise_is_kept_while_the_other_layout_is_read_too() {
     let server = Server::start().await;
     let store = || RedisStore::builder(server.url());
-    keeps_every_promise(store().express_or_native(layout())).await;
-    keeps_every_promise_of_the_step_before(store(), store().express_or_native(layout())).await;
+    keeps_every_promise(store().layout(RedisLayout::express_before_move(layout()))).await;
+    keeps_every_promise_of_the_step_before(
+        store(),
+        store().layout(RedisLayout::express_before_move(layout())),
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_promise_is_kept_while_leaving() {
     let server = Server::start().await;
     let store = || RedisStore::builder(server.url());
-    keeps_every_promise(store().native_or_express(layout())).await;
-    keeps_every_promise_of_the_step_before(store().express(layout()), store().native_or_express(layout()))
-        .await;
+    keeps_every_promise(store().layout(RedisLayout::move_to_native(layout()))).await;
+    keeps_every_promise_of_the_step_before(
+        store().layout(RedisLayout::express(layout())),
+        store().layout(RedisLayout::move_to_native(layout())),
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_promise_is_kept_while_leaving_on_a_cluster() {
     let cluster = Cluster::start().await;
     let store = || RedisStore::builder(cluster.url());
-    keeps_every_promise_of_the_step_before(store().express(layout()), store().native_or_express(layout()))
-        .await;
+    keeps_every_promise_of_the_step_before(
+        store().layout(RedisLayout::express(layout())),
+        store().layout(RedisLayout::move_to_native(layout())),
+    )
+    .await;
 }
 
 async fn keeps_every_promise(store: RedisStoreBuilder) {

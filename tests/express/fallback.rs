@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde_json::json;
 use session_store::{
-    FallbackPolicy, FallbackStore, KeyRing, RedisStore, ResponseActions, SessionManager, SessionStore as _,
-    Values,
+    FallbackPolicy, FallbackStore, KeyRing, RedisLayout, RedisStore, ResponseActions, SessionManager,
+    SessionStore as _, Values,
 };
 use tokio::time::{sleep, timeout};
 
@@ -16,7 +16,9 @@ async fn above(
     server: &Server,
     policy: FallbackPolicy,
 ) -> (SessionManager<Values>, std::sync::Arc<FallbackStore>) {
-    let redis = RedisStore::builder(server.url()).timeout(Duration::from_millis(200)).express(layout());
+    let redis = RedisStore::builder(server.url())
+        .timeout(Duration::from_millis(200))
+        .layout(RedisLayout::express(layout()));
     let store = std::sync::Arc::new(FallbackStore::new(redis.connect_eventually().await.unwrap(), policy));
     let builder = SessionManager::builder(std::sync::Arc::clone(&store), KeyRing::express(SECRET).unwrap());
     (builder.cookie(cookie()).build().unwrap(), store)

@@ -1,6 +1,6 @@
 //! At `maxmemory`, what takes no room still works.
 
-use session_store::{Error, RedisStore};
+use session_store::{Error, RedisLayout, RedisStore};
 
 use super::stage::{Stage, cookie_of, layout, manager, sid_in};
 use crate::support::redis::Cluster;
@@ -27,7 +27,9 @@ async fn a_full_server_still_reads_extends_and_ends_sessions() {
 #[tokio::test]
 async fn a_session_leaves_a_full_node_of_a_cluster_when_it_gets_a_new_id() {
     let cluster = Cluster::start().await;
-    let manager = manager(RedisStore::builder(cluster.url()).express(layout()), |manager| manager).await;
+    let manager =
+        manager(RedisStore::builder(cluster.url()).layout(RedisLayout::express(layout())), |manager| manager)
+            .await;
     let begun = manager.begin(None);
     begun.session().await.unwrap().write(|values| values.insert("user", "ada")).unwrap().unwrap();
     let sid = sid_in(&begun.finish(200).await);

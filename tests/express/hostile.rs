@@ -1,6 +1,6 @@
 //! SECURITY 27: values that no Express service should have written.
 
-use session_store::{Error, SessionId, SessionStore as _};
+use session_store::{Error, RedisLayout, SessionId, SessionStore as _};
 
 use super::stage::{Stage, cookie_of, layout, sid_in};
 
@@ -117,7 +117,11 @@ async fn a_member_that_node_would_lose_is_refused_and_nothing_is_stored() {
 #[tokio::test]
 async fn sessions_without_ids_of_express_are_refused_with_advice() {
     let server = crate::support::redis::Server::start().await;
-    let store = session_store::RedisStore::builder(server.url()).express(layout()).connect().await.unwrap();
+    let store = session_store::RedisStore::builder(server.url())
+        .layout(RedisLayout::express(layout()))
+        .connect()
+        .await
+        .unwrap();
     let error = store.load(&SessionId::generate().key()).await.unwrap_err().to_string();
     assert!(error.contains("KeyRing::express"), "{error}");
 }
@@ -129,7 +133,8 @@ async fn no_error_and_no_debug_shows_an_id() {
     stage.put(SID, "not json").await;
     let key = SessionId::express(SID).unwrap().key();
     let error = {
-        let store = session_store::RedisStore::builder(stage.server.url()).express(layout());
+        let store =
+            session_store::RedisStore::builder(stage.server.url()).layout(RedisLayout::express(layout()));
         store.connect().await.unwrap().load(&key).await.unwrap_err()
     };
     for shown in [format!("{key:?}"), key.to_string(), error.to_string(), format!("{error:?}")] {

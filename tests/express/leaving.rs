@@ -1,7 +1,7 @@
 //! From the layout of Express to this crate's own, by one rolling deploy after the other.
 
 use serde_json::{Value, json};
-use session_store::{ExpressLayout, Key, KeyRing, RedisStore, RedisStoreBuilder, SessionManager, Values};
+use session_store::{ExpressLayout, Key, KeyRing, RedisLayout, RedisStore, SessionManager, Values};
 
 use super::stage::{SECRET, Stage, cookie, cookie_of, layout, manager, sid_in};
 use crate::support::redis::Cluster;
@@ -10,22 +10,25 @@ const SID: &str = "D7Eh1mJuDoC_ivRs-T6-f1Gj2TpXxHTs";
 const BY_NODE: &str =
     r#"{"cookie":{"originalMaxAge":null,"expires":null,"path":"/"},"user":"ada","cart":["tea"]}"#;
 
-type Step = fn(RedisStoreBuilder, ExpressLayout) -> RedisStoreBuilder;
+type Step = fn(ExpressLayout) -> RedisLayout;
 
 /// The steps of a service on its way.
 const STEPS: [Step; 3] =
-    [RedisStoreBuilder::express, RedisStoreBuilder::express_or_native, RedisStoreBuilder::native_or_express];
+    [RedisLayout::express, RedisLayout::express_before_move, RedisLayout::move_to_native];
 
 /// The stage with an instance of another step beside its own.
 async fn beside(stage: &Stage, step: Step) -> Stage {
-    let manager = manager(step(RedisStore::builder(stage.server.url()), layout()), |manager| manager).await;
+    let manager =
+        manager(RedisStore::builder(stage.server.url()).layout(step(layout())), |manager| manager).await;
     Stage { server: crate::support::redis::Server::start().await, redis: stage.redis.clone(), manager }
 }
 
 #[tokio::test]
 async fn a_read_moves_nothing_and_a_write_moves_the_session_under_the_same_cookie() {
     for sid in [SID, "3f2504e0-4f89-11d3-9a0c-0305e82c3301", "a.b.c"] {
-        let mut stage = Stage::set_with(|store| store.native_or_express(layout()), |manager| manager).await;
+        let mut stage =
+            Stage::set_with(|store| store.layout(RedisLayout::move_to_native(layout())), |manager| manager)
+                .await;
         stage.put(sid, BY_NODE).await;
         assert_eq!(stage.read(sid, "user").await, Some(json!("ada")));
         assert_eq!(stage.raw(sid).await.as_deref(), Some(BY_NODE.as_bytes()));
@@ -49,7 +52,8 @@ async fn a_read_moves_nothing_and_a_write_moves_the_session_under_the_same_cooki
 
 #[tokio::test]
 async fn what_is_new_or_gets_a_new_id_goes_to_the_own_layout() {
-    let mut stage = Stage::set_with(|store| store.native_or_express(layout()), |manager| manager).await;
+    let mut stage =
+        Stage::set_with(|store| store.layout(RedisLayout::move_to_native(layout())), |manager| manager).await;
     let sid = stage.create().await;
     assert!(stage.keys().await[0].starts_with("session:{"));
     assert_eq!(stage.read(&sid, "user").await, Some(json!("ada")));
@@ -73,7 +77,7 @@ async fn what_is_new_or_gets_a_new_id_goes_to_the_own_layout() {
 #[tokio::test]
 async fn neighbouring_steps_share_every_session() {
     for (old, new) in [(STEPS[0], STEPS[1]), (STEPS[1], STEPS[2])] {
-        let mut stage = Stage::set_with(|store| old(store, layout()), |manager| manager).await;
+        let mut stage = Stage::set_with(|store| store.layout(old(layout())), |manager| manager).await;
         let other = beside(&stage, new).await;
         stage.put(SID, BY_NODE).await;
         let (made_by_old, made_by_new) = (stage.create().await, other.create().await);
@@ -103,7 +107,11 @@ async fn neighbouring_steps_share_every_session() {
 #[tokio::test]
 async fn a_session_that_moves_under_a_running_request_keeps_both_changes() {
     for sign_in in [false, true] {
-        let mut stage = Stage::set_with(|store| store.express_or_native(layout()), |manager| manager).await;
+        let mut stage = Stage::set_with(
+            |store| store.layout(RedisLayout::express_before_move(layout())),
+            |manager| manager,
+        )
+        .await;
         let other = beside(&stage, STEPS[2]).await;
         stage.put(SID, BY_NODE).await;
         let running = stage.begin(SID);
@@ -127,7 +135,8 @@ async fn a_session_that_moves_under_a_running_request_keeps_both_changes() {
 /// SECURITY 12.
 #[tokio::test]
 async fn a_session_that_ended_while_it_moved_stays_ended() {
-    let mut stage = Stage::set_with(|store| store.native_or_express(layout()), |manager| manager).await;
+    let mut stage =
+        Stage::set_with(|store| store.layout(RedisLayout::move_to_native(layout())), |manager| manager).await;
     for sign_in in [false, true] {
         stage.put(SID, BY_NODE).await;
         let running = stage.begin(SID);
@@ -147,7 +156,7 @@ async fn a_session_that_ended_while_it_moved_stays_ended() {
 async fn in_a_cluster_a_session_moves_when_it_gets_a_new_id() {
     let cluster = Cluster::start().await;
     let instance =
-        |step: Step| manager(step(RedisStore::builder(cluster.url()), layout()), |manager| manager);
+        |step: Step| manager(RedisStore::builder(cluster.url()).layout(step(layout())), |manager| manager);
     let (express, both, leaving) =
         (instance(STEPS[0]).await, instance(STEPS[1]).await, instance(STEPS[2]).await);
     let visit = async |manager: &SessionManager<Values>, sid: &str, theme: &str| {
@@ -182,7 +191,8 @@ async fn in_a_cluster_a_session_moves_when_it_gets_a_new_id() {
 #[tokio::test]
 async fn cookies_leave_the_form_of_express() {
     const FOREIGN: &str = "3f2504e0-4f89-11d3-9a0c-0305e82c3301";
-    let mut stage = Stage::set_with(|store| store.native_or_express(layout()), |manager| manager).await;
+    let mut stage =
+        Stage::set_with(|store| store.layout(RedisLayout::move_to_native(layout())), |manager| manager).await;
     for sid in [SID, FOREIGN] {
         stage.put(sid, BY_NODE).await;
         assert!(stage.write(sid, "n", 1).await.failure.is_none());

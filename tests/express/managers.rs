@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 use session_store::{
-    Error, FallbackPolicy, FallbackStore, Key, KeyRing, RedisStore, SameSite, SessionCookie, SessionData,
-    SessionManager, SessionManagerBuilder, SessionStore, Values,
+    Error, FallbackPolicy, FallbackStore, Key, KeyRing, RedisLayout, RedisStore, SameSite, SessionCookie,
+    SessionData, SessionManager, SessionManagerBuilder, SessionStore, Values,
 };
 
 use super::stage::{cookie, layout};
@@ -11,7 +11,8 @@ use crate::support::redis::Server;
 
 async fn store() -> (Server, RedisStore) {
     let server = Server::start().await;
-    let store = RedisStore::builder(server.url()).express(layout()).connect().await.unwrap();
+    let store =
+        RedisStore::builder(server.url()).layout(RedisLayout::express(layout())).connect().await.unwrap();
     (server, store)
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use session_store::{Error, Expiry, ExpressLayout, SameSite, SessionCookie};
+use session_store::{Error, Expiry, ExpressLayout, RedisLayout, SameSite, SessionCookie};
 
 use super::stage::Stage;
 use crate::support::node;
@@ -57,9 +57,11 @@ async fn what_is_written_here_is_what_node_would_write() {
         ),
     ] {
         let layout = ExpressLayout::new(cookie.clone());
-        let mut stage =
-            Stage::set_with(|store| store.express(layout), |manager| manager.cookie(cookie).expiry(day))
-                .await;
+        let mut stage = Stage::set_with(
+            |store| store.layout(RedisLayout::express(layout)),
+            |manager| manager.cookie(cookie).expiry(day),
+        )
+        .await;
         let sid = stage.create().await;
         let text = String::from_utf8(stage.raw(&sid).await.unwrap()).unwrap();
         let ask = format!(

@@ -6,8 +6,8 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use redis::aio::MultiplexedConnection;
 use serde_json::Value;
 use session_store::{
-    Error, ExpressLayout, KeyRing, RedisStore, RedisStoreBuilder, RequestSession, ResponseActions, Session,
-    SessionCookie, SessionManager, SessionManagerBuilder, Values,
+    Error, ExpressLayout, KeyRing, RedisLayout, RedisStore, RedisStoreBuilder, RequestSession,
+    ResponseActions, Session, SessionCookie, SessionManager, SessionManagerBuilder, Values,
 };
 
 use crate::support::redis::Server;
@@ -30,7 +30,7 @@ pub(crate) struct Stage {
 
 impl Stage {
     pub(crate) async fn set() -> Self {
-        Self::set_with(|store| store.express(layout()), |manager| manager).await
+        Self::set_with(|store| store.layout(RedisLayout::express(layout())), |manager| manager).await
     }
 
     pub(crate) async fn set_with(

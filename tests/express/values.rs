@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use session_store::{Clock as _, Conflict, Error, Expiry, KeyRing, SystemClock};
+use session_store::{Clock as _, Conflict, Error, Expiry, KeyRing, RedisLayout, SystemClock};
 
 use super::stage::{SECRET, Stage, cookie, cookie_of, layout, sid_in, signed};
 use crate::support::redis::Traffic;
@@ -60,7 +60,7 @@ async fn a_session_made_here_is_one_for_node() {
         manager.cookie(cookie_persistent()).expiry(Expiry::idle(Duration::from_secs(3600)))
     };
     let layout = session_store::ExpressLayout::new(cookie_persistent()).prefix("shop:");
-    let mut stage = Stage::set_with(|store| store.express(layout), persistent).await;
+    let mut stage = Stage::set_with(|store| store.layout(RedisLayout::express(layout)), persistent).await;
     let sid = stage.create().await;
     assert_eq!(stage.keys().await, [format!("shop:{sid}")]);
     let value: String = stage.server.ask(&format!("GET shop:{sid}")).await.unwrap();
@@ -266,7 +266,7 @@ async fn owner_and_limits_outlive_what_node_writes() {
     let short = |manager: session_store::SessionManagerBuilder<_>| {
         manager.expiry(Expiry::idle(Duration::from_secs(3600)).absolute(Duration::from_secs(7200)))
     };
-    let mut stage = Stage::set_with(|store| store.express(layout()), short).await;
+    let mut stage = Stage::set_with(|store| store.layout(RedisLayout::express(layout())), short).await;
     let request = stage.manager.begin(None);
     let session = request.session().await.unwrap();
     session.sign_in("ada", |values| values.insert("user", "ada")).unwrap().unwrap();
@@ -297,7 +297,7 @@ async fn a_deadline_holds_however_long_node_keeps_the_key() {
     let short = |manager: session_store::SessionManagerBuilder<_>| {
         manager.expiry(Expiry::idle(Duration::from_secs(3600)).absolute(Duration::from_millis(1500)))
     };
-    let mut stage = Stage::set_with(|store| store.express(layout()), short).await;
+    let mut stage = Stage::set_with(|store| store.layout(RedisLayout::express(layout())), short).await;
     let sid = stage.create().await;
     let () = stage.server.ask(&format!("EXPIRE sess:{sid} 86400")).await.unwrap();
     stage.node_stores(&sid, |value| value["theirs"] = json!(1)).await;
@@ -317,8 +317,11 @@ async fn a_touch_leaves_a_key_without_an_end_alone() {
     stage.put(SID, BY_NODE).await;
     let () = stage.server.ask(&format!("PERSIST sess:{SID}")).await.unwrap();
     let key = session_store::SessionId::express(SID).unwrap().key();
-    let store =
-        session_store::RedisStore::builder(stage.server.url()).express(layout()).connect().await.unwrap();
+    let store = session_store::RedisStore::builder(stage.server.url())
+        .layout(RedisLayout::express(layout()))
+        .connect()
+        .await
+        .unwrap();
     let Loaded::Found(record) = store.load(&key).await.unwrap() else { panic!("it is stored") };
     let (now, ttl) = (session_store::SystemClock.now(), session_store::Ttl::new(Duration::from_secs(60)));
     assert!(!store.touch(&key, record.revision, now, ttl).await.unwrap());
@@ -331,8 +334,11 @@ async fn secrets_are_rotated_as_in_express() {
     let ring = || KeyRing::express("new secret").unwrap().with_previous_express(SECRET).unwrap();
     let mut stage = Stage::set().await;
     stage.put(SID, BY_NODE).await;
-    let store =
-        session_store::RedisStore::builder(stage.server.url()).express(layout()).connect().await.unwrap();
+    let store = session_store::RedisStore::builder(stage.server.url())
+        .layout(RedisLayout::express(layout()))
+        .connect()
+        .await
+        .unwrap();
     let manager = session_store::SessionManager::<session_store::Values>::builder(store, ring())
         .cookie(cookie())
         .build()
@@ -364,7 +370,7 @@ async fn the_documented_permissions_are_enough() {
         .await
         .unwrap();
     let url = server.url().replace("redis://", "redis://sessions:secret@");
-    let store = session_store::RedisStore::builder(url).express(layout());
+    let store = session_store::RedisStore::builder(url).layout(RedisLayout::express(layout()));
     let manager = super::stage::manager(store, |manager| manager).await;
     let mut stage = Stage { redis: server.client().await, server, manager };
     let sid = stage.create().await;
@@ -396,8 +402,11 @@ async fn what_node_wrote_remembers_our_write_before() {
     let mut stage = Stage::set().await;
     let sid = stage.create().await;
     let key = session_store::SessionId::express(&sid).unwrap().key();
-    let store =
-        session_store::RedisStore::builder(stage.server.url()).express(layout()).connect().await.unwrap();
+    let store = session_store::RedisStore::builder(stage.server.url())
+        .layout(RedisLayout::express(layout()))
+        .connect()
+        .await
+        .unwrap();
     let Loaded::Found(ours) = store.load(&key).await.unwrap() else { panic!("it is stored") };
     let stored = String::from_utf8(stage.raw(&sid).await.unwrap()).unwrap();
     stage.put(&sid, stored.replace("\"ada\"", "\"bob\"")).await;

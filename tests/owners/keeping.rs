@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use session_store::{ManualClock, RedisStore, SessionManager};
+use session_store::{ManualClock, RedisLayout, RedisStore, SessionManager};
 
 use crate::stage::{Browser, IDLE, Manager, manager_at, manager_on, manager_with};
 use crate::support::redis::{Sentinels, Server, Traffic};
@@ -266,7 +266,8 @@ async fn a_session_that_only_node_uses_stays_known() {
     use std::collections::BTreeMap;
     let server = Server::start().await;
     let layout = ExpressLayout::new(SessionCookie::new().name("connect.sid").secure(false));
-    let store = RedisStore::builder(server.url()).express(layout).connect().await.unwrap();
+    let store =
+        RedisStore::builder(server.url()).layout(RedisLayout::express(layout)).connect().await.unwrap();
     let keys = KeyRing::express("keyboard cat").unwrap();
     let manager = SessionManager::<BTreeMap<String, u32>>::builder(store, keys).build().unwrap();
     let request = manager.begin(None);

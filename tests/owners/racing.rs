@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures_util::TryStreamExt as _;
-use session_store::{Conflict, Error, Evict, Owner, RedisStore, Session, SessionStore as _};
+use session_store::{Conflict, Error, Evict, Owner, RedisLayout, RedisStore, Session, SessionStore as _};
 use tokio::task::JoinSet;
 
 use crate::stage::{Browser, Manager, manager_at, manager_with};
@@ -113,7 +113,8 @@ async fn ending_all_sessions_misses_none_in_the_layout_of_express() {
     use std::collections::BTreeMap;
     let redis = Cluster::start().await;
     let layout = ExpressLayout::new(SessionCookie::new().name("connect.sid").secure(false));
-    let store = RedisStore::builder(redis.url()).express(layout).connect().await.unwrap();
+    let store =
+        RedisStore::builder(redis.url()).layout(RedisLayout::express(layout)).connect().await.unwrap();
     let keys = KeyRing::express("keyboard cat").unwrap();
     let manager = SessionManager::<BTreeMap<String, u32>>::builder(store, keys).build().unwrap();
     for round in 0..20_u64 {

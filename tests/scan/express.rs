@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use futures_util::TryStreamExt as _;
 use session_store::{
-    ExpressLayout, KeyRing, Owner, Payload, RedisStore, SessionCookie, SessionId, SessionKey, SessionManager,
-    SessionStore, Values,
+    ExpressLayout, KeyRing, Owner, Payload, RedisLayout, RedisStore, SessionCookie, SessionId, SessionKey,
+    SessionManager, SessionStore, Values,
 };
 
 use crate::stage::{record, store_all, ttl};
@@ -25,7 +25,7 @@ fn manager(store: &Arc<RedisStore>) -> SessionManager<Values> {
 }
 
 async fn express(url: &str) -> Arc<RedisStore> {
-    Arc::new(RedisStore::builder(url).express(layout()).connect().await.unwrap())
+    Arc::new(RedisStore::builder(url).layout(RedisLayout::express(layout())).connect().await.unwrap())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -85,7 +85,8 @@ async fn both_layouts_count_each_session_once() {
     for url in [server.url(), cluster.url()] {
         let before = express(&url).await;
         store_all(&before, (0..150).map(|_| key()).collect()).await;
-        let both = RedisStore::builder(&url).native_or_express(layout()).connect().await.unwrap();
+        let both =
+            RedisStore::builder(&url).layout(RedisLayout::move_to_native(layout())).connect().await.unwrap();
         let both = Arc::new(both);
         store_all(&both, (0..70).map(|_| key()).collect()).await;
         let manager = manager(&both);

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use session_store::{ExpressLayout, RedisStore, SessionCookie, SessionId, SessionKey};
+use session_store::{ExpressLayout, RedisLayout, RedisStore, SessionCookie, SessionId, SessionKey};
 
 use crate::stage::{Walk, connect, fill, store_all};
 use crate::support::redis::Cluster;
@@ -194,7 +194,9 @@ async fn a_resharding_that_has_no_end() {
 async fn sessions_of_express_are_not_missed_either() {
     let redis = Cluster::start().await;
     let layout = ExpressLayout::new(SessionCookie::new().secure(false));
-    let store = Arc::new(RedisStore::builder(redis.url()).express(layout).connect().await.unwrap());
+    let store = Arc::new(
+        RedisStore::builder(redis.url()).layout(RedisLayout::express(layout)).connect().await.unwrap(),
+    );
     let id = || SessionId::express(SessionId::generate().as_str()).unwrap();
     let keys = store_all(&store, (0..900).map(|_| id().key()).collect()).await;
     let order = order(&redis).await;

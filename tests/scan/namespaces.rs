@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use session_store::{ExpressLayout, KeyRing, RedisStore, SessionCookie, SessionId, SessionManager, Values};
+use session_store::{
+    ExpressLayout, KeyRing, RedisLayout, RedisStore, SessionCookie, SessionId, SessionManager, Values,
+};
 
 use crate::stage::{fill, manager, store_all, with_prefix};
 use crate::support::redis::{Cluster, Server};
@@ -79,7 +81,8 @@ async fn prefixes_of_express_are_apart() {
         ["app:", "app:admin:", "a*c:", "abc:", "a[b]c:", "a?c:", r"a\c:", "app"].into_iter().enumerate()
     {
         let layout = ExpressLayout::new(SessionCookie::new().secure(false)).prefix(prefix);
-        let store = RedisStore::builder(server.url()).express(layout).connect().await.unwrap();
+        let store =
+            RedisStore::builder(server.url()).layout(RedisLayout::express(layout)).connect().await.unwrap();
         let store = Arc::new(store);
         let keys = (0..20 + nth).map(|_| SessionId::express(SessionId::generate().as_str()).unwrap().key());
         store_all(&store, keys.collect()).await;

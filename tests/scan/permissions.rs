@@ -1,6 +1,8 @@
 //! What the documentation says of a user with an ACL.
 
-use session_store::{ExpressLayout, RedisStore, SessionCookie, SessionId, SessionKey, SessionStore};
+use session_store::{
+    ExpressLayout, RedisLayout, RedisStore, SessionCookie, SessionId, SessionKey, SessionStore,
+};
 
 use crate::stage::{manager, record, ttl};
 use crate::support::redis::{Cluster, Server};
@@ -61,7 +63,7 @@ async fn the_documented_permissions_suffice_for_express() {
         .unwrap();
     let layout = ExpressLayout::new(SessionCookie::new().secure(false));
     let builder = RedisStore::builder(server.url().replace("://", "://app:secret@"));
-    let store = builder.express(layout).connect().await.unwrap();
+    let store = builder.layout(RedisLayout::express(layout)).connect().await.unwrap();
     let key: SessionKey = SessionId::express("abc").unwrap().key();
     store.create(&key, &record(), ttl()).await.unwrap();
     let page = store.scan().unwrap().page(None, 10).await.unwrap();

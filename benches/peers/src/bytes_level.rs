@@ -6,7 +6,7 @@ use ::axum_session::DatabasePool as _;
 use redis::cmd;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use session_store::{Codec, ExpressLayout, KeyRing, RedisStore, SessionCookie, SessionManager};
+use session_store::{RedisLayout, Codec, ExpressLayout, KeyRing, RedisStore, SessionCookie, SessionManager};
 
 use crate::payload::{DAY, KEY, Shopper, Text};
 use crate::results::BytesRow;
@@ -64,7 +64,7 @@ impl Scale {
         }
         self.empty().await;
         let layout = ExpressLayout::new(SessionCookie::new().name("connect.sid").secure(false));
-        let store = RedisStore::builder(&self.url).express(layout).connect().await;
+        let store = RedisStore::builder(&self.url).layout(RedisLayout::express(layout)).connect().await;
         let keys = KeyRing::express("a secret of the Express service").expect("it is long enough");
         let manager = SessionManager::builder(store.expect("the server answers"), keys);
         store_ours(&manager.build().expect("the settings agree"), data).await;

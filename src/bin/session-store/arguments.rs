@@ -75,8 +75,8 @@ impl Layout {
         match self {
             Self::Native => "native",
             Self::Express => "express",
-            Self::ExpressOrNative => "express-or-native",
-            Self::NativeOrExpress => "native-or-express",
+            Self::ExpressOrNative => "express-before-move",
+            Self::NativeOrExpress => "move-to-native",
         }
     }
 }

@@ -149,6 +149,6 @@ mod tests {
         };
         assert_eq!(read(&both, &variables, "SESSION_EXPRESS_PREFIX").as_deref(), Some("c:"));
         assert_eq!(read(&both, &variables, "SESSION_PREFIX").as_deref(), Some("b:"));
-        assert_eq!(read(&both, &variables, "SESSION_LAYOUT").as_deref(), Some("native-or-express"));
+        assert_eq!(read(&both, &variables, "SESSION_LAYOUT").as_deref(), Some("move-to-native"));
     }
 }

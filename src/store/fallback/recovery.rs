@@ -130,9 +130,7 @@ impl Shared {
 /// seem to answer.
 fn unused_key() -> SessionKey {
     let id = SessionId::generate();
-    #[cfg(feature = "express")]
-    let id = id.into_express();
-    id.key()
+    id.into_foreign().key()
 }
 
 /// All of `keys`, beginning anywhere: what the primary refuses ends a round, so that it isn't stormed,

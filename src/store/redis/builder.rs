@@ -4,18 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-#[cfg(feature = "express")]
-use super::both::Both;
+use super::RedisStore;
 use super::checkup::Entrance;
 use super::connection::{Connections, Replication, Settings};
-#[cfg(feature = "express")]
-use super::express::{Express, ExpressLayout};
 use super::failure::Effect;
+use super::layout::{Base, RedisLayout};
 use super::name::Prefix;
-use super::native::Native;
-use super::redis_owner_index::Indexes;
 use super::target::{ClientCertificate, Credentials, Login, Pem, Target, Tls};
-use super::{Layout, RedisStore};
 use crate::error::{BoxError, Error};
 use crate::store::record_limit::RecordLimit;
 
@@ -47,15 +42,7 @@ pub struct RedisStoreBuilder {
     timeout: Duration,
     connections: usize,
     replication: Option<Replication>,
-    #[cfg(feature = "express")]
-    express: Option<(ExpressLayout, Beside)>,
-}
-
-/// What a store reads besides the layout of Express.
-#[cfg(feature = "express")]
-enum Beside {
-    Nothing,
-    Native { leaving: bool },
+    layout: RedisLayout,
 }
 
 impl RedisStore {
@@ -75,8 +62,7 @@ impl RedisStoreBuilder {
             timeout: RedisStore::DEFAULT_TIMEOUT,
             connections: 1,
             replication: None,
-            #[cfg(feature = "express")]
-            express: None,
+            layout: RedisLayout::native(),
         }
     }
 
@@ -127,54 +113,9 @@ impl RedisStoreBuilder {
         self
     }
 
-    /// Keeps sessions as express-session and connect-redis do, so that an Express service and this one
-    /// share them. The manager needs the service's secrets, [`KeyRing::express`], and takes the layout's cookie:
-    ///
-    /// ```no_run
-    /// use session_store::{ExpressLayout, KeyRing, RedisStore, SessionCookie, SessionManager, Values};
-    ///
-    /// # async fn example() -> Result<(), session_store::Error> {
-    /// let cookie = SessionCookie::new().name("connect.sid").secure(true);
-    /// let store = RedisStore::builder("redis://127.0.0.1")
-    ///     .express(ExpressLayout::new(cookie))
-    ///     .connect()
-    ///     .await?;
-    /// let manager = SessionManager::<Values>::builder(store, KeyRing::express("keyboard cat")?)
-    ///     .build()?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    #[doc = include_str!("express.md")]
-    ///
-    /// The page [`moving_from_express`](crate::moving_from_express) leads from there on.
-    ///
-    /// [`KeyRing::express`]: crate::KeyRing::express
-    #[cfg(feature = "express")]
-    pub fn express(mut self, layout: ExpressLayout) -> Self {
-        self.express = Some((layout, Beside::Nothing));
-        self
-    }
-
-    /// As [`express`](Self::express), and also reads sessions in this crate's own layout, under the
-    /// [prefix](Self::prefix), and updates them where they are. So instances with
-    /// [`native_or_express`](Self::native_or_express) can be rolled out beside these.
-    #[cfg(feature = "express")]
-    pub fn express_or_native(mut self, layout: ExpressLayout) -> Self {
-        self.express = Some((layout, Beside::Native { leaving: false }));
-        self
-    }
-
-    /// Keeps sessions in this crate's own layout, and also reads those of Express: each moves, under the
-    /// same cookie, when it is next written; in a Redis Cluster, when it next gets a new id. The manager
-    /// still needs `KeyRing::express`.
-    ///
-    /// No Express service may be left: it would not find what has moved. Once every old session has
-    /// ended, this can go. Until then the index of owners of Express' layout is kept too, with the ids of
-    /// signed-in sessions as they are.
-    #[cfg(feature = "express")]
-    pub fn native_or_express(mut self, layout: ExpressLayout) -> Self {
-        self.express = Some((layout, Beside::Native { leaving: true }));
+    /// How sessions are kept: in this crate's own layout, unless they are shared with an Express service.
+    pub fn layout(mut self, layout: RedisLayout) -> Self {
+        self.layout = layout;
         self
     }
 
@@ -283,24 +224,9 @@ impl RedisStoreBuilder {
         let target = self.target?;
         let entrance = Entrance::of(&target);
         let connections = Arc::new(Connections::new(target, &settings)?);
-        let owners = Indexes::of_native(&prefix, &connections);
         let limit = RecordLimit::default();
-        let native = Native::new(prefix, limit.clone(), Arc::clone(&connections));
-        #[cfg(feature = "express")]
-        if let Some((layout, beside)) = self.express {
-            let express = Express::new(layout, Arc::clone(&connections))?;
-            let (owners, layout) = match beside {
-                Beside::Nothing => {
-                    (Indexes::of_express(express.prefix(), &connections), Layout::Express(express))
-                }
-                Beside::Native { leaving } => (
-                    Indexes::of_both(native.prefix(), express.prefix(), &connections),
-                    Layout::Both(Both::new(native, express, leaving)),
-                ),
-            };
-            return Ok(RedisStore::new(layout, owners, limit, connections, entrance));
-        }
-        Ok(RedisStore::new(Layout::Native(native), owners, limit, connections, entrance))
+        let base = Base { prefix, limit: limit.clone(), connections: Arc::clone(&connections) };
+        Ok(RedisStore::new(self.layout.build(base)?, limit, connections, entrance))
     }
 
     fn with(mut self, set: impl FnOnce(&mut Target)) -> Self {
@@ -320,6 +246,7 @@ impl fmt::Debug for RedisStoreBuilder {
         f.debug_struct("RedisStoreBuilder")
             .field("prefix", &self.prefix)
             .field("timeout", &self.timeout)
+            .field("layout", &self.layout)
             .finish_non_exhaustive()
     }
 }

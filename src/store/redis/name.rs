@@ -27,6 +27,18 @@ impl Prefix {
         &self.0
     }
 
+    /// As it is written in a pattern for `MATCH`.
+    pub(super) fn escaped(&self) -> String {
+        let mut escaped = String::with_capacity(self.0.len());
+        for c in self.0.chars() {
+            if matches!(c, '*' | '?' | '[' | ']' | '\\') {
+                escaped.push('\\');
+            }
+            escaped.push(c);
+        }
+        escaped
+    }
+
     pub(super) fn name<'a>(&'a self, key: &'a SessionKey) -> Name<'a> {
         Name { prefix: &self.0, key }
     }

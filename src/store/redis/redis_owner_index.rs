@@ -13,14 +13,12 @@ use sha2::{Digest as _, Sha256};
 
 use super::connection::{Connections, Repeat, Way};
 use super::failure::Effect;
-use super::name::{self, Prefix, Slot};
+use super::layout::Keyspace;
+use super::name::{self, Slot};
 use super::script::Script;
 use super::{RedisStore, unexpected};
 use crate::clock::{Timestamp, millis_rounded_up};
 use crate::error::Error;
-#[cfg(feature = "express")]
-use crate::id::SessionId;
-use crate::id::SessionKey;
 use crate::record::Owner;
 use crate::store::owner_index::{
     Entry, Evict, IndexInsert, IndexInserted, Owned, OwnerIndex, OwnerLimit, Revocation, Stage, Verdict, add,
@@ -31,9 +29,6 @@ use crate::store::scan::Cursor;
 const OWNER_DOMAIN: &[u8] = b"session-store owner v1:";
 /// As many bits of the hash as a session's key has.
 const HASH_BYTES: usize = 21;
-/// How long the index knows of a session that only Node uses.
-#[cfg(feature = "express")]
-const KNOWN_FROM_NODE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 const NO_ARGUMENTS: &[&str] = &[];
 
 /// The indexes of a store: one, or that of each layout while sessions go from one to the other.
@@ -43,23 +38,11 @@ pub(super) struct Indexes {
     second: Option<Index>,
 }
 
-/// The index of sessions in one layout.
+/// The index of the sessions in one layout.
 #[derive(Debug)]
 pub(super) struct Index {
-    naming: Naming,
+    keyspace: Arc<dyn Keyspace>,
     connections: Arc<Connections>,
-}
-
-/// What the index calls owners and sessions.
-#[derive(Debug)]
-enum Naming {
-    /// Sessions by their keys' names. The prefix stands before it all, so that permission for the prefix's
-    /// keys will do.
-    Native { prefix: Prefix },
-    /// Sessions by their ids, as they are stored. The prefix is in the middle: whoever lists the sessions of
-    /// Express by it must not come across these keys.
-    #[cfg(feature = "express")]
-    Express { prefix: Prefix },
 }
 
 #[async_trait]
@@ -114,30 +97,16 @@ impl OwnerIndex for RedisStore {
 }
 
 impl Indexes {
-    pub(super) fn of_native(prefix: &Prefix, connections: &Arc<Connections>) -> Self {
-        Self { first: Index::native(prefix, connections), second: None }
-    }
-
-    #[cfg(feature = "express")]
-    pub(super) fn of_express(prefix: &Prefix, connections: &Arc<Connections>) -> Self {
-        let naming = Naming::Express { prefix: prefix.clone() };
-        Self { first: Index { naming, connections: Arc::clone(connections) }, second: None }
-    }
-
-    /// That of Express first: it has the sessions' ids, without which they are not found there.
-    #[cfg(feature = "express")]
-    pub(super) fn of_both(native: &Prefix, express: &Prefix, connections: &Arc<Connections>) -> Self {
-        let second = Some(Index::native(native, connections));
-        Self { second, ..Self::of_express(express, connections) }
+    pub(super) fn new(keyspaces: &[Arc<dyn Keyspace>], connections: &Arc<Connections>) -> Self {
+        let index = |keyspace: &Arc<dyn Keyspace>| Index {
+            keyspace: Arc::clone(keyspace),
+            connections: Arc::clone(connections),
+        };
+        Self { first: index(&keyspaces[0]), second: keyspaces.get(1).map(index) }
     }
 }
 
 impl Index {
-    fn native(prefix: &Prefix, connections: &Arc<Connections>) -> Self {
-        let naming = Naming::Native { prefix: prefix.clone() };
-        Self { naming, connections: Arc::clone(connections) }
-    }
-
     async fn run(
         &self,
         owner: &Owner,
@@ -145,16 +114,34 @@ impl Index {
         script: &Script,
         arguments: impl ToRedisArgs + Send + Sync,
     ) -> Result<Value, Error> {
-        let (name, slot) = self.naming.key(owner);
+        let (name, slot) = self.key(owner);
         // Each sets what is to be so, whatever was before.
         let reply = script.run(&self.connections, slot, way, Repeat::Write, name, arguments).await;
         reply.map_err(|failure| failure.into_error(Effect::Write))
     }
 
+    fn key(&self, owner: &Owner) -> (String, Slot) {
+        let hash = Sha256::new().chain_update(OWNER_DOMAIN).chain_update(owner.as_str()).finalize();
+        let hash = URL_SAFE_NO_PAD.encode(&hash[..HASH_BYTES]);
+        let (before, tag) = self.keyspace.index_name();
+        let tag = tag + &hash;
+        (format!("{before}{{{tag}}}"), name::slot(tag.as_bytes()))
+    }
+
+    fn member(&self, entry: &Entry) -> String {
+        format!("{}@{}", self.keyspace.entry(&entry.key), entry.created_at.as_millis())
+    }
+
+    fn entry(&self, member: &str) -> Option<Entry> {
+        let (session, created_at) = member.rsplit_once('@')?;
+        let created_at = Timestamp::from_millis(created_at.parse().ok()?);
+        Some(Entry { key: self.keyspace.entered(session)?, created_at })
+    }
+
     fn entries(&self, members: Value) -> Result<Vec<Entry>, Error> {
         let Value::Array(members) = members else { return Err(unexpected(Effect::Write)) };
         let entry = |member: &Value| match member {
-            Value::BulkString(member) => self.naming.entry(std::str::from_utf8(member).ok()?),
+            Value::BulkString(member) => self.entry(std::str::from_utf8(member).ok()?),
             _ => None,
         };
         Ok(members.iter().filter_map(entry).collect())
@@ -165,13 +152,13 @@ impl Index {
 impl OwnerIndex for Index {
     async fn insert(&self, owner: &Owner, entering: IndexInsert<'_>) -> Result<IndexInserted, Error> {
         let IndexInsert { entry, life, stage, replaces, limit } = entering;
-        let replaces = replaces.map_or(String::new(), |replaces| self.naming.member(replaces));
+        let replaces = replaces.map_or(String::new(), |replaces| self.member(replaces));
         let (most, beyond) = match limit {
             None => (0, ""),
             Some(OwnerLimit { sessions, evict: Evict::Oldest }) => (sessions, "oldest"),
             Some(OwnerLimit { sessions, evict: Evict::Refuse }) => (sessions, "refuse"),
         };
-        let least = if stage == Stage::Before { Duration::ZERO } else { self.naming.least_life() };
+        let least = if stage == Stage::Before { Duration::ZERO } else { self.keyspace.least_entry_life() };
         let life = millis_rounded_up(life.max(least));
         let stage_name = match stage {
             Stage::Before => "before",
@@ -179,7 +166,7 @@ impl OwnerIndex for Index {
             Stage::Later => "later",
             Stage::Moving => "moving",
         };
-        let session = (self.naming.member(entry), life, replaces, stage_name);
+        let session = (self.member(entry), life, replaces, stage_name);
         let way = match stage {
             Stage::Before | Stage::Later => Way::Shared,
             // What a sign-in leaves must be there for as long as its session is.
@@ -210,7 +197,7 @@ impl OwnerIndex for Index {
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).ok().filter(|text| !text.is_empty());
         Ok(Owned {
             next: text(score).zip(entries.last()).map(|(score, last)| {
-                let member = self.naming.member(last);
+                let member = self.member(last);
                 Cursor::new(format!("{score}:{}", beginning(&member)))
             }),
             entries,
@@ -221,8 +208,8 @@ impl OwnerIndex for Index {
 
     async fn revoke(&self, owner: &Owner, which: Revocation<'_>) -> Result<(), Error> {
         let (script, entry) = match which {
-            Revocation::One(entry) => (&scripts::DOOM_ONE, self.naming.member(entry)),
-            Revocation::AllBut(entry) => (&scripts::DOOM_ALL_BUT, self.naming.member(entry)),
+            Revocation::One(entry) => (&scripts::DOOM_ONE, self.member(entry)),
+            Revocation::AllBut(entry) => (&scripts::DOOM_ALL_BUT, self.member(entry)),
             Revocation::All => (&scripts::DOOM_ALL_BUT, String::new()),
         };
         self.run(owner, Way::Durable, script, (entry,)).await.map(|_| ())
@@ -238,55 +225,11 @@ impl OwnerIndex for Index {
             .map(|some| (some, true))
             .chain(missing.chunks(Owned::PAGE).map(|some| (some, false)))
         {
-            let members: Vec<_> = some.iter().map(|entry| self.naming.member(entry)).collect();
+            let members: Vec<_> = some.iter().map(|entry| self.member(entry)).collect();
             let count = if are_gone { members.len() } else { 0 };
             self.run(owner, Way::Shared, &scripts::REMOVE, (count, members)).await?;
         }
         Ok(())
-    }
-}
-
-impl Naming {
-    /// Owners are hashed: their names, mail addresses at times, are nothing for `KEYS` or `MONITOR`.
-    fn key(&self, owner: &Owner) -> (String, Slot) {
-        let hash = Sha256::new().chain_update(OWNER_DOMAIN).chain_update(owner.as_str()).finalize();
-        let hash = URL_SAFE_NO_PAD.encode(&hash[..HASH_BYTES]);
-        let (before, tag) = match self {
-            Self::Native { prefix } => (format!("{}owner:", prefix.as_str()), hash),
-            #[cfg(feature = "express")]
-            Self::Express { prefix } => ("owner:".to_owned(), format!("{}{hash}", prefix.as_str())),
-        };
-        (format!("{before}{{{tag}}}"), name::slot(tag.as_bytes()))
-    }
-
-    /// How long the entry of a session that was written lasts at least. Node extends sessions without a
-    /// word to the index: what it alone has used since is known for so long.
-    fn least_life(&self) -> Duration {
-        match self {
-            Self::Native { .. } => Duration::ZERO,
-            #[cfg(feature = "express")]
-            Self::Express { .. } => KNOWN_FROM_NODE,
-        }
-    }
-
-    fn member(&self, entry: &Entry) -> String {
-        let session = match self {
-            Self::Native { .. } => entry.key.storage_name(),
-            #[cfg(feature = "express")]
-            Self::Express { .. } => entry.key.express_id().unwrap_or_else(|| entry.key.storage_name()),
-        };
-        format!("{session}@{}", entry.created_at.as_millis())
-    }
-
-    fn entry(&self, member: &str) -> Option<Entry> {
-        let (session, created_at) = member.rsplit_once('@')?;
-        let key = match self {
-            Self::Native { .. } => SessionKey::from_storage_name(session),
-            #[cfg(feature = "express")]
-            Self::Express { .. } => SessionKey::from_storage_name(session)
-                .or_else(|| SessionId::express(session).map(|id| id.key())),
-        };
-        Some(Entry { key: key?, created_at: Timestamp::from_millis(created_at.parse().ok()?) })
     }
 }
 

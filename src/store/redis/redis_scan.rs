@@ -1,6 +1,5 @@
 //! Going through all sessions: by `SCAN`, on every server that has some.
 //!
-//! - [`names`]: which keys are sessions of this store.
 //! - [`step`]: one `SCAN` on one server.
 //! - [`reading`]: what the records say of themselves.
 //! - [`view`]: who has which slot of a cluster, and which are on their way.
@@ -8,9 +7,8 @@
 //! - [`tour`]: how far one got, as the text of a cursor.
 //! - [`usage`]: how much there is, by a sample.
 
-mod names;
 mod passes;
-mod reading;
+pub(super) mod reading;
 mod step;
 mod tour;
 mod usage;
@@ -22,13 +20,13 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 
-use self::names::{Names, Part};
 use self::step::{Spot, Step};
 use self::tour::{Round, Tour};
 use self::view::View;
+use super::RedisStore;
 use super::failure::{Effect, Failure};
+use super::layout::Keyspace;
 use super::target::Host;
-use super::{Layout, RedisStore};
 use crate::error::Error;
 use crate::store::scan::{Cursor, Page, Scan, Usage};
 
@@ -42,23 +40,23 @@ impl Scan for RedisStore {
     async fn page(&self, cursor: Option<&Cursor>, size: usize) -> Result<Page, Error> {
         let size = size.clamp(1, Page::MAX_SIZE);
         let mut tour = match cursor {
-            None => self.set_out(self.parts()[0]).await?,
+            None => self.set_out(self.keyspaces[0].letter()).await?,
             Some(cursor) => Tour::parse(cursor.as_str()).ok_or_else(Cursor::is_strange)?,
         };
         let one_server = matches!(tour, Tour::One { .. });
-        if one_server != self.connections.are_one_server() || !self.parts().contains(&tour.part()) {
+        if one_server != self.connections.are_one_server() {
             return Err(Cursor::is_strange());
         }
-        let names = self.names(tour.part());
+        let keyspace = self.keyspace(tour.part()).ok_or_else(Cursor::is_strange)?;
         let (host, step) = match &mut tour {
             Tour::One { spot, .. } => {
-                let step = self.step(None, spot, names, size).await.map_err(into_error)?;
+                let step = self.step(None, spot, keyspace, size).await.map_err(into_error)?;
                 *spot = step.next.clone();
                 (None, step)
             }
-            Tour::Cluster { round, spot, .. } => self.step_in_cluster(round, spot, names, size).await?,
+            Tour::Cluster { round, spot, .. } => self.step_in_cluster(round, spot, keyspace, size).await?,
         };
-        let (sessions, unreadable) = self.read(host.as_ref(), names, step.keys).await?;
+        let (sessions, unreadable) = self.read(host.as_ref(), keyspace, step.keys).await?;
         let progress = self.progress(&tour, step.share);
         let next = self.go_on(tour).await?.map(|tour| Cursor::new(tour.to_string()));
         let progress = if next.is_none() { 1.0 } else { progress };
@@ -71,32 +69,12 @@ impl Scan for RedisStore {
 }
 
 impl RedisStore {
-    /// The layouts to go through, and in which order: sessions move from Express' to this crate's own, so
-    /// one that has left the former before it was looked at is in the latter before that is.
-    fn parts(&self) -> &'static [Part] {
-        match &self.layout {
-            Layout::Native(_) => &[Part::Native],
-            #[cfg(feature = "express")]
-            Layout::Express(_) => &[Part::Express],
-            #[cfg(feature = "express")]
-            Layout::Both(_) => &[Part::Express, Part::Native],
-        }
+    /// The keyspace that a cursor calls so.
+    fn keyspace(&self, letter: char) -> Option<&dyn Keyspace> {
+        self.keyspaces.iter().find(|keyspace| keyspace.letter() == letter).map(|keyspace| &**keyspace)
     }
 
-    fn names(&self, part: Part) -> Names<'_> {
-        let prefix = match (&self.layout, part) {
-            (Layout::Native(native), _) => native.prefix(),
-            #[cfg(feature = "express")]
-            (Layout::Express(express), _) => express.prefix(),
-            #[cfg(feature = "express")]
-            (Layout::Both(both), Part::Express) => both.express_prefix(),
-            #[cfg(feature = "express")]
-            (Layout::Both(both), Part::Native) => both.native_prefix(),
-        };
-        Names::new(prefix, part)
-    }
-
-    async fn set_out(&self, part: Part) -> Result<Tour, Error> {
+    async fn set_out(&self, part: char) -> Result<Tour, Error> {
         let spot = Spot::default();
         if self.connections.are_one_server() {
             return Ok(Tour::One { part, spot });
@@ -110,7 +88,7 @@ impl RedisStore {
         &self,
         round: &mut Round,
         spot: &mut Spot,
-        names: Names<'_>,
+        keyspace: &dyn Keyspace,
         size: usize,
     ) -> Result<(Option<Host>, Step), Error> {
         // What is known of the masters may be from long ago, and is put right once.
@@ -119,7 +97,7 @@ impl RedisStore {
             let known = self.host_of(id);
             let mut failure = None;
             if let Some(host) = &known {
-                match self.step(Some(host), spot, names, size).await {
+                match self.step(Some(host), spot, keyspace, size).await {
                     Ok(step) => {
                         *spot = step.next.clone();
                         return Ok((known, step));
@@ -169,22 +147,21 @@ impl RedisStore {
                 }
             }
         }
-        let mut parts = self.parts().iter().skip_while(|it| **it != part).skip(1);
-        match parts.next() {
-            Some(next) => self.set_out(*next).await.map(Some),
+        let mut rest = self.keyspaces.iter().skip_while(|it| it.letter() != part).skip(1);
+        match rest.next() {
+            Some(next) => self.set_out(next.letter()).await.map(Some),
             None => Ok(None),
         }
     }
 
     #[expect(clippy::cast_precision_loss, reason = "there are two parts at most")]
     fn progress(&self, tour: &Tour, share: f64) -> f64 {
-        let parts = self.parts();
-        let before = parts.iter().take_while(|part| **part != tour.part()).count();
+        let before = self.keyspaces.iter().take_while(|it| it.letter() != tour.part()).count();
         let of_part = match tour {
             Tour::One { .. } => share,
             Tour::Cluster { round, .. } => round.progress(share),
         };
-        (before as f64 + of_part) / parts.len() as f64
+        (before as f64 + of_part) / self.keyspaces.len() as f64
     }
 
     /// Where the masters of the cluster are that have slots.

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 use super::{Finding, Verdict};
 use crate::clock::{Clock as _, SystemClock};
 use crate::error::Error;
-use crate::id::{SessionId, SessionKey};
+use crate::id::SessionId;
 use crate::record::{Owner, Payload, Record};
 use crate::store::owner_index::{Entry, IndexInsert, OwnerIndex as _, Stage};
-use crate::store::redis::{Layout, RedisStore};
+use crate::store::redis::RedisStore;
 use crate::store::scan::Cursor;
 use crate::store::scan::Scan as _;
 use crate::store::{Loaded, Rotation, SessionStore as _, Update};
@@ -33,7 +33,7 @@ impl RedisStore {
 
     async fn sessions_can_be_kept(&self) -> Result<String, Error> {
         let (id, ttl) = (SessionId::generate(), Ttl::new(LIFE));
-        let (old, new) = (self.key(&id), self.key(&id.rotated()));
+        let (old, new) = (self.layout.key(&id), self.layout.key(&id.rotated()));
         let first = record();
         self.create(&old, &first, ttl).await?;
         let began = Instant::now();
@@ -74,20 +74,12 @@ impl RedisStore {
     async fn owners_can_be_kept(&self) -> Result<(), Error> {
         // Nobody has this name.
         let owner = Owner::new(SessionId::generate().as_str())?;
-        let entry = Entry::of(self.key(&SessionId::generate()), &record());
+        let entry = Entry::of(self.layout.key(&SessionId::generate()), &record());
         self.insert(&owner, IndexInsert::new(&entry, LIFE, Stage::Before)).await?;
         self.list(&owner, None).await?;
         // A page that is not the first one takes more; this is beyond every entry.
         self.list(&owner, Some(&Cursor::new(format!("{}:", 1_u64 << 53)))).await?;
         self.remove(&owner, &[entry], &[]).await
-    }
-
-    fn key(&self, id: &SessionId) -> SessionKey {
-        match &self.layout {
-            Layout::Native(_) => id.key(),
-            #[cfg(feature = "express")]
-            _ => id.clone().into_express().key(),
-        }
     }
 }
 

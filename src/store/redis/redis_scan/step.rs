@@ -4,10 +4,10 @@ use std::fmt;
 
 use redis::{ErrorKind, RedisError, Value};
 
-use super::names::{Named, Names};
 use crate::store::redis::RedisStore;
 use crate::store::redis::connection::Connection;
 use crate::store::redis::failure::Failure;
+use crate::store::redis::layout::{Keyspace, Named};
 use crate::store::redis::target::Host;
 
 /// How far a server was scanned: its cursor, which is of no use to any other process, not even the same
@@ -42,14 +42,14 @@ impl RedisStore {
         &self,
         node: Option<&Host>,
         spot: &Spot,
-        names: Names<'_>,
+        keyspace: &dyn Keyspace,
         size: usize,
     ) -> Result<Step, Failure> {
         let mut cursor = spot.cursor;
         loop {
             let mut both = redis::pipe();
             both.cmd("INFO").arg("server");
-            both.cmd("SCAN").arg(cursor).arg("MATCH").arg(names.pattern());
+            both.cmd("SCAN").arg(cursor).arg("MATCH").arg(keyspace.glob());
             both.arg("COUNT").arg(size).arg("TYPE").arg("string");
             let scan = async |mut connection: Connection| connection.send_all(&both).await;
             let [info, scanned] = two(self.connections.run_at(node, scan).await?)?;
@@ -63,7 +63,7 @@ impl RedisStore {
             let cursor = next.parse().map_err(|_| unexpected("SCAN"))?;
             let share = if cursor == 0 { 1.0 } else { server.share(cursor, node.is_some()) };
             return Ok(Step {
-                keys: found.iter().filter_map(|name| names.read(name)).collect(),
+                keys: found.iter().filter_map(|name| keyspace.named(name)).collect(),
                 next: Spot { run_id: server.run_id, cursor },
                 share,
             });

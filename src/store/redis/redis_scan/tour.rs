@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::names::Part;
 use super::passes::{self, Need};
 use super::step::Spot;
 use super::view::{Index, Master, View, is_id};
@@ -23,8 +22,8 @@ const MOST_PASSES: u32 = 10;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Tour {
-    One { part: Part, spot: Spot },
-    Cluster { part: Part, round: Round, spot: Spot },
+    One { part: char, spot: Spot },
+    Cluster { part: char, round: Round, spot: Spot },
 }
 
 /// One pass over some nodes of a cluster.
@@ -95,7 +94,7 @@ impl Round {
 }
 
 impl Tour {
-    pub(super) fn part(&self) -> Part {
+    pub(super) fn part(&self) -> char {
         match self {
             Self::One { part, .. } | Self::Cluster { part, .. } => *part,
         }
@@ -108,12 +107,7 @@ impl Tour {
         }
         let fields: Vec<_> = text.splitn(13, ';').collect();
         let ["r1", part, run_id, cursor, cluster @ ..] = fields.as_slice() else { return None };
-        let part = match *part {
-            "n" => Part::Native,
-            #[cfg(feature = "express")]
-            "e" => Part::Express,
-            _ => return None,
-        };
+        let part = part.parse().ok()?;
         if !run_id.is_empty() && !is_id(run_id) {
             return None;
         }
@@ -155,11 +149,6 @@ impl Tour {
 impl fmt::Display for Tour {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (Self::One { part, spot } | Self::Cluster { part, spot, .. }) = self;
-        let part = match part {
-            Part::Native => 'n',
-            #[cfg(feature = "express")]
-            Part::Express => 'e',
-        };
         write!(f, "r1;{part};{};{}", spot.run_id, spot.cursor)?;
         let Self::Cluster { round: Round { pass, done, view, needs, queue, skipped }, .. } = self else {
             return Ok(());

@@ -7,12 +7,11 @@ use redis::Value;
 
 use super::RedisStore;
 use super::into_error;
-use super::names::{Names, Part};
 use super::step::unexpected;
 use crate::error::Error;
-use crate::record::RECORD_FORMAT;
 use crate::store::redis::connection::Connection;
 use crate::store::redis::failure::Failure;
+use crate::store::redis::layout::Keyspace;
 use crate::store::redis::target::Host;
 use crate::store::scan::Usage;
 
@@ -74,8 +73,8 @@ impl RedisStore {
             let [scanned] = self.several(node, &scan).await?;
             let (next, found): (String, Vec<Vec<u8>>) = redis::from_redis_value(scanned)?;
             looked_at += found.len();
-            for part in self.parts() {
-                self.judge(node, self.names(*part), &found, &mut sample).await?;
+            for keyspace in &self.keyspaces {
+                self.judge(node, &**keyspace, &found, &mut sample).await?;
             }
             cursor = next;
             if cursor == "0" {
@@ -94,19 +93,14 @@ impl RedisStore {
     async fn judge(
         &self,
         node: Option<&Host>,
-        names: Names<'_>,
+        keyspace: &dyn Keyspace,
         found: &[Vec<u8>],
         sample: &mut Sample,
     ) -> Result<(), Failure> {
-        let named: Vec<_> = found.iter().filter_map(|name| names.read(name)).collect();
+        let named: Vec<_> = found.iter().filter_map(|name| keyspace.named(name)).collect();
         if named.is_empty() {
             return Ok(());
         }
-        let first = match names.part {
-            Part::Native => RECORD_FORMAT,
-            #[cfg(feature = "express")]
-            Part::Express => b'{',
-        };
         let weighed = WEIGHED.saturating_sub(sample.weights.len());
         let mut commands = redis::pipe();
         for (nth, named) in named.iter().enumerate() {
@@ -120,7 +114,7 @@ impl RedisStore {
             let head = answers.next().unwrap_or(Value::Nil);
             let weight = if nth < weighed { answers.next() } else { None };
             let is_session = match head.extract_error().map_err(Failure::from) {
-                Ok(head) => redis::from_redis_value::<Vec<u8>>(head)?.first() == Some(&first),
+                Ok(head) => redis::from_redis_value::<Vec<u8>>(head)?.first() == Some(&keyspace.first_byte()),
                 // Its name is all that is known of it here.
                 Err(failure) if failure.is_redirection() => true,
                 Err(failure) if failure.is_wrong_type() => false,

@@ -14,7 +14,7 @@ fn in_cluster() -> Tour {
     let view = View { masters, owners, importers };
     let round = Round { pass: 2, done: 3, view, needs, queue: vec![0, 2], skipped: vec![1] };
     let spot = Spot { run_id: "0123abc".to_owned(), cursor: u64::MAX };
-    Tour::Cluster { part: Part::Native, round, spot }
+    Tour::Cluster { part: 'n', round, spot }
 }
 
 #[test]
@@ -27,7 +27,7 @@ fn a_cursor_is_read_back() {
          7>2,9>1+2;5xn,4xa,1xm,40xa,16334xn;0,2;1"
     );
     assert_eq!(Tour::parse(&text), Some(tour));
-    let one = Tour::One { part: Part::Native, spot: Spot::default() };
+    let one = Tour::One { part: 'n', spot: Spot::default() };
     assert_eq!(one.to_string(), "r1;n;;0");
     assert_eq!(Tour::parse("r1;n;;0"), Some(one));
 }

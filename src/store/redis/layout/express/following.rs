@@ -1,14 +1,17 @@
-//! Updates, and where they find a session that was given another id meanwhile.
+//! Where an update finds a session that was given another id in the meantime.
 
 use redis::Value;
 
-use super::{Express, Repeat, Update, Updated, Way, digits, scripts, unexpected};
+use super::{Express, digits, scripts};
 use crate::error::Error;
 use crate::id::{SessionId, SessionKey};
+use crate::store::Update;
+use crate::store::redis::connection::{Repeat, Way};
 use crate::store::redis::failure::Effect;
+use crate::store::redis::unexpected;
 
 /// Where the marker under a key leads an update.
-pub(in crate::store::redis) enum Followed {
+pub(in crate::store::redis::layout) enum Followed {
     To(SessionKey),
     /// The same update took effect before the rotation.
     Before,
@@ -16,24 +19,15 @@ pub(in crate::store::redis) enum Followed {
 }
 
 impl Express {
-    pub(in crate::store::redis) async fn update(&self, update: Update<'_>) -> Result<Updated, Error> {
-        let outcome = self.swap(update).await?;
-        if !(update.follow && outcome == Updated::Moved) {
-            return Ok(outcome);
-        }
-        match self.successor(&update).await? {
-            Followed::To(successor) => self.swap(Update { key: &successor, ..update }).await,
-            Followed::Before => Ok(Updated::Updated),
-            Followed::Nowhere => Ok(Updated::Missing),
-        }
-    }
-
     /// Where an update has to go whose session was moved.
     ///
     /// A step of its own, since in a cluster no script reaches both keys. Together they are as good as one: a
     /// marker never changes. It only goes away, when its time has passed, or when all that it leads to has
     /// been deleted; and the step that counts is the one at the successor.
-    pub(in crate::store::redis) async fn successor(&self, update: &Update<'_>) -> Result<Followed, Error> {
+    pub(in crate::store::redis::layout) async fn successor(
+        &self,
+        update: &Update<'_>,
+    ) -> Result<Followed, Error> {
         let own = [digits(update.record.revision)];
         match self.eval(update.key, Way::Shared, Repeat::Read, &scripts::SUCCESSOR, &own).await? {
             Value::Nil => Ok(Followed::Nowhere),

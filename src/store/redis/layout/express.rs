@@ -2,7 +2,8 @@
 
 mod cookie;
 mod following;
-mod layout;
+pub(super) mod keyspace;
+mod options;
 mod scripts;
 mod text;
 mod value;
@@ -11,34 +12,67 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use redis::Value;
 
-use super::connection::{Connections, Repeat, Way};
-use super::failure::Effect;
-use super::name::{self, Prefix, Slot};
+use self::keyspace::ExpressKeys;
+use self::value::{Facts, hex, unhex};
 use super::native::Native;
-use super::script::Script;
-use super::{Made, in_use, into_error, unexpected};
+use super::{Keyspace, Layout, Made, RedisLayout, in_use, into_error};
 use crate::clock::{Clock as _, SystemClock, Timestamp};
 use crate::cookie::SessionCookie;
 use crate::error::Error;
 use crate::id::{SessionId, SessionKey};
 use crate::record::{Moved, Record, Revision};
-use crate::store::scan::SessionSummary;
-use crate::store::{Created, Loaded, Rotation, Update, Updated};
+use crate::store::redis::connection::{Connections, Repeat, Way};
+use crate::store::redis::failure::Effect;
+use crate::store::redis::name::{self, Prefix, Slot};
+use crate::store::redis::script::Script;
+use crate::store::redis::unexpected;
+use crate::store::{Created, Loaded, Requirements, Rotation, Update, Updated};
 use crate::ttl::{MAX_TTL, Ttl};
-use value::{Facts, hex, unhex};
 
-pub(super) use following::Followed;
-pub use layout::ExpressLayout;
-pub(super) use value::MAX_LENGTH;
-pub(crate) use value::check_data;
+pub(super) use self::following::Followed;
+pub use self::options::ExpressLayout;
+pub(crate) use self::value::check_data;
 #[cfg(fuzzing)]
-pub(crate) use value::reread as reread_value;
+pub(crate) use self::value::reread as reread_value;
+
+impl RedisLayout {
+    /// As express-session and connect-redis keep sessions, so that an Express service and this one share them.
+    /// The manager needs the service's secrets, [`KeyRing::express`], and takes the layout's cookie:
+    ///
+    /// ```no_run
+    /// use session_store::{
+    ///     ExpressLayout, KeyRing, RedisLayout, RedisStore, SessionCookie, SessionManager, Values,
+    /// };
+    ///
+    /// # async fn example() -> Result<(), session_store::Error> {
+    /// let cookie = SessionCookie::new().name("connect.sid").secure(true);
+    /// let store = RedisStore::builder("redis://127.0.0.1")
+    ///     .layout(RedisLayout::express(ExpressLayout::new(cookie)))
+    ///     .connect()
+    ///     .await?;
+    /// let manager = SessionManager::<Values>::builder(store, KeyRing::express("keyboard cat")?)
+    ///     .build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    #[doc = include_str!("express/express.md")]
+    ///
+    /// The page [`moving_from_express`](crate::moving_from_express) leads from there on.
+    ///
+    /// [`KeyRing::express`]: crate::KeyRing::express
+    #[must_use]
+    pub fn express(layout: ExpressLayout) -> Self {
+        Self::new("express", |base| Ok(Box::new(Express::new(layout, base.connections)?)))
+    }
+}
 
 #[derive(Debug)]
 pub(super) struct Express {
-    prefix: Prefix,
+    keys: Arc<ExpressKeys>,
     cookie: SessionCookie,
     connections: Arc<Connections>,
 }
@@ -50,20 +84,9 @@ struct Place {
     slot: Slot,
 }
 
-impl Express {
-    pub(super) fn new(layout: ExpressLayout, connections: Arc<Connections>) -> Result<Self, Error> {
-        Ok(Self { prefix: Prefix::new(layout.prefix)?, cookie: layout.cookie, connections })
-    }
-
-    pub(super) fn cookie(&self) -> &SessionCookie {
-        &self.cookie
-    }
-
-    pub(super) fn prefix(&self) -> &Prefix {
-        &self.prefix
-    }
-
-    pub(super) async fn load(&self, key: &SessionKey) -> Result<Loaded, Error> {
+#[async_trait]
+impl Layout for Express {
+    async fn load(&self, key: &SessionKey) -> Result<Loaded, Error> {
         match self.eval(key, Way::Shared, Repeat::Read, &scripts::LOAD, &[]).await? {
             Value::Int(0) => Ok(Loaded::Absent),
             Value::Int(1) => Ok(Loaded::Moved),
@@ -71,8 +94,73 @@ impl Express {
         }
     }
 
-    pub(super) async fn create(&self, key: &SessionKey, record: &Record, ttl: Ttl) -> Result<Created, Error> {
+    async fn create(&self, key: &SessionKey, record: &Record, ttl: Ttl) -> Result<Created, Error> {
         Ok(self.make(key, record, ttl).await?.into())
+    }
+
+    async fn update(&self, update: Update<'_>) -> Result<Updated, Error> {
+        let outcome = self.swap(update).await?;
+        if !(update.follow && outcome == Updated::Moved) {
+            return Ok(outcome);
+        }
+        match self.successor(&update).await? {
+            Followed::To(successor) => self.swap(Update { key: &successor, ..update }).await,
+            Followed::Before => Ok(Updated::Updated),
+            Followed::Nowhere => Ok(Updated::Missing),
+        }
+    }
+
+    async fn touch(
+        &self,
+        key: &SessionKey,
+        expected: Revision,
+        _: Timestamp,
+        ttl: Ttl,
+    ) -> Result<bool, Error> {
+        let arguments = [digits(expected), ttl.as_millis().to_string()];
+        match self.eval(key, Way::Shared, Repeat::Write, &scripts::TOUCH, &arguments).await? {
+            Value::Int(touched) => Ok(touched == 1),
+            _ => Err(unexpected(Effect::Write)),
+        }
+    }
+
+    async fn rotate(&self, rotation: Rotation<'_>) -> Result<Updated, Error> {
+        if self.is_on_one_server() {
+            let value = Destination::Express(self.value(rotation.record)?);
+            return self.move_to(&self.place(rotation.new)?.value, value, &rotation).await;
+        }
+        let made = self.make(rotation.new, rotation.record, rotation.ttl).await?;
+        if matches!(made, Made::Not) {
+            return Err(in_use());
+        }
+        let (outcome, in_vain) = self.leave(matches!(made, Made::Now), &rotation).await?;
+        if in_vain {
+            self.delete(rotation.new).await?;
+        }
+        Ok(outcome)
+    }
+
+    async fn delete(&self, key: &SessionKey) -> Result<bool, Error> {
+        self.delete_beside(key, None).await
+    }
+
+    fn keyspaces(&self) -> Vec<Arc<dyn Keyspace>> {
+        vec![Arc::<ExpressKeys>::clone(&self.keys)]
+    }
+
+    fn require(&self, requirements: &mut Requirements) {
+        requirements.express = Some(self.cookie.clone());
+    }
+
+    fn key(&self, id: &SessionId) -> SessionKey {
+        id.clone().into_foreign().key()
+    }
+}
+
+impl Express {
+    pub(super) fn new(layout: ExpressLayout, connections: Arc<Connections>) -> Result<Self, Error> {
+        let keys = Arc::new(ExpressKeys { prefix: Prefix::new(layout.prefix)? });
+        Ok(Self { keys, cookie: layout.cookie, connections })
     }
 
     async fn make(&self, key: &SessionKey, record: &Record, ttl: Ttl) -> Result<Made, Error> {
@@ -98,40 +186,6 @@ impl Express {
         ];
         let reply = self.eval(key, Way::Shared, Repeat::If(&is_done), &scripts::UPDATE, &arguments).await?;
         updated(key, reply)
-    }
-
-    pub(super) async fn touch(
-        &self,
-        key: &SessionKey,
-        expected: Revision,
-        _: Timestamp,
-        ttl: Ttl,
-    ) -> Result<bool, Error> {
-        let arguments = [digits(expected), ttl.as_millis().to_string()];
-        match self.eval(key, Way::Shared, Repeat::Write, &scripts::TOUCH, &arguments).await? {
-            Value::Int(touched) => Ok(touched == 1),
-            _ => Err(unexpected(Effect::Write)),
-        }
-    }
-
-    pub(super) async fn rotate(&self, rotation: Rotation<'_>) -> Result<Updated, Error> {
-        if self.is_on_one_server() {
-            let value = Destination::Express(self.value(rotation.record)?);
-            return self.move_to(&self.place(rotation.new)?.value, value, &rotation).await;
-        }
-        let made = self.make(rotation.new, rotation.record, rotation.ttl).await?;
-        if matches!(made, Made::Not) {
-            return Err(in_use());
-        }
-        let (outcome, in_vain) = self.leave(matches!(made, Made::Now), &rotation).await?;
-        if in_vain {
-            self.delete(rotation.new).await?;
-        }
-        Ok(outcome)
-    }
-
-    pub(super) async fn delete(&self, key: &SessionKey) -> Result<bool, Error> {
-        self.delete_beside(key, None).await
     }
 
     /// Deletes a session, and after a rotation its successors; each in the other layout, too.
@@ -248,7 +302,7 @@ impl Express {
             )
         })?;
         // Neither has braces, so the marker's hash tag is the whole name of the value.
-        let value = format!("{}{id}", self.prefix.as_str());
+        let value = format!("{}{id}", self.keys.prefix.as_str());
         Ok(Place { marker: format!("moved:{{{value}}}"), slot: name::slot(value.as_bytes()), value })
     }
 
@@ -310,24 +364,6 @@ fn found(key: &SessionKey, reply: Value, effect: Effect) -> Result<Record, Error
         expires_at: now.saturating_add(left),
     };
     value::read(key, &value, facts, now)
-}
-
-/// What a value tells of its session, with so many milliseconds left to live (-1 for no end); `None` if it
-/// is none.
-pub(super) fn summary(key: &SessionKey, value: &[u8], left: i64) -> Option<SessionSummary> {
-    if left == -2 {
-        return None;
-    }
-    let now = SystemClock.now();
-    let left = u64::try_from(left).map_or(MAX_TTL, Duration::from_millis);
-    // Its revision is a matter for those who write.
-    let facts = Facts {
-        revision: Revision::from_bytes([1; 8])?,
-        previous_revision: None,
-        expires_at: now.saturating_add(left),
-    };
-    let record = value::read(key, value, facts, now).ok()?;
-    Some(SessionSummary::new(key.clone(), &record))
 }
 
 fn digits(revision: Revision) -> String {

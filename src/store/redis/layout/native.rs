@@ -1,17 +1,16 @@
 //! The crate's own layout: an envelope under a name that is a hash of the session's id.
 
+pub(super) mod keyspace;
 mod scripts;
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use redis::{Cmd, ToRedisArgs, Value};
 
-use super::connection::{Connection, Connections, Repeat, Way};
-use super::failure::Effect;
-use super::name::Prefix;
-use super::script::Script;
-use super::{Made, in_use, into_error, unexpected};
+use self::keyspace::NativeKeys;
+use super::{Base, Keyspace, Layout, Made, in_use, into_error};
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::id::SessionKey;
@@ -19,6 +18,11 @@ use crate::record::{
     Envelope, LONGEST_HEAD, MOVED_FORMAT, Moved, PREVIOUS_REVISION, RECORD_FORMAT, Record, Revision,
 };
 use crate::store::record_limit::RecordLimit;
+use crate::store::redis::connection::{Connection, Connections, Repeat, Way};
+use crate::store::redis::failure::Effect;
+use crate::store::redis::name::Prefix;
+use crate::store::redis::script::Script;
+use crate::store::redis::unexpected;
 use crate::store::{Created, Loaded, Rotation, Update, Updated};
 use crate::ttl::Ttl;
 
@@ -27,32 +31,19 @@ const MOST_PARTS: usize = 1000;
 
 #[derive(Debug)]
 pub(super) struct Native {
-    prefix: Prefix,
+    keys: Arc<NativeKeys>,
     limit: RecordLimit,
     connections: Arc<Connections>,
 }
 
-impl Native {
-    pub(super) fn new(prefix: Prefix, limit: RecordLimit, connections: Arc<Connections>) -> Self {
-        Self { prefix, limit, connections }
-    }
-
-    pub(super) fn prefix(&self) -> &Prefix {
-        &self.prefix
-    }
-
-    /// What a session's key is called.
-    #[cfg(feature = "express")]
-    pub(super) fn name(&self, key: &SessionKey) -> String {
-        format!("{}{}", self.prefix.as_str(), key.storage_name())
-    }
-
-    pub(super) async fn load(&self, key: &SessionKey) -> Result<Loaded, Error> {
+#[async_trait]
+impl Layout for Native {
+    async fn load(&self, key: &SessionKey) -> Result<Loaded, Error> {
         let limit = self.limit.bytes();
         // One byte more than a record may have tells that it has too many.
         let get = self.get(key, limit);
         let operation = async |mut connection: Connection| connection.send(&get).await;
-        let slot = self.prefix.name(key).slot();
+        let slot = self.prefix().name(key).slot();
         let reply = self.connections.run(slot, Way::Shared, Repeat::Read, operation).await;
         match reply.map_err(|failure| into_error(key, failure, Effect::Read))? {
             Value::BulkString(bytes) if bytes.is_empty() => Ok(Loaded::Absent),
@@ -65,14 +56,104 @@ impl Native {
         }
     }
 
-    pub(super) async fn create(&self, key: &SessionKey, record: &Record, ttl: Ttl) -> Result<Created, Error> {
+    async fn create(&self, key: &SessionKey, record: &Record, ttl: Ttl) -> Result<Created, Error> {
         Ok(self.make(key, record, ttl).await?.into())
+    }
+
+    async fn update(&self, update: Update<'_>) -> Result<Updated, Error> {
+        let (Update { key, record, ttl, follow }, expected) = (update, update.expected());
+        let name = (self.prefix().name(key),);
+        let write = (&expected.to_bytes(), self.bytes(record)?, ttl.as_millis(), self.limit.bytes());
+        // Where the session is gone, it doesn't matter what the first run did.
+        let tells = |reply: &Value| *reply == Value::Nil || tells_of_the_first_run(reply, expected);
+        let repeat = Repeat::If(&tells);
+        let reply = if follow {
+            let arguments = (write, self.prefix().as_str());
+            self.eval(key, Way::Shared, repeat, &scripts::UPDATE_FOLLOWING, name, arguments).await?
+        } else {
+            self.eval(key, Way::Shared, repeat, &scripts::UPDATE, name, write).await?
+        };
+        updated(key, reply)
+    }
+
+    async fn touch(
+        &self,
+        key: &SessionKey,
+        expected: Revision,
+        expires_at: Timestamp,
+        ttl: Ttl,
+    ) -> Result<bool, Error> {
+        let end = expires_at.as_millis().to_be_bytes();
+        let arguments = (&expected.to_bytes(), &end, ttl.as_millis());
+        let (name, repeat) = (self.prefix().name(key), Repeat::Write);
+        match self.eval(key, Way::Shared, repeat, &scripts::TOUCH, (name,), arguments).await? {
+            Value::Int(touched) => Ok(touched == 1),
+            Value::BulkString(head) => match head.first() {
+                None | Some(&RECORD_FORMAT | &MOVED_FORMAT) => Ok(false),
+                Some(_) => Envelope::from_bytes(key, head.into()).map(|_| false),
+            },
+            _ => Err(unexpected(Effect::Write)),
+        }
+    }
+
+    async fn rotate(&self, rotation: Rotation<'_>) -> Result<Updated, Error> {
+        let (Rotation { old, new, record, ttl }, expected) = (rotation, rotation.expected());
+        let keys = (self.prefix().name(old), self.prefix().name(new));
+        let marker = Moved::new(new.clone(), record, expected).to_bytes();
+        let write = (&expected.to_bytes(), self.bytes(record)?, ttl.as_millis(), self.limit.bytes());
+        let arguments = (write, marker, Moved::ttl(ttl).as_millis());
+        let tells = |reply: &Value| tells_of_the_first_run(reply, expected);
+        match self.eval(old, Way::Durable, Repeat::If(&tells), &scripts::ROTATE, keys, arguments).await? {
+            Value::Int(_) => Err(in_use()),
+            reply => updated(old, reply),
+        }
+    }
+
+    /// Follows a chain of renewals to its end, and deletes that first: what is left of the chain, should this
+    /// be cut short, leads to nothing.
+    async fn delete(&self, key: &SessionKey) -> Result<bool, Error> {
+        let step = async |name: &[u8], stops: bool| {
+            let arguments = (self.prefix().as_str(), u8::from(stops));
+            self.eval(key, Way::Durable, Repeat::Write, &scripts::DELETE, (name,), arguments).await
+        };
+        let mut parts = vec![self.prefix().name(key).to_redis_args().concat()];
+        let mut was_there = false;
+        while let Some(part) = parts.last() {
+            // More renewals than fit into the life of a marker can only be a circle.
+            match step(part, !was_there && parts.len() < MOST_PARTS).await? {
+                Value::BulkString(next) => parts.push(next),
+                Value::Int(deleted) => {
+                    if deleted == 0 && parts.len() == 1 {
+                        return Ok(was_there);
+                    }
+                    was_there = true;
+                    parts.pop();
+                }
+                _ => return Err(unexpected(Effect::Write)),
+            }
+        }
+        Ok(was_there)
+    }
+
+    fn keyspaces(&self) -> Vec<Arc<dyn Keyspace>> {
+        vec![Arc::<NativeKeys>::clone(&self.keys)]
+    }
+}
+
+impl Native {
+    pub(super) fn new(base: Base) -> Self {
+        let Base { prefix, limit, connections } = base;
+        Self { keys: Arc::new(NativeKeys { prefix }), limit, connections }
+    }
+
+    pub(super) fn prefix(&self) -> &Prefix {
+        &self.keys.prefix
     }
 
     pub(super) async fn make(&self, key: &SessionKey, record: &Record, ttl: Ttl) -> Result<Made, Error> {
         let bytes = self.bytes(record)?;
         let mut set = Cmd::with_capacity(6, 96 + bytes.len());
-        set.arg("SET").arg(self.prefix.name(key)).arg(bytes).arg("NX").arg("PX").arg(ttl.as_millis());
+        set.arg("SET").arg(self.prefix().name(key)).arg(bytes).arg("NX").arg("PX").arg(ttl.as_millis());
         // The head tells whose record it is.
         let get = self.get(key, LONGEST_HEAD - 1);
         let way = if record.owner.is_some() { Way::Durable } else { Way::Shared };
@@ -93,7 +174,7 @@ impl Native {
             Value::BulkString(bytes) => bears_it(Bytes::copy_from_slice(bytes)),
             _ => false,
         };
-        let slot = self.prefix.name(key).slot();
+        let slot = self.prefix().name(key).slot();
         let reply = match self.connections.run(slot, way, Repeat::If(&is_there), operation).await {
             Err(failure) if failure.is_wrong_type() => return Ok(Made::Not),
             reply => reply.map_err(|failure| failure.into_error(Effect::Write))?,
@@ -105,81 +186,6 @@ impl Native {
             _ => false,
         };
         Ok(if is_ours { Made::Before } else { Made::Not })
-    }
-
-    pub(super) async fn update(&self, update: Update<'_>) -> Result<Updated, Error> {
-        let (Update { key, record, ttl, follow }, expected) = (update, update.expected());
-        let name = (self.prefix.name(key),);
-        let write = (&expected.to_bytes(), self.bytes(record)?, ttl.as_millis(), self.limit.bytes());
-        // Where the session is gone, it doesn't matter what the first run did.
-        let tells = |reply: &Value| *reply == Value::Nil || tells_of_the_first_run(reply, expected);
-        let repeat = Repeat::If(&tells);
-        let reply = if follow {
-            let arguments = (write, self.prefix.as_str());
-            self.eval(key, Way::Shared, repeat, &scripts::UPDATE_FOLLOWING, name, arguments).await?
-        } else {
-            self.eval(key, Way::Shared, repeat, &scripts::UPDATE, name, write).await?
-        };
-        updated(key, reply)
-    }
-
-    pub(super) async fn touch(
-        &self,
-        key: &SessionKey,
-        expected: Revision,
-        expires_at: Timestamp,
-        ttl: Ttl,
-    ) -> Result<bool, Error> {
-        let end = expires_at.as_millis().to_be_bytes();
-        let arguments = (&expected.to_bytes(), &end, ttl.as_millis());
-        let (name, repeat) = (self.prefix.name(key), Repeat::Write);
-        match self.eval(key, Way::Shared, repeat, &scripts::TOUCH, (name,), arguments).await? {
-            Value::Int(touched) => Ok(touched == 1),
-            Value::BulkString(head) => match head.first() {
-                None | Some(&RECORD_FORMAT | &MOVED_FORMAT) => Ok(false),
-                Some(_) => Envelope::from_bytes(key, head.into()).map(|_| false),
-            },
-            _ => Err(unexpected(Effect::Write)),
-        }
-    }
-
-    pub(super) async fn rotate(&self, rotation: Rotation<'_>) -> Result<Updated, Error> {
-        let (Rotation { old, new, record, ttl }, expected) = (rotation, rotation.expected());
-        let keys = (self.prefix.name(old), self.prefix.name(new));
-        let marker = Moved::new(new.clone(), record, expected).to_bytes();
-        let write = (&expected.to_bytes(), self.bytes(record)?, ttl.as_millis(), self.limit.bytes());
-        let arguments = (write, marker, Moved::ttl(ttl).as_millis());
-        let tells = |reply: &Value| tells_of_the_first_run(reply, expected);
-        match self.eval(old, Way::Durable, Repeat::If(&tells), &scripts::ROTATE, keys, arguments).await? {
-            Value::Int(_) => Err(in_use()),
-            reply => updated(old, reply),
-        }
-    }
-
-    /// Follows a chain of renewals to its end, and deletes that first: what is left of the chain, should this
-    /// be cut short, leads to nothing.
-    pub(super) async fn delete(&self, key: &SessionKey) -> Result<bool, Error> {
-        let step = async |name: &[u8], stops: bool| {
-            let arguments = (self.prefix.as_str(), u8::from(stops));
-            self.eval(key, Way::Durable, Repeat::Write, &scripts::DELETE, (name,), arguments).await
-        };
-        let mut parts = vec![self.prefix.name(key).to_redis_args().concat()];
-        let mut was_there = false;
-        while let Some(part) = parts.last() {
-            // More renewals than fit into the life of a marker can only be a circle.
-            match step(part, !was_there && parts.len() < MOST_PARTS).await? {
-                Value::BulkString(next) => parts.push(next),
-                Value::Int(deleted) => {
-                    if deleted == 0 && parts.len() == 1 {
-                        return Ok(was_there);
-                    }
-                    was_there = true;
-                    parts.pop();
-                }
-                _ => return Err(unexpected(Effect::Write)),
-            }
-        }
-        Ok(was_there)
     }
 
     /// The record's bytes, if they can be read again.
@@ -194,7 +200,7 @@ impl Native {
     /// Asks for what is under `key`, up to and including the byte at `last`.
     fn get(&self, key: &SessionKey, last: usize) -> Cmd {
         let mut get = Cmd::with_capacity(4, 96);
-        get.arg("GETRANGE").arg(self.prefix.name(key)).arg(0).arg(last);
+        get.arg("GETRANGE").arg(self.prefix().name(key)).arg(0).arg(last);
         get
     }
 
@@ -207,7 +213,7 @@ impl Native {
         keys: impl ToRedisArgs + Send + Sync,
         arguments: impl ToRedisArgs + Send + Sync,
     ) -> Result<Value, Error> {
-        let slot = self.prefix.name(key).slot();
+        let slot = self.prefix().name(key).slot();
         let reply = script.run(&self.connections, slot, way, repeat, keys, arguments).await;
         reply.map_err(|failure| into_error(key, failure, Effect::Write))
     }

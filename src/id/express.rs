@@ -1,0 +1,35 @@
+//! Ids that express-session made, or that are kept as it keeps them.
+
+use super::foreign::Foreign;
+use super::{Form, SessionId, SessionKey};
+
+/// The longest id, in bytes.
+pub(crate) const LONGEST_ID: usize = 128;
+
+impl SessionId {
+    /// Reads an id of express-session, which may come from a `genid` of the application: any text of
+    /// 1 to 128 bytes without control characters and braces (which are Redis Cluster hash tags).
+    ///
+    /// Its [key](Self::key) takes the id along, for that is what express-session stores under.
+    ///
+    /// ```
+    /// use session_store::SessionId;
+    ///
+    /// let id = SessionId::express("3f2504e0-4f89-11d3-9a0c-0305e82c3301").expect("an id");
+    /// assert_eq!(format!("{:?}", id.key()), "SessionKey(n4QqRLZ9XSJlHNIk9HdZicgsfjfa)");
+    /// assert!(SessionId::express("").is_none());
+    /// ```
+    pub fn express(sid: &str) -> Option<Self> {
+        let fits = (1..=LONGEST_ID).contains(&sid.len());
+        let plain = |c: char| !c.is_control() && c != '{' && c != '}';
+        let foreign = (fits && sid.chars().all(plain)).then(|| Foreign::new(sid))?;
+        Some(Form::Foreign(foreign?).into())
+    }
+}
+
+impl SessionKey {
+    /// What express-session calls the session, if that is how it is stored.
+    pub(crate) fn express_id(&self) -> Option<&str> {
+        self.foreign.as_deref()
+    }
+}

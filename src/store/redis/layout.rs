@@ -1,0 +1,206 @@
+//! How sessions are kept in Redis: under which names, and in which form.
+//!
+//! Each layout is a folder here. What stands outside of it works with any of them, by [`Layout`] for what is done
+//! to one session, and by [`Keyspace`] for what a scan and the index of owners have to know of keys.
+
+#[cfg(feature = "express")]
+pub(crate) mod express;
+#[cfg(feature = "express")]
+mod migrating;
+mod native;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use self::native::Native;
+use super::connection::Connections;
+use super::failure::{Effect, Failure};
+use super::name::{Prefix, Slot};
+use super::redis_scan::reading::{Reader, Reading};
+use crate::clock::Timestamp;
+use crate::error::Error;
+use crate::id::{SessionId, SessionKey};
+use crate::record::{Record, Revision};
+use crate::store::record_limit::RecordLimit;
+use crate::store::{Created, Loaded, Requirements, Rotation, Update, Updated};
+use crate::ttl::Ttl;
+
+/// What a [`SessionStore`](crate::SessionStore) does to a session, in one layout or between two.
+#[async_trait]
+pub(super) trait Layout: fmt::Debug + Send + Sync {
+    async fn load(&self, key: &SessionKey) -> Result<Loaded, Error>;
+
+    async fn create(&self, key: &SessionKey, record: &Record, ttl: Ttl) -> Result<Created, Error>;
+
+    async fn update(&self, update: Update<'_>) -> Result<Updated, Error>;
+
+    async fn touch(
+        &self,
+        key: &SessionKey,
+        expected: Revision,
+        expires_at: Timestamp,
+        ttl: Ttl,
+    ) -> Result<bool, Error>;
+
+    async fn rotate(&self, rotation: Rotation<'_>) -> Result<Updated, Error>;
+
+    async fn delete(&self, key: &SessionKey) -> Result<bool, Error>;
+
+    /// Where its sessions are, in the order in which a scan goes through them: one that moves while it is under
+    /// way moves from the first to the second.
+    fn keyspaces(&self) -> Vec<Arc<dyn Keyspace>>;
+
+    /// Adds what it asks of the manager, where other programs share the sessions.
+    fn require(&self, _: &mut Requirements) {}
+
+    /// The key of a new session of this id.
+    fn key(&self, id: &SessionId) -> SessionKey {
+        id.key()
+    }
+}
+
+/// The keys of one layout: what they are called, and how what is under them is read.
+#[async_trait]
+pub(super) trait Keyspace: fmt::Debug + Send + Sync {
+    /// What the text of a cursor calls it.
+    fn letter(&self) -> char;
+
+    fn prefix(&self) -> &Prefix;
+
+    /// What a session's name looks like behind the prefix, for `MATCH`. It may let through what
+    /// [`session`](Self::session) does not.
+    fn pattern(&self) -> &'static str;
+
+    /// The session of the name that this is behind the prefix, if it can be one.
+    fn session(&self, name: &str) -> Option<SessionKey>;
+
+    fn slot(&self, named: &Named) -> Slot;
+
+    /// What the value of a session begins with.
+    fn first_byte(&self) -> u8;
+
+    /// What the records under these keys say of themselves, in the order of the keys.
+    async fn read(&self, reader: &Reader<'_>, keys: &[Named]) -> Result<Vec<Reading>, Failure>;
+
+    /// What the key of an owner's index is called, around the hash of the owner: what stands before the braces
+    /// of the hash tag, and what in it. Owners are hashed, as their names, mail addresses at times, are nothing
+    /// for `KEYS` or `MONITOR`.
+    fn index_name(&self) -> (String, String);
+
+    /// What the index of owners calls a session.
+    fn entry<'k>(&self, key: &'k SessionKey) -> &'k str;
+
+    /// The session that the index of owners calls so.
+    fn entered(&self, entry: &str) -> Option<SessionKey>;
+
+    /// How long the entry of a session that was written lasts at least.
+    fn least_entry_life(&self) -> Duration {
+        Duration::ZERO
+    }
+}
+
+/// The key of a session, and what it is called in Redis.
+#[derive(Clone, Debug)]
+pub(super) struct Named {
+    pub(super) name: Vec<u8>,
+    pub(super) key: SessionKey,
+}
+
+impl dyn Keyspace + '_ {
+    /// What the names of sessions look like, for `MATCH`.
+    pub(super) fn glob(&self) -> String {
+        self.prefix().escaped() + self.pattern()
+    }
+
+    /// The session of this name, if it can be one.
+    pub(super) fn named(&self, name: &[u8]) -> Option<Named> {
+        let rest = name.strip_prefix(self.prefix().as_str().as_bytes())?;
+        let key = self.session(std::str::from_utf8(rest).ok()?)?;
+        Some(Named { name: name.to_owned(), key })
+    }
+}
+
+/// How a [`RedisStore`](crate::RedisStore) keeps sessions: the crate's own layout unless
+/// [`RedisStoreBuilder::layout`](crate::RedisStoreBuilder::layout) says otherwise.
+///
+/// With the feature `express` there are those of a service that moves from express-session and connect-redis, one
+/// for each step of the move, as the page `moving_from_express` has them.
+pub struct RedisLayout {
+    name: &'static str,
+    build: Build,
+}
+
+/// What a layout is made of.
+pub(super) struct Base {
+    pub(super) prefix: Prefix,
+    pub(super) limit: RecordLimit,
+    pub(super) connections: Arc<Connections>,
+}
+
+type Build = Box<dyn FnOnce(Base) -> Result<Box<dyn Layout>, Error> + Send + Sync>;
+
+impl RedisLayout {
+    /// This crate's own: a compact record, under a hash of the session's id.
+    #[must_use]
+    pub fn native() -> Self {
+        Self::new("native", |base| Ok(Box::new(Native::new(base))))
+    }
+
+    fn new(
+        name: &'static str,
+        build: impl FnOnce(Base) -> Result<Box<dyn Layout>, Error> + Send + Sync + 'static,
+    ) -> Self {
+        Self { name, build: Box::new(build) }
+    }
+
+    pub(super) fn build(self, base: Base) -> Result<Box<dyn Layout>, Error> {
+        (self.build)(base)
+    }
+}
+
+impl Default for RedisLayout {
+    fn default() -> Self {
+        Self::native()
+    }
+}
+
+impl fmt::Debug for RedisLayout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RedisLayout({})", self.name)
+    }
+}
+
+/// When a session was made.
+enum Made {
+    Now,
+    /// By the same write, which was sent before.
+    Before,
+    /// Something else has its key.
+    Not,
+}
+
+impl From<Made> for Created {
+    fn from(made: Made) -> Self {
+        match made {
+            Made::Now | Made::Before => Self::Created,
+            Made::Not => Self::Taken,
+        }
+    }
+}
+
+fn into_error(key: &SessionKey, failure: Failure, effect: Effect) -> Error {
+    if failure.is_wrong_type() {
+        return Error::Corrupt { key: key.clone(), reason: "it is not a string" };
+    }
+    failure.into_error(effect)
+}
+
+fn in_use() -> Error {
+    Error::Refused { message: "the new key of a rotation is in use".to_owned() }
+}
+
+#[cfg(test)]
+mod tests;

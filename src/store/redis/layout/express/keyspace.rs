@@ -1,0 +1,145 @@
+//! The keys of Express' layout: the prefix, and the id as it is.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::value::{self, Facts, MAX_LENGTH};
+use crate::clock::{Clock as _, SystemClock};
+use crate::id::{SessionId, SessionKey};
+use crate::record::Revision;
+use crate::store::redis::failure::Failure;
+use crate::store::redis::layout::{Keyspace, Named};
+use crate::store::redis::name::{self, Prefix, Slot};
+use crate::store::redis::redis_scan::reading::{Reader, Reading};
+use crate::store::scan::SessionSummary;
+use crate::ttl::MAX_TTL;
+
+/// So many bytes of values are asked for at once.
+const BYTES_AT_ONCE: usize = 1_000_000;
+/// How long the index of owners knows of a session that only Node uses, which extends sessions without a word
+/// to it.
+const KNOWN_FROM_NODE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+#[derive(Debug)]
+pub(in crate::store::redis::layout) struct ExpressKeys {
+    pub(in crate::store::redis::layout) prefix: Prefix,
+}
+
+#[async_trait]
+impl Keyspace for ExpressKeys {
+    fn letter(&self) -> char {
+        'e'
+    }
+
+    fn prefix(&self) -> &Prefix {
+        &self.prefix
+    }
+
+    fn pattern(&self) -> &'static str {
+        "*"
+    }
+
+    /// Behind a colon begins what belongs to a longer prefix.
+    fn session(&self, name: &str) -> Option<SessionKey> {
+        SessionId::express(name).filter(|_| !name.contains(':')).map(|id| id.key())
+    }
+
+    /// Neither prefix nor id has braces.
+    fn slot(&self, named: &Named) -> Slot {
+        name::slot(&named.name)
+    }
+
+    fn first_byte(&self) -> u8 {
+        b'{'
+    }
+
+    /// The whole of each value: it is JSON.
+    async fn read(&self, reader: &Reader<'_>, keys: &[Named]) -> Result<Vec<Reading>, Failure> {
+        let facts = |named: &Named| {
+            ["STRLEN", "PTTL"].map(|verb| {
+                let mut command = redis::cmd(verb);
+                command.arg(&named.name);
+                command
+            })
+        };
+        let mut lengths = Vec::with_capacity(keys.len());
+        for answers in reader.ask(keys, facts).await? {
+            let length: Option<usize> =
+                answers.map(|[length, _]| redis::from_redis_value(length)).transpose()?;
+            lengths.push(length.filter(|length| (1..=MAX_LENGTH).contains(length)));
+        }
+        let values = |named: &Named| {
+            let mut value = redis::cmd("GETRANGE");
+            value.arg(&named.name).arg(0).arg(MAX_LENGTH);
+            let mut left = redis::cmd("PTTL");
+            left.arg(&named.name);
+            [value, left]
+        };
+        let mut read = Vec::with_capacity(keys.len());
+        let mut rest = 0..keys.len();
+        while !rest.is_empty() {
+            let mut bytes = 0;
+            let fits = rest.clone().take_while(|at| {
+                let first = bytes == 0;
+                bytes += lengths[*at].unwrap_or(0);
+                first || bytes <= BYTES_AT_ONCE
+            });
+            let part = rest.start..rest.start + fits.count();
+            let present: Vec<_> =
+                part.clone().filter(|at| lengths[*at].is_some()).map(|at| keys[at].clone()).collect();
+            let mut answers = reader.ask(&present, values).await?.into_iter();
+            for at in part.clone() {
+                let answers = if lengths[at].is_some() { answers.next().flatten() } else { None };
+                let summary = match answers {
+                    Some([value, left]) => {
+                        let value: Vec<u8> = redis::from_redis_value(value)?;
+                        let left: i64 = redis::from_redis_value(left)?;
+                        summary(&keys[at].key, &value, left)
+                    }
+                    None => None,
+                };
+                // What is no session may be anything: names alone don't tell.
+                read.push(summary.map_or(Reading::Nothing, |summary| Reading::Session(Box::new(summary))));
+            }
+            rest.start = part.end;
+        }
+        Ok(read)
+    }
+
+    /// The prefix is in the middle: a listing of Express' sessions by the prefix must not come across these keys.
+    fn index_name(&self) -> (String, String) {
+        ("owner:".to_owned(), self.prefix.as_str().to_owned())
+    }
+
+    /// The id, by which the session is found.
+    fn entry<'k>(&self, key: &'k SessionKey) -> &'k str {
+        key.express_id().unwrap_or_else(|| key.storage_name())
+    }
+
+    fn entered(&self, entry: &str) -> Option<SessionKey> {
+        SessionKey::from_storage_name(entry).or_else(|| SessionId::express(entry).map(|id| id.key()))
+    }
+
+    fn least_entry_life(&self) -> Duration {
+        KNOWN_FROM_NODE
+    }
+}
+
+/// What a value tells of its session, with so many milliseconds left to live (-1 for no end); `None` if it
+/// is none.
+fn summary(key: &SessionKey, value: &[u8], left: i64) -> Option<SessionSummary> {
+    if left == -2 {
+        return None;
+    }
+    let now = SystemClock.now();
+    let left = u64::try_from(left).map_or(MAX_TTL, Duration::from_millis);
+    // Its revision is a matter for those who write.
+    let facts = Facts {
+        revision: Revision::from_bytes([1; 8])?,
+        previous_revision: None,
+        expires_at: now.saturating_add(left),
+    };
+    let record = value::read(key, value, facts, now).ok()?;
+    Some(SessionSummary::new(key.clone(), &record))
+}
