@@ -64,9 +64,9 @@ pub(crate) enum Layout {
     /// That of express-session and connect-redis
     Express,
     /// Both: new sessions are Express'
-    ExpressOrNative,
+    ExpressBeforeMove,
     /// Both: new sessions are this crate's own
-    NativeOrExpress,
+    MoveToNative,
 }
 
 impl Layout {
@@ -75,8 +75,8 @@ impl Layout {
         match self {
             Self::Native => "native",
             Self::Express => "express",
-            Self::ExpressOrNative => "express-before-move",
-            Self::NativeOrExpress => "move-to-native",
+            Self::ExpressBeforeMove => "express-before-move",
+            Self::MoveToNative => "move-to-native",
         }
     }
 }

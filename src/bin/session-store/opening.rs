@@ -142,7 +142,7 @@ mod tests {
         assert_eq!(read(&set, &variables, "SESSION_EXPRESS_PREFIX").as_deref(), Some("b:"));
         assert_eq!(read(&set, &variables, "SESSION_PREFIX"), None);
         let both = Connection {
-            layout: Some(Layout::NativeOrExpress),
+            layout: Some(Layout::MoveToNative),
             express_prefix: Some("c:".into()),
             prefix: Some("b:".into()),
             ..connection()
