@@ -49,6 +49,10 @@ impl Revision {
         self.0
     }
 
+    /// What stands for a hash that is all zero.
+    #[cfg(feature = "express")]
+    pub(crate) const LEAST: Self = Self([0, 0, 0, 0, 0, 0, 0, 1]);
+
     pub(crate) fn from_bytes(bytes: [u8; 8]) -> Option<Self> {
         (bytes != [0; 8]).then_some(Self(bytes))
     }
@@ -203,6 +207,9 @@ pub struct Record {
     /// Whether the idle timeout alone is the session's own, and its cookie outlives the browser: what
     /// Express calls `maxAge`.
     pub own_idle_timeout: bool,
+    /// Whether its cookie ends with the browser, whatever the manager says of cookies: what Express calls
+    /// `maxAge: null`.
+    pub(crate) ends_with_browser: bool,
     /// Who is signed in.
     pub owner: Option<Owner>,
     /// What the application calls the session.
@@ -231,6 +238,7 @@ impl Record {
             absolute_deadline: None,
             own_expiry: false,
             own_idle_timeout: false,
+            ends_with_browser: false,
             owner: None,
             label: None,
             extensions: Extensions::default(),

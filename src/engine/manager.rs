@@ -201,7 +201,8 @@ impl<T> Inner<T> {
 
     /// Whether the session's cookie carries a `Max-Age`, and so is sent again when its end moves.
     pub(crate) fn outlives_browser(&self, record: &Record) -> bool {
-        self.cookie.is_persistent() || record.own_expiry || record.own_idle_timeout
+        let lasts = self.cookie.is_persistent() || record.own_expiry || record.own_idle_timeout;
+        lasts && !record.ends_with_browser
     }
 
     /// Refuses data of a codec that this service does not use: the record names it, and whoever wrote the

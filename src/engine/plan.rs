@@ -180,6 +180,9 @@ pub(super) struct Lifetime {
     extensions: Extensions,
     pub(super) own_expiry: bool,
     own_idle_timeout: bool,
+    ends_with_browser: bool,
+    /// The session ends no earlier, but for a deadline.
+    earliest_end: Option<Timestamp>,
     pub(super) limits: Limits,
 }
 
@@ -194,6 +197,8 @@ impl Lifetime {
             extensions: Extensions::default(),
             own_expiry: intent.own_expiry.is_some(),
             own_idle_timeout: false,
+            ends_with_browser: false,
+            earliest_end: None,
             limits: Limits { idle: expiry.idle_timeout(), deadline: expiry.deadline(now) },
         }
     }
@@ -219,6 +224,10 @@ impl Lifetime {
             extensions: record.extensions.clone(),
             own_expiry: record.own_expiry || intent.own_expiry.is_some(),
             own_idle_timeout: record.own_idle_timeout && intent.own_expiry.is_none(),
+            ends_with_browser: record.ends_with_browser && intent.own_expiry.is_none(),
+            // Node may give a session any time to live, and a write here does not take it away.
+            earliest_end: (record.express_cookie.is_some() && intent.own_expiry.is_none())
+                .then_some(record.expires_at),
             limits,
         }
     }
@@ -226,11 +235,13 @@ impl Lifetime {
     /// Puts the lifetime into a record that is written at `now`.
     pub(super) fn write_to(self, record: &mut Record, now: Timestamp) {
         record.created_at = self.created_at;
-        record.expires_at = self.limits.expires_at(now);
+        let end = self.limits.expires_at(now).max(self.earliest_end.unwrap_or(now));
+        record.expires_at = self.limits.deadline.map_or(end, |deadline| end.min(deadline));
         record.idle_timeout = self.limits.idle;
         record.absolute_deadline = self.limits.deadline;
         record.own_expiry = self.own_expiry;
         record.own_idle_timeout = self.own_idle_timeout;
+        record.ends_with_browser = self.ends_with_browser;
         record.owner = self.owner;
         record.label = self.label;
         record.extensions = self.extensions;

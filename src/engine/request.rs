@@ -252,7 +252,7 @@ impl<T: SessionData> Shared<T> {
     }
 }
 
-/// An request whose type is forgotten, as what is mounted in a request is.
+/// A request whose type is forgotten, as what is mounted in a request is.
 #[cfg(any(feature = "tower", feature = "actix-web"))]
 pub(crate) trait AnyRequestSession: std::any::Any + Send + Sync {
     fn cookie_name(&self) -> &str;

@@ -8,7 +8,9 @@
 //!  1  flags       1: expiry of its own,     0
 //!                 2: idle timeout alone,
 //!                 4: it has a label,
-//!                 8: it has extensions
+//!                 8: it has extensions,
+//!                 16: its cookie ends
+//!                     with the browser
 //!  2  revision    8 bytes                   8 bytes
 //! 10  previous    8 bytes, 0 for none       8 bytes
 //! 18  expires_at  milliseconds              the successor's storage name
@@ -60,7 +62,8 @@ const OWN_EXPIRY: u8 = 1;
 const OWN_IDLE_TIMEOUT: u8 = 2;
 const LABELLED: u8 = 4;
 const EXTENDED: u8 = 8;
-pub(crate) const KNOWN_FLAGS: u8 = OWN_EXPIRY | OWN_IDLE_TIMEOUT | LABELLED | EXTENDED;
+const ENDS_WITH_BROWSER: u8 = 16;
+pub(crate) const KNOWN_FLAGS: u8 = OWN_EXPIRY | OWN_IDLE_TIMEOUT | LABELLED | EXTENDED | ENDS_WITH_BROWSER;
 const CUT_SHORT: &str = "it is cut short";
 
 impl Record {
@@ -105,6 +108,7 @@ impl Record {
             | of(self.own_idle_timeout, OWN_IDLE_TIMEOUT)
             | of(self.label.is_some(), LABELLED)
             | of(!self.extensions.is_empty(), EXTENDED)
+            | of(self.ends_with_browser, ENDS_WITH_BROWSER)
     }
 
     fn from_body(mut body: Reader) -> Result<Self, Fault> {
@@ -147,6 +151,7 @@ impl Record {
             absolute_deadline: (deadline != 0).then(|| Timestamp::from_millis(deadline)),
             own_expiry: flags & OWN_EXPIRY != 0,
             own_idle_timeout: flags & OWN_IDLE_TIMEOUT != 0,
+            ends_with_browser: flags & ENDS_WITH_BROWSER != 0,
             owner,
             label,
             extensions,

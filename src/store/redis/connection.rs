@@ -297,6 +297,20 @@ impl Connection {
         Ok(Value::Array(self.link.client.send_packed_commands(commands, 0, commands.len()).await?))
     }
 
+    /// The same, or nothing where a node of a cluster can't answer all of them by itself, as the slot is on its way
+    /// or has moved.
+    pub(super) async fn send_together(&mut self, commands: &Pipeline) -> Result<Option<Value>, Failure> {
+        if self.asking {
+            return Ok(None);
+        }
+        let answers = self.link.client.send_packed_commands(commands, 0, commands.len()).await?;
+        let is_elsewhere = |answer: &Value| {
+            let error = answer.clone().extract_error().err();
+            error.is_some_and(|error| Failure::from(error).is_redirection())
+        };
+        Ok((!answers.iter().any(is_elsewhere)).then_some(Value::Array(answers)))
+    }
+
     async fn ask(&mut self, command: &Cmd) -> Result<Value, Failure> {
         // ASKING is for the next command of the connection, which others use as well.
         let mut both = redis::pipe();

@@ -35,16 +35,24 @@ impl Script {
         keys: impl ToRedisArgs + Send + Sync,
         arguments: impl ToRedisArgs + Send + Sync,
     ) -> Result<Value, Failure> {
-        let operation = async |mut connection: Connection| {
-            let by_hash = command("EVALSHA", &self.hash, &keys, &arguments);
-            match connection.send(&by_hash).await {
-                Err(failure) if failure.is_unknown_script() => {
-                    connection.send(&command("EVAL", &self.code, &keys, &arguments)).await
-                }
-                reply => reply,
-            }
-        };
+        let operation =
+            async |mut connection: Connection| self.send(&mut connection, &keys, &arguments).await;
         connections.run(slot, way, repeat, operation).await
+    }
+
+    /// The same as a part of an operation.
+    pub(super) async fn send(
+        &self,
+        connection: &mut Connection,
+        keys: &(impl ToRedisArgs + Sync),
+        arguments: &(impl ToRedisArgs + Sync),
+    ) -> Result<Value, Failure> {
+        match connection.send(&command("EVALSHA", &self.hash, keys, arguments)).await {
+            Err(failure) if failure.is_unknown_script() => {
+                connection.send(&command("EVAL", &self.code, keys, arguments)).await
+            }
+            reply => reply,
+        }
     }
 }
 

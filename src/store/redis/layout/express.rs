@@ -3,6 +3,7 @@
 mod cookie;
 mod following;
 pub(super) mod keyspace;
+mod member;
 mod options;
 mod scripts;
 mod text;
@@ -16,7 +17,8 @@ use async_trait::async_trait;
 use redis::Value;
 
 use self::keyspace::ExpressKeys;
-use self::value::{Facts, hex, unhex};
+use self::member::{Versions, expected, text};
+use self::value::{Facts, MAX_LENGTH};
 use super::native::Native;
 use super::{Keyspace, Layout, Made, RedisLayout, in_use, into_error};
 use crate::clock::{Clock as _, SystemClock, Timestamp};
@@ -24,7 +26,7 @@ use crate::cookie::SessionCookie;
 use crate::error::Error;
 use crate::id::{SessionId, SessionKey};
 use crate::record::{Moved, Record, Revision};
-use crate::store::redis::connection::{Connections, Repeat, Way};
+use crate::store::redis::connection::{Connection, Connections, Repeat, Way};
 use crate::store::redis::failure::Effect;
 use crate::store::redis::name::{self, Prefix, Slot};
 use crate::store::redis::script::Script;
@@ -70,6 +72,8 @@ impl RedisLayout {
     }
 }
 
+const NO_ARGUMENTS: &[&str] = &[];
+
 #[derive(Debug)]
 pub(super) struct Express {
     keys: Arc<ExpressKeys>,
@@ -87,10 +91,29 @@ struct Place {
 #[async_trait]
 impl Layout for Express {
     async fn load(&self, key: &SessionKey) -> Result<Loaded, Error> {
-        match self.eval(key, Way::Shared, Repeat::Read, &scripts::LOAD, &[]).await? {
+        let place = self.place(key)?;
+        let mut questions = redis::pipe();
+        // One byte more than a value may have tells that it has too many.
+        questions.cmd("GETRANGE").arg(&place.value).arg(0).arg(MAX_LENGTH);
+        questions.cmd("PTTL").arg(&place.value);
+        // Last, so that a session which gets a new id in between is not missed under both.
+        questions.cmd("GETRANGE").arg(&place.marker).arg(0).arg(0);
+        let keys = (&place.value, &place.marker);
+        let operation = async |mut connection: Connection| {
+            if let Some(answers) = connection.send_together(&questions).await?
+                && !is_beside_its_marker(&answers)
+            {
+                return Ok(answers);
+            }
+            // In one step, since the slot is on its way, or the value has to go.
+            scripts::LOAD.send(&mut connection, &keys, &NO_ARGUMENTS).await
+        };
+        let reply = self.connections.run(place.slot, Way::Shared, Repeat::Read, operation).await;
+        match reply.map_err(|failure| into_error(key, failure, Effect::Read))? {
             Value::Int(0) => Ok(Loaded::Absent),
             Value::Int(1) => Ok(Loaded::Moved),
-            found => Ok(Loaded::Found(self::found(key, found, Effect::Read)?)),
+            Value::Array(answers) if answers.len() == 3 => self.loaded(key, answers),
+            found => Ok(Loaded::Found(self.found(key, found, Effect::Read)?)),
         }
     }
 
@@ -117,7 +140,7 @@ impl Layout for Express {
         _: Timestamp,
         ttl: Ttl,
     ) -> Result<bool, Error> {
-        let arguments = [digits(expected), ttl.as_millis().to_string()];
+        let arguments = [self::expected(expected), ttl.as_millis().to_string()];
         match self.eval(key, Way::Shared, Repeat::Write, &scripts::TOUCH, &arguments).await? {
             Value::Int(touched) => Ok(touched == 1),
             _ => Err(unexpected(Effect::Write)),
@@ -126,7 +149,7 @@ impl Layout for Express {
 
     async fn rotate(&self, rotation: Rotation<'_>) -> Result<Updated, Error> {
         if self.is_on_one_server() {
-            let value = Destination::Express(self.value(rotation.record)?);
+            let value = Destination::Express(self.value(rotation.new, rotation.record)?);
             return self.move_to(&self.place(rotation.new)?.value, value, &rotation).await;
         }
         let made = self.make(rotation.new, rotation.record, rotation.ttl).await?;
@@ -164,7 +187,7 @@ impl Express {
     }
 
     async fn make(&self, key: &SessionKey, record: &Record, ttl: Ttl) -> Result<Made, Error> {
-        let arguments = [digits(record.revision), self.value(record)?, ttl.as_millis().to_string()];
+        let arguments = [text(record.revision), self.value(key, record)?, ttl.as_millis().to_string()];
         let way = if record.owner.is_some() { Way::Durable } else { Way::Shared };
         match self.eval(key, way, Repeat::Never, &scripts::CREATE, &arguments).await {
             Ok(Value::Okay) => Ok(Made::Now),
@@ -179,13 +202,13 @@ impl Express {
     pub(super) async fn swap(&self, update: Update<'_>) -> Result<Updated, Error> {
         let Update { key, record, ttl, .. } = update;
         let arguments = [
-            digits(update.expected()),
-            digits(record.revision),
-            self.value(record)?,
+            expected(update.expected()),
+            text(record.revision),
+            self.value(key, record)?,
             ttl.as_millis().to_string(),
         ];
         let reply = self.eval(key, Way::Shared, Repeat::If(&is_done), &scripts::UPDATE, &arguments).await?;
-        updated(key, reply)
+        self.updated(key, reply)
     }
 
     /// Deletes a session, and after a rotation its successors; each in the other layout, too.
@@ -237,7 +260,7 @@ impl Express {
         };
         let place = self.place(old)?;
         let arguments = (
-            (digits(rotation.expected()), digits(record.revision)),
+            (expected(rotation.expected()), text(record.revision)),
             (value, ttl.as_millis(), sealed),
             (marker, Moved::ttl(*ttl).as_millis()),
         );
@@ -246,7 +269,7 @@ impl Express {
         let reply = scripts::MOVE.run(&self.connections, slot, Way::Durable, repeat, keys, arguments).await;
         match reply.map_err(|failure| into_error(old, failure, Effect::Write))? {
             Value::Int(0) => Err(in_use()),
-            reply => updated(old, reply),
+            reply => self.updated(old, reply),
         }
     }
 
@@ -258,8 +281,8 @@ impl Express {
     pub(super) async fn leave(&self, now: bool, rotation: &Rotation<'_>) -> Result<(Updated, bool), Error> {
         let Rotation { old, record, ttl, .. } = rotation;
         let arguments = [
-            digits(rotation.expected()),
-            digits(record.revision),
+            expected(rotation.expected()),
+            text(record.revision),
             marker(rotation, now),
             Moved::ttl(*ttl).as_millis().to_string(),
         ];
@@ -267,7 +290,7 @@ impl Express {
         match self.eval(old, Way::Durable, Repeat::Never, &scripts::LEAVE, &arguments).await? {
             Value::Int(2) => Ok((Updated::Updated, true)),
             reply => {
-                let outcome = updated(old, reply)?;
+                let outcome = self.updated(old, reply)?;
                 let in_vain = outcome != Updated::Updated;
                 Ok((outcome, in_vain))
             }
@@ -293,6 +316,49 @@ impl Express {
         reply.map_err(|failure| into_error(key, failure, effect))
     }
 
+    /// What a script answers where it finds something: OK, nil, 1 for a marker, or what is there.
+    fn updated(&self, key: &SessionKey, reply: Value) -> Result<Updated, Error> {
+        match reply {
+            Value::Okay => Ok(Updated::Updated),
+            Value::Nil => Ok(Updated::Missing),
+            Value::Int(1) => Ok(Updated::Moved),
+            found => Ok(Updated::Stale(self.found(key, found, Effect::Write)?)),
+        }
+    }
+
+    /// What a load found: a value, its time to live, and the first byte of a marker.
+    fn loaded(&self, key: &SessionKey, answers: Vec<Value>) -> Result<Loaded, Error> {
+        let answers = answers.into_iter().map(Value::extract_error).collect::<Result<Vec<_>, _>>();
+        let answers = answers.map_err(|error| into_error(key, error.into(), Effect::Read))?;
+        let Ok([Value::BulkString(value), Value::Int(left), Value::BulkString(marker)]) =
+            <[Value; 3]>::try_from(answers)
+        else {
+            return Err(unexpected(Effect::Read));
+        };
+        if !marker.is_empty() {
+            return Ok(Loaded::Moved);
+        }
+        // Its time may have run out in between.
+        if value.is_empty() || left == -2 {
+            return Ok(Loaded::Absent);
+        }
+        if value.len() > MAX_LENGTH {
+            return Err(too_long(key));
+        }
+        record(key, &value, &self.cookie, left).map(Loaded::Found)
+    }
+
+    /// A value that a script reports: itself, and its time to live.
+    fn found(&self, key: &SessionKey, reply: Value, effect: Effect) -> Result<Record, Error> {
+        let parts = match reply {
+            Value::SimpleString(_) => return Err(too_long(key)),
+            Value::Array(parts) => <[Value; 2]>::try_from(parts).map_err(|_| unexpected(effect))?,
+            _ => return Err(unexpected(effect)),
+        };
+        let [Value::BulkString(value), Value::Int(left)] = parts else { return Err(unexpected(effect)) };
+        record(key, &value, &self.cookie, left)
+    }
+
     fn place(&self, key: &SessionKey) -> Result<Place, Error> {
         let id = key.express_id().ok_or_else(|| {
             Error::Config(
@@ -306,15 +372,15 @@ impl Express {
         Ok(Place { marker: format!("moved:{{{value}}}"), slot: name::slot(value.as_bytes()), value })
     }
 
-    fn value(&self, record: &Record) -> Result<String, Error> {
-        value::write(record, &self.cookie, SystemClock.now())
+    fn value(&self, key: &SessionKey, record: &Record) -> Result<String, Error> {
+        value::write(key, record, &self.cookie, SystemClock.now())
     }
 }
 
 /// What says where a session went, and whether that was made for it `now`.
 fn marker(rotation: &Rotation<'_>, now: bool) -> String {
-    let (revision, expected) = (digits(rotation.record.revision), digits(rotation.expected()));
-    format!("{revision}{expected}{}{}", u8::from(now), rotation.new.express_id().unwrap_or_default())
+    let (revision, replaced) = (text(rotation.record.revision), text(rotation.expected()));
+    format!("{revision}{replaced}{}{}", u8::from(now), rotation.new.express_id().unwrap_or_default())
 }
 
 /// What a session is written as where it moves to.
@@ -328,49 +394,22 @@ fn is_done(reply: &Value) -> bool {
     *reply == Value::Okay
 }
 
-/// What a script answers where it finds something: OK, nil, 1 for a marker, or what is there.
-fn updated(key: &SessionKey, reply: Value) -> Result<Updated, Error> {
-    match reply {
-        Value::Okay => Ok(Updated::Updated),
-        Value::Nil => Ok(Updated::Missing),
-        Value::Int(1) => Ok(Updated::Moved),
-        found => Ok(Updated::Stale(self::found(key, found, Effect::Write)?)),
-    }
+/// Whether these are the answers of a load that found a value, and also the marker that takes its place.
+fn is_beside_its_marker(answers: &Value) -> bool {
+    let is_text =
+        |answer: Option<&Value>| matches!(answer, Some(Value::BulkString(bytes)) if !bytes.is_empty());
+    matches!(answers, Value::Array(answers) if is_text(answers.first()) && is_text(answers.get(2)))
 }
 
-/// A value that a script reports: itself, its revision, the one before, and its time to live.
-fn found(key: &SessionKey, reply: Value, effect: Effect) -> Result<Record, Error> {
-    let corrupt = |reason| Error::Corrupt { key: key.clone(), reason };
-    let parts = match reply {
-        Value::SimpleString(_) => return Err(corrupt("it is longer than 1 MB")),
-        Value::Array(parts) => <[Value; 4]>::try_from(parts).map_err(|_| unexpected(effect))?,
-        _ => return Err(unexpected(effect)),
-    };
-    let [
-        Value::BulkString(value),
-        Value::BulkString(revision),
-        Value::BulkString(previous),
-        Value::Int(left),
-    ] = parts
-    else {
-        return Err(unexpected(effect));
-    };
+/// The record of a value with so many milliseconds to live; without any, it stays until somebody ends it.
+fn record(key: &SessionKey, value: &[u8], cookie: &SessionCookie, left: i64) -> Result<Record, Error> {
     let now = SystemClock.now();
-    // Without a time to live, it stays until somebody ends it.
     let left = u64::try_from(left).map_or(MAX_TTL, Duration::from_millis);
-    let facts = Facts {
-        revision: revision_of(&revision).ok_or_else(|| unexpected(effect))?,
-        previous_revision: revision_of(&previous),
-        expires_at: now.saturating_add(left),
-    };
-    value::read(key, &value, facts, now)
+    let Versions { revision, previous } = Versions::of(value);
+    let facts = Facts { revision, previous_revision: previous, expires_at: now.saturating_add(left) };
+    value::read(key, value, cookie, facts, now)
 }
 
-fn digits(revision: Revision) -> String {
-    hex(&revision.to_bytes())
-}
-
-fn revision_of(digits: &[u8]) -> Option<Revision> {
-    let bytes = unhex(std::str::from_utf8(digits).ok()?)?;
-    Revision::from_bytes(bytes.try_into().ok()?)
+fn too_long(key: &SessionKey) -> Error {
+    Error::Corrupt { key: key.clone(), reason: "it is longer than 1 MB" }
 }

@@ -14,8 +14,12 @@ use crate::ttl::Ttl;
 const MAX_AGE: &str = "originalMaxAge";
 const EXPIRES: &str = "expires";
 
-/// What of a stored object is kept, and what it says of the session's life.
-pub(super) fn read(stored: &Members<'_>, record: &mut Record) {
+/// How long connect-redis keeps a session whose cookie ends with the browser, unless the service says otherwise.
+const BROWSER_SESSION: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What of a stored object is kept, and what it says of the session's life. A service that gives out cookies that
+/// outlive the browser, as `ours` does, has given this session another if its `maxAge` is `null` or `false`.
+pub(super) fn read(stored: &Members<'_>, ours: &SessionCookie, left: Duration, record: &mut Record) {
     let max_age = stored.get(MAX_AGE).and_then(|json| millis_of(json.get())).filter(|millis| *millis > 0);
     let max_age = max_age.map(Duration::from_millis);
     if !record.own_expiry {
@@ -24,8 +28,13 @@ pub(super) fn read(stored: &Members<'_>, record: &mut Record) {
             record.idle_timeout.is_some_and(|idle| idle.abs_diff(max_age) <= Duration::from_millis(1))
         };
         record.own_idle_timeout = max_age.is_some_and(|it| record.own_idle_timeout || !is_ours(it));
+        let is_none = stored.get(MAX_AGE).is_some_and(|json| matches!(json.get(), "null" | "false"));
+        record.ends_with_browser = ours.persistent && is_none;
         if record.own_idle_timeout {
             record.idle_timeout = max_age;
+        } else if record.ends_with_browser {
+            record.own_idle_timeout = true;
+            record.idle_timeout = Some(BROWSER_SESSION.max(left));
         }
     }
     let mut kept = Object::new();
@@ -119,7 +128,7 @@ mod tests {
 
     /// The record of a session with this object.
     fn with_object(json: &str, mut record: Record) -> Record {
-        read(&Members::parse(json.as_bytes()).unwrap(), &mut record);
+        read(&Members::parse(json.as_bytes()).unwrap(), &SessionCookie::new(), HOUR, &mut record);
         record
     }
 
@@ -175,6 +184,29 @@ mod tests {
             object(&SessionCookie::new(), &forgotten, NOW),
             r#"{"originalMaxAge":null,"expires":null,"path":"/"}"#
         );
+    }
+
+    /// "Don't remember me", where the service remembers.
+    #[test]
+    fn a_cookie_that_ends_with_the_browser_stays_one_where_others_last() {
+        let lasting = SessionCookie::new().persistent(true);
+        for none in ["null", "false"] {
+            let stored = format!(r#"{{"originalMaxAge":{none},"expires":{none},"path":"/"}}"#);
+            for (left, idle) in [(HOUR, 24 * HOUR), (30 * HOUR, 30 * HOUR)] {
+                let mut record = record();
+                read(&Members::parse(stored.as_bytes()).unwrap(), &lasting, left, &mut record);
+                assert!(record.ends_with_browser && record.own_idle_timeout, "{none}");
+                assert_eq!(record.idle_timeout, Some(idle));
+                let kept = stored.replace(r#""expires":false"#, r#""expires":null"#);
+                assert_eq!(object(&lasting, &record, NOW), kept);
+            }
+            assert!(!with_object(&stored, record()).ends_with_browser);
+        }
+        for unknown in ["{}", r#"{"originalMaxAge":60000}"#] {
+            let mut record = record();
+            read(&Members::parse(unknown.as_bytes()).unwrap(), &lasting, HOUR, &mut record);
+            assert!(!record.ends_with_browser, "{unknown}");
+        }
     }
 
     /// `maxAge: 1.1 * 3_600_000`.

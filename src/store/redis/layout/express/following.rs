@@ -2,7 +2,7 @@
 
 use redis::Value;
 
-use super::{Express, digits, scripts};
+use super::{Express, scripts, text};
 use crate::error::Error;
 use crate::id::{SessionId, SessionKey};
 use crate::store::Update;
@@ -28,7 +28,7 @@ impl Express {
         &self,
         update: &Update<'_>,
     ) -> Result<Followed, Error> {
-        let own = [digits(update.record.revision)];
+        let own = [text(update.record.revision)];
         match self.eval(update.key, Way::Shared, Repeat::Read, &scripts::SUCCESSOR, &own).await? {
             Value::Nil => Ok(Followed::Nowhere),
             Value::Okay => Ok(Followed::Before),

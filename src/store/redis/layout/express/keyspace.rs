@@ -4,16 +4,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::value::{self, Facts, MAX_LENGTH};
-use crate::clock::{Clock as _, SystemClock};
+use super::value::MAX_LENGTH;
+use crate::cookie::SessionCookie;
 use crate::id::{SessionId, SessionKey};
-use crate::record::Revision;
 use crate::store::redis::failure::Failure;
 use crate::store::redis::layout::{Keyspace, Named};
 use crate::store::redis::name::{self, Prefix, Slot};
 use crate::store::redis::redis_scan::reading::{Reader, Reading};
 use crate::store::scan::SessionSummary;
-use crate::ttl::MAX_TTL;
 
 /// So many bytes of values are asked for at once.
 const BYTES_AT_ONCE: usize = 1_000_000;
@@ -132,14 +130,6 @@ fn summary(key: &SessionKey, value: &[u8], left: i64) -> Option<SessionSummary> 
     if left == -2 {
         return None;
     }
-    let now = SystemClock.now();
-    let left = u64::try_from(left).map_or(MAX_TTL, Duration::from_millis);
-    // Its revision is a matter for those who write.
-    let facts = Facts {
-        revision: Revision::from_bytes([1; 8])?,
-        previous_revision: None,
-        expires_at: now.saturating_add(left),
-    };
-    let record = value::read(key, value, facts, now).ok()?;
+    let record = super::record(key, value, &SessionCookie::new(), left).ok()?;
     Some(SessionSummary::new(key.clone(), &record))
 }

@@ -1,54 +1,57 @@
 //! The Lua scripts of the Express layout.
 //!
-//! `KEYS[1]` holds the session. A value that this crate wrote ends with its envelope in hexadecimal digits
-//! and a seal, the SHA-1 of all before it: by the seal one sees whether Node wrote the session since.
+//! `KEYS[1]` holds the session. A value that this crate wrote ends with the member that `member.rs` describes, and
+//! its seal: by the seal one sees whether Node wrote the session since.
 //!
-//! `KEYS[2]` holds the marker of a rotation: the revision that it wrote and the one that it replaced, 16
-//! hexadecimal digits each; 1 if the successor's record was made for it right before, else 0; and the
-//! successor's id. Lua counts from 1.
+//! `KEYS[2]` holds the marker of a rotation: the revision that it wrote and the one that it replaced, 11
+//! characters each; 1 if the successor's record was made for it right before, else 0; and the successor's id.
+//! Lua counts from 1.
 
 use std::sync::LazyLock;
 
-use super::value::{LONGEST_SEALED, MAX_LENGTH, SHORTEST_SEALED};
+use super::member::{self, SEAL_LENGTH};
+use super::value::MAX_LENGTH;
 use crate::id::LONGEST_EXPRESS_ID;
 use crate::store::redis::script::{Constant, Script};
 
-/// What all of them share. A value has the `revision` of its seal; one that Node wrote last has a part of its
-/// hash for one. `own` and `previous` are those of the last two writes of this crate that it knows of. A
-/// value is hashed once, since nobody else is served meanwhile; and not at all if it is too long to be read.
-/// `report` answers with all that a reader needs.
+/// What all of them share. `own` and `previous` are the revisions of the last two writes of this crate that a value
+/// knows of. It has the revision `own` if its seal is intact; one that Node wrote last has the beginning of its hash.
+/// A value that is too long to be read is not hashed, since nobody else is served for as long. `report` answers
+/// with all that a reader needs.
 const COMMON: &str = r#"
 local marker = redis.pcall('GET', KEYS[2])
 if type(marker) == 'table' then return marker end
 local value = redis.pcall('GET', KEYS[1])
 if type(value) == 'table' then return value end
 
-local revision, own, previous = '', '', ''
-if value and #value <= LIMIT then
-  local at, sealed = value:find('"__session_store":"', -LONGEST_SEALED, true), nil
-  while at and not sealed do
-    sealed = value:match('^"__session_store":"(%x+)"}$', at)
-    at = value:find('"__session_store":"', at + 1, true)
+local fits, own, previous, seal = value and #value <= LIMIT, '', '', ''
+if fits then
+  local member = value:match('"__session_store":"([%w_-]+)"}$', -LONGEST_MEMBER)
+  if member and #member >= SHORTEST_MEMBER then
+    own, previous, seal = member:sub(1, 11), member:sub(12, 22), member:sub(-SEAL_LENGTH)
   end
-  if sealed and #sealed >= SHORTEST_SEALED then
-    own, previous = sealed:sub(5, 20), sealed:sub(21, 36)
-    if redis.sha1hex(value:sub(1, -43)) == sealed:sub(-40) then revision = own end
-  end
-  if revision == '' then revision = redis.sha1hex(value):sub(1, 16) end
+end
+
+local function sealed(body) return redis.sha1hex(body):sub(1, SEAL_LENGTH) end
+
+local function is(expected)
+  if not fits then return false end
+  if seal ~= '' and sealed(value:sub(1, -SEAL_LENGTH - 3)) == seal then return own == expected:sub(1, 11) end
+  return redis.sha1hex(value):sub(1, 16) == expected:sub(12)
 end
 
 local function bears(revision) return own == revision or previous == revision end
 
 local function marks(marker, revision)
-  return marker:sub(1, 16) == revision or marker:sub(17, 32) == revision
+  return marker:sub(1, 11) == revision or marker:sub(12, 22) == revision
 end
 
 local function report()
-  if revision == '' then return redis.status_reply('TOO LARGE') end
-  return {value, revision, revision == own and previous or own, redis.call('PTTL', KEYS[1])}
+  if not fits then return redis.status_reply('TOO LARGE') end
+  return {value, redis.call('PTTL', KEYS[1])}
 end
 
-local function seal(body) return body .. redis.sha1hex(body) .. '"}' end
+local function close(body) return body .. sealed(body) .. '"}' end
 local ok = redis.status_reply('OK')
 "#;
 
@@ -59,25 +62,34 @@ const COMPARE: &str = r"
 if marker then return marks(marker, ARGV[2]) and ok or 1 end
 if not value then return false end
 if bears(ARGV[2]) then return ok end
-if revision ~= ARGV[1] then return report() end
+if not is(ARGV[1]) then return report() end
 ";
 
 fn script(parts: &[&str]) -> Script {
-    let constants: [Constant; 3] =
-        [("LIMIT", &MAX_LENGTH), ("LONGEST_SEALED", &LONGEST_SEALED), ("SHORTEST_SEALED", &SHORTEST_SEALED)];
+    let with_name = member::OURS.len() + 4 + member::LONGEST + member::CLOSING.len();
+    let constants: [Constant; 4] = [
+        ("LIMIT", &MAX_LENGTH),
+        ("LONGEST_MEMBER", &with_name),
+        ("SHORTEST_MEMBER", &member::SHORTEST),
+        ("SEAL_LENGTH", &SEAL_LENGTH),
+    ];
     Script::new(&[&[COMMON], parts].concat(), &constants)
 }
 
 /// A script that answers with the successor's id in a marker. What is longer than an id is none, and is cut
 /// one byte after where an id has to end.
 fn of_marker(code: &str) -> Script {
-    Script::new(&[code], &[("LAST", &(34 + LONGEST_EXPRESS_ID))])
+    Script::new(&[code], &[("LAST", &(24 + LONGEST_EXPRESS_ID))])
 }
 
-/// Answers 1 for a session that has another id by now, 0 for none, and else what is there.
+/// Answers 1 for a session that has another id by now, 0 for none, and else what is there. A value beside a marker
+/// was put back by a request of Node's that had begun before the session got its new id: it goes.
 pub(super) static LOAD: LazyLock<Script> = LazyLock::new(|| {
     script(&[r"
-if marker then return 1 end
+if marker then
+  if value then redis.call('DEL', KEYS[1]) end
+  return 1
+end
 if not value then return 0 end
 return report()
 "])
@@ -89,13 +101,13 @@ pub(super) static CREATE: LazyLock<Script> = LazyLock::new(|| {
     script(&[r"
 if marker then return marks(marker, ARGV[1]) and 1 or 0 end
 if value then return bears(ARGV[1]) and 1 or 0 end
-return redis.pcall('SET', KEYS[1], seal(ARGV[2]), 'PX', ARGV[3])
+return redis.pcall('SET', KEYS[1], close(ARGV[2]), 'PX', ARGV[3])
 "])
 });
 
 /// Expected and own revision, value, time to live.
 pub(super) static UPDATE: LazyLock<Script> =
-    LazyLock::new(|| script(&[COMPARE, "return redis.pcall('SET', KEYS[1], seal(ARGV[3]), 'PX', ARGV[4])"]));
+    LazyLock::new(|| script(&[COMPARE, "return redis.pcall('SET', KEYS[1], close(ARGV[3]), 'PX', ARGV[4])"]));
 
 /// Own revision. Answers nil where there is no marker, OK where the marker knows that revision (it was sent
 /// twice), and else the successor's id.
@@ -104,8 +116,8 @@ pub(super) static SUCCESSOR: LazyLock<Script> = LazyLock::new(|| {
         r"
 local marker = redis.pcall('GET', KEYS[2])
 if type(marker) ~= 'string' then return marker end
-if marker:sub(1, 16) == ARGV[1] or marker:sub(17, 32) == ARGV[1] then return redis.status_reply('OK') end
-return marker:sub(34, LAST)
+if marker:sub(1, 11) == ARGV[1] or marker:sub(12, 22) == ARGV[1] then return redis.status_reply('OK') end
+return marker:sub(24, LAST)
 ",
     )
 });
@@ -115,7 +127,7 @@ return marker:sub(34, LAST)
 /// As Node's touch does, it leaves the value alone.
 pub(super) static TOUCH: LazyLock<Script> = LazyLock::new(|| {
     script(&[r"
-if marker or not value or revision ~= ARGV[1] then return 0 end
+if marker or not value or not is(ARGV[1]) then return 0 end
 local left = redis.call('PTTL', KEYS[1])
 if left < 0 or left > tonumber(ARGV[2]) then return 0 end
 return redis.call('PEXPIRE', KEYS[1], ARGV[2])
@@ -129,7 +141,7 @@ pub(super) static MOVE: LazyLock<Script> = LazyLock::new(|| {
     script(&[
         COMPARE,
         r"
-local moved = ARGV[5] == '1' and seal(ARGV[3]) or ARGV[3]
+local moved = ARGV[5] == '1' and close(ARGV[3]) or ARGV[3]
 local written = redis.pcall('SET', KEYS[3], moved, 'PX', ARGV[4], 'NX')
 if not written then return 0 end
 if written.ok then
@@ -147,7 +159,7 @@ return written
 pub(super) static LEAVE: LazyLock<Script> = LazyLock::new(|| {
     script(&[
         r"
-if marker and marks(marker, ARGV[2]) and marker:sub(33, 33) == '1' and ARGV[3]:sub(33, 33) == '1' then return 2 end
+if marker and marks(marker, ARGV[2]) and marker:sub(23, 23) == '1' and ARGV[3]:sub(23, 23) == '1' then return 2 end
 ",
         COMPARE,
         r"
@@ -165,7 +177,7 @@ pub(super) static DELETE: LazyLock<Script> = LazyLock::new(|| {
         r"
 local deleted = redis.call('DEL', KEYS[1])
 local marker = redis.pcall('GET', KEYS[2])
-return type(marker) == 'string' and marker:sub(34, LAST) or deleted
+return type(marker) == 'string' and marker:sub(24, LAST) or deleted
 ",
     )
 });

@@ -4,29 +4,23 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use bytes::Bytes;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::member::{self, CLOSING, OURS, SEAL_LENGTH};
 use super::{cookie, text};
 use crate::clock::Timestamp;
 use crate::codec::Codec;
 use crate::cookie::SessionCookie;
 use crate::error::Error;
 use crate::id::SessionKey;
-use crate::record::{Envelope, LONGEST_HEAD, Payload, Record, Revision, SHORTEST_RECORD};
+use crate::record::{Payload, Record, Revision};
 
 /// The longest value that is read or written, in bytes.
 pub(in crate::store::redis) const MAX_LENGTH: usize = 1_000_000;
 /// The tag of the only codec that Node can read.
 const JSON: u8 = Codec::Json.tag();
 const COOKIE: &str = "cookie";
-const OURS: &str = "__session_store";
-const SEAL_LENGTH: usize = 40;
-/// How long the digits of an envelope and its seal are.
-pub(super) const SHORTEST_SEALED: usize = 2 * SHORTEST_RECORD + SEAL_LENGTH;
-/// How long they are with the member's name and what closes the value: `"__session_store":"…"}`.
-pub(super) const LONGEST_SEALED: usize = OURS.len() + 6 + 2 * LONGEST_HEAD + SEAL_LENGTH;
 
 /// What express-session's `Session` has by itself, and `Object.prototype`: a member of such a name is
 /// there for `JSON.parse`, but not on the `req.session` that Node makes of it.
@@ -137,32 +131,33 @@ pub(super) struct Facts {
     pub(super) expires_at: Timestamp,
 }
 
-/// The record that a value holds.
+/// The record that a value holds, in a service whose cookies are like this one.
 ///
 /// Members of a name that is taken are passed over: Node doesn't see them either.
-pub(super) fn read(key: &SessionKey, value: &[u8], facts: Facts, now: Timestamp) -> Result<Record, Error> {
+pub(super) fn read(
+    key: &SessionKey,
+    value: &[u8],
+    cookie: &SessionCookie,
+    facts: Facts,
+    now: Timestamp,
+) -> Result<Record, Error> {
     let corrupt = |reason| Error::Corrupt { key: key.clone(), reason };
     let value = text::mended(value);
     let members = Members::parse(&value).ok_or_else(|| corrupt("it is not a JSON object"))?;
     let stored = members.get(COOKIE).ok_or_else(|| corrupt("it has no cookie"))?;
     let stored = Members::parse(stored.get().as_bytes()).ok_or_else(|| corrupt("its cookie is no object"))?;
-    let envelope = members.get(OURS).map(|ours| {
-        let digits: Option<&str> = serde_json::from_str(ours.get()).ok();
-        let bytes = digits.and_then(|it| unhex(it.get(..it.len().checked_sub(SEAL_LENGTH)?)?));
-        match Envelope::from_bytes(key, bytes.unwrap_or_default().into())? {
-            Envelope::Record(record) => Ok(record),
-            Envelope::Moved(_) => Err(corrupt("its envelope is a marker")),
-        }
-    });
     let mut data = Object::new();
     for (name, value) in members.iter().filter(|(name, _)| !is_taken(name)) {
         data.add(name, value.get());
     }
     let data = Payload::new(JSON, data.finish());
     // As old as this look at it, for all that is known of a session that Node made.
-    let mut record = envelope.unwrap_or_else(|| Ok(Record::new(now, now, data.clone())))?;
-    cookie::read(&stored, &mut record);
-    let written_end = members.get(OURS).map(|_| record.expires_at);
+    let mut record = Record::new(now, now, data.clone());
+    let ours: Option<&str> =
+        members.get(OURS).map(|ours| serde_json::from_str(ours.get()).unwrap_or_default());
+    let is_ours = ours.map(|ours| member::read(key, ours, &mut record)).transpose()?.unwrap_or(false);
+    cookie::read(&stored, cookie, facts.expires_at.saturating_since(now), &mut record);
+    let written_end = is_ours.then_some(record.expires_at);
     Ok(Record {
         written_end,
         expires_at: facts.expires_at,
@@ -173,16 +168,20 @@ pub(super) fn read(key: &SessionKey, value: &[u8], facts: Facts, now: Timestamp)
     })
 }
 
-/// The value for a record that is stored at `now`, up to where its seal belongs.
-pub(super) fn write(record: &Record, ours: &SessionCookie, now: Timestamp) -> Result<String, Error> {
+/// The value for a record that is stored under `key` at `now`, up to where its seal belongs.
+pub(super) fn write(
+    key: &SessionKey,
+    record: &Record,
+    ours: &SessionCookie,
+    now: Timestamp,
+) -> Result<String, Error> {
     let mut value = Object::new();
     value.add(COOKIE, &cookie::object(ours, record, now));
     for (name, json) in checked(&record.data)?.iter() {
         value.add(name, json.get());
     }
-    let envelope = Record { data: Payload::new(JSON, Bytes::new()), ..record.clone() }.to_bytes();
-    let value = format!("{},\"{OURS}\":\"{}", value.0, hex(&envelope));
-    let (size, limit) = (value.len() + SEAL_LENGTH + 2, MAX_LENGTH);
+    let value = format!("{},\"{OURS}\":\"{}", value.0, member::write(key, record));
+    let (size, limit) = (value.len() + SEAL_LENGTH + CLOSING.len(), MAX_LENGTH);
     if size > limit {
         return Err(Error::TooLarge { what: "the session's value", size, limit });
     }
@@ -194,8 +193,8 @@ pub(super) fn write(record: &Record, ours: &SessionCookie, now: Timestamp) -> Re
 pub(crate) fn reread(key: &SessionKey, value: &[u8]) -> Result<(Record, Option<String>), Error> {
     let now = Timestamp::from_millis(1_700_000_000_000);
     let facts = Facts { revision: Revision::fresh(), previous_revision: None, expires_at: now };
-    let record = read(key, value, facts, now)?;
-    let written = write(&record, &SessionCookie::new(), now).ok();
+    let record = read(key, value, &SessionCookie::new(), facts, now)?;
+    let written = write(key, &record, &SessionCookie::new(), now).ok();
     Ok((record, written.map(|open| format!("{open}{}\"}}", "0".repeat(SEAL_LENGTH)))))
 }
 
@@ -228,16 +227,6 @@ fn checked(data: &Payload) -> Result<Members<'_>, Error> {
 
 fn is_taken(name: &str) -> bool {
     name == COOKIE || name == OURS || TAKEN.contains(&name)
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-pub(super) fn unhex(digits: &str) -> Option<Vec<u8>> {
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    let pairs = digits.as_bytes().chunks(2);
-    pairs.map(|pair| Some(digit(pair[0])? << 4 | digit(*pair.get(1)?)?)).collect()
 }
 
 #[cfg(test)]
