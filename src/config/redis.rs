@@ -261,19 +261,19 @@ fn secret(environment: &Environment<'_>, name: &str) -> Result<Option<String>, E
 }
 
 impl RedisStoreBuilder {
-    /// The store that the environment names, with its layout and prefix: the same as
+    /// The store that the environment names, with its layout, prefix and timeouts: the same as
     /// [`SessionManager::from_env`](crate::SessionManager::from_env) makes of the same variables, for whoever
     /// needs the store itself. `None` if nothing names a Redis server, or memory is asked for.
     ///
     /// ```no_run
     /// # async fn example() -> Result<(), session_store::Error> {
-    /// use session_store::{KeyRing, RedisStoreBuilder, SessionManager, SessionStore};
+    /// use session_store::{KeyRing, RedisStoreBuilder, SessionManager};
     /// use std::sync::Arc;
     ///
     /// let Some(builder) = RedisStoreBuilder::from_env()? else { panic!("set REDIS_URL") };
     /// let store = Arc::new(builder.connect().await?);
     /// let manager = SessionManager::<u32>::builder(Arc::clone(&store), KeyRing::generate()).build()?;
-    /// println!("{:?}", store.status());
+    /// println!("{} servers", store.servers().await?.len());
     /// # Ok(())
     /// # }
     /// ```
