@@ -1,7 +1,9 @@
 //! Settings from the environment.
 
+mod cookie;
 mod environment;
 mod layout;
+mod owner_limit;
 #[cfg(feature = "redis")]
 mod redis;
 #[cfg(not(feature = "redis"))]
@@ -16,7 +18,7 @@ use std::sync::Arc;
 
 use self::environment::Environment;
 use self::layout::Layout;
-use self::redis::Target;
+use self::redis::RedisSettings;
 use self::servers::Servers;
 use crate::cookie::SessionCookie;
 use crate::cookie::keys::KeyRing;
@@ -25,6 +27,7 @@ use crate::engine::expiry::Expiry;
 use crate::engine::{SessionManager, SessionManagerBuilder};
 use crate::error::Error;
 use crate::store::SessionStore;
+use crate::store::owner_index::OwnerLimit;
 use crate::ttl::MAX_TTL;
 
 impl<T: SessionData> SessionManager<T> {
@@ -39,6 +42,7 @@ impl<T: SessionData> SessionManager<T> {
     /// | `REDIS_SENTINEL_MASTER` | what these sentinels call the master | `mymaster` | `sessions` |
     /// | `REDIS_SENTINEL_USERNAME` | the user at the sentinels | their default user | `watcher` |
     /// | `REDIS_SENTINEL_PASSWORD` | the password at the sentinels | none | `correct horse` |
+    /// | `REDIS_SENTINEL_PASSWORD_FILE` | a file that holds it, read again at each attempt to connect | | `/run/secrets/sentinel` |
     /// | `REDIS_HOST` | instead of a URL: the one server's host | | `redis.example.com` |
     /// | `REDIS_PORT` | its port; `tcp://…`, which Kubernetes sets for a service named redis, counts as not set | `6379` | `6380` |
     /// | `REDIS_USERNAME` | the user of Redis' access control list | the default user | `sessions` |
@@ -50,6 +54,10 @@ impl<T: SessionData> SessionManager<T> {
     /// | `REDIS_TLS_CERT` | PEM file of the client's own certificate | none | `/etc/redis/cert.pem` |
     /// | `REDIS_TLS_KEY` | PEM file of its key | | `/etc/redis/key.pem` |
     /// | `REDIS_TLS_INSECURE` | `true`: accept any certificate, and so whoever stands in between | `false` | `true` |
+    /// | `REDIS_TIMEOUT` | how long an operation may take, and an attempt to connect: `1ms` to `3600s`, always with its unit | `500ms` | `2s` |
+    /// | `REDIS_CONNECTIONS` | how many connections to each server share the operations: 1 to 64, see [`connections`] | `1` | `2` |
+    /// | `REDIS_WAIT_REPLICAS` | sign-ins, new ids and logouts wait until they are on so many replicas, see [`wait_for_replicas`] | they don't wait | `1` |
+    /// | `REDIS_WAIT_TIMEOUT` | how long for, before they fail | `500ms` | `100ms` |
     /// | `REDIS_ENABLED` | `false`: memory, whatever else is said; `true`: an error unless a server is named | Redis if a server is named | `false` |
     /// | `SESSION_FALLBACK` | memory while Redis is away: `never`, `at-start` or `while-down` | `never` | `while-down` |
     /// | `SESSION_SECRET` | comma-separated secrets of at least 32 bytes: the first signs, all verify, see [below](#secrets) | needed with Redis; random in memory | what `openssl rand -base64 48` prints |
@@ -57,13 +65,25 @@ impl<T: SessionData> SessionManager<T> {
     /// | `SESSION_TTL` | how long a session lives without use: `30m`, `24h`, `7d`, or in seconds | `24h` | `30m` |
     /// | `SESSION_ABSOLUTE_TTL` | how long it lives at most after its sign-in | `30d`, or `SESSION_TTL` if that is longer; none in the layouts of Express | `12h` |
     /// | `SESSION_PREFIX` | what this application's keys in Redis begin with | `session:` | `shop:` |
-    /// | `SESSION_COOKIE_NAME` | the cookie's name | `__Host-Http-id`, or `id` where not secure | `sid` |
+    /// | `SESSION_MAX_PER_OWNER` | how many sessions an owner may have at once: 1 to 1000, see [`max_sessions_per_owner`] | any number | `5` |
+    /// | `SESSION_OVER_LIMIT` | what a sign-in beyond that does: `oldest` ends the session whose sign-in is longest ago, `refuse` refuses the new one with 409 | `oldest` | `refuse` |
+    /// | `SESSION_COOKIE_NAME` | the cookie's name | `__Host-Http-id`; `__Secure-id` with a domain or a path; `id` where not secure | `sid` |
     /// | `SESSION_COOKIE_SECURE` | `false`: the cookie travels over plain http, for development | `true` | `false` |
+    /// | `SESSION_COOKIE_SAMESITE` | whether requests that another site started carry the cookie: `strict`, `lax` or `none`, see [`SameSite`] | `lax` | `strict` |
+    /// | `SESSION_COOKIE_DOMAIN` | sends the cookie to every host of this domain; read [`domain`] first | none: the host that set it | `example.com` |
+    /// | `SESSION_COOKIE_PATH` | limits the cookie to URLs below this path | `/` | `/shop` |
+    /// | `SESSION_COOKIE_PARTITIONED` | `true`: a cookie of its own on each site that embeds this one | `false` | `true` |
     /// | `SESSION_COOKIE_PERSISTENT` | `true`: the cookie outlives the browser, for as long as its session lives | `false` | `true` |
     /// | `SESSION_LAYOUT` | how sessions are kept in Redis: `native`; `express`, shared with express-session; on the way from there, `express-before-move` and `move-to-native`, see [below](#sessions-of-express) | `native` | `express` |
     /// | `SESSION_EXPRESS_PREFIX` | what the service's keys begin with that sessions are shared with | `sess:` | `shop:` |
     ///
     /// A variable that is set to nothing counts as not set.
+    ///
+    /// [`connections`]: crate::RedisStoreBuilder::connections
+    /// [`wait_for_replicas`]: crate::RedisStoreBuilder::wait_for_replicas
+    /// [`max_sessions_per_owner`]: SessionManagerBuilder::max_sessions_per_owner
+    /// [`SameSite`]: crate::SameSite
+    /// [`domain`]: SessionCookie::domain
     ///
     /// # What takes precedence
     ///
@@ -74,9 +94,11 @@ impl<T: SessionData> SessionManager<T> {
     ///   leaves out. So `REDIS_URL=redis://host` and a `REDIS_PASSWORD` of its own go together. A warning names
     ///   the variables that say something else than the URL.
     /// - Refused, because either of the two could be a mistake: `rediss://` with `REDIS_TLS=false` and the like,
-    ///   `REDIS_PASSWORD` with `REDIS_PASSWORD_FILE`, and any of these variables while none names a server.
-    /// - What is set on the builder afterwards wins, as a whole: a `.cookie(…)` replaces the name and the `Secure`
-    ///   that the environment gave, an `.expiry(…)` both timeouts.
+    ///   `REDIS_PASSWORD` with `REDIS_PASSWORD_FILE`, any of these variables while none names a server, and a cookie that
+    ///   browsers would refuse: `SESSION_COOKIE_SAMESITE=none` with `SESSION_COOKIE_SECURE=false`, a
+    ///   `SESSION_COOKIE_DOMAIN` with a name that begins with `__Host-`.
+    /// - What is set on the builder afterwards wins, as a whole: a `.cookie(…)` replaces everything that
+    ///   `SESSION_COOKIE_…` says, an `.expiry(…)` both timeouts.
     ///
     /// ```no_run
     /// use session_store::{Codec, SessionManager};
@@ -134,13 +156,14 @@ pub(crate) fn check(lookup: &dyn Fn(&str) -> Option<std::ffi::OsString>) -> Resu
 #[derive(Debug)]
 struct Settings {
     /// `None` is memory.
-    redis: Option<Target>,
+    redis: Option<RedisSettings>,
     fallback: Fallback,
     layout: Layout,
     keys: Option<KeyRing>,
     expiry: Expiry,
     prefix: Option<String>,
     cookie: SessionCookie,
+    owner_limit: Option<OwnerLimit>,
     /// What is set, but has no effect.
     warnings: Vec<String>,
 }
@@ -158,7 +181,8 @@ impl Settings {
     fn read(environment: &Environment<'_>) -> Result<Self, Error> {
         let mut warnings = Vec::new();
         let servers = Servers::read(environment)?;
-        let redis = servers.map(|servers| redis::target(environment, servers, &mut warnings)).transpose()?;
+        let redis =
+            servers.map(|servers| RedisSettings::read(environment, servers, &mut warnings)).transpose()?;
         let fallback = match environment.text("SESSION_FALLBACK")?.as_deref() {
             None => Fallback::default(),
             Some("never") => Fallback::Never,
@@ -188,20 +212,11 @@ impl Settings {
             let why = "without Redis, nothing is shared with Express, whose cookies have the same name";
             warnings.push(format!("SESSION_LAYOUT has no effect on the sessions: {why}"));
         }
-        let mut cookie = layout.cookie();
-        if let Some(name) = environment.text("SESSION_COOKIE_NAME")? {
-            cookie = cookie.name(name);
-        }
-        if let Some(secure) = environment.flag("SESSION_COOKIE_SECURE")? {
-            cookie = cookie.secure(secure);
-        }
-        if let Some(persistent) = environment.flag("SESSION_COOKIE_PERSISTENT")? {
-            cookie = cookie.persistent(persistent);
-        }
-
+        let cookie = cookie::cookie(environment, &layout)?;
+        let owner_limit = owner_limit::owner_limit(environment, &mut warnings)?;
         let keys = secrets::keys(environment, &layout, &mut warnings)?;
         let prefix = environment.text("SESSION_PREFIX")?;
-        Ok(Self { redis, fallback, layout, keys, expiry, prefix, cookie, warnings })
+        Ok(Self { redis, fallback, layout, keys, expiry, prefix, cookie, owner_limit, warnings })
     }
 
     fn warn(&self) {
@@ -213,10 +228,10 @@ impl Settings {
     async fn builder<T: SessionData>(self) -> Result<SessionManagerBuilder<T>, Error> {
         self.warn();
         let builder = match self.redis {
-            Some(target) => {
+            Some(redis) => {
                 let keys = self.keys.ok_or_else(|| Error::Config(self.layout.missing_secret().to_owned()))?;
                 SessionManagerBuilder::new(
-                    redis::store(target, self.prefix, self.fallback, &self.layout, &self.cookie).await?,
+                    redis::store(redis, self.prefix, self.fallback, &self.layout, &self.cookie).await?,
                     keys,
                 )
             }
@@ -230,7 +245,11 @@ impl Settings {
                 SessionManagerBuilder::new(store, keys)
             }
         };
-        Ok(builder.expiry(self.expiry).cookie(self.cookie))
+        let builder = builder.expiry(self.expiry).cookie(self.cookie);
+        Ok(match self.owner_limit {
+            Some(OwnerLimit { sessions, evict }) => builder.max_sessions_per_owner(sessions, evict),
+            None => builder,
+        })
     }
 }
 

@@ -9,6 +9,7 @@ use crate::error::Error;
 
 #[cfg_attr(not(feature = "express"), path = "cookie/no_express.rs")]
 mod express;
+pub(crate) mod fault;
 mod header;
 pub(crate) mod keys;
 mod placeholder;
@@ -155,41 +156,14 @@ impl SessionCookie {
 
     /// Checks the attributes against each other.
     pub(crate) fn build(self) -> Result<CheckedCookie, Error> {
-        let name = self.name.clone().unwrap_or_else(|| self.default_name().to_owned());
-        let refuse = |fault: String| Err(Error::Config(format!("the session cookie {name:?} {fault}")));
+        if let Some(fault) = self.fault() {
+            return Err(Error::Config(format!("the session cookie {}", fault.why)));
+        }
+        Ok(CheckedCookie { name: self.full_name().to_owned(), attributes: self })
+    }
 
-        if name.is_empty() || !name.bytes().all(is_token) {
-            return refuse("needs a name of letters, digits, `-`, `_` and the like (RFC 6265 4.1.1)".into());
-        }
-        if name.len() + VALUE_LENGTH > MAX_NAME_AND_VALUE {
-            let limit = MAX_NAME_AND_VALUE - VALUE_LENGTH;
-            return Err(Error::Config(format!("the session cookie's name is longer than {limit} bytes")));
-        }
-        if !self.path.starts_with('/') || !self.path.bytes().all(is_attribute_text) {
-            return refuse(format!("has the path {:?}: give one that starts with `/`", self.path));
-        }
-        if let Some(domain) = &self.domain {
-            let fits = |b: u8| b.is_ascii_alphanumeric() || b == b'.' || b == b'-';
-            if domain.is_empty() || !domain.bytes().all(fits) {
-                return refuse(format!("has the domain {domain:?}: give a host name, or none"));
-            }
-        }
-        if !self.secure {
-            let prefix = prefix(&name).map(|prefix| format!("has the prefix `{prefix}`"));
-            let same_site = (self.same_site == SameSite::None).then(|| "is SameSite=None".to_owned());
-            let partitioned = self.partitioned.then(|| "is Partitioned".to_owned());
-            if let Some(what) = prefix.or(same_site).or(partitioned) {
-                return refuse(format!("{what} and so must be Secure: browsers refuse it otherwise"));
-            }
-        }
-        if let Some(prefix @ ("__Host-" | "__Host-Http-")) = prefix(&name)
-            && (self.domain.is_some() || self.path != "/")
-        {
-            return refuse(format!(
-                "has the prefix `{prefix}` and so may have no Domain and no Path but `/`"
-            ));
-        }
-        Ok(CheckedCookie { name, attributes: self })
+    fn full_name(&self) -> &str {
+        self.name.as_deref().unwrap_or_else(|| self.default_name())
     }
 
     fn default_name(&self) -> &'static str {
@@ -278,25 +252,6 @@ impl CheckedCookie {
         }
         cookie
     }
-}
-
-/// The prefix by which browsers ask for attributes: `Secure` for each of them, `HttpOnly`, which every cookie
-/// here is, for those of `Http`, and no Domain and the Path `/` for those of `Host`. They match without
-/// regard to case (RFC 6265bis sections 4.1.3 and 5.7).
-fn prefix(name: &str) -> Option<&'static str> {
-    let prefixes = ["__Host-Http-", "__Host-", "__Http-", "__Secure-"];
-    let has =
-        |prefix: &&str| name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
-    prefixes.into_iter().find(has)
-}
-
-/// A character of an RFC 9110 token, which is what names of cookies are made of.
-fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
-}
-
-fn is_attribute_text(byte: u8) -> bool {
-    (b' '..=b'~').contains(&byte) && byte != b';'
 }
 
 #[cfg(test)]

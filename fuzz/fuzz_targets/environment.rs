@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use libfuzzer_sys::fuzz_target;
 
 /// By number, so that the fuzzer does not have to find names.
-const NAMES: [&str; 28] = [
+const NAMES: [&str; 36] = [
     "REDIS_URL",
     "REDIS_HOST",
     "REDIS_PORT",
@@ -15,7 +15,7 @@ const NAMES: [&str; 28] = [
     "REDIS_DB",
     "REDIS_TLS",
     "REDIS_TLS_INSECURE",
-    "REDIS_TLS_CA",
+    "REDIS_TLS_CACERT",
     "REDIS_TLS_CERT",
     "REDIS_TLS_KEY",
     "REDIS_CLUSTER_NODES",
@@ -29,12 +29,20 @@ const NAMES: [&str; 28] = [
     "SESSION_PREFIX",
     "SESSION_LAYOUT",
     "SESSION_EXPRESS_PREFIX",
-    "SESSION_EXPRESS_SECRET",
+    "SESSION_COOKIE_PATH",
     "SESSION_COOKIE_NAME",
     "SESSION_COOKIE_SECURE",
     "SESSION_COOKIE_DOMAIN",
     "SESSION_FALLBACK",
-    "SESSION_STORE",
+    "SESSION_COOKIE_SAMESITE",
+    "SESSION_COOKIE_PARTITIONED",
+    "SESSION_COOKIE_PERSISTENT",
+    "SESSION_MAX_PER_OWNER",
+    "SESSION_OVER_LIMIT",
+    "REDIS_TIMEOUT",
+    "REDIS_CONNECTIONS",
+    "REDIS_WAIT_REPLICAS",
+    "REDIS_WAIT_TIMEOUT",
 ];
 
 fuzz_target!(|text: &str| {

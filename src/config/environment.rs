@@ -1,6 +1,8 @@
 //! Reads variables, and says what is wrong with them.
 
 use std::ffi::OsString;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
 use std::time::Duration;
 
 use crate::error::Error;
@@ -41,6 +43,18 @@ impl<'a> Environment<'a> {
         }
     }
 
+    /// A whole number within `range`.
+    pub(super) fn number<N: FromStr + PartialOrd>(
+        &self,
+        name: &str,
+        range: RangeInclusive<N>,
+        advice: &str,
+    ) -> Result<Option<N>, Error> {
+        let Some(text) = self.text(name)? else { return Ok(None) };
+        let number = whole_number(&text).filter(|number| range.contains(number));
+        number.map(Some).ok_or_else(|| wrong(name, &text, advice))
+    }
+
     /// A positive whole number of seconds, or of what its unit says.
     pub(super) fn duration(&self, name: &str) -> Result<Option<Duration>, Error> {
         let Some(text) = self.text(name)? else { return Ok(None) };
@@ -60,6 +74,11 @@ impl<'a> Environment<'a> {
             }
         }
     }
+}
+
+/// `parse` by itself would take `+1`, too.
+pub(super) fn whole_number<N: FromStr>(text: &str) -> Option<N> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }
 
 /// Shows the value if it is something like a number or a word. Anything else may be a secret that

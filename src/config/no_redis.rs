@@ -9,23 +9,25 @@ use crate::error::Error;
 
 /// There is none.
 #[derive(Debug)]
-pub(super) enum Target {}
+pub(super) enum RedisSettings {}
 
-pub(super) fn target(_: &Environment<'_>, servers: Servers, _: &mut Vec<String>) -> Result<Target, Error> {
-    let name = servers.variable();
-    Err(Error::Config(format!(
-        "{name} is set, but session-store was built without its feature `redis`: add it in Cargo.toml, or set \
-         REDIS_ENABLED=false for memory"
-    )))
+impl RedisSettings {
+    pub(super) fn read(_: &Environment<'_>, servers: Servers, _: &mut Vec<String>) -> Result<Self, Error> {
+        let name = servers.variable();
+        Err(Error::Config(format!(
+            "{name} is set, but session-store was built without its feature `redis`: add it in Cargo.toml, or set \
+             REDIS_ENABLED=false for memory"
+        )))
+    }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "as with the feature")]
 pub(super) fn store(
-    target: Target,
+    redis: RedisSettings,
     _: Option<String>,
     _: Fallback,
     _: &Layout,
     _: &SessionCookie,
 ) -> std::future::Ready<Result<Store, Error>> {
-    match target {}
+    match redis {}
 }

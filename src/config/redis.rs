@@ -2,12 +2,14 @@
 
 #[cfg(test)]
 mod tests;
+mod tuning;
 
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use self::tuning::Tuning;
 use super::environment::{Environment, wrong};
 use super::layout::Layout;
 use super::servers::Servers;
@@ -16,8 +18,7 @@ use crate::cookie::SessionCookie;
 use crate::error::Error;
 #[cfg(feature = "memory")]
 use crate::store::fallback::{FallbackPolicy, FallbackStore};
-pub(super) use crate::store::redis::target::Target;
-use crate::store::redis::target::{Host, Servers as Topology};
+use crate::store::redis::target::{Host, Servers as Topology, Target};
 use crate::store::redis::url::{self, Draft, Password, REDIS_PORT, SENTINEL_PORT, Setting};
 use crate::store::redis::{RedisStore, RedisStoreBuilder};
 
@@ -31,8 +32,27 @@ const OTHER_NAMES: [(&str, &str); 4] = [
     ("REDIS_DATABASE", "REDIS_DB"),
 ];
 
-/// Whom to connect to, and a warning for what is set without effect.
-pub(super) fn target(
+/// What the variables say about Redis.
+#[derive(Debug)]
+pub(super) struct RedisSettings {
+    target: Target,
+    tuning: Tuning,
+}
+
+impl RedisSettings {
+    /// Besides, a warning for what is set without effect.
+    pub(super) fn read(
+        environment: &Environment<'_>,
+        servers: Servers,
+        warnings: &mut Vec<String>,
+    ) -> Result<Self, Error> {
+        let target = target(environment, servers, warnings)?;
+        Ok(Self { target, tuning: Tuning::read(environment, warnings)? })
+    }
+}
+
+/// Whom to connect to.
+fn target(
     environment: &Environment<'_>,
     servers: Servers,
     warnings: &mut Vec<String>,
@@ -112,7 +132,8 @@ fn warn_of_ignored(
 ) -> Result<(), Error> {
     const RANKED: [&str; 5] =
         ["REDIS_CLUSTER_NODES", "REDIS_SENTINELS", "REDIS_SENTINEL_MASTER", "REDIS_HOST", "REDIS_PORT"];
-    const OF_SENTINELS: [&str; 2] = ["REDIS_SENTINEL_USERNAME", "REDIS_SENTINEL_PASSWORD"];
+    const OF_SENTINELS: [&str; 3] =
+        ["REDIS_SENTINEL_USERNAME", "REDIS_SENTINEL_PASSWORD", "REDIS_SENTINEL_PASSWORD_FILE"];
     let below = match servers {
         Servers::Url => &RANKED[..],
         Servers::Cluster => &RANKED[1..],
@@ -142,14 +163,18 @@ fn fill_in(
     warnings: &mut Vec<String>,
 ) -> Result<(), Error> {
     let sentinels = matches!(draft.servers, Topology::Sentinel { .. });
-    if let Some(password) = password(environment, draft)? {
-        fill(&mut draft.password, password.0, password.1, warnings);
+    if let Some((password, name)) = password(environment, "REDIS_PASSWORD", "REDIS_PASSWORD_FILE")? {
+        refuse_if_the_other_may_be_a_user(draft, &password, name)?;
+        fill(&mut draft.password, password, name, warnings);
     }
-    if let Some(password) = secret(environment, "REDIS_SENTINEL_PASSWORD")?.filter(|_| sentinels) {
-        fill(&mut draft.sentinel_password, Password::Text(password), "REDIS_SENTINEL_PASSWORD", warnings);
-    }
-    if let Some(name) = environment.text("REDIS_SENTINEL_USERNAME")?.filter(|_| sentinels) {
-        fill(&mut draft.sentinel_username, name, "REDIS_SENTINEL_USERNAME", warnings);
+    if sentinels {
+        let password = password(environment, "REDIS_SENTINEL_PASSWORD", "REDIS_SENTINEL_PASSWORD_FILE")?;
+        if let Some((password, name)) = password {
+            fill(&mut draft.sentinel_password, password, name, warnings);
+        }
+        if let Some(name) = environment.text("REDIS_SENTINEL_USERNAME")? {
+            fill(&mut draft.sentinel_username, name, "REDIS_SENTINEL_USERNAME", warnings);
+        }
     }
     if let Some(name) = environment.text("REDIS_USERNAME")? {
         fill(&mut draft.username, name, "REDIS_USERNAME", warnings);
@@ -183,34 +208,44 @@ fn fill<T: PartialEq>(setting: &mut Setting<T>, value: T, name: &'static str, wa
     }
 }
 
-/// The password, and the variable that it is from.
-fn password(environment: &Environment<'_>, draft: &Draft) -> Result<Option<(Password, &'static str)>, Error> {
-    let text = secret(environment, "REDIS_PASSWORD")?.map(|text| (Password::Text(text), "REDIS_PASSWORD"));
-    let password = match (text, environment.text("REDIS_PASSWORD_FILE")?) {
+/// The password that one of two variables gives, and the name of that one.
+fn password(
+    environment: &Environment<'_>,
+    name: &'static str,
+    file_name: &'static str,
+) -> Result<Option<(Password, &'static str)>, Error> {
+    match (secret(environment, name)?, environment.text(file_name)?) {
         (Some(_), Some(_)) => {
-            return Err(Error::Config(
-                "REDIS_PASSWORD and REDIS_PASSWORD_FILE are both set: leave one of them out".to_owned(),
-            ));
+            Err(Error::Config(format!("{name} and {file_name} are both set: leave one of them out")))
         }
+        (Some(text), None) => Ok(Some((Password::Text(text), name))),
         (None, Some(path)) => {
             // A wrong path should not have to wait for somebody to read the log of attempts to connect.
             url::read_password(Path::new(&path))
-                .map_err(|why| Error::Config(format!("REDIS_PASSWORD_FILE cannot be used: {why}")))?;
-            Some((Password::File(PathBuf::from(path)), "REDIS_PASSWORD_FILE"))
+                .map_err(|why| Error::Config(format!("{file_name} cannot be used: {why}")))?;
+            Ok(Some((Password::File(PathBuf::from(path)), file_name)))
         }
-        (text, None) => text,
-    };
-    if let Some((password, name)) = &password
-        && draft.password.by() == Some(url::WITHOUT_COLON)
-        && draft.password.clone().fill(password.clone(), name).is_some()
-    {
-        return Err(Error::Config(format!(
-            "REDIS_URL and {name} say different passwords: {} has no colon, so it is a password; a user is \
-             written redis://user:@host",
-            url::WITHOUT_COLON
-        )));
+        (None, None) => Ok(None),
     }
-    Ok(password)
+}
+
+/// What a URL has before its `@` without a colon is a password, but may be meant as a user where there is
+/// another password.
+fn refuse_if_the_other_may_be_a_user(
+    draft: &Draft,
+    password: &Password,
+    name: &'static str,
+) -> Result<(), Error> {
+    if draft.password.by() != Some(url::WITHOUT_COLON)
+        || draft.password.clone().fill(password.clone(), name).is_none()
+    {
+        return Ok(());
+    }
+    Err(Error::Config(format!(
+        "REDIS_URL and {name} say different passwords: {} has no colon, so it is a password; a user is written \
+         redis://user:@host",
+        url::WITHOUT_COLON
+    )))
 }
 
 /// A password in a variable. One that ends with a line break was made by `echo`, and would be refused by
@@ -226,19 +261,19 @@ fn secret(environment: &Environment<'_>, name: &str) -> Result<Option<String>, E
 }
 
 impl RedisStoreBuilder {
-    /// The store that the environment names, with its layout and prefix: the same as
+    /// The store that the environment names, with its layout, prefix and timeouts: the same as
     /// [`SessionManager::from_env`](crate::SessionManager::from_env) makes of the same variables, for whoever
     /// needs the store itself. `None` if nothing names a Redis server, or memory is asked for.
     ///
     /// ```no_run
     /// # async fn example() -> Result<(), session_store::Error> {
-    /// use session_store::{KeyRing, RedisStoreBuilder, SessionManager, SessionStore};
+    /// use session_store::{KeyRing, RedisStoreBuilder, SessionManager};
     /// use std::sync::Arc;
     ///
     /// let Some(builder) = RedisStoreBuilder::from_env()? else { panic!("set REDIS_URL") };
     /// let store = Arc::new(builder.connect().await?);
     /// let manager = SessionManager::<u32>::builder(Arc::clone(&store), KeyRing::generate()).build()?;
-    /// println!("{:?}", store.status());
+    /// println!("{} servers", store.servers().await?.len());
     /// # Ok(())
     /// # }
     /// ```
@@ -256,29 +291,29 @@ impl RedisStoreBuilder {
         let settings = Settings::read(&Environment::new(&lookup))?;
         settings.warn();
         let Settings { redis, prefix, layout, cookie, .. } = settings;
-        Ok(redis.map(|target| builder(target, prefix, &layout, &cookie)))
+        Ok(redis.map(|redis| builder(redis, prefix, &layout, &cookie)))
     }
 }
 
 fn builder(
-    target: Target,
+    settings: RedisSettings,
     prefix: Option<String>,
     layout: &Layout,
     cookie: &SessionCookie,
 ) -> RedisStoreBuilder {
-    let redis = RedisStoreBuilder::from_target(target);
+    let redis = settings.tuning.apply(RedisStoreBuilder::from_target(settings.target));
     layout.apply(if let Some(prefix) = prefix { redis.prefix(prefix) } else { redis }, cookie)
 }
 
 /// The store that the variables ask for.
 pub(super) async fn store(
-    target: Target,
+    settings: RedisSettings,
     prefix: Option<String>,
     fallback: Fallback,
     layout: &Layout,
     cookie: &SessionCookie,
 ) -> Result<Store, Error> {
-    with_fallback(builder(target, prefix, layout, cookie), fallback).await
+    with_fallback(builder(settings, prefix, layout, cookie), fallback).await
 }
 
 async fn with_fallback(redis: RedisStoreBuilder, fallback: Fallback) -> Result<Store, Error> {

@@ -14,7 +14,7 @@ pub(super) enum Servers {
 
 /// What says something about a server without naming one. To ignore them would silently keep
 /// sessions in memory.
-const ABOUT_SERVERS: [&str; 12] = [
+const ABOUT_SERVERS: [&str; 16] = [
     "REDIS_PORT",
     "REDIS_USERNAME",
     "REDIS_PASSWORD",
@@ -25,12 +25,20 @@ const ABOUT_SERVERS: [&str; 12] = [
     "REDIS_TLS_CERT",
     "REDIS_TLS_KEY",
     "REDIS_TLS_INSECURE",
+    "REDIS_TIMEOUT",
+    "REDIS_CONNECTIONS",
+    "REDIS_WAIT_REPLICAS",
+    "REDIS_WAIT_TIMEOUT",
     "REDIS_ENABLED",
     "SESSION_FALLBACK",
 ];
 /// The same, of sentinels.
-const ABOUT_SENTINELS: [&str; 3] =
-    ["REDIS_SENTINEL_MASTER", "REDIS_SENTINEL_USERNAME", "REDIS_SENTINEL_PASSWORD"];
+const ABOUT_SENTINELS: [&str; 4] = [
+    "REDIS_SENTINEL_MASTER",
+    "REDIS_SENTINEL_USERNAME",
+    "REDIS_SENTINEL_PASSWORD",
+    "REDIS_SENTINEL_PASSWORD_FILE",
+];
 
 impl Servers {
     /// `None` if nothing names a server, or memory is asked for.

@@ -107,6 +107,10 @@ fn what_is_about_a_server_needs_one() {
         ("REDIS_TLS_CERT", "/cert.pem"),
         ("REDIS_TLS_KEY", "/key.pem"),
         ("REDIS_TLS_INSECURE", "true"),
+        ("REDIS_TIMEOUT", "2s"),
+        ("REDIS_CONNECTIONS", "2"),
+        ("REDIS_WAIT_REPLICAS", "1"),
+        ("REDIS_WAIT_TIMEOUT", "2s"),
         ("REDIS_ENABLED", "true"),
         ("SESSION_FALLBACK", "never"),
     ] {
@@ -118,7 +122,12 @@ fn what_is_about_a_server_needs_one() {
         );
         assert!(!message.contains("hunter2"), "{message}");
     }
-    for name in ["REDIS_SENTINEL_MASTER", "REDIS_SENTINEL_USERNAME", "REDIS_SENTINEL_PASSWORD"] {
+    for name in [
+        "REDIS_SENTINEL_MASTER",
+        "REDIS_SENTINEL_USERNAME",
+        "REDIS_SENTINEL_PASSWORD",
+        "REDIS_SENTINEL_PASSWORD_FILE",
+    ] {
         // A server beside it may well be a sentinel.
         for host in ["", "h"] {
             let message = fault(&[(name, "hunter2"), ("REDIS_HOST", host)]);
@@ -175,6 +184,26 @@ async fn no_redis_is_memory() {
     }
 }
 
+#[cfg(feature = "memory")]
+#[tokio::test]
+async fn the_manager_has_the_cookie_and_the_limit() {
+    let vars = [
+        ("SESSION_COOKIE_NAME", "sid"),
+        ("SESSION_COOKIE_SAMESITE", "strict"),
+        ("SESSION_MAX_PER_OWNER", "1"),
+        ("SESSION_OVER_LIMIT", "refuse"),
+    ];
+    let manager = read(&vars).unwrap().builder::<u32>().await.unwrap().build().unwrap();
+    let sign_in = async || {
+        let request = manager.begin(None);
+        request.session().await.unwrap().sign_in("ada", |_| ()).unwrap();
+        request.finish(200).await
+    };
+    let set = sign_in().await.set_cookie.unwrap();
+    assert!(set.starts_with("sid=") && set.contains("; SameSite=Strict;"), "{set}");
+    assert!(matches!(sign_in().await.failure, Some(Error::Conflict(_))));
+}
+
 #[cfg(not(feature = "redis"))]
 #[test]
 fn redis_is_not_silently_memory_without_the_feature() {
@@ -198,13 +227,16 @@ pub(super) fn documented() -> Vec<(&'static str, &'static str)> {
 
 #[test]
 fn the_table_has_each_variable_that_the_code_names_and_no_other() {
-    const SOURCES: [&str; 7] = [
+    const SOURCES: [&str; 10] = [
         include_str!("../config.rs"),
+        include_str!("cookie.rs"),
         include_str!("environment.rs"),
         include_str!("layout.rs"),
+        include_str!("owner_limit.rs"),
         include_str!("secrets.rs"),
         include_str!("servers.rs"),
         include_str!("redis.rs"),
+        include_str!("redis/tuning.rs"),
         include_str!("no_redis.rs"),
     ];
     let documented: BTreeSet<_> = documented().into_iter().map(|(name, _)| name).collect();

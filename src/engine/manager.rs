@@ -23,6 +23,7 @@ use crate::record::{Payload, Record};
 use crate::store::SessionStore;
 use crate::store::owner_index::OwnerLimit;
 use crate::store::scan::Usage;
+use crate::store::status::StoreStatus;
 use crate::telemetry::Telemetry;
 use crate::telemetry::counters::Counts;
 use crate::telemetry::stats::Stats;
@@ -128,6 +129,20 @@ impl<T: SessionData> SessionManager<T> {
         self.0.telemetry().counts()
     }
 
+    /// How the store is, as far as is known without asking it: for a health check.
+    ///
+    /// ```
+    /// use session_store::SessionManager;
+    ///
+    /// fn healthz(manager: &SessionManager) -> (u16, String) {
+    ///     let status = manager.status();
+    ///     (if status.connected { 200 } else { 503 }, format!("{status:?}"))
+    /// }
+    /// ```
+    pub fn status(&self) -> StoreStatus {
+        self.0.store.status()
+    }
+
     /// How the sessions are, with an estimate of how many there are: a few commands to the store.
     ///
     /// It never fails. Of a store that can't be asked it tells what is known without: that it is not
@@ -171,8 +186,7 @@ impl<T: SessionData> SessionManager<T> {
     }
 
     fn report(&self, usage: Result<Option<Usage>, Error>) -> Stats {
-        let Inner { store, clock, .. } = &*self.0;
-        store.telemetry().report(store.status(), usage, clock.now())
+        self.0.telemetry().report(self.status(), usage, self.0.clock.now())
     }
 }
 

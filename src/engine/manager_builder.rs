@@ -17,6 +17,7 @@ use crate::engine::merge::ConflictPolicy;
 use crate::error::Error;
 use crate::store::SessionStore;
 use crate::store::owner_index::{Evict, OwnerLimit};
+use crate::store::status::StoreStatus;
 
 const DEFAULT_MAX_PAYLOAD: usize = 1 << 20;
 const DEFAULT_TOUCH_SHARE: f64 = 0.1;
@@ -167,6 +168,12 @@ impl<T: SessionData> SessionManagerBuilder<T> {
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self
+    }
+
+    /// How the store is, as [`SessionManager::status`]: for a service that shall not start, say, with the memory
+    /// that [`from_env`](SessionManager::from_env) takes where no Redis is named.
+    pub fn status(&self) -> StoreStatus {
+        self.store.status()
     }
 
     /// Builds the manager.

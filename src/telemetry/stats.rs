@@ -51,10 +51,10 @@ pub(crate) static DURATION_BUCKETS: [f64; 14] = [
 ///
 /// ```json
 /// {
-///   "store": "redis", "topology": "standalone", "connected": true,
+///   "success": true, "store": "redis", "topology": "standalone", "connected": true,
 ///   "totalSessions": 1204, "totalSessionsError": 31,
 ///   "redisStats": {
-///     "connected": true, "usingFallback": false,
+///     "connected": true, "usingFallback": false, "inMemoryKeys": 0,
 ///     "sinceUnixSeconds": 1767225600, "reconnects": 0, "lastError": null
 ///   },
 ///   "memoryUsedBytes": 2412544, "memoryLimitBytes": 1073741824, "bytesPerSession": 412.5,
@@ -83,6 +83,8 @@ pub(crate) static DURATION_BUCKETS: [f64; 14] = [
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Stats {
+    /// Whether the store could be asked. If not, what only the store knows is `None`.
+    pub success: bool,
     /// What kind of store it is: `memory`, `redis`, or what a store of one's own calls itself. It is that
     /// of the primary also while a `FallbackStore` keeps new sessions in memory.
     pub store: &'static str,
@@ -123,6 +125,9 @@ pub struct RedisStats {
     pub connected: bool,
     /// Whether new sessions go to memory because Redis is away.
     pub using_fallback: bool,
+    /// How many sessions memory holds because Redis is, or was, away: those that have not moved to Redis yet. 0
+    /// where there is no `FallbackStore`, also where all sessions are in memory to begin with.
+    pub in_memory_keys: u64,
     /// Since when `connected` is as it is, in seconds since the Unix epoch.
     pub since_unix_seconds: Option<u64>,
     /// How often a lost connection was made again.
@@ -150,6 +155,7 @@ impl Telemetry {
         let connected = status.connected && !matches!(fault, Some(Error::Unavailable { .. }));
         let number = |count: fn(&Usage) -> f64| usage.as_ref().map(|usage| whole(count(usage)));
         let stats = Stats {
+            success: connected && fault.is_none(),
             store: status.kind,
             topology: status.topology,
             connected,
@@ -158,6 +164,7 @@ impl Telemetry {
             redis_stats: RedisStats {
                 connected: connected && status.kind == "redis",
                 using_fallback: status.uses_fallback(),
+                in_memory_keys: status.in_fallback(),
                 since_unix_seconds: status.since.map(|since| since.as_millis() / 1000),
                 reconnects: status.reconnects,
                 last_error: status.last_error.or_else(|| fault.map(|error| error.to_string())),

@@ -4,7 +4,7 @@ use super::outages::once_it_answers;
 use super::stage::Stage;
 use super::visitor::{Me, Visitor};
 use crate::support::app::App;
-use crate::support::redis::{Cluster, Sentinels, wait_until};
+use crate::support::redis::{Cluster, Place, Sentinels, wait_until};
 
 const MOVES: &str = "fell back: new sessions are kept in memory from now on";
 
@@ -26,7 +26,11 @@ pub(crate) async fn the_shop_is_open_behind_sentinels(stage: Stage) {
     let named_by_parts =
         [("REDIS_URL", ""), ("REDIS_SENTINELS", sentinels), ("REDIS_SENTINEL_PASSWORD", "watch")];
     let one = stage.app_with(&named_by_parts).await;
-    let other = stage.app_with(&[("REDIS_URL", &master), ("REDIS_SENTINEL_PASSWORD", "watch")]).await;
+    let secrets = Place::take();
+    let file = secrets.directory().join("sentinels");
+    std::fs::write(&file, "watch\n").unwrap();
+    let file = ("REDIS_SENTINEL_PASSWORD_FILE", file.to_str().unwrap());
+    let other = stage.app_with(&[("REDIS_URL", &master), file]).await;
     a_day_at_the_shop(&one, &other).await;
 }
 

@@ -1,16 +1,17 @@
 //! `SessionManager::stats`.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use session_store::{
-    Error, KeyRing, MemoryStore, Owner, Payload, Record, SessionId, SessionManager, SessionStore,
-    SessionSummary, Stats, Timestamp, Topology,
+    Error, FallbackPolicy, FallbackStore, KeyRing, MemoryStore, Owner, Payload, Record, SessionId,
+    SessionManager, SessionStore, SessionSummary, Stats, Timestamp, Topology,
 };
 
 use crate::log;
-use crate::world::{IDLE, World};
+use crate::world::{IDLE, Scanned, World};
 
 fn json(stats: &Stats) -> Value {
     serde_json::to_value(stats).unwrap()
@@ -32,10 +33,10 @@ async fn the_json_has_the_shape_that_is_documented() {
         "count": 0, "sumSeconds": 0.0, "p50Seconds": null, "p90Seconds": null, "p99Seconds": null,
     });
     let expected = json!({
-        "store": "redis", "topology": "standalone", "connected": true,
+        "success": true, "store": "redis", "topology": "standalone", "connected": true,
         "totalSessions": 1204, "totalSessionsError": 31,
         "redisStats": {
-            "connected": true, "usingFallback": false,
+            "connected": true, "usingFallback": false, "inMemoryKeys": 0,
             "sinceUnixSeconds": 1_767_225_600, "reconnects": 0, "lastError": null,
         },
         "memoryUsedBytes": 2_412_544, "memoryLimitBytes": 1_073_741_824, "bytesPerSession": 412.5,
@@ -59,6 +60,7 @@ async fn a_store_that_cannot_count_its_sessions_has_stats_all_the_same() {
     world.store.is_plain.store(true, Ordering::SeqCst);
     let stats = world.manager.stats().await;
     assert_eq!((stats.store, stats.connected, stats.total_sessions), ("custom", true, None));
+    assert!(stats.success, "there is nothing to ask");
     let stats = json(&stats);
     assert_eq!((&stats["totalSessions"], &stats["topology"]), (&Value::Null, &Value::Null));
     assert_eq!(stats["redisStats"]["connected"], false, "there is no Redis");
@@ -72,11 +74,35 @@ async fn a_store_that_is_away_has_stats_that_say_so() {
     world.sign_up("a note").await;
     world.store.is_away.store(true, Ordering::SeqCst);
     let stats = world.manager.stats().await;
-    assert!(!stats.connected && !stats.redis_stats.connected);
+    assert!(!stats.success && !stats.connected && !stats.redis_stats.connected);
     assert_eq!((stats.total_sessions, stats.memory_used_bytes, stats.counts.created), (None, None, 1));
     assert!(stats.redis_stats.last_error.unwrap().contains("nobody answers"));
     // But a count that could not be made is none.
     assert!(matches!(world.manager.stats_exact().await, Err(Error::Unavailable { .. })));
+}
+
+#[tokio::test]
+async fn sessions_that_a_fallback_keeps_in_memory_are_counted() {
+    let redis = Arc::new(Scanned::default());
+    let store = FallbackStore::new(Arc::clone(&redis), FallbackPolicy::WhileDown);
+    let builder = SessionManager::<String>::builder(store, KeyRing::generate());
+    assert_eq!(builder.status().kind, "redis");
+    let manager = builder.build().unwrap();
+    let counted = async || {
+        let stats = manager.stats().await;
+        (stats.success, stats.redis_stats.using_fallback, stats.redis_stats.in_memory_keys)
+    };
+    assert_eq!(counted().await, (true, false, 0));
+
+    redis.is_away.store(true, Ordering::SeqCst);
+    for _ in 0..2 {
+        let request = manager.begin(None);
+        request.session().await.unwrap().write(|text| text.push('a')).unwrap();
+        assert!(request.finish(200).await.failure.is_none());
+    }
+    assert_eq!(counted().await, (false, true, 2));
+    let status = manager.status();
+    assert_eq!((status.kind, status.fallback.unwrap().in_memory), ("redis", 2));
 }
 
 #[tokio::test]

@@ -52,7 +52,7 @@ pub(crate) struct Connection {
     #[arg(long, global = true)]
     pub(crate) layout: Option<Layout>,
 
-    /// How many seconds an answer of a server may take
+    /// How many seconds an answer of a server may take; REDIS_TIMEOUT is the service's, and not read
     #[arg(long, global = true, value_name = "SECONDS", default_value_t = 5.0, value_parser = seconds)]
     pub(crate) timeout: f64,
 }

@@ -20,7 +20,8 @@
 //! The one that the service has: `REDIS_URL` or the other `REDIS_…` variables, `SESSION_PREFIX`,
 //! `SESSION_LAYOUT` and `SESSION_EXPRESS_PREFIX`, as
 //! [`SessionManager::from_env`](session_store::SessionManager::from_env) reads them. Flags take precedence:
-//! `--url`, `--prefix`, `--layout`. No `SESSION_SECRET` is needed. A password on a command line can be read by
+//! `--url`, `--prefix`, `--layout`, and `--timeout`, in place of which `REDIS_TIMEOUT` is not read. With
+//! `REDIS_WAIT_REPLICAS`, sessions that are ended here are ended on so many replicas too. No `SESSION_SECRET` is needed. A password on a command line can be read by
 //! everybody on the machine (`ps`): leave it to the variables, or to `REDIS_PASSWORD_FILE`.
 //!
 //! # Keys

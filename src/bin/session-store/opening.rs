@@ -92,6 +92,8 @@ fn look_up(
         "SESSION_EXPRESS_PREFIX" => express_prefix.as_ref().or(prefix.as_ref().filter(|_| is_express)),
         "SESSION_LAYOUT" => return layout,
         "REDIS_ENABLED" if url.is_some() => return None,
+        // The service's patience and load are not the tool's.
+        "REDIS_TIMEOUT" | "REDIS_CONNECTIONS" => return None,
         _ if name.starts_with("SESSION_") => return None,
         _ => None,
     };
@@ -121,12 +123,17 @@ mod tests {
             ("SESSION_PREFIX", "a:"),
             ("SESSION_SECRET", "x"),
             ("REDIS_PASSWORD", "p"),
+            ("REDIS_TIMEOUT", "50ms"),
+            ("REDIS_WAIT_REPLICAS", "1"),
         ];
         let unset = connection();
         assert_eq!(read(&unset, &variables, "REDIS_URL").as_deref(), Some("redis://a"));
         assert_eq!(read(&unset, &variables, "REDIS_ENABLED").as_deref(), Some("false"));
         assert_eq!(read(&unset, &variables, "SESSION_PREFIX").as_deref(), Some("a:"));
-        assert_eq!(read(&unset, &variables, "SESSION_SECRET"), None);
+        for the_services in ["SESSION_SECRET", "REDIS_TIMEOUT"] {
+            assert_eq!(read(&unset, &variables, the_services), None);
+        }
+        assert_eq!(read(&unset, &variables, "REDIS_WAIT_REPLICAS").as_deref(), Some("1"));
         let set = Connection { url: Some("redis://b".into()), prefix: Some("b:".into()), ..connection() };
         assert_eq!(read(&set, &variables, "REDIS_URL").as_deref(), Some("redis://b"));
         assert_eq!(read(&set, &variables, "REDIS_ENABLED"), None);

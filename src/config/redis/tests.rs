@@ -9,7 +9,7 @@ use super::*;
 use crate::store::redis::target::{Login, Pem};
 
 fn target(vars: &[(&str, &str)]) -> Target {
-    settings(vars).redis.unwrap()
+    settings(vars).redis.unwrap().target
 }
 
 fn settings(vars: &[(&str, &str)]) -> Settings {
@@ -82,7 +82,7 @@ fn each_topology_has_its_variable() {
     ] {
         let settings = settings(vars);
         assert!(settings.warnings.is_empty(), "{:?}", settings.warnings);
-        let target = settings.redis.unwrap();
+        let target = settings.redis.unwrap().target;
         assert_eq!(target.servers, topology);
         assert_eq!(target.database, 0);
         assert_eq!(login(&target.login), (None, None));
@@ -140,7 +140,7 @@ fn variables_fill_in_what_the_url_leaves_out() {
     ] {
         let settings = settings(vars);
         assert!(settings.warnings.is_empty(), "{:?}", settings.warnings);
-        assert_eq!(login(&settings.redis.unwrap().login), credentials, "{vars:?}");
+        assert_eq!(login(&settings.redis.unwrap().target.login), credentials, "{vars:?}");
     }
 
     for vars in [url("redis-sentinel://s/m"), ("REDIS_SENTINELS", "s")] {
@@ -197,7 +197,7 @@ fn the_url_wins_where_it_speaks() {
     let other = [("REDIS_SENTINEL_USERNAME", "you"), ("REDIS_SENTINEL_PASSWORD", "x")];
     let settings = settings(&[url, other[0], other[1]]);
     assert_eq!(settings.warnings.len(), 2, "{:?}", settings.warnings);
-    assert_eq!(login(&settings.redis.unwrap().sentinel_login), pair("me", "hunter2"));
+    assert_eq!(login(&settings.redis.unwrap().target.sentinel_login), pair("me", "hunter2"));
 }
 
 #[test]
@@ -217,6 +217,31 @@ fn a_password_file_is_read_again_each_time() {
     fs::write(&file.0, "hunter3").unwrap();
     assert!(warning(&vars).starts_with("REDIS_PASSWORD_FILE has no effect"));
     assert_eq!(login(&self::target(&vars).login), pair("", "hunter2"));
+}
+
+/// A secret that is mounted into a container changes while the service runs.
+#[test]
+fn a_password_file_of_the_sentinels_is_read_again_each_time() {
+    let file = File::new("watched", "hunter2\n");
+    let (user, named) = (("REDIS_SENTINEL_USERNAME", "me"), ("REDIS_SENTINEL_PASSWORD_FILE", file.path()));
+    for servers in [("REDIS_SENTINELS", "s"), ("REDIS_URL", "redis-sentinel://s/m")] {
+        fs::write(&file.0, "hunter2\n").unwrap();
+        let target = target(&[servers, user, named]);
+        assert_eq!(login(&target.sentinel_login), pair("me", "hunter2"));
+        assert_eq!(login(&target.login), (None, None), "the server is another one");
+        fs::write(&file.0, "hunter3\n").unwrap();
+        assert_eq!(login(&target.sentinel_login), pair("me", "hunter3"));
+    }
+
+    let vars = [("REDIS_URL", "redis-sentinel://s/m?sentinel_password=hunter2"), named];
+    assert!(
+        warning(&vars).starts_with("REDIS_SENTINEL_PASSWORD_FILE has no effect: REDIS_URL says otherwise")
+    );
+    assert_eq!(login(&target(&vars).sentinel_login), pair("", "hunter2"));
+    // Without sentinels it is nobody's, and not looked at.
+    let vars = [("REDIS_URL", "redis://h"), ("REDIS_SENTINEL_PASSWORD_FILE", "/nowhere")];
+    assert_eq!(login(&target(&vars).sentinel_login), (None, None));
+    assert!(warning(&vars).starts_with("REDIS_SENTINEL_PASSWORD_FILE has no effect: REDIS_URL names"));
 }
 
 #[test]
@@ -242,7 +267,12 @@ fn the_tables_examples_are_right() {
     for (name, example) in documented() {
         let beside: &[(&str, &str)] = match name {
             // Files that are not here, and a command.
-            "REDIS_PASSWORD_FILE" | "SESSION_SECRET" | "SESSION_SECRET_FILE" => continue,
+            "REDIS_PASSWORD_FILE"
+            | "REDIS_SENTINEL_PASSWORD_FILE"
+            | "SESSION_SECRET"
+            | "SESSION_SECRET_FILE" => {
+                continue;
+            }
             "SESSION_LAYOUT" | "SESSION_EXPRESS_PREFIX" if cfg!(not(feature = "express")) => continue,
             "SESSION_EXPRESS_PREFIX" => &[("REDIS_HOST", "h"), ("SESSION_LAYOUT", "express")],
             "REDIS_URL" | "REDIS_CLUSTER_NODES" | "REDIS_SENTINELS" | "REDIS_HOST" => &[],
@@ -251,6 +281,8 @@ fn the_tables_examples_are_right() {
             "REDIS_USERNAME" => &[("REDIS_HOST", "h"), ("REDIS_PASSWORD", "x")],
             "REDIS_TLS_CERT" => &[("REDIS_HOST", "h"), ("REDIS_TLS", "1"), ("REDIS_TLS_KEY", "/k")],
             "REDIS_TLS_KEY" => &[("REDIS_HOST", "h"), ("REDIS_TLS", "1"), ("REDIS_TLS_CERT", "/c")],
+            "REDIS_WAIT_TIMEOUT" => &[("REDIS_HOST", "h"), ("REDIS_WAIT_REPLICAS", "1")],
+            "SESSION_OVER_LIMIT" => &[("SESSION_MAX_PER_OWNER", "5")],
             "REDIS_TLS_CACERT" | "REDIS_TLS_INSECURE" => &[("REDIS_HOST", "h"), ("REDIS_TLS", "1")],
             _ => &[("REDIS_HOST", "h")],
         };
@@ -322,9 +354,10 @@ fn a_store_by_itself_is_made_of_the_same_variables() {
             found.map(|(_, value)| OsString::from(*value))
         })
     };
-    let builder =
-        of(&[("REDIS_HOST", "h"), ("SESSION_PREFIX", "shop:")]).unwrap().expect("a server is named");
-    assert!(format!("{builder:?}").contains("shop:"), "{builder:?}");
+    let variables = &[("REDIS_HOST", "h"), ("SESSION_PREFIX", "shop:"), ("REDIS_TIMEOUT", "250ms")];
+    let builder = of(variables).unwrap().expect("a server is named");
+    let said = format!("{builder:?}");
+    assert!(said.contains("shop:") && said.contains("timeout: 250ms"), "{said}");
     assert!(of(&[]).unwrap().is_none() && of(&[("REDIS_URL", "memory:")]).unwrap().is_none());
     assert!(of(&[("REDIS_PORT", "6379")]).is_err());
 }

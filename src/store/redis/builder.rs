@@ -14,9 +14,6 @@ use super::target::{ClientCertificate, Credentials, Login, Pem, Target, Tls};
 use crate::error::{BoxError, Error};
 use crate::store::record_limit::RecordLimit;
 
-/// So long may an operation take at most.
-const LONGEST: Duration = Duration::from_secs(60 * 60);
-
 /// Settings of a [`RedisStore`]; made by [`RedisStore::builder`].
 ///
 /// What is set here takes precedence over what the URL says.
@@ -55,6 +52,10 @@ impl RedisStore {
 }
 
 impl RedisStoreBuilder {
+    /// So long may an operation take at most, and so long may it wait for replicas.
+    pub(crate) const LONGEST: Duration = Duration::from_secs(60 * 60);
+    pub(crate) const MOST_CONNECTIONS: usize = 64;
+
     fn new(target: Result<Target, Error>) -> Self {
         Self {
             target,
@@ -207,14 +208,14 @@ impl RedisStoreBuilder {
     fn build(self) -> Result<RedisStore, Error> {
         let prefix = Prefix::new(self.prefix)?;
         let fault = |words: &str| Err(Error::Config(words.to_owned()));
-        if self.timeout.is_zero() || self.timeout > LONGEST {
+        if self.timeout.is_zero() || self.timeout > Self::LONGEST {
             return fault("the timeout of a Redis store must be longer than zero, and one hour at most");
         }
-        if !(1..=64).contains(&self.connections) {
+        if !(1..=Self::MOST_CONNECTIONS).contains(&self.connections) {
             return fault("a Redis store has 1 to 64 connections to a server");
         }
         if let Some(Replication { replicas, within }) = self.replication
-            && (replicas == 0 || within < Duration::from_millis(1) || within > LONGEST)
+            && (replicas == 0 || within < Duration::from_millis(1) || within > Self::LONGEST)
         {
             return fault(
                 "waiting for replicas takes at least one replica, and from one millisecond to one hour",
@@ -246,6 +247,8 @@ impl fmt::Debug for RedisStoreBuilder {
         f.debug_struct("RedisStoreBuilder")
             .field("prefix", &self.prefix)
             .field("timeout", &self.timeout)
+            .field("connections", &self.connections)
+            .field("replication", &self.replication)
             .field("layout", &self.layout)
             .finish_non_exhaustive()
     }

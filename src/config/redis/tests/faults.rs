@@ -31,6 +31,14 @@ fn contradictions_are_errors() {
             &[host, ("REDIS_PASSWORD", "hunter2"), ("REDIS_PASSWORD_FILE", file.path())],
             ["REDIS_PASSWORD and REDIS_PASSWORD_FILE", "leave one of them out"],
         ),
+        (
+            &[
+                ("REDIS_SENTINELS", "s"),
+                ("REDIS_SENTINEL_PASSWORD", "hunter2"),
+                ("REDIS_SENTINEL_PASSWORD_FILE", file.path()),
+            ],
+            ["REDIS_SENTINEL_PASSWORD and REDIS_SENTINEL_PASSWORD_FILE", "leave one of them out"],
+        ),
         (&[host, ("REDIS_USERNAME", "me")], ["REDIS_USERNAME", "no password of that user"]),
         (
             &[("REDIS_SENTINELS", "s"), ("REDIS_SENTINEL_USERNAME", "me")],
@@ -110,10 +118,12 @@ fn a_password_file_that_cannot_be_read_is_said_at_once() {
     ];
     let paths = files.iter().map(|(file, fault)| (file.path(), *fault));
     for (path, part) in paths.chain([("/nowhere/redis", "No such file"), ("/", "directory")]) {
-        let message = fault(&[("REDIS_HOST", "h"), ("REDIS_PASSWORD_FILE", path)]);
-        assert!(message.starts_with("REDIS_PASSWORD_FILE cannot be used: "), "{message}");
-        assert!(message.contains(path) && message.contains(part), "{message}");
-        assert!(!message.contains("hunter2"), "{message}");
+        for name in ["REDIS_PASSWORD_FILE", "REDIS_SENTINEL_PASSWORD_FILE"] {
+            let message = fault(&[("REDIS_SENTINELS", "s"), (name, path)]);
+            assert!(message.starts_with(&format!("{name} cannot be used: ")), "{message}");
+            assert!(message.contains(path) && message.contains(part), "{message}");
+            assert!(!message.contains("hunter2"), "{message}");
+        }
     }
     let longest = File::new("longest", "x".repeat(most));
     assert!(url::read_password(Path::new(longest.path())).is_ok());
@@ -131,7 +141,7 @@ const URLS: [&str; 10] = [
     "memory:",
     "redis://:Secret@",
 ];
-const OTHERS: [&str; 10] = [
+const OTHERS: [&str; 18] = [
     "REDIS_CLUSTER_NODES",
     "REDIS_SENTINELS",
     "REDIS_HOST",
@@ -142,6 +152,14 @@ const OTHERS: [&str; 10] = [
     "REDIS_ENABLED",
     "SESSION_FALLBACK",
     "SESSION_TTL",
+    "REDIS_TIMEOUT",
+    "REDIS_CONNECTIONS",
+    "REDIS_WAIT_REPLICAS",
+    "SESSION_MAX_PER_OWNER",
+    "SESSION_COOKIE_NAME",
+    "SESSION_COOKIE_DOMAIN",
+    "SESSION_COOKIE_PATH",
+    "SESSION_COOKIE_SAMESITE",
 ];
 const VALUES: [&str; 8] = ["true", "false", "0", "1", "redis://:Secret@h", "u:Secret@h", "h", "h:1,h:2"];
 const SECRETS: [&str; 5] = [
