@@ -16,8 +16,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use self::breaker::Breaker;
 use self::ledger::Ledger;
 use super::SessionStore;
+use super::background::{Background, RuntimeHandle};
 use super::memory::MemoryStore;
-use super::runtime_handle::RuntimeHandle;
 use crate::clock::Timestamp;
 
 /// Keeps a service going while its primary store, usually a `RedisStore`, is away:
@@ -147,9 +147,10 @@ struct Shared {
     /// is set and cleared under the ledger's lock.
     engaged: AtomicBool,
     ledger: Mutex<Ledger>,
-    recovering: AtomicBool,
-    /// Where the recovery task runs: where the primary's connections live, if it has any.
-    home: RuntimeHandle,
+    /// Brings everything back to the primary, on the runtime where the primary's connections live if it has any.
+    background: Background,
+    /// Whether the log has it already that the primary refuses what it missed.
+    complained: AtomicBool,
     /// Held while a session is being moved, and by who deletes one that may be it.
     turn: tokio::sync::Mutex<()>,
 }
@@ -171,8 +172,8 @@ impl FallbackStore {
             breaker: Breaker::new(policy),
             engaged: AtomicBool::new(false),
             ledger: Mutex::default(),
-            recovering: AtomicBool::new(false),
-            home,
+            background: Background::new(home),
+            complained: AtomicBool::new(false),
             turn: tokio::sync::Mutex::new(()),
         }))
     }

@@ -1,19 +1,19 @@
 //! The task that brings everything back to the primary once it answers again.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use super::Shared;
 use crate::error::Error;
 use crate::id::{SessionId, SessionKey};
-use crate::random::{self, jittered};
+use crate::random;
 use crate::record::Envelope;
+use crate::store::background::{Backoff, Job, Next};
 
-const FIRST_DELAY: Duration = Duration::from_millis(50);
-const LONGEST_DELAY: Duration = Duration::from_secs(1);
+const BACKOFF: Backoff = Backoff { first: Duration::from_millis(50), longest: Duration::from_secs(1) };
 /// So many sessions in a row (or all there are) must have moved before new ones go to the primary
 /// again: where one shard of a cluster is down, some operations succeed.
 const PROOF: usize = 16;
@@ -32,42 +32,7 @@ enum Left {
 impl Shared {
     /// Sees to it that the task is running.
     pub(super) fn start_recovery(self: &Arc<Self>) {
-        if self.recovering.load(Ordering::Acquire) {
-            return;
-        }
-        // Without a runtime to run on, whoever comes next has to start it.
-        let Some(runtime) = self.home.runtime() else { return };
-        if self.recovering.swap(true, Ordering::AcqRel) {
-            return;
-        }
-        let task = Recovering(Arc::downgrade(self));
-        runtime.spawn(async move {
-            let (mut delay, mut complained) = (FIRST_DELAY, false);
-            loop {
-                sleep(jittered(delay)).await;
-                let Some(shared) = task.0.upgrade() else { return };
-                delay = match shared.round().await {
-                    Ok(Left::Nothing) => {
-                        drop(task);
-                        // What came until now found this task at work, and started none.
-                        if shared.is_engaged() {
-                            shared.start_recovery();
-                        }
-                        return;
-                    }
-                    Ok(Left::Sessions) => FIRST_DELAY,
-                    Ok(Left::Waiting) => LONGEST_DELAY,
-                    Ok(Left::Refused(refusal)) => {
-                        if !complained {
-                            tracing::warn!("the session store refuses what it missed: {refusal}");
-                        }
-                        complained = true;
-                        LONGEST_DELAY
-                    }
-                    Err(_) => (delay * 2).min(LONGEST_DELAY),
-                };
-            }
-        });
+        self.background.ask(self, BACKOFF.first);
     }
 
     /// One attempt at all that is to be done.
@@ -126,6 +91,30 @@ impl Shared {
     }
 }
 
+impl Job for Shared {
+    async fn attempt(self: &Arc<Self>, waited: Duration) -> Next {
+        match self.round().await {
+            Ok(Left::Nothing) => {
+                self.complained.store(false, Ordering::Relaxed);
+                Next::Done(BACKOFF.first)
+            }
+            Ok(Left::Sessions) => Next::Retry(BACKOFF.first),
+            Ok(Left::Waiting) => Next::Retry(BACKOFF.longest),
+            Ok(Left::Refused(refusal)) => {
+                if !self.complained.swap(true, Ordering::Relaxed) {
+                    tracing::warn!("the session store refuses what it missed: {refusal}");
+                }
+                Next::Retry(BACKOFF.longest)
+            }
+            Err(_) => Next::Retry(BACKOFF.after(waited)),
+        }
+    }
+
+    fn is_needed(&self) -> bool {
+        self.is_engaged()
+    }
+}
+
 /// A key that no session has, and that a store of any layout looks up: one that refuses it unasked would
 /// seem to answer.
 fn unused_key() -> SessionKey {
@@ -147,17 +136,5 @@ fn unless_unavailable<A>(result: Result<A, Error>) -> Result<Result<A, Error>, E
     match result {
         Err(error @ Error::Unavailable { .. }) => Err(error),
         answer => Ok(answer),
-    }
-}
-
-/// Held by the task. A runtime that shuts down drops the task, and this with it, so that a caller
-/// on another runtime can start over.
-struct Recovering(Weak<Shared>);
-
-impl Drop for Recovering {
-    fn drop(&mut self) {
-        if let Some(shared) = self.0.upgrade() {
-            shared.recovering.store(false, Ordering::Release);
-        }
     }
 }
