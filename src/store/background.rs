@@ -165,3 +165,6 @@ impl Shared {
             timeout(jittered(delay).saturating_sub(least), self.hurry.notified()).await;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,7 @@ mod routing;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
 use self::breaker::Breaker;
 use self::ledger::Ledger;
@@ -149,6 +149,7 @@ struct Shared {
     ledger: Mutex<Ledger>,
     /// Brings everything back to the primary, on the runtime where the primary's connections live if it has any.
     background: Background,
+    used: Once,
     /// Whether the log has it already that the primary refuses what it missed.
     complained: AtomicBool,
     /// Held while a session is being moved, and by who deletes one that may be it.
@@ -173,6 +174,7 @@ impl FallbackStore {
             engaged: AtomicBool::new(false),
             ledger: Mutex::default(),
             background: Background::new(home),
+            used: Once::new(),
             complained: AtomicBool::new(false),
             turn: tokio::sync::Mutex::new(()),
         }))
