@@ -1,13 +1,13 @@
-//! The atomic that our protocols between threads are made of.
+//! The atomic type of the protocols that `loom` checks.
 
 use std::sync::atomic::{self, Ordering};
 
-/// An `AtomicBool`: that of `std`, or in a test that of `loom`, which tries each order of events.
+/// `AtomicBool` of `std`, or of `loom` in a test that tries each order of events.
 pub(crate) trait Flag: Default {
     fn load(&self, order: Ordering) -> bool;
     fn swap(&self, value: bool, order: Ordering) -> bool;
-    /// The `fence` that goes with it.
-    fn fence(order: Ordering);
+    /// `fence` of the same crate.
+    fn fence(&self, order: Ordering);
 }
 
 macro_rules! flag {
@@ -21,7 +21,7 @@ macro_rules! flag {
                 self.swap(value, order)
             }
 
-            fn fence(order: Ordering) {
+            fn fence(&self, order: Ordering) {
                 $atomic::fence(order);
             }
         }

@@ -1,4 +1,4 @@
-//! What passes between the response that is being decided and a handler that gets its session at that moment.
+//! The race between the end of a request and a handler that loads its session late.
 
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, SeqCst};
@@ -7,24 +7,24 @@ use crate::sync::Flag;
 
 /// Whether the response is decided: nothing more may be created or given a new id.
 ///
-/// A response finds the session that a handler got, or else the handler finds that the response is decided.
+/// Either the response finds the session, or the handler that loaded it finds the response decided.
 #[derive(Default)]
 pub(super) struct Handover<F = AtomicBool> {
     committed: F,
 }
 
 impl<F: Flag> Handover<F> {
-    /// To be called by who got a session, before it is used.
+    /// Called by a handler between loading the session and using it.
     pub(super) fn receive(&self) {
-        // Of this fence and the one in `commit_unless_found`, the second sees what was done before the first.
-        F::fence(SeqCst);
+        // Pairs with the fence in `commit_unless_found`: either that finds the session, or `is_committed` is true.
+        self.committed.fence(SeqCst);
     }
 
-    /// What `find` finds, for the caller to commit under its lock; else the response is decided without it.
+    /// The session, if there is one: the caller then commits under its lock. Otherwise commits without it.
     pub(super) fn commit_unless_found<S>(&self, find: impl Fn() -> Option<S>) -> Option<S> {
         find().or_else(|| {
             self.commit();
-            F::fence(SeqCst);
+            self.committed.fence(SeqCst);
             find()
         })
     }
@@ -40,9 +40,7 @@ impl<F: Flag> Handover<F> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use loom::sync::atomic;
+    use loom::sync::{Arc, atomic};
     use loom::thread;
 
     use super::*;
@@ -50,7 +48,7 @@ mod tests {
     #[test]
     fn loom_a_session_that_comes_late_is_found_or_finds_the_response_decided() {
         loom::model(|| {
-            // The second is whether there is a session, as the cell that keeps it tells.
+            // Beside it a stand-in for the cell that holds the session.
             let shared = Arc::new((Handover::<atomic::AtomicBool>::default(), atomic::AtomicBool::default()));
             let handler = Arc::clone(&shared);
             let handler = thread::spawn(move || {

@@ -1,5 +1,5 @@
-//! The task in the background that each part of a store has which something may happen to: a connection is
-//! lost, a cluster moves, a primary was away.
+//! Background tasks that repair what an outage broke: they run while there is something to do, one at a time,
+//! with ever longer delays between attempts, and survive the runtime that they were started on.
 
 mod runtime_handle;
 mod single_flight;
@@ -20,26 +20,26 @@ pub(crate) use self::runtime_handle::RuntimeHandle;
 #[cfg(feature = "redis")]
 pub(crate) use self::runtime_handle::Stay;
 
-/// So much time at least is between attempts, however many hurry them.
+/// The shortest time before an attempt that is hurried.
 const LEAST_DELAY: Duration = Duration::from_millis(20);
 
-/// What a [`Background`] task does, attempt by attempt.
+/// What a [`Background`] task works on.
 pub(crate) trait Job: Send + Sync + 'static {
-    /// One attempt. `waited` is the delay that it came after.
+    /// Makes one attempt. `waited` is the delay before it.
     fn attempt(self: &Arc<Self>, waited: Duration) -> impl Future<Output = Next> + Send;
 
-    /// Whether there is something to do. Asked when all was done, since more may have come by then.
+    /// Whether there is something to do. The task asks this as it ends, so that no late request is lost.
     fn is_needed(&self) -> bool;
 
-    /// The task was lost with its runtime. Another one begins when somebody asks for it.
+    /// Called when the task is lost with its runtime. The next [`ask`](Background::ask) starts another.
     fn abandoned(&self) {}
 }
 
 /// What follows an attempt.
 pub(crate) enum Next {
-    /// All is done. If more has come by now, another attempt follows after this delay.
+    /// The end; or, if the job is [needed](Job::is_needed) again by now, another attempt after this delay.
     Done(Duration),
-    /// Another attempt, after this delay.
+    /// Another attempt after this delay.
     Retry(Duration),
 }
 
@@ -57,14 +57,13 @@ impl Backoff {
     }
 }
 
-/// At most one task, which runs while there is something to do; on the store's own runtime, or on a caller's
-/// where that one has ended.
+/// At most one task at a time, on the home runtime.
 pub(crate) struct Background(Arc<Shared>);
 
 struct Shared {
     home: RuntimeHandle,
     flight: SingleFlight,
-    /// Told when the next attempt is to come soon.
+    /// Cuts a delay short.
     hurry: Notify,
     news: Notify,
 }
@@ -75,14 +74,14 @@ impl Background {
         Self(Arc::new(Shared { home, flight: SingleFlight::default(), hurry, news }))
     }
 
-    /// Where the task runs.
+    /// Where tasks run.
     pub(crate) fn home(&self) -> &RuntimeHandle {
         &self.0.home
     }
 
-    /// Sees to it that the task is running; the first attempt of a new one follows after `delay`.
+    /// Starts the task unless it is running. A new task makes its first attempt after `delay`.
     ///
-    /// A task that is about to end goes on if `job` needs it, so the caller makes that known before.
+    /// The caller changes what [`Job::is_needed`] sees before it asks: a task that is ending then goes on.
     pub(crate) fn ask<J: Job>(&self, job: &Arc<J>, delay: Duration) {
         if let Some(runtime) = self.0.flight.begin(|| self.0.home.runtime()) {
             let task = Task { job: Arc::downgrade(job), shared: Arc::clone(&self.0), has_ended: false };
@@ -98,17 +97,18 @@ impl Background {
 
 #[cfg(feature = "redis")]
 impl Background {
-    /// Cuts the present delay short, or else the next one.
+    /// Cuts the present delay short, or the next one if there is none.
     pub(crate) fn hurry(&self) {
         self.0.hurry.notify_one();
     }
 
-    /// Resolves at the next news: an attempt or the task has ended, or somebody has [told](Self::tell) something.
-    /// What is told from this call on is not missed.
+    /// Resolves when an attempt or the task ends, or at the next [`tell`](Self::tell). Counts from this call, not
+    /// from the first poll.
     pub(crate) fn news(&self) -> Notified<'_> {
         self.0.news.notified()
     }
 
+    /// Wakes everybody who waits for news.
     pub(crate) fn tell(&self) {
         self.0.news.notify_waiters();
     }
@@ -141,7 +141,7 @@ impl<J: Job> Task<J> {
     }
 }
 
-/// A runtime that shuts down drops the task, and this with it, so that another one can start over.
+/// A runtime that shuts down drops its tasks.
 impl<J: Job> Drop for Task<J> {
     fn drop(&mut self) {
         if !self.has_ended {

@@ -147,9 +147,10 @@ struct Shared {
     /// is set and cleared under the ledger's lock.
     engaged: AtomicBool,
     ledger: Mutex<Ledger>,
-    /// Brings everything back to the primary, on the runtime where the primary's connections live if it has any.
+    /// Recovers, on the runtime of the primary's connections if it has any.
     background: Background,
-    used: Once,
+    /// Done at the first operation.
+    settled: Once,
     /// Whether the log has it already that the primary refuses what it missed.
     complained: AtomicBool,
     /// Held while a session is being moved, and by who deletes one that may be it.
@@ -174,7 +175,7 @@ impl FallbackStore {
             engaged: AtomicBool::new(false),
             ledger: Mutex::default(),
             background: Background::new(home),
-            used: Once::new(),
+            settled: Once::new(),
             complained: AtomicBool::new(false),
             turn: tokio::sync::Mutex::new(()),
         }))

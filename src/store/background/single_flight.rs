@@ -1,4 +1,4 @@
-//! One task at a time, however many ask for it, and nobody's wish is lost.
+//! Single flight: one task at a time for any number of requests, none of which is lost.
 
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{AcqRel, Relaxed, SeqCst};
@@ -7,18 +7,18 @@ use crate::sync::Flag;
 
 /// Whether a task is running.
 ///
-/// A caller first makes it known that there is something to do, and then asks for the task. Either the
-/// running one sees that before it ends, or the caller is told to start one.
+/// A caller first publishes that there is something to do, then calls [`begin`](Self::begin). Either the
+/// running task sees it before it ends, or the caller starts a new one.
 #[derive(Default)]
 pub(super) struct SingleFlight<F = AtomicBool> {
     running: F,
 }
 
 impl<F: Flag> SingleFlight<F> {
-    /// `means`, if the caller is to run the task with them: nobody else does.
+    /// Returns what `means` returns if the caller has to run the task. `means` is not called while one is running.
     pub(super) fn begin<M>(&self, means: impl FnOnce() -> Option<M>) -> Option<M> {
-        // Of this fence and the one in `end`, the second sees what was done before the first.
-        F::fence(SeqCst);
+        // Pairs with the fence in `end`: either this load sees the end, or `is_needed` sees the request.
+        self.running.fence(SeqCst);
         if self.running.load(Relaxed) {
             return None;
         }
@@ -26,16 +26,16 @@ impl<F: Flag> SingleFlight<F> {
         (!self.running.swap(true, AcqRel)).then_some(means)
     }
 
-    /// Ends the task, unless something is needed by now that no other task sees to.
+    /// Ends the task. `false` if it has to go on, because something is needed and no other task has begun.
     pub(super) fn has_ended(&self, is_needed: impl FnOnce() -> bool) -> bool {
         self.end();
         !is_needed() || self.begin(|| Some(())).is_none()
     }
 
-    /// Ends the task, whatever is needed.
+    /// Ends the task, even if something is needed.
     pub(super) fn end(&self) {
         self.running.swap(false, AcqRel);
-        F::fence(SeqCst);
+        self.running.fence(SeqCst);
     }
 
     #[cfg(test)]
@@ -46,15 +46,13 @@ impl<F: Flag> SingleFlight<F> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use loom::cell::UnsafeCell;
-    use loom::sync::atomic;
+    use loom::sync::{Arc, atomic};
     use loom::thread;
 
     use super::*;
 
-    /// Things to do, and what may only be touched by one at a time.
+    /// Two things to do, and a cell that only one task may touch at a time.
     #[derive(Default)]
     struct World {
         flight: SingleFlight<atomic::AtomicBool>,
@@ -86,7 +84,7 @@ mod tests {
             }
         }
 
-        /// Asks for the task; without means to run it, another one has to.
+        /// Requests one of them, with or without a runtime.
         fn ask(&self, nth: usize, means: Option<()>) {
             self.wanted[nth].store(true, Relaxed);
             if self.flight.begin(|| means).is_some() {
@@ -96,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn loom_whoever_asks_is_served_and_by_one_task_at_a_time() {
+    fn loom_every_request_is_served_by_one_task_at_a_time() {
         // All orders of events would take 13 seconds.
         let mut model = loom::model::Builder::new();
         model.preemption_bound = Some(3);
@@ -110,9 +108,9 @@ mod tests {
         });
     }
 
-    /// Who has no runtime to run it on must not keep others from it.
+    /// A caller without a runtime can't run the task, and must not keep another caller from it.
     #[test]
-    fn loom_whoever_cannot_run_it_is_in_nobodys_way() {
+    fn loom_a_caller_without_a_runtime_blocks_nobody() {
         loom::model(|| {
             let world = Arc::new(World::default());
             let other = Arc::clone(&world);
@@ -125,7 +123,7 @@ mod tests {
 
     /// A runtime that shuts down drops the task.
     #[test]
-    fn loom_after_a_lost_task_the_next_one_asked_for_runs() {
+    fn loom_a_lost_task_is_followed_by_the_next_request() {
         loom::model(|| {
             let world = Arc::new(World::default());
             assert!(world.flight.begin(|| Some(())).is_some());

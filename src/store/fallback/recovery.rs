@@ -30,7 +30,7 @@ enum Left {
 }
 
 impl Shared {
-    /// Sees to it that the task is running.
+    /// Recovers in the background, unless that is under way.
     pub(super) fn start_recovery(self: &Arc<Self>) {
         self.background.ask(self, BACKOFF.first);
     }

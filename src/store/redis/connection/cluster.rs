@@ -51,8 +51,9 @@ struct Shared {
     map: ArcSwap<Map>,
     /// Whoever adds members to the map holds it.
     joining: Mutex<()>,
+    /// Makes the map anew.
     background: Background,
-    /// Why the map could not be made anew, as the log has it already.
+    /// Why that failed, as the log has it already.
     complaint: std::sync::Mutex<String>,
 }
 

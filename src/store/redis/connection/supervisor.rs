@@ -48,7 +48,7 @@ struct Shared {
     connector: Arc<dyn Connector>,
     timeout: Duration,
     journal: Arc<Journal>,
-    /// Reconnects. Tells besides of each new state.
+    /// Reconnects. Its news include each new state.
     background: Background,
     state: ArcSwap<State>,
     generations: AtomicU64,
@@ -202,8 +202,8 @@ impl Shared {
         result
     }
 
-    /// Makes this connection the present one. News of its end may have come before: of these two, whoever
-    /// is second sees the first.
+    /// Makes this connection the present one. News of its end may have come before: the second of the two
+    /// sees the first.
     fn publish(self: &Arc<Self>, up: Up) {
         let (generation, lost) = (up.generation(), Arc::clone(&up.lost));
         self.state.store(Arc::new(State::Up(up)));
@@ -228,8 +228,11 @@ impl Shared {
                 }
             }
             Err(failure) if failure.condemns_connection() => self.lose(up.generation(), failure),
-            _ if up.note_answer() => self.closed_early.store(0, Ordering::Relaxed),
-            _ => {}
+            _ => {
+                if up.note_answer() {
+                    self.closed_early.store(0, Ordering::Relaxed);
+                }
+            }
         }
     }
 
@@ -285,7 +288,7 @@ impl Shared {
         exchanged
     }
 
-    /// Sees to it that a task is reconnecting; its first attempt follows after `delay`.
+    /// Reconnects in the background, unless that is under way; first after `delay`.
     fn reconnect(self: &Arc<Self>, delay: Duration) {
         self.background.ask(self, delay);
     }
@@ -326,7 +329,7 @@ impl Job for Shared {
         matches!(**self.state.load(), State::Down(_))
     }
 
-    /// Nobody knows any more whether the server is away.
+    /// Without attempts, nobody knows whether the server is away.
     fn abandoned(&self) {
         let state = self.state.load();
         if let State::Down(down @ Down { away: true, .. }) = &**state {

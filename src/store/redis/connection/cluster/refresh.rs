@@ -56,12 +56,12 @@ impl Shared {
         tracing::info!("the slots of the Redis Cluster have new masters");
     }
 
-    /// Sees to it that a task makes the map anew, until each slot has a master that is connected.
+    /// Makes the map anew in the background, until each slot has a master that is connected.
     pub(super) fn refresh(self: &Arc<Self>) {
         self.background.ask(self, Duration::ZERO);
     }
 
-    /// Says so once for each reason, until the map is whole again.
+    /// Logs each new reason once, until the map is whole again.
     fn complain(&self, reason: String) {
         let mut complaint = self.complaint.lock().unwrap_or_else(PoisonError::into_inner);
         if *complaint != reason {
@@ -123,7 +123,7 @@ impl Job for Shared {
             return Next::Retry(BACKOFF.after(waited));
         }
         self.complaint.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        // A migration redirects many operations at once.
+        // A migration redirects many operations at once, and one refresh is enough.
         sleep(jittered(BACKOFF.after(waited))).await;
         Next::Done(Duration::ZERO)
     }

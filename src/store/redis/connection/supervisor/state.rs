@@ -1,4 +1,4 @@
-//! Whether there is a connection, and what is known of it.
+//! The state of a supervised connection.
 
 use std::fmt;
 use std::sync::Arc;
