@@ -18,17 +18,6 @@ const BACKOFF: Backoff = Backoff { first: Duration::from_millis(50), longest: Du
 /// again: where one shard of a cluster is down, some operations succeed.
 const PROOF: usize = 16;
 
-/// What a round of the task left to do.
-enum Left {
-    Nothing,
-    /// Sessions that came or changed during the round.
-    Sessions,
-    /// Markers, or a deletion to be repeated: only time helps.
-    Waiting,
-    /// What the primary has no room for, or no permission.
-    Refused(Error),
-}
-
 impl Shared {
     /// Recovers in the background, unless that is under way.
     pub(super) fn start_recovery(self: &Arc<Self>) {
@@ -39,17 +28,21 @@ impl Shared {
     ///
     /// A read comes first: it does no harm if it's lost, and while it is, nothing else is tried.
     /// Deletions come before anything that makes sessions usable.
-    async fn round(self: &Arc<Self>) -> Result<Left, Error> {
+    async fn recover(self: &Arc<Self>) -> Result<Next, Error> {
         let probe = self.primary.load(&unused_key()).await;
         let _whatever_it_answers = unless_unavailable(self.observe(probe))?;
         self.ledger().primary_answers(Instant::now());
         let deleted = unless_unavailable(self.make_deletions().await)?;
         let moved = unless_unavailable(self.move_sessions().await)?;
         self.close();
-        Ok(match deleted.and(moved) {
-            Ok(()) => self.rest(),
-            Err(refusal) => Left::Refused(refusal),
-        })
+        if let Err(refusal) = deleted.and(moved) {
+            // There is no room for it, or no permission.
+            if !self.complained.swap(true, Ordering::Relaxed) {
+                tracing::warn!("the session store refuses what it missed: {refusal}");
+            }
+            return Ok(Next::Retry(BACKOFF.longest));
+        }
+        Ok(self.rest())
     }
 
     async fn make_deletions(self: &Arc<Self>) -> Result<(), Error> {
@@ -76,38 +69,28 @@ impl Shared {
         Ok(())
     }
 
-    fn rest(&self) -> Left {
+    /// What is left to do.
+    fn rest(&self) -> Next {
+        // They came or changed during the attempt.
         if self.memory.sessions().next().is_some() {
-            return Left::Sessions;
+            return Next::Retry(BACKOFF.first);
         }
         let mut ledger = self.ledger();
         ledger.forget_what_is_over(Instant::now());
         // Under the lock, under which sessions come into memory.
         if ledger.is_empty() && self.memory.is_empty() {
             self.engaged.store(false, Ordering::Release);
-            return Left::Nothing;
+            self.complained.store(false, Ordering::Relaxed);
+            return Next::Done(BACKOFF.first);
         }
-        Left::Waiting
+        // Markers, or a deletion to be repeated: only time helps.
+        Next::Retry(BACKOFF.longest)
     }
 }
 
 impl Job for Shared {
     async fn attempt(self: &Arc<Self>, waited: Duration) -> Next {
-        match self.round().await {
-            Ok(Left::Nothing) => {
-                self.complained.store(false, Ordering::Relaxed);
-                Next::Done(BACKOFF.first)
-            }
-            Ok(Left::Sessions) => Next::Retry(BACKOFF.first),
-            Ok(Left::Waiting) => Next::Retry(BACKOFF.longest),
-            Ok(Left::Refused(refusal)) => {
-                if !self.complained.swap(true, Ordering::Relaxed) {
-                    tracing::warn!("the session store refuses what it missed: {refusal}");
-                }
-                Next::Retry(BACKOFF.longest)
-            }
-            Err(_) => Next::Retry(BACKOFF.after(waited)),
-        }
+        self.recover().await.unwrap_or_else(|_| Next::Retry(BACKOFF.after(waited)))
     }
 
     fn is_needed(&self) -> bool {

@@ -5,6 +5,7 @@ mod waiting;
 
 use std::fmt;
 use std::future::Future;
+use std::mem;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -191,13 +192,11 @@ impl Shared {
     where
         F: Future<Output = Result<Value, Failure>>,
     {
-        let mut patience = Patience { shared: self, up, since: Instant::now(), waiting: true };
-        let result = timeout(limit, operation).await;
-        patience.waiting = false;
-        let Ok(result) = result else {
-            patience.run_out();
+        let patience = Patience { shared: self, up, since: Instant::now() };
+        let Ok(result) = timeout(limit, operation).await else {
             return Err(Failure::TimedOut(self.timeout));
         };
+        mem::forget(patience);
         self.judge(up, &result);
         result
     }
@@ -338,26 +337,16 @@ impl Job for Shared {
     }
 }
 
-/// Held while an operation runs. A caller with a shorter timeout of its own drops the operation, and
-/// a frozen server would never be noticed; so what was dropped late counts as a timeout too.
+/// Dropped by an operation that gets no answer. A caller with a shorter timeout of its own drops the operation,
+/// and a frozen server would never be noticed; so what was dropped late counts as a timeout too.
 struct Patience<'a> {
     shared: &'a Arc<Shared>,
     up: &'a Up,
     since: Instant,
-    waiting: bool,
 }
 
 impl Drop for Patience<'_> {
     fn drop(&mut self) {
-        if !self.waiting {
-            return;
-        }
-        self.run_out();
-    }
-}
-
-impl Patience<'_> {
-    fn run_out(&self) {
         let waited = self.since.elapsed();
         if waited >= self.shared.timeout / 2 {
             self.shared.count_timeout(self.up, &Failure::TimedOut(waited));

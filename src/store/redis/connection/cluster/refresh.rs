@@ -1,5 +1,6 @@
 //! The map of a cluster, made anew whenever there is doubt about it.
 
+use std::mem;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -64,9 +65,8 @@ impl Shared {
     /// Logs each new reason once, until the map is whole again.
     fn complain(&self, reason: String) {
         let mut complaint = self.complaint.lock().unwrap_or_else(PoisonError::into_inner);
-        if *complaint != reason {
+        if mem::replace(&mut *complaint, reason.clone()) != reason {
             tracing::warn!("cannot find the nodes of the Redis Cluster yet: {reason}");
-            complaint.clone_from(&reason);
         }
         self.journal.failed(reason);
     }
