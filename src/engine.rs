@@ -11,6 +11,7 @@ mod commit;
 pub(crate) mod expiry;
 #[cfg(feature = "express")]
 mod express_check;
+mod handover;
 mod late_write;
 mod manager;
 mod manager_builder;

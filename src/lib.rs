@@ -14,6 +14,8 @@ mod error;
 mod id;
 mod random;
 mod record;
+#[cfg(any(feature = "json", feature = "memory", feature = "redis"))]
+mod sync;
 mod ttl;
 
 // Where sessions are kept.

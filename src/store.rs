@@ -16,6 +16,8 @@ use owner_index::OwnerIndex;
 use scan::Scan;
 use status::StoreStatus;
 
+#[cfg(any(feature = "memory", feature = "redis"))]
+pub(crate) mod background;
 #[cfg(feature = "memory")]
 pub(crate) mod fallback;
 #[cfg(feature = "memory")]
@@ -25,8 +27,6 @@ pub mod owner_index;
 pub(crate) mod record_limit;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
-#[cfg(any(feature = "memory", feature = "redis"))]
-pub(crate) mod runtime_handle;
 pub(crate) mod scan;
 pub(crate) mod status;
 
@@ -134,7 +134,7 @@ pub struct Requirements {
     pub(crate) express: Option<SessionCookie>,
     /// Where the store's background tasks run.
     #[cfg(all(feature = "memory", feature = "redis"))]
-    pub(crate) home: Option<runtime_handle::RuntimeHandle>,
+    pub(crate) home: Option<background::RuntimeHandle>,
     /// How much of a record the store reads: the manager raises it to what it may write.
     #[cfg(all(feature = "json", feature = "redis"))]
     pub(crate) record_limit: Option<record_limit::RecordLimit>,

@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering, fence};
 
+use super::handover::Handover;
 use super::plan::{self, CommitTrigger};
 use super::state::{CookieChange, State, StateCell, StoredState};
 use super::{Session, SessionData, Shared, VerifiedIds, shielded};
@@ -72,7 +72,7 @@ impl<T: SessionData> RequestSession<T> {
             verified_ids,
             state: tokio::sync::OnceCell::new(),
             storing: tokio::sync::Mutex::new(()),
-            committed: AtomicBool::new(false),
+            handover: Handover::default(),
         }))
     }
 
@@ -89,7 +89,7 @@ impl<T: SessionData> RequestSession<T> {
     /// As the store's `load`. A failed load is never an empty session.
     pub async fn session(&self) -> Result<Session<T>, Error> {
         self.0.state.get_or_try_init(|| self.0.load()).await?;
-        fence(Ordering::SeqCst); // See `commit`.
+        self.0.handover.receive();
         Ok(Session(Arc::clone(&self.0)))
     }
 
@@ -139,7 +139,7 @@ impl<T: SessionData> Shared<T> {
     /// has used the session.
     fn commit(&self, failed: bool) -> bool {
         let commit = |state: &mut State<T>| {
-            self.committed.store(true, Ordering::Release);
+            self.handover.commit();
             if failed {
                 state.drop_pending();
             }
@@ -148,12 +148,7 @@ impl<T: SessionData> Shared<T> {
                 *confirmed = false;
             }
         };
-        if self.state.get().is_none() {
-            // Whoever gets the session in this moment sees this, or else is seen by the second look.
-            self.committed.store(true, Ordering::Release);
-            fence(Ordering::SeqCst);
-        }
-        self.state.get().map(|state| state.write(commit)).is_some()
+        self.handover.commit_unless_found(|| self.state.get()).map(|state| state.write(commit)).is_some()
     }
 
     /// Finds the session among the ids that the request came with: the first that is stored.

@@ -2,12 +2,12 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tracing::Instrument as _;
 
+use super::handover::Handover;
 use super::plan::{Action, CommitTrigger};
 use super::state::{CookieChange, State, StateCell, StoredState};
 use crate::clock::Timestamp;
@@ -107,8 +107,7 @@ pub(crate) struct Shared<T> {
     pub(super) state: tokio::sync::OnceCell<StateCell<T>>,
     /// One store operation at a time.
     pub(super) storing: tokio::sync::Mutex<()>,
-    /// The response is decided: nothing more may be created or given a new id.
-    pub(super) committed: AtomicBool,
+    pub(super) handover: Handover,
 }
 
 /// The well-signed ids that a request came with: one, but for browsers that hold several cookies.
@@ -377,7 +376,7 @@ impl<T: SessionData> Shared<T> {
 
     /// To be asked under the state's lock: whatever was written before then belongs to the response.
     pub(super) fn is_committed(&self) -> bool {
-        self.committed.load(Ordering::Acquire)
+        self.handover.is_committed()
     }
 
     async fn save(&self) -> Result<(), Error> {

@@ -11,13 +11,13 @@ mod routing;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
 use self::breaker::Breaker;
 use self::ledger::Ledger;
 use super::SessionStore;
+use super::background::{Background, RuntimeHandle};
 use super::memory::MemoryStore;
-use super::runtime_handle::RuntimeHandle;
 use crate::clock::Timestamp;
 
 /// Keeps a service going while its primary store, usually a `RedisStore`, is away:
@@ -147,9 +147,12 @@ struct Shared {
     /// is set and cleared under the ledger's lock.
     engaged: AtomicBool,
     ledger: Mutex<Ledger>,
-    recovering: AtomicBool,
-    /// Where the recovery task runs: where the primary's connections live, if it has any.
-    home: RuntimeHandle,
+    /// Recovers, on the runtime of the primary's connections if it has any.
+    background: Background,
+    /// Done at the first operation.
+    settled: Once,
+    /// Whether the log has it already that the primary refuses what it missed.
+    complained: AtomicBool,
     /// Held while a session is being moved, and by who deletes one that may be it.
     turn: tokio::sync::Mutex<()>,
 }
@@ -171,8 +174,9 @@ impl FallbackStore {
             breaker: Breaker::new(policy),
             engaged: AtomicBool::new(false),
             ledger: Mutex::default(),
-            recovering: AtomicBool::new(false),
-            home,
+            background: Background::new(home),
+            settled: Once::new(),
+            complained: AtomicBool::new(false),
             turn: tokio::sync::Mutex::new(()),
         }))
     }

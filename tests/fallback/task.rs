@@ -7,6 +7,7 @@ use std::time::Duration;
 use session_store::{Created, Error, FallbackPolicy, Loaded, SessionStore as _};
 use tokio::runtime::{self, Handle, Runtime};
 use tokio::sync::Barrier;
+use tokio::task::yield_now;
 use tokio::time::sleep;
 
 use crate::log;
@@ -164,6 +165,28 @@ fn it_is_started_again_when_its_runtime_ended() {
     runtime().block_on(async {
         assert_eq!(tasks(), 0);
         assert_same(world.found(&session).await, &session);
+        assert_eq!(tasks(), 1);
+        world.settled().await;
+        assert_same(world.primary.record(&session.key).await, &session);
+    });
+}
+
+/// As in a `LazyLock`: no runtime is there when the store is made.
+#[test]
+fn it_runs_where_the_store_was_used_first() {
+    let world = World::new(FallbackPolicy::WhileDown);
+    let (home, worker) = (runtime(), runtime());
+    home.block_on(world.created());
+    world.primary.goes(Mode::Down);
+    let session = worker.block_on(async {
+        let session = world.created().await;
+        assert_eq!(tasks(), 0);
+        session
+    });
+    drop(worker);
+    world.primary.goes(Mode::Up);
+    home.block_on(async {
+        yield_now().await;
         assert_eq!(tasks(), 1);
         world.settled().await;
         assert_same(world.primary.record(&session.key).await, &session);

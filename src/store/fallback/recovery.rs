@@ -1,90 +1,48 @@
 //! The task that brings everything back to the primary once it answers again.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use super::Shared;
 use crate::error::Error;
 use crate::id::{SessionId, SessionKey};
-use crate::random::{self, jittered};
+use crate::random;
 use crate::record::Envelope;
+use crate::store::background::{Backoff, Job, Next};
 
-const FIRST_DELAY: Duration = Duration::from_millis(50);
-const LONGEST_DELAY: Duration = Duration::from_secs(1);
+const BACKOFF: Backoff = Backoff { first: Duration::from_millis(50), longest: Duration::from_secs(1) };
 /// So many sessions in a row (or all there are) must have moved before new ones go to the primary
 /// again: where one shard of a cluster is down, some operations succeed.
 const PROOF: usize = 16;
 
-/// What a round of the task left to do.
-enum Left {
-    Nothing,
-    /// Sessions that came or changed during the round.
-    Sessions,
-    /// Markers, or a deletion to be repeated: only time helps.
-    Waiting,
-    /// What the primary has no room for, or no permission.
-    Refused(Error),
-}
-
 impl Shared {
-    /// Sees to it that the task is running.
+    /// Recovers in the background, unless that is under way.
     pub(super) fn start_recovery(self: &Arc<Self>) {
-        if self.recovering.load(Ordering::Acquire) {
-            return;
-        }
-        // Without a runtime to run on, whoever comes next has to start it.
-        let Some(runtime) = self.home.runtime() else { return };
-        if self.recovering.swap(true, Ordering::AcqRel) {
-            return;
-        }
-        let task = Recovering(Arc::downgrade(self));
-        runtime.spawn(async move {
-            let (mut delay, mut complained) = (FIRST_DELAY, false);
-            loop {
-                sleep(jittered(delay)).await;
-                let Some(shared) = task.0.upgrade() else { return };
-                delay = match shared.round().await {
-                    Ok(Left::Nothing) => {
-                        drop(task);
-                        // What came until now found this task at work, and started none.
-                        if shared.is_engaged() {
-                            shared.start_recovery();
-                        }
-                        return;
-                    }
-                    Ok(Left::Sessions) => FIRST_DELAY,
-                    Ok(Left::Waiting) => LONGEST_DELAY,
-                    Ok(Left::Refused(refusal)) => {
-                        if !complained {
-                            tracing::warn!("the session store refuses what it missed: {refusal}");
-                        }
-                        complained = true;
-                        LONGEST_DELAY
-                    }
-                    Err(_) => (delay * 2).min(LONGEST_DELAY),
-                };
-            }
-        });
+        self.background.ask(self, BACKOFF.first);
     }
 
     /// One attempt at all that is to be done.
     ///
     /// A read comes first: it does no harm if it's lost, and while it is, nothing else is tried.
     /// Deletions come before anything that makes sessions usable.
-    async fn round(self: &Arc<Self>) -> Result<Left, Error> {
+    async fn recover(self: &Arc<Self>) -> Result<Next, Error> {
         let probe = self.primary.load(&unused_key()).await;
         let _whatever_it_answers = unless_unavailable(self.observe(probe))?;
         self.ledger().primary_answers(Instant::now());
         let deleted = unless_unavailable(self.make_deletions().await)?;
         let moved = unless_unavailable(self.move_sessions().await)?;
         self.close();
-        Ok(match deleted.and(moved) {
-            Ok(()) => self.rest(),
-            Err(refusal) => Left::Refused(refusal),
-        })
+        if let Err(refusal) = deleted.and(moved) {
+            // There is no room for it, or no permission.
+            if !self.complained.swap(true, Ordering::Relaxed) {
+                tracing::warn!("the session store refuses what it missed: {refusal}");
+            }
+            return Ok(Next::Retry(BACKOFF.longest));
+        }
+        Ok(self.rest())
     }
 
     async fn make_deletions(self: &Arc<Self>) -> Result<(), Error> {
@@ -111,18 +69,32 @@ impl Shared {
         Ok(())
     }
 
-    fn rest(&self) -> Left {
+    /// What is left to do.
+    fn rest(&self) -> Next {
+        // They came or changed during the attempt.
         if self.memory.sessions().next().is_some() {
-            return Left::Sessions;
+            return Next::Retry(BACKOFF.first);
         }
         let mut ledger = self.ledger();
         ledger.forget_what_is_over(Instant::now());
         // Under the lock, under which sessions come into memory.
         if ledger.is_empty() && self.memory.is_empty() {
             self.engaged.store(false, Ordering::Release);
-            return Left::Nothing;
+            self.complained.store(false, Ordering::Relaxed);
+            return Next::Done(BACKOFF.first);
         }
-        Left::Waiting
+        // Markers, or a deletion to be repeated: only time helps.
+        Next::Retry(BACKOFF.longest)
+    }
+}
+
+impl Job for Shared {
+    async fn attempt(self: &Arc<Self>, waited: Duration) -> Next {
+        self.recover().await.unwrap_or_else(|_| Next::Retry(BACKOFF.after(waited)))
+    }
+
+    fn is_needed(&self) -> bool {
+        self.is_engaged()
     }
 }
 
@@ -145,17 +117,5 @@ fn unless_unavailable<A>(result: Result<A, Error>) -> Result<Result<A, Error>, E
     match result {
         Err(error @ Error::Unavailable { .. }) => Err(error),
         answer => Ok(answer),
-    }
-}
-
-/// Held by the task. A runtime that shuts down drops the task, and this with it, so that a caller
-/// on another runtime can start over.
-struct Recovering(Weak<Shared>);
-
-impl Drop for Recovering {
-    fn drop(&mut self) {
-        if let Some(shared) = self.0.upgrade() {
-            shared.recovering.store(false, Ordering::Release);
-        }
     }
 }

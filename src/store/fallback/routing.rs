@@ -168,6 +168,8 @@ impl Shared {
 
     /// Takes note of what the primary answered.
     pub(super) fn observe<A>(self: &Arc<Self>, result: Result<A, Error>) -> Result<A, Error> {
+        // A store that was made outside of any runtime is at home where it is used first.
+        self.settled.call_once(|| drop(self.background.home().runtime()));
         if self.breaker.is_tripped_by(&result)
             && let Err(error) = &result
         {

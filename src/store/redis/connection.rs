@@ -36,7 +36,7 @@ use super::failure::Failure;
 use super::name::Slot;
 use super::target::{Host, Servers, Target};
 use crate::error::Error;
-use crate::store::runtime_handle::RuntimeHandle;
+use crate::store::background::RuntimeHandle;
 use crate::store::status::{StoreStatus, Topology};
 
 pub(super) use self::dialer::Address;

@@ -12,7 +12,6 @@ mod refresh;
 
 use std::fmt;
 use std::future::Future;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -28,6 +27,7 @@ use super::health::Journal;
 use super::node::Node;
 use super::standalone::Standalone;
 use super::{Connection, Failure, Repeat, Settings, Way};
+use crate::store::background::Background;
 use crate::store::redis::failure::Redirection;
 use crate::store::redis::name::Slot;
 use crate::store::redis::target::Host;
@@ -51,7 +51,10 @@ struct Shared {
     map: ArcSwap<Map>,
     /// Whoever adds members to the map holds it.
     joining: Mutex<()>,
-    refreshing: AtomicBool,
+    /// Makes the map anew.
+    background: Background,
+    /// Why that failed, as the log has it already.
+    complaint: std::sync::Mutex<String>,
 }
 
 impl Cluster {
@@ -66,11 +69,12 @@ impl Cluster {
             Shared {
                 seeds,
                 dialer,
+                background: Background::new(settings.home.clone()),
                 settings,
                 journal: Arc::new(Journal::with_listener(refresh)),
                 map: ArcSwap::from_pointee(Map::empty()),
                 joining: Mutex::new(()),
-                refreshing: AtomicBool::new(false),
+                complaint: std::sync::Mutex::default(),
             }
         }))
     }

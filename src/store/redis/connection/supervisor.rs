@@ -1,33 +1,31 @@
 //! One connection that is replaced when it is of no use any more.
 
+mod state;
 mod waiting;
 
 use std::fmt;
 use std::future::Future;
+use std::mem;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use redis::Value;
-use tokio::sync::{Notify, Semaphore};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout};
 
+use self::state::{Down, State, Up};
 use super::health::{Journal, Status};
 use super::{Connection, Failure, Repeat};
-use crate::clock::{Clock as _, SystemClock, Timestamp};
-use crate::random::jittered;
-use crate::store::runtime_handle::{RuntimeHandle, Stay};
+use crate::store::background::{Background, Backoff, Job, Next, RuntimeHandle, Stay};
 
 /// So many operations without an answer, one after the other, and the server counts as frozen.
 const TIMEOUTS_IN_A_ROW: u32 = 3;
-const FIRST_DELAY: Duration = Duration::from_millis(50);
 /// A server that answers again is found within a second.
-const LONGEST_DELAY: Duration = Duration::from_millis(800);
-/// So much time at least is between attempts, however many insist.
-const LEAST_DELAY: Duration = Duration::from_millis(20);
+const BACKOFF: Backoff = Backoff { first: Duration::from_millis(50), longest: Duration::from_millis(800) };
 /// Before a connection that served for a short time is made again: whoever closes it may do so in a loop.
 const SHORT_DELAY: Duration = Duration::from_millis(10);
 /// So many connections that were closed before they answered anything, one after the other, and the server
@@ -51,53 +49,17 @@ struct Shared {
     connector: Arc<dyn Connector>,
     timeout: Duration,
     journal: Arc<Journal>,
-    home: RuntimeHandle,
+    /// Reconnects. Its news include each new state.
+    background: Background,
     state: ArcSwap<State>,
-    reconnecting: AtomicBool,
     generations: AtomicU64,
     /// The generation that failed last, plus one.
     failed: AtomicU64,
     was_connected: AtomicBool,
     /// Connections in a row that were closed before they answered anything.
     closed_early: AtomicU32,
-    /// Told of each new state, of each attempt that failed, and when nobody is reconnecting any more.
-    changes: Notify,
-    /// Told when the next attempt is to come soon.
-    hurry: Arc<Notify>,
     waiting: Semaphore,
 }
-
-enum State {
-    Up(Link),
-    Down(Down),
-}
-
-#[derive(Clone)]
-struct Down {
-    reason: String,
-    since: Timestamp,
-    /// Whether the server is known not to answer, so that nobody waits for it.
-    away: bool,
-}
-
-struct Link {
-    connection: Connection,
-    /// Tells it from its successors: news of an old connection's end must not end a new one.
-    generation: u64,
-    since: Timestamp,
-    opened: Instant,
-    /// Operations without an answer since the last one with; [`UNPROVEN`] until the first one with.
-    timeouts: AtomicU32,
-    /// How long the attempt that made it had waited, from which the next one's delay grows.
-    waited: Duration,
-    /// Whether news of its end has come; see [`Shared::publish`].
-    lost: Arc<AtomicBool>,
-    /// Brings news of the end of the runtime that it is on.
-    _stay: Stay,
-}
-
-/// In [`Link::timeouts`]: nothing was answered yet.
-const UNPROVEN: u32 = 1 << 31;
 
 impl Supervisor {
     /// Without a connection, and not yet making one. `timeout` bounds every operation and every
@@ -108,21 +70,17 @@ impl Supervisor {
         journal: Arc<Journal>,
         home: RuntimeHandle,
     ) -> Self {
-        let reason = "no connection was made yet".to_owned();
-        let down = State::Down(Down { reason, since: SystemClock.now(), away: false });
+        let down = State::Down(Down::now(&"no connection was made yet", false));
         Self(Arc::new(Shared {
             connector,
             timeout,
             journal,
-            home,
+            background: Background::new(home),
             state: ArcSwap::from_pointee(down),
-            reconnecting: AtomicBool::new(false),
             generations: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             was_connected: AtomicBool::new(false),
             closed_early: AtomicU32::new(0),
-            changes: Notify::new(),
-            hurry: Arc::default(),
             waiting: Semaphore::new(waiting::MOST),
         }))
     }
@@ -130,9 +88,9 @@ impl Supervisor {
     /// Connects, or fails within the timeout.
     pub(super) async fn connect(&self) -> Result<(), Failure> {
         // Whoever connects first is at home.
-        self.0.home.runtime();
-        let link = self.0.open(Duration::ZERO).await.map_err(|failure| failure.at(&self.0.connector))?;
-        self.0.publish(link);
+        self.0.background.home().runtime();
+        let up = self.0.open(Duration::ZERO).await.map_err(|failure| failure.at(&self.0.connector))?;
+        self.0.publish(up);
         Ok(())
     }
 
@@ -149,7 +107,7 @@ impl Supervisor {
 
     pub(super) fn status(&self) -> Status {
         match &**self.0.state.load() {
-            State::Up(link) => Status { connected: true, since: link.since },
+            State::Up(up) => Status { connected: true, since: up.since },
             State::Down(down) => Status { connected: false, since: down.since },
         }
     }
@@ -169,11 +127,11 @@ impl Supervisor {
     {
         let begun = Instant::now();
         let mut lost = None;
-        if let State::Up(link) = &*self.0.state.load_full() {
+        if let State::Up(up) = &*self.0.state.load_full() {
             let result = {
                 // Pinned here, since what is given to the timer is moved several times.
-                let operation = pin!(operation(link.connection.clone()));
-                self.0.attempt(link, self.0.timeout, operation).await
+                let operation = pin!(operation(up.connection.clone()));
+                self.0.run_on(up, self.0.timeout, operation).await
             };
             match result {
                 Err(failure) if failure.is_broken() && !matches!(repeat, Repeat::Never) => {
@@ -198,7 +156,7 @@ impl fmt::Debug for Supervisor {
 }
 
 impl Shared {
-    async fn open(self: &Arc<Self>, waited: Duration) -> Result<Link, Failure> {
+    async fn open(self: &Arc<Self>, waited: Duration) -> Result<Up, Failure> {
         let generation = self.generations.fetch_add(1, Ordering::Relaxed);
         let (shared, lost) = (Arc::downgrade(self), Arc::new(AtomicBool::new(false)));
         let is_lost = Arc::clone(&lost);
@@ -221,45 +179,34 @@ impl Shared {
                 shared.leave(generation);
             }
         });
-        Ok(Link {
-            connection: Connection { generation, ..connection },
-            generation,
-            since: SystemClock.now(),
-            opened: Instant::now(),
-            timeouts: AtomicU32::new(UNPROVEN),
-            waited,
-            lost,
-            _stay: stay,
-        })
+        Ok(Up::new(Connection { generation, ..connection }, waited, lost, stay))
     }
 
-    /// One run on `link`.
-    async fn attempt<F>(
+    /// Runs an operation once, on this connection.
+    async fn run_on<F>(
         self: &Arc<Self>,
-        link: &Link,
+        up: &Up,
         limit: Duration,
         operation: Pin<&mut F>,
     ) -> Result<Value, Failure>
     where
         F: Future<Output = Result<Value, Failure>>,
     {
-        let mut patience = Patience { shared: self, link, since: Instant::now(), waiting: true };
-        let result = timeout(limit, operation).await;
-        patience.waiting = false;
-        let Ok(result) = result else {
-            patience.run_out();
+        let patience = Patience { shared: self, up, since: Instant::now() };
+        let Ok(result) = timeout(limit, operation).await else {
             return Err(Failure::TimedOut(self.timeout));
         };
-        self.judge(link, &result);
+        mem::forget(patience);
+        self.judge(up, &result);
         result
     }
 
-    /// Makes `link` the present one. News of its end may have come before: of these two, whoever is
-    /// second sees the first.
-    fn publish(self: &Arc<Self>, link: Link) {
-        let (generation, lost) = (link.generation, Arc::clone(&link.lost));
-        self.state.store(Arc::new(State::Up(link)));
-        self.changes.notify_waiters();
+    /// Makes this connection the present one. News of its end may have come before: the second of the two
+    /// sees the first.
+    fn publish(self: &Arc<Self>, up: Up) {
+        let (generation, lost) = (up.generation(), Arc::clone(&up.lost));
+        self.state.store(Arc::new(State::Up(up)));
+        self.background.tell();
         if self.was_connected.swap(true, Ordering::AcqRel) {
             self.journal.reconnected();
             tracing::info!("reconnected to Redis at {}", self.connector);
@@ -271,56 +218,43 @@ impl Shared {
         }
     }
 
-    fn judge(self: &Arc<Self>, link: &Link, result: &Result<Value, Failure>) {
+    fn judge(self: &Arc<Self>, up: &Up, result: &Result<Value, Failure>) {
         match result {
             // It still serves reads; whether another server took its place, a new connection tells.
             Err(failure) if failure.is_read_only() => {
-                if self.is_present(link.generation) {
-                    self.reconnect(link.next_delay());
+                if self.state.load().is_up_by(up.generation()) {
+                    self.reconnect(up.next_delay());
                 }
             }
-            Err(failure) if failure.condemns_connection() => self.lose(link.generation, failure),
-            _ => self.note_answer(link),
+            Err(failure) if failure.condemns_connection() => self.lose(up.generation(), failure),
+            _ => {
+                if up.note_answer() {
+                    self.closed_early.store(0, Ordering::Relaxed);
+                }
+            }
         }
     }
 
-    /// Writes only where that says something new, since all threads read it.
-    fn note_answer(&self, link: &Link) {
-        let timeouts = link.timeouts.load(Ordering::Relaxed);
-        if timeouts == 0 {
-            return;
+    fn count_timeout(self: &Arc<Self>, up: &Up, failure: &Failure) {
+        if up.note_timeout() >= TIMEOUTS_IN_A_ROW && self.go_down(up.generation(), failure, true) {
+            self.replace(up, failure);
         }
-        link.timeouts.store(0, Ordering::Relaxed);
-        if timeouts & UNPROVEN != 0 {
-            self.closed_early.store(0, Ordering::Relaxed);
-        }
-    }
-
-    fn count_timeout(self: &Arc<Self>, link: &Link, failure: &Failure) {
-        let before = link.timeouts.fetch_add(1, Ordering::Relaxed) & !UNPROVEN;
-        if before + 1 >= TIMEOUTS_IN_A_ROW && self.go_down(link.generation, failure, true) {
-            self.replace(link, failure);
-        }
-    }
-
-    fn is_present(&self, generation: u64) -> bool {
-        matches!(&**self.state.load(), State::Up(link) if link.generation == generation)
     }
 
     /// Gives up the connection of this generation, if it is still the present one.
     fn lose(self: &Arc<Self>, generation: u64, reason: &dyn fmt::Display) {
         let state = self.state.load_full();
-        let State::Up(link) = &*state else { return };
-        if link.generation != generation {
+        let State::Up(up) = &*state else { return };
+        if up.generation() != generation {
             return;
         }
-        let away = !link.has_served() && self.is_closed_early_again();
+        let away = !up.has_served() && self.is_closed_early_again();
         if self.go_down(generation, reason, away) {
-            self.replace(link, reason);
+            self.replace(up, reason);
         }
     }
 
-    fn replace(self: &Arc<Self>, lost: &Link, reason: &dyn fmt::Display) {
+    fn replace(self: &Arc<Self>, lost: &Up, reason: &dyn fmt::Display) {
         tracing::warn!("lost the connection to Redis at {}: {reason}", self.connector);
         self.journal.failed(format!("{}: {reason}", self.connector));
         self.reconnect(lost.next_delay());
@@ -338,11 +272,7 @@ impl Shared {
     /// Whether the connection of this generation was the present one.
     fn go_down(&self, generation: u64, reason: &dyn fmt::Display, away: bool) -> bool {
         let state = self.state.load();
-        if !matches!(&**state, State::Up(link) if link.generation == generation) {
-            return false;
-        }
-        let down = Down { reason: reason.to_string(), since: SystemClock.now(), away };
-        self.exchange(&state, State::Down(down))
+        state.is_up_by(generation) && self.exchange(&state, State::Down(Down::now(reason, away)))
     }
 
     /// Notes that a connection was closed before it answered anything. Says whether that was once too often.
@@ -353,45 +283,13 @@ impl Shared {
     /// Replaces `present` by `next`, if it still is the present state.
     fn exchange(&self, present: &Arc<State>, next: State) -> bool {
         let exchanged = Arc::ptr_eq(&self.state.compare_and_swap(present, Arc::new(next)), present);
-        self.changes.notify_waiters();
+        self.background.tell();
         exchanged
     }
 
-    /// Sees to it that a task is reconnecting; its first attempt follows after `delay`.
-    fn reconnect(self: &Arc<Self>, mut delay: Duration) {
-        if self.reconnecting.load(Ordering::Acquire) {
-            return;
-        }
-        let Some(runtime) = self.home.runtime() else { return };
-        if self.reconnecting.swap(true, Ordering::AcqRel) {
-            return;
-        }
-        let (task, hurry) = (Reconnecting(Arc::downgrade(self)), Arc::clone(&self.hurry));
-        runtime.spawn(async move {
-            loop {
-                if !delay.is_zero() {
-                    let (delay, least) = (jittered(delay), delay.min(LEAST_DELAY));
-                    sleep(least).await;
-                    let _whichever_comes_first = timeout(delay.saturating_sub(least), hurry.notified()).await;
-                }
-                let Some(shared) = task.0.upgrade() else { return };
-                match shared.open(delay).await {
-                    Ok(link) => {
-                        shared.publish(link);
-                        drop(task);
-                        // A loss until now found this task at work, and started none.
-                        if matches!(**shared.state.load(), State::Down(_)) {
-                            shared.reconnect(longer(delay));
-                        }
-                        return;
-                    }
-                    Err(failure) => {
-                        let away = shared.stay_down(failure);
-                        delay = if away { longer(delay) } else { (2 * delay).max(SHORT_DELAY) };
-                    }
-                }
-            }
-        });
+    /// Reconnects in the background, unless that is under way; first after `delay`.
+    fn reconnect(self: &Arc<Self>, delay: Duration) {
+        self.background.ask(self, delay);
     }
 
     /// Says whether the server counts as away.
@@ -399,7 +297,6 @@ impl Shared {
         let away = !failure.is_broken() || self.is_closed_early_again();
         let reason = failure.at(&self.connector).into_reason();
         self.journal.failed(reason.clone());
-        self.changes.notify_waiters();
         let state = self.state.load();
         if let State::Down(old) = &**state
             && (old.reason != reason || old.away != away)
@@ -413,68 +310,48 @@ impl Shared {
     }
 }
 
-/// Held by the task that reconnects. A runtime that shuts down drops the task, and this with it, so
-/// that a caller on another runtime can start over.
-struct Reconnecting(Weak<Shared>);
-
-impl Drop for Reconnecting {
-    fn drop(&mut self) {
-        if let Some(shared) = self.0.upgrade() {
-            shared.reconnecting.swap(false, Ordering::AcqRel);
-            // Nobody knows any more whether the server is away.
-            let state = shared.state.load();
-            if let State::Down(down @ Down { away: true, .. }) = &**state {
-                shared.exchange(&state, State::Down(Down { away: false, ..down.clone() }));
+impl Job for Shared {
+    async fn attempt(self: &Arc<Self>, waited: Duration) -> Next {
+        match self.open(waited).await {
+            Ok(up) => {
+                self.publish(up);
+                Next::Done(BACKOFF.after(waited))
             }
-            shared.changes.notify_waiters();
+            Err(failure) => {
+                let away = self.stay_down(failure);
+                Next::Retry(if away { BACKOFF.after(waited) } else { (2 * waited).max(SHORT_DELAY) })
+            }
+        }
+    }
+
+    fn is_needed(&self) -> bool {
+        matches!(**self.state.load(), State::Down(_))
+    }
+
+    /// Without attempts, nobody knows whether the server is away.
+    fn abandoned(&self) {
+        let state = self.state.load();
+        if let State::Down(down @ Down { away: true, .. }) = &**state {
+            self.exchange(&state, State::Down(Down { away: false, ..down.clone() }));
         }
     }
 }
 
-/// Held while an operation runs. A caller with a shorter timeout of its own drops the operation, and
-/// a frozen server would never be noticed; so what was dropped late counts as a timeout too.
+/// Dropped by an operation that gets no answer. A caller with a shorter timeout of its own drops the operation,
+/// and a frozen server would never be noticed; so what was dropped late counts as a timeout too.
 struct Patience<'a> {
     shared: &'a Arc<Shared>,
-    link: &'a Link,
+    up: &'a Up,
     since: Instant,
-    waiting: bool,
 }
 
 impl Drop for Patience<'_> {
     fn drop(&mut self) {
-        if !self.waiting {
-            return;
-        }
-        self.run_out();
-    }
-}
-
-impl Patience<'_> {
-    fn run_out(&self) {
         let waited = self.since.elapsed();
         if waited >= self.shared.timeout / 2 {
-            self.shared.count_timeout(self.link, &Failure::TimedOut(waited));
+            self.shared.count_timeout(self.up, &Failure::TimedOut(waited));
         }
     }
-}
-
-impl Link {
-    fn has_served(&self) -> bool {
-        self.timeouts.load(Ordering::Relaxed) & UNPROVEN == 0
-    }
-
-    /// A server that accepts connections and is of no use is not to be stormed.
-    fn next_delay(&self) -> Duration {
-        match (self.opened.elapsed() < 4 * LONGEST_DELAY, self.has_served()) {
-            (false, _) => Duration::ZERO,
-            (true, true) => SHORT_DELAY,
-            (true, false) => longer(self.waited),
-        }
-    }
-}
-
-fn longer(delay: Duration) -> Duration {
-    (delay * 2).clamp(FIRST_DELAY, LONGEST_DELAY)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The map of a cluster, made anew whenever there is doubt about it.
 
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, Weak};
+use std::mem;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use redis::Value;
@@ -13,12 +13,13 @@ use super::super::{Connection, Failure, Repeat, Way, poll};
 use super::Shared;
 use super::map::{self, Map, Range};
 use crate::random::{self, jittered};
+use crate::store::background::{Backoff, Job, Next};
 
 /// So many nodes are asked for the map: one that was cut off from the others is outvoted.
 const ASKED: usize = 3;
 /// The map is asked for again after this long, and then ever less often, while a node is missing.
-pub(super) const FIRST_DELAY: Duration = Duration::from_millis(50);
-const LONGEST_DELAY: Duration = Duration::from_millis(250);
+pub(super) const BACKOFF: Backoff =
+    Backoff { first: Duration::from_millis(50), longest: Duration::from_millis(250) };
 
 impl Shared {
     /// Makes `ranges` the map, connected to its new masters first.
@@ -56,44 +57,18 @@ impl Shared {
         tracing::info!("the slots of the Redis Cluster have new masters");
     }
 
-    /// Sees to it that a task makes the map anew, until each slot has a master that is connected.
+    /// Makes the map anew in the background, until each slot has a master that is connected.
     pub(super) fn refresh(self: &Arc<Self>) {
-        let Some(runtime) = self.settings.home.runtime() else { return };
-        if self.refreshing.swap(true, Ordering::AcqRel) {
-            return;
+        self.background.ask(self, Duration::ZERO);
+    }
+
+    /// Logs each new reason once, until the map is whole again.
+    fn complain(&self, reason: String) {
+        let mut complaint = self.complaint.lock().unwrap_or_else(PoisonError::into_inner);
+        if mem::replace(&mut *complaint, reason.clone()) != reason {
+            tracing::warn!("cannot find the nodes of the Redis Cluster yet: {reason}");
         }
-        let task = Refreshing(Arc::downgrade(self));
-        runtime.spawn(async move {
-            let (mut delay, mut told) = (FIRST_DELAY, String::new());
-            loop {
-                let Some(shared) = task.0.upgrade() else { return };
-                match shared.ask().await {
-                    Ok(ranges) => shared.adopt(ranges).await,
-                    Err(failure) => {
-                        let reason = failure.at(&shared).into_reason();
-                        if told != reason {
-                            tracing::warn!("cannot find the nodes of the Redis Cluster yet: {reason}");
-                            told.clone_from(&reason);
-                        }
-                        shared.journal.failed(reason);
-                    }
-                }
-                let whole = shared.map.load().status().connected;
-                drop(shared);
-                // At the end, too: a migration redirects many operations at once.
-                sleep(jittered(delay)).await;
-                if whole {
-                    let shared = task.0.upgrade();
-                    drop(task);
-                    // A loss until now found this task at work, and started none.
-                    if let Some(shared) = shared.filter(|it| !it.map.load().status().connected) {
-                        shared.refresh();
-                    }
-                    return;
-                }
-                delay = (delay * 2).min(LONGEST_DELAY);
-            }
-        });
+        self.journal.failed(reason);
     }
 
     /// Asks nodes that are connected, or else the seeds.
@@ -138,14 +113,22 @@ async fn describe(mut connection: Connection) -> Result<Value, Failure> {
     Ok(Value::Array(answers))
 }
 
-/// Held by the task that makes the map anew. A runtime that shuts down drops the task, and this
-/// with it, so that a caller on another runtime can start over.
-struct Refreshing(Weak<Shared>);
-
-impl Drop for Refreshing {
-    fn drop(&mut self) {
-        if let Some(shared) = self.0.upgrade() {
-            shared.refreshing.store(false, Ordering::Release);
+impl Job for Shared {
+    async fn attempt(self: &Arc<Self>, waited: Duration) -> Next {
+        match self.ask().await {
+            Ok(ranges) => self.adopt(ranges).await,
+            Err(failure) => self.complain(failure.at(self).into_reason()),
         }
+        if self.is_needed() {
+            return Next::Retry(BACKOFF.after(waited));
+        }
+        self.complaint.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        // A migration redirects many operations at once, and one refresh is enough.
+        sleep(jittered(BACKOFF.after(waited))).await;
+        Next::Done(Duration::ZERO)
+    }
+
+    fn is_needed(&self) -> bool {
+        !self.map.load().status().connected
     }
 }

@@ -1,10 +1,10 @@
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Mutex as Lock;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
-use super::refresh::FIRST_DELAY;
+use super::refresh::BACKOFF;
 use super::*;
 use crate::store::redis::target::Login;
 
@@ -98,8 +98,8 @@ async fn a_loss_at_the_end_of_a_refresh_is_not_missed() {
     eventually("it asks", || node.asked.load(Ordering::Acquire) == 2).await;
     node.leave();
     eventually("it is lost", || !cluster.status().connected).await;
-    sleep(2 * FIRST_DELAY).await;
-    assert!(cluster.0.refreshing.load(Ordering::Acquire), "until the cluster is whole again");
+    sleep(2 * BACKOFF.first).await;
+    assert!(cluster.0.background.is_running(), "until the cluster is whole again");
 }
 
 /// As in Kubernetes, where only the name of the seed stays right.
@@ -111,7 +111,7 @@ async fn masters_that_are_all_at_new_addresses_are_found_by_the_seeds() {
     assert_eq!(get(&cluster).await.unwrap(), Value::BulkString("old".into()));
     old.leave();
     eventually("it is lost", || !cluster.status().connected).await;
-    sleep(4 * FIRST_DELAY).await;
+    sleep(4 * BACKOFF.first).await;
     *seed.slots.lock().unwrap() = all_slots_at(new.port);
     // Nobody has to ask for anything.
     eventually("the new one is found", || cluster.status().connected).await;

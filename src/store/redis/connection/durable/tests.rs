@@ -5,9 +5,9 @@ use std::thread;
 use super::super::dialer::{Address, Dialer};
 use super::super::standalone::Standalone;
 use super::*;
+use crate::store::background::RuntimeHandle;
 use crate::store::redis::failure::Effect;
 use crate::store::redis::target::{Host, Login};
-use crate::store::runtime_handle::RuntimeHandle;
 use crate::store::status::Topology;
 
 /// Writes to a server that answers `reply` to each `WAIT`, and wait for one replica.

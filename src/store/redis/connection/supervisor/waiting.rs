@@ -9,7 +9,7 @@ use std::time::Duration;
 use redis::Value;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::{Down, FIRST_DELAY, Shared, State, Supervisor};
+use super::{BACKOFF, Down, Shared, State, Supervisor};
 use crate::store::redis::connection::{Connection, Failure, Repeat};
 
 /// So many operations may wait for a connection at a time.
@@ -29,15 +29,14 @@ impl Supervisor {
         let begins = shared.generations.load(Ordering::Acquire);
         let attempted = async {
             loop {
-                let mut change = pin!(shared.changes.notified());
-                change.as_mut().enable();
+                let news = shared.background.news();
                 let is_away = matches!(&**shared.state.load(), State::Down(Down { away: true, .. }));
                 if !is_away || shared.failed.load(Ordering::Acquire) > begins {
                     return;
                 }
-                shared.reconnect(FIRST_DELAY);
-                shared.hurry.notify_one();
-                change.await;
+                shared.reconnect(BACKOFF.first);
+                shared.background.hurry();
+                news.await;
             }
         };
         let _still_away = timeout(KNOCKING, attempted).await;
@@ -66,12 +65,12 @@ impl Shared {
                 Ok(state) => state,
                 Err(failure) => return Err(lost.unwrap_or(failure)),
             };
-            let State::Up(link) = &*state else { continue };
-            let connection = Connection { again: lost.is_some(), ..link.connection.clone() };
+            let State::Up(up) = &*state else { continue };
+            let connection = Connection { again: lost.is_some(), ..up.connection.clone() };
             let left = deadline.saturating_duration_since(Instant::now());
             let result = {
                 let operation = pin!(operation(connection));
-                self.attempt(link, left, operation).await
+                self.run_on(up, left, operation).await
             };
             let repeats = !matches!(repeat, Repeat::Never);
             match result {
@@ -91,16 +90,15 @@ impl Shared {
         let (begun, patience) = (Instant::now(), self.timeout - LAST_START.min(self.timeout / 4));
         let until = deadline - (self.timeout - patience);
         loop {
-            let mut change = pin!(self.changes.notified());
-            change.as_mut().enable();
+            let news = self.background.news();
             let state = self.state.load_full();
             let down = match &*state {
                 State::Up(_) => return Ok(state),
                 State::Down(down) => down,
             };
             // The task that reconnects may have gone down with the runtime that it was on.
-            self.reconnect(if down.away { FIRST_DELAY } else { Duration::ZERO });
-            let in_vain = !down.away && timeout_at(until, change).await.is_err();
+            self.reconnect(if down.away { BACKOFF.first } else { Duration::ZERO });
+            let in_vain = !down.away && timeout_at(until, news).await.is_err();
             // Who waited for long has found out for the others.
             if in_vain && begun.elapsed() >= patience / 2 {
                 self.exchange(&state, State::Down(Down { away: true, ..down.clone() }));

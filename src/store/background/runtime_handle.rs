@@ -45,8 +45,8 @@ pub(crate) struct Stay(AbortHandle);
 #[cfg(feature = "redis")]
 impl Stay {
     /// `told` is called then, or when this is dropped.
-    pub(crate) fn new(told: impl FnOnce() + Send + 'static) -> Self {
-        let end = End(Some(told));
+    pub(crate) fn new(told: impl Fn() + Send + 'static) -> Self {
+        let end = End(told);
         let task = async move {
             let _end = end;
             pending::<()>().await;
@@ -63,14 +63,12 @@ impl Drop for Stay {
 }
 
 #[cfg(feature = "redis")]
-struct End<F: FnOnce()>(Option<F>);
+struct End<F: Fn()>(F);
 
 #[cfg(feature = "redis")]
-impl<F: FnOnce()> Drop for End<F> {
+impl<F: Fn()> Drop for End<F> {
     fn drop(&mut self) {
-        if let Some(told) = self.0.take() {
-            told();
-        }
+        (self.0)();
     }
 }
 
