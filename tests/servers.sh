@@ -117,7 +117,7 @@ outcome() { # name suite log
         cell+=" ok"
     fi
     ((${#unserved[@]} == 0)) || cell+=", ${#unserved[@]} not here"
-    row+=" | $cell"
+    row+=$(printf ' %-19s' "$cell")
 }
 
 (($#)) || set -- $(awk '{ print $1 }' <<<"$known")
@@ -128,22 +128,22 @@ mkdir -p "$cache/logs"
 declare -A binaries
 while read -r name binary; do
     binaries[$name]=$binary
-done < <(cargo test --locked --all-features --no-run "${suites[@]/#/--test=}" 2>&1 | tee /dev/stderr |
+done < <(cargo test --locked --all-features --no-run "${suites[@]/#/--test=}" 2>&1 | tee >(cat >&2) |
     sed -nE 's/^ *Executable tests\/([^./]+).* \((.*)\)$/\1 \2/p')
 
-status=0 notes=() reasons=() rows=("server | version$(printf ' | %s' "${suites[@]}")")
+status=0 notes=() reasons=() rows=("$(printf '%-12s%-15s' server version)$(printf ' %-19s' "${suites[@]}")")
 for name in "$@"; do
     read -ra source <<<"$(grep "^$name " <<<"$known")"
     echo "$name" >&2
     if ! get "${source[@]}" >"$cache/logs/$name" 2>&1; then
-        rows+=("$name | not to be had")
+        rows+=("$(printf '%-12snot to be had' "$name")")
         notes+=("$name: $(tail -n1 "$cache/logs/$name")")
         status=1
         continue
     fi
     version=$("$cache/$name/redis-server" --version)
     [[ $version =~ ^([^ ]+).*\ v=([^ ]+) ]]
-    row="$name | ${BASH_REMATCH[1]} ${BASH_REMATCH[2]}"
+    row=$(printf '%-12s%-15s' "$name" "${BASH_REMATCH[1]} ${BASH_REMATCH[2]}")
     for suite in "${suites[@]}"; do
         log=$cache/logs/$name-$suite
         REDIS_SERVER=$cache/$name/redis-server timeout 900 "${binaries[$suite]}" >"$log" 2>&1 || true
@@ -152,7 +152,7 @@ for name in "$@"; do
     rows+=("$row")
 done
 
-printf '%s\n' "${rows[@]}" | column -t -s '|'
+printf '%s\n' "${rows[@]}"
 ((${#reasons[@]} == 0)) || printf '%s\n' "${reasons[@]}" | sort | uniq -c | sed 's/^ *\([0-9]*\) /\1 tests not on /'
 ((${#notes[@]} == 0)) || printf '%s\n' "${notes[@]}"
 exit "$status"

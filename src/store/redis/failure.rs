@@ -226,6 +226,14 @@ impl fmt::Display for Failure {
                     )
                 }
                 Some(answer) => answer.fmt(f),
+                // Redis quotes the arguments of a command that it does not know, and the client takes a quote
+                // that is not UTF-8 for the end of the connection.
+                None if error.kind() == ErrorKind::Parse => {
+                    write!(
+                        f,
+                        "Redis' answer is unreadable ({error}): is a command renamed or disabled there?"
+                    )
+                }
                 None => error.fmt(f),
             },
         }

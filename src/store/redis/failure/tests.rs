@@ -103,7 +103,7 @@ fn each_version_of_a_server_words_an_error_in_its_own_way() {
     let full = "OOM command not allowed when used memory > 'maxmemory'.";
     let wrong = "WRONGTYPE Operation against a key holding the wrong kind of value";
     let (unavailable, refused) = (true, false);
-    for (line, kind, shown) in [
+    for (line, passes, shown) in [
         // Outside of scripts, and by `redis.pcall` since 7.0.
         (read_only.to_owned(), unavailable, read_only),
         (full.to_owned(), refused, full),
@@ -176,8 +176,11 @@ fn each_version_of_a_server_words_an_error_in_its_own_way() {
         assert_eq!(failure.is_read_only(), line.contains("READONLY"), "{line}");
         assert_eq!(failure.is_wrong_type(), line.contains("WRONGTYPE"), "{line}");
         let error = failure.into_error(Effect::Write);
-        assert_eq!(matches!(error, Error::Refused { .. }), kind == refused, "{line}: {error:?}");
-        let had_no_effect = matches!(error, Error::Unavailable { outcome_unknown: false, .. });
-        assert_eq!(had_no_effect, kind == unavailable, "{line}: {error:?}");
+        let is_what_it_should = match error {
+            Error::Unavailable { outcome_unknown, .. } => passes == unavailable && !outcome_unknown,
+            Error::Refused { .. } => passes == refused,
+            _ => false,
+        };
+        assert!(is_what_it_should, "{line}: {error:?}");
     }
 }
