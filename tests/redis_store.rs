@@ -487,6 +487,27 @@ async fn a_server_that_became_a_replica_serves_reads_until_it_is_promoted() {
     assert_eq!(update(&store, &at, &record).await.unwrap(), Updated::Updated);
 }
 
+/// Redis 6 wraps what goes wrong inside a script.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_server_refuses_in_its_own_words() {
+    let server = Server::start().await;
+    let (store, mut client) = (store(&server).await, server.client().await);
+    let (at, record) = stored(&store).await;
+    let () = ask(&mut client, "CONFIG SET maxmemory 1").await;
+    let message = refused(update(&store, &at, &record).await);
+    assert!(message.starts_with("OOM command not allowed"), "{message}");
+}
+
+/// The quote of a command that the server does not know has the record in it, which is not UTF-8.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_without_scripts_is_said_so() {
+    let server = Server::start_with(&["--rename-command", "EVALSHA", ""]).await;
+    let store = store(&server).await;
+    let (at, record) = stored(&store).await;
+    let error = update(&store, &at, &record).await.unwrap_err();
+    assert!(error.to_string().contains("is a command renamed or disabled there?"), "{error}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn passwords_are_needed_and_never_shown() {
     let server = Server::start_with(&["--requirepass", "hunter2"]).await;

@@ -9,6 +9,7 @@ mod name;
 mod redis_owner_index;
 mod redis_scan;
 mod script;
+mod server_info;
 #[cfg_attr(not(feature = "tls"), allow(dead_code, reason = "what TLS needs is read and refused"))]
 pub(crate) mod target;
 #[cfg_attr(

@@ -12,6 +12,7 @@ use crate::support::redis::{Cluster, Sentinels, Server, Traffic};
 const MANY: u32 = 20_000;
 
 async fn counts_lists_and_clears(store: &Arc<RedisStore>) {
+    let before = manager(store).usage().await.unwrap();
     let keys = fill(store, MANY as usize).await;
     let manager = manager(store);
     assert_eq!(manager.count_sessions().await.unwrap(), u64::from(MANY));
@@ -31,8 +32,11 @@ async fn counts_lists_and_clears(store: &Arc<RedisStore>) {
     let usage = manager.usage().await.unwrap();
     assert!((usage.sessions - f64::from(MANY)).abs() <= 2.0 * usage.error, "{usage:?}");
     assert!(usage.error < 0.05 * f64::from(MANY), "{usage:?}");
-    assert!(usage.bytes_per_session.is_some_and(|bytes| (150.0..500.0).contains(&bytes)), "{usage:?}");
-    assert!(usage.used_bytes.is_some_and(|bytes| bytes > 5_000_000) && usage.limit_bytes.is_none());
+    let used = usage.used_bytes.expect("each server tells its memory");
+    assert!(before.used_bytes.is_some_and(|before| before < used), "{before:?}, {usage:?}");
+    let weight = usage.bytes_per_session.expect("there are sessions");
+    assert!(weight * usage.sessions < used as f64, "{usage:?}");
+    assert_eq!(usage.limit_bytes, None);
 
     assert_eq!(manager.revoke_everyone().await.unwrap(), u64::from(MANY));
     assert_eq!(manager.count_sessions().await.unwrap(), 0);
@@ -51,6 +55,16 @@ async fn on_one_server_by_bounded_scans() {
     assert!(!calls.contains_key("keys") && !calls.contains_key("get"), "{calls:?}");
     // Counted and cleared by 500, listed by 100.
     assert!(calls["scan"] > u64::from(MANY / 500 + MANY / 100) * 9 / 10, "{calls:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_weighs_what_its_server_says() {
+    let server = Server::start().await;
+    let store = connect(server.url()).await;
+    fill(&store, 10).await;
+    let key: String = server.ask("RANDOMKEY").await.unwrap();
+    let weight: f64 = server.ask(&format!("MEMORY USAGE {key} SAMPLES 0")).await.unwrap();
+    assert_eq!(manager(&store).usage().await.unwrap().bytes_per_session, Some(weight));
 }
 
 #[tokio::test(flavor = "multi_thread")]

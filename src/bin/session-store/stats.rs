@@ -83,7 +83,7 @@ pub(crate) fn hit_ratio(hits: u64, misses: u64) -> Option<u64> {
 
 const COLUMNS: [Column; 11] = [
     Column("SERVER", 24, Left),
-    Column("VERSION", 8, Left),
+    Column("SOFTWARE", 13, Left),
     Column("KEYS", 11, Right),
     Column("MEMORY", 11, Right),
     Column("MAXIMUM", 11, Right),
@@ -103,7 +103,7 @@ fn cells(server: &ServerInfo) -> Vec<String> {
     let hits = hit_ratio(number("keyspace_hits").unwrap_or(0), number("keyspace_misses").unwrap_or(0));
     vec![
         server.address.clone(),
-        text("redis_version"),
+        format!("{} {}", server.software(), server.version().unwrap_or("-")),
         HumanCount(server.keys()).to_string(),
         bytes(number("used_memory")),
         bytes(number("maxmemory").filter(|limit| *limit > 0)),
@@ -119,7 +119,8 @@ fn cells(server: &ServerInfo) -> Vec<String> {
 fn server(server: &ServerInfo) -> Value {
     json!({
         "server": server.address,
-        "version": server.field("redis_version"),
+        "software": server.software(),
+        "version": server.version(),
         "role": server.field("role"),
         "keys": server.keys(),
         "used_bytes": server.number("used_memory"),

@@ -136,7 +136,7 @@ impl RedisStore {
     /// health check: that is [`status`](crate::SessionStore::status), which asks nobody.
     ///
     /// A user with an ACL needs `+info` besides what the store needs, and `+cluster|nodes` in a cluster;
-    /// `+acl|whoami +config|get` tell more. What a server does not tell is
+    /// `+acl|whoami +config|get` tell more, and before Redis 6.2 `+time`. What a server does not tell is
     /// [unknown](Verdict::Unknown), and what fails is a finding too.
     ///
     /// ```no_run

@@ -14,7 +14,8 @@
 //! deadline and says what it waited for; what misses a program panics, since a test that skipped
 //! itself would prove nothing.
 //!
-//! Needed: `redis-server` 7.0 or later (with TLS, for that), `openssl` 3.0 or later (the same), `kill`.
+//! Needed: `redis-server` 6.0 or later (7.0 for clusters and sentinels; with TLS, for that), or another
+//! program that `REDIS_SERVER` names; `openssl` 3.0 or later (for TLS), `kill`.
 
 use std::time::{Duration, Instant};
 

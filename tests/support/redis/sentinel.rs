@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use super::certificates::Certificates;
 use super::place::Place;
 use super::proxy::Proxy;
-use super::server::{Server, password_in};
+use super::server::{Server, password_in, require_topologies};
 use super::{wait_for, wait_until};
 
 const SERVERS: usize = 3;
@@ -69,6 +69,7 @@ impl Sentinels {
         sentinel_options: &[&str],
         proxied: bool,
     ) -> Self {
+        require_topologies();
         let host = Ipv4Addr::new(127, 0, 0, if proxied { 2 } else { 1 });
         let mut proxies = Vec::new();
         let mut servers: Vec<Server> = Vec::new();

@@ -1,5 +1,7 @@
 //! One `redis-server` process.
 
+use std::env;
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::future;
@@ -7,6 +9,7 @@ use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
@@ -19,6 +22,9 @@ use super::certificates::Certificates;
 use super::place::Place;
 use super::wait_until;
 
+/// The variable of the environment that names another program than `redis-server`: Valkey's, or that of
+/// another version. It is also what sentinels are.
+const PROGRAM: &str = "REDIS_SERVER";
 const CONFIGURATION: &str = "redis.conf";
 const SOCKET: &str = "socket";
 const LOG: &str = "log";
@@ -167,11 +173,10 @@ impl Server {
 
     fn explain(&self, status: ExitStatus) -> ! {
         let log = self.log();
-        assert!(
-            !(self.tls && log.contains("Bad directive")),
-            "this test is about TLS and the `redis-server` on the PATH was built without it:\n{log}"
-        );
-        panic!("redis-server ended at its start, {status}:\n{log}");
+        if self.tls && log.contains("Bad directive") {
+            unsuited("this test is about TLS, and it was built without");
+        }
+        panic!("{} ended at its start, {status}:\n{log}", program().display());
     }
 
     async fn connect(&self) -> RedisResult<MultiplexedConnection> {
@@ -225,16 +230,38 @@ fn configuration(place: &Place, certificates: Option<&Certificates>) -> String {
     )
 }
 
+fn program() -> OsString {
+    env::var_os(PROGRAM).unwrap_or_else(|| "redis-server".into())
+}
+
+/// `CLUSTER ADDSLOTSRANGE`, host names of nodes and `SENTINEL DEBUG` came with Redis 7.0.
+pub(super) fn require_topologies() {
+    static MAJOR: LazyLock<Option<u32>> = LazyLock::new(|| {
+        let said = Command::new(program()).arg("--version").output().ok()?;
+        let said = String::from_utf8(said.stdout).ok()?;
+        said.split(" v=").nth(1)?.split('.').next()?.parse().ok()
+    });
+    if MAJOR.is_some_and(|major| major < 7) {
+        unsuited("the clusters and sentinels of the tests need Redis 7.0");
+    }
+}
+
+/// Ends a test that this server cannot serve, in the words that `tests/servers.sh` looks for.
+fn unsuited(why: &str) -> ! {
+    panic!("not on this server: {why}");
+}
+
 fn run(place: &Place, sentinel: bool) -> Child {
     let log = OpenOptions::new().create(true).append(true).open(place.directory().join(LOG));
     let log = log.expect("the directory is ours");
-    let mut command = Command::new("redis-server");
+    let mut command = Command::new(program());
     command.arg(place.directory().join(CONFIGURATION)).args(sentinel.then_some("--sentinel"));
     command.stdin(Stdio::null()).stdout(log.try_clone().expect("a file has a duplicate")).stderr(log);
     match command.spawn() {
         Err(e) if e.kind() == ErrorKind::NotFound => panic!(
-            "these tests run against a real Redis and there is no `redis-server` on the PATH: \
-             install it (Debian: apt-get install redis-server; macOS: brew install redis)"
+            "these tests run against a real Redis and there is no `{}` on the PATH: \
+             install it (Debian: apt-get install redis-server; macOS: brew install redis)",
+            program().display()
         ),
         spawned => spawned.expect("redis-server can be started"),
     }

@@ -8,6 +8,7 @@ use super::{Finding, Verdict};
 use crate::store::owner_index::MARGIN;
 use crate::store::redis::RedisStore;
 use crate::store::redis::connection::Opinion;
+use crate::store::redis::server_info::Info;
 use crate::store::status::Topology;
 
 /// Every request that uses a session waits at least so long.
@@ -57,10 +58,10 @@ pub(super) fn role(server: &ServerInfo, topology: Topology) -> Finding {
 
 pub(super) fn memory(server: &ServerInfo) -> Finding {
     let finding = |verdict, detail| Finding::new("memory", verdict, detail);
-    let Some(used) = server.number("used_memory") else {
+    let Some(used) = server.info.used_memory() else {
         return finding(Verdict::Unknown, "it does not tell".to_owned());
     };
-    let limit = server.number("maxmemory").filter(|limit| *limit > 0);
+    let limit = server.info.memory_limit();
     let (taken, of) = match (limit, server.number("total_system_memory").filter(|all| *all > 0)) {
         (Some(limit), _) => (used, limit),
         // What it took from the machine, which is more than what is in it.
@@ -118,12 +119,9 @@ pub(super) fn clock(ahead_millis: Option<i64>) -> Finding {
 
 /// What a node says in `CLUSTER INFO`.
 fn cluster(info: &str) -> Finding {
-    let field = |name: &str| {
-        let line = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-        line.map(str::trim)
-    };
-    let slots = field("cluster_slots_ok").unwrap_or("?");
-    match field("cluster_state") {
+    let info = Info::parse(info);
+    let slots = info.field("cluster_slots_ok").unwrap_or("?");
+    match info.field("cluster_state") {
         Some("ok") => Finding::new(
             "cluster",
             Verdict::Fine,

@@ -1,6 +1,5 @@
 //! What one server says of itself.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -11,6 +10,7 @@ use crate::error::Error;
 use crate::store::redis::RedisStore;
 use crate::store::redis::connection::{Address, Connection};
 use crate::store::redis::failure::{Effect, Failure};
+use crate::store::redis::server_info::Info;
 use crate::store::redis::target::Host;
 
 /// What one server says of itself; from [`RedisStore::servers`].
@@ -27,58 +27,51 @@ pub struct ServerInfo {
     /// Whether it is this machine, as far as the address says so.
     pub(super) is_local: bool,
     pub(super) at: Address,
-    info: HashMap<String, String>,
+    pub(super) info: Info,
 }
 
 impl ServerInfo {
     /// A field of [`INFO`](https://redis.io/docs/latest/commands/info/), such as `redis_version`.
     pub fn field(&self, name: &str) -> Option<&str> {
-        self.info.get(name).map(String::as_str)
+        self.info.field(name)
     }
 
     /// The same as a whole number, such as `used_memory`, in bytes.
     pub fn number(&self, name: &str) -> Option<u64> {
-        self.field(name)?.parse().ok()
+        self.info.number(name)
+    }
+
+    /// The name of its software: `Redis`, `Valkey` or `Redict`.
+    pub fn software(&self) -> &'static str {
+        self.info.software().as_str()
+    }
+
+    /// The version of its software. The version of Redis that Valkey and Redict are compatible with is the
+    /// [field](Self::field) `redis_version`.
+    pub fn version(&self) -> Option<&str> {
+        self.info.version()
     }
 
     /// How many keys it has in all its databases, also those that are no sessions.
     pub fn keys(&self) -> u64 {
-        let databases = self.info.iter().filter(|(name, _)| is_database(name));
-        databases.filter_map(|(_, value)| part(value, "keys")?.parse::<u64>().ok()).sum()
+        self.info.keys()
     }
 
     /// How many of its replicas are in step with it.
     pub fn online_replicas(&self) -> usize {
-        let is_replica = |name: &str| {
-            name.strip_prefix("slave").is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
-        };
-        let replicas = self.info.iter().filter(|(name, _)| is_replica(name));
-        replicas.filter(|(_, value)| part(value, "state") == Some("online")).count()
+        self.info.online_replicas()
     }
 
     pub(super) fn parse(address: &Address, info: &str) -> Self {
-        let field = |line: &str| {
-            let (name, value) = line.trim_end().split_once(':')?;
-            Some((name.to_owned(), value.to_owned()))
-        };
         Self {
             address: address.to_string(),
             round_trip: Duration::ZERO,
             clock_ahead_millis: None,
             is_local: is_local(address),
             at: address.clone(),
-            info: info.lines().filter_map(field).collect(),
+            info: Info::parse(info),
         }
     }
-}
-
-fn is_database(name: &str) -> bool {
-    name.strip_prefix("db").is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
-}
-
-/// Of `name=value,name=value`.
-fn part<'v>(value: &'v str, name: &str) -> Option<&'v str> {
-    value.split(',').find_map(|part| part.strip_prefix(name)?.strip_prefix('='))
 }
 
 fn is_local(address: &Address) -> bool {
@@ -113,12 +106,20 @@ impl RedisStore {
         let answered_at = SystemClock.now().as_millis();
         let mut server = ServerInfo::parse(address, &redis::from_redis_value::<String>(info)?);
         server.round_trip = round_trip;
-        // It was read somewhere in between.
-        server.clock_ahead_millis = server.number("server_time_usec").and_then(|micros| {
-            let theirs = i64::try_from(micros / 1000).ok()?;
-            Some(theirs - i64::try_from(u64::midpoint(asked_at, answered_at)).ok()?)
-        });
+        server.clock_ahead_millis = match server.info.unix_micros() {
+            Some(theirs) => ahead(theirs, asked_at, answered_at),
+            None => self.clock_of(address).await?,
+        };
         Ok(server)
+    }
+
+    /// By `TIME`, which a user may not be allowed to ask.
+    async fn clock_of(&self, address: &Address) -> Result<Option<i64>, Failure> {
+        let asked_at = SystemClock.now().as_millis();
+        let answer = self.answer_of(address, redis::cmd("TIME")).await?;
+        let answered_at = SystemClock.now().as_millis();
+        let time = redis::from_redis_value::<(u64, u64)>(answer).ok();
+        Ok(time.and_then(|(seconds, micros)| ahead(seconds * 1_000_000 + micros, asked_at, answered_at)))
     }
 
     /// What a server answers, which may be that this user is not allowed to ask: as quickly as another answer.
@@ -137,6 +138,12 @@ impl RedisStore {
     }
 }
 
+/// How many milliseconds a clock is ahead of this machine's, which was read somewhere between the two.
+fn ahead(unix_micros: u64, asked_at: u64, answered_at: u64) -> Option<i64> {
+    let ours = i64::try_from(u64::midpoint(asked_at, answered_at)).ok()?;
+    Some(i64::try_from(unix_micros / 1000).ok()? - ours)
+}
+
 pub(super) fn into_error(failure: Failure) -> Error {
     failure.into_error(Effect::Read)
 }
@@ -153,16 +160,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_is_read_by_its_fields() {
-        let server = example(
-            "# Server redis_version:7.0.15 db0:keys=3,expires=2,avg_ttl=5 db11:keys=4,expires=0 dbx:keys=9 \
-             slave0:ip=10.0.0.2,port=1,state=online,lag=0 slave1:ip=10.0.0.3,port=1,state=wait_bgsave \
-             slave_repl_offset:5 maxmemory:0",
-        );
-        assert_eq!((server.field("redis_version"), server.number("maxmemory")), (Some("7.0.15"), Some(0)));
-        assert_eq!((server.keys(), server.online_replicas()), (7, 1));
-        assert_eq!((server.field("nothing"), server.number("redis_version")), (None, None));
+    fn a_server_answers_by_its_fields() {
+        let server =
+            example("redict_version:7.3.6 redis_version:7.2.4 db0:keys=3 slave0:state=online maxmemory:0");
+        assert_eq!((server.software(), server.version()), ("Redict", Some("7.3.6")));
+        assert_eq!((server.field("redis_version"), server.number("maxmemory")), (Some("7.2.4"), Some(0)));
+        assert_eq!((server.keys(), server.online_replicas()), (3, 1));
         assert_eq!(server.address, "10.0.0.1:6379");
+    }
+
+    #[test]
+    fn a_clock_is_compared_with_the_middle_of_the_asking() {
+        assert_eq!(ahead(7_000_999, 1000, 3000), Some(5000));
+        assert_eq!(ahead(1_000_000, 1000, 3000), Some(-1000));
     }
 
     #[test]

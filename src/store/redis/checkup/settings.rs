@@ -4,20 +4,21 @@ use std::num::ParseIntError;
 
 use super::server::ServerInfo;
 use super::{Finding, Verdict};
+use crate::store::redis::server_info::Software;
 
 /// `SCAN … TYPE` and what the scripts need came with it.
 const OLDEST: u32 = 6;
 
 pub(super) fn version(server: &ServerInfo) -> Finding {
     let finding = |verdict, detail| Finding::new("version", verdict, detail);
-    let Some(version) = server.field("redis_version") else {
+    let (Some(version), Some(compatible)) = (server.version(), server.field("redis_version")) else {
         return finding(Verdict::Unknown, "it does not tell its version".to_owned());
     };
-    let name = match server.field("valkey_version") {
-        Some(valkey) => format!("Valkey {valkey}, compatible with Redis {version}"),
-        None => format!("Redis {version}"),
+    let name = match server.info.software() {
+        Software::Redis => format!("Redis {version}"),
+        other => format!("{} {version}, compatible with Redis {compatible}", other.as_str()),
     };
-    match major(version) {
+    match major(compatible) {
         Ok(major) if major < OLDEST => {
             finding(Verdict::Unsafe, format!("{name} is too old: {OLDEST} is the oldest that will do"))
         }

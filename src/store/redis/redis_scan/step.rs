@@ -8,6 +8,7 @@ use crate::store::redis::RedisStore;
 use crate::store::redis::connection::Connection;
 use crate::store::redis::failure::Failure;
 use crate::store::redis::layout::{Keyspace, Named};
+use crate::store::redis::server_info::{Info, Software};
 use crate::store::redis::target::Host;
 
 /// How far a server was scanned: its cursor, which is of no use to any other process, not even the same
@@ -91,18 +92,14 @@ struct Server {
 
 impl Server {
     fn of(info: &str) -> Self {
-        let value = |name: &str| {
-            let line = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-            line.map(str::trim)
+        let info = Info::parse(info);
+        let by_slot = match info.software() {
+            Software::Redis => info.release() >= Some((7, 4)),
+            Software::Valkey => info.release() >= Some((8, 0)),
+            Software::Redict => false,
         };
-        let version = |name| {
-            let (major, rest) = value(name)?.split_once('.')?;
-            Some((major.parse::<u32>().ok()?, rest.split('.').next()?.parse::<u32>().ok()?))
-        };
-        let by_slot = version("valkey_version").is_some_and(|it| it >= (8, 0))
-            || version("redis_version").is_some_and(|it| it >= (7, 4));
         // It goes into a cursor, whose fields are separated.
-        let run_id = value("run_id").unwrap_or_default();
+        let run_id = info.run_id().unwrap_or_default();
         Self { run_id: run_id.chars().filter(char::is_ascii_alphanumeric).take(64).collect(), by_slot }
     }
 

@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::store::redis::connection::Connection;
 use crate::store::redis::failure::Failure;
 use crate::store::redis::layout::Keyspace;
+use crate::store::redis::server_info::Info;
 use crate::store::redis::target::Host;
 use crate::store::scan::Usage;
 
@@ -54,15 +55,11 @@ impl RedisStore {
         facts.cmd("INFO").arg("memory");
         facts.cmd("DBSIZE");
         let [info, keys] = self.several(node, &facts).await?;
-        let info: String = redis::from_redis_value(info)?;
-        let number = |name: &str| {
-            let line = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-            line.and_then(|number| number.trim().parse::<u64>().ok())
-        };
+        let info = Info::parse(&redis::from_redis_value::<String>(info)?);
         let mut sample = Sample {
             keys: redis::from_redis_value(keys)?,
-            used: number("used_memory"),
-            limit: number("maxmemory").filter(|limit| *limit > 0),
+            used: info.used_memory(),
+            limit: info.memory_limit(),
             ..Sample::default()
         };
         let mut cursor = "0".to_owned();

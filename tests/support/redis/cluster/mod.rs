@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use super::certificates::Certificates;
 use super::place::Place;
 use super::proxy::Proxy;
-use super::server::{Server, password_in};
+use super::server::{Server, password_in, require_topologies};
 use super::{wait_for, wait_until};
 
 mod migration;
@@ -55,6 +55,7 @@ impl Cluster {
     }
 
     async fn launch(certificates: Option<&Certificates>, options: &[&str], proxied: bool) -> Self {
+        require_topologies();
         let password = password_in(options);
         let mut settings = vec![
             ["--cluster-enabled", "yes"],
@@ -192,6 +193,21 @@ impl Cluster {
             let state: RedisResult<String> = self.nodes[node].ask("CLUSTER INFO").await;
             role.is_ok_and(|role| role.contains("role:master"))
                 && state.is_ok_and(|state| state.contains("cluster_state:ok"))
+        })
+        .await
+    }
+
+    /// Waits until the masters of the start no longer take a node for dead, that was frozen.
+    pub async fn wait_until_alive(&self, node: usize) -> Duration {
+        wait_until(&format!("the masters see node {node} alive"), || async {
+            for master in 0..MASTERS {
+                let nodes: String = self.order(master, "CLUSTER NODES").await;
+                let line = nodes.lines().find(|line| line.starts_with(&self.ids[node]));
+                if line.is_none_or(|line| flags(line).any(|flag| flag.starts_with("fail"))) {
+                    return false;
+                }
+            }
+            true
         })
         .await
     }

@@ -9,6 +9,7 @@ use super::super::node::Node;
 use super::super::poll::Vote;
 use crate::clock::{Clock as _, SystemClock, Timestamp};
 use crate::store::redis::name::{SLOTS, Slot};
+use crate::store::redis::server_info::Info;
 use crate::store::redis::target::Host;
 
 /// What is known of a cluster. It is replaced as a whole.
@@ -110,8 +111,7 @@ impl Map {
 /// What a node answered, that was asked under the name `asked`, to `CLUSTER SLOTS` and `CLUSTER INFO`.
 pub(super) fn vote(answers: Value, asked: &Host) -> RedisResult<Vote<Vec<Range>>> {
     let (slots, info): (Vec<Value>, String) = redis::from_redis_value(answers)?;
-    let epoch = info.lines().find_map(|line| line.strip_prefix("cluster_current_epoch:"));
-    let epoch = epoch.and_then(|epoch| epoch.trim().parse().ok()).unwrap_or(0);
+    let epoch = Info::parse(&info).number("cluster_current_epoch").unwrap_or(0);
     let ranges: Vec<_> = slots.into_iter().map(|entry| range(entry, asked)).collect::<RedisResult<_>>()?;
     if ranges.is_empty() {
         // It has yet to meet the others, or was sent away by them.
