@@ -226,8 +226,10 @@ impl Lifetime {
             own_idle_timeout: record.own_idle_timeout && intent.own_expiry.is_none(),
             ends_with_browser: record.ends_with_browser && intent.own_expiry.is_none(),
             // Node may give a session any time to live, and a write here does not take it away.
-            earliest_end: (record.express_cookie.is_some() && intent.own_expiry.is_none())
-                .then_some(record.expires_at),
+            earliest_end: (record.express_cookie.is_some()
+                && !record.own_expiry
+                && intent.own_expiry.is_none())
+            .then_some(record.expires_at),
             limits,
         }
     }

@@ -18,6 +18,7 @@ mod hostile;
 mod leaving;
 mod managers;
 mod names;
+mod nodes_word;
 #[cfg(feature = "axum")]
 mod shared;
 mod shop;

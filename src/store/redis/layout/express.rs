@@ -73,6 +73,8 @@ impl RedisLayout {
 }
 
 const NO_ARGUMENTS: &[&str] = &[];
+/// What `PTTL` says of a key that is not there.
+const GONE: i64 = -2;
 
 #[derive(Debug)]
 pub(super) struct Express {
@@ -101,11 +103,11 @@ impl Layout for Express {
         let keys = (&place.value, &place.marker);
         let operation = async |mut connection: Connection| {
             if let Some(answers) = connection.send_together(&questions).await?
-                && !is_beside_its_marker(&answers)
+                && !is_ambiguous(&answers)
             {
                 return Ok(answers);
             }
-            // In one step, since the slot is on its way, or the value has to go.
+            // In one step, since the slot is on its way, or the answers are of several moments.
             scripts::LOAD.send(&mut connection, &keys, &NO_ARGUMENTS).await
         };
         let reply = self.connections.run(place.slot, Way::Shared, Repeat::Read, operation).await;
@@ -339,7 +341,7 @@ impl Express {
             return Ok(Loaded::Moved);
         }
         // Its time may have run out in between.
-        if value.is_empty() || left == -2 {
+        if left == GONE {
             return Ok(Loaded::Absent);
         }
         if value.len() > MAX_LENGTH {
@@ -394,11 +396,16 @@ fn is_done(reply: &Value) -> bool {
     *reply == Value::Okay
 }
 
-/// Whether these are the answers of a load that found a value, and also the marker that takes its place.
-fn is_beside_its_marker(answers: &Value) -> bool {
-    let is_text =
-        |answer: Option<&Value>| matches!(answer, Some(Value::BulkString(bytes)) if !bytes.is_empty());
-    matches!(answers, Value::Array(answers) if is_text(answers.first()) && is_text(answers.get(2)))
+/// Whether these are the answers of a load that found a value, and also the marker that takes its place; or no value,
+/// and yet a time to live.
+fn is_ambiguous(answers: &Value) -> bool {
+    let Value::Array(answers) = answers else { return false };
+    match &answers[..] {
+        [Value::BulkString(value), Value::Int(left), Value::BulkString(marker)] => {
+            !value.is_empty() && !marker.is_empty() || value.is_empty() && *left != GONE
+        }
+        _ => false,
+    }
 }
 
 /// The record of a value with so many milliseconds to live; without any, it stays until somebody ends it.

@@ -127,7 +127,7 @@ impl Keyspace for ExpressKeys {
 /// What a value tells of its session, with so many milliseconds left to live (-1 for no end); `None` if it
 /// is none.
 fn summary(key: &SessionKey, value: &[u8], left: i64) -> Option<SessionSummary> {
-    if left == -2 {
+    if left == super::GONE {
         return None;
     }
     let record = super::record(key, value, &SessionCookie::new(), left).ok()?;

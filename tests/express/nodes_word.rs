@@ -1,0 +1,122 @@
+//! What Node says of a session, by its cookie, its time to live and its members, is kept.
+
+use std::time::Duration;
+
+use serde_json::json;
+use session_store::{Expiry, ExpressLayout, RedisLayout, SessionManagerBuilder, Values};
+
+use super::stage::{Stage, cookie, layout, sid_in};
+
+const SID: &str = "5fXsD1mJuDoC_ivRs-T6-f1Gj2TpXxHT";
+const HOUR: i64 = 3_600_000;
+const DAY: i64 = 24 * HOUR;
+const TWO_WEEKS: Duration = Duration::from_secs(14 * 24 * 3600);
+
+fn in_two_weeks(manager: SessionManagerBuilder<Values>) -> SessionManagerBuilder<Values> {
+    manager.expiry(Expiry::idle(TWO_WEEKS)).cookie(cookie().persistent(true))
+}
+
+async fn remembering_stage() -> Stage {
+    let layout = ExpressLayout::new(cookie().persistent(true));
+    Stage::set_with(|store| store.layout(RedisLayout::express(layout)), in_two_weeks).await
+}
+
+async fn keep_for(stage: &mut Stage, sid: &str, millis: i64) {
+    let mut expire = redis::cmd("PEXPIRE");
+    let () = expire.arg(format!("sess:{sid}")).arg(millis).query_async(&mut stage.redis).await.unwrap();
+}
+
+/// `req.session.cookie.expires = false`, or `maxAge = null`: don't remember me.
+#[tokio::test]
+async fn a_session_that_ends_with_the_browser_is_not_remembered() {
+    for none in ["null", "false"] {
+        let mut stage = remembering_stage().await;
+        let value =
+            format!(r#"{{"cookie":{{"originalMaxAge":{none},"expires":{none},"path":"/"}},"user":"ada"}}"#);
+        stage.put(SID, &value).await;
+        // As connect-redis has it by default, an hour ago.
+        keep_for(&mut stage, SID, 23 * HOUR).await;
+        let (is_new, actions) = stage.request(SID, async |session| Ok(session.is_new())).await;
+        assert!(!is_new);
+        assert_eq!(actions.set_cookie, None);
+        assert!((22 * HOUR..=DAY).contains(&stage.time_to_live(SID).await));
+
+        let actions = stage.write(SID, "n", 1).await;
+        assert!(actions.failure.is_none());
+        assert_eq!(actions.set_cookie, None);
+        assert!((DAY - 60_000..=DAY).contains(&stage.time_to_live(SID).await));
+        assert_eq!(
+            stage.value(SID).await["cookie"]["originalMaxAge"],
+            if none == "null" { json!(null) } else { json!(false) }
+        );
+
+        // It gets a new id for as long as the browser runs.
+        let ((), actions) = stage.request(SID, async |session| session.renew()).await;
+        assert!(!actions.set_cookie.unwrap().contains("Max-Age"), "{none}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_service_remembers_is_remembered_here() {
+    let mut stage = remembering_stage().await;
+    let sid = stage.create().await;
+    assert_eq!(stage.value(&sid).await["cookie"]["originalMaxAge"], json!(14 * DAY));
+    let ((), actions) = stage.request(&sid, async |session| session.renew()).await;
+    assert!(actions.set_cookie.unwrap().contains("Max-Age=1209600"));
+}
+
+/// passport's `logout({ keepSessionInfo: true })`, or any code that copies members into a new session.
+#[tokio::test]
+async fn an_owner_does_not_go_along_when_node_copies_members_to_another_session() {
+    let mut stage = Stage::set().await;
+    let request = stage.manager.begin(None);
+    let session = request.session().await.unwrap();
+    session.sign_in("ada", |values| values.insert("user", "ada")).unwrap().unwrap();
+    let sid = sid_in(&request.finish(200).await);
+
+    let mut copy = stage.value(&sid).await;
+    copy["user"] = json!("bob");
+    stage.put(SID, copy.to_string()).await;
+    let (owner, _) = stage.request(SID, async |session| Ok(session.owner())).await;
+    assert_eq!(owner, None);
+    // The copy's write makes it a session of its own.
+    assert!(stage.write(SID, "n", 1).await.failure.is_none());
+    assert_eq!(stage.request(SID, async |session| Ok(session.owner())).await.0, None);
+    assert_eq!(stage.read(SID, "user").await, Some(json!("bob")));
+
+    let (owner, _) = stage.request(&sid, async |session| Ok(session.owner())).await;
+    assert_eq!(owner.unwrap().as_str(), "ada");
+}
+
+/// connect-redis' `ttl: (session) => …`, and `disableTTL`.
+#[tokio::test]
+async fn a_write_does_not_take_time_away_that_node_gave() {
+    let idle =
+        |manager: SessionManagerBuilder<Values>| manager.expiry(Expiry::idle(Duration::from_secs(24 * 3600)));
+    let mut stage = Stage::set_with(|store| store.layout(RedisLayout::express(layout())), idle).await;
+    stage.put(SID, r#"{"cookie":{"originalMaxAge":null,"expires":null},"user":"ada"}"#).await;
+    keep_for(&mut stage, SID, 90 * DAY).await;
+    for n in 0..2 {
+        assert!(stage.write(SID, "n", n).await.failure.is_none());
+        let left = stage.time_to_live(SID).await;
+        assert!((90 * DAY - 60_000..=90 * DAY).contains(&left), "{left}");
+    }
+    let () = stage.server.ask(&format!("PERSIST sess:{SID}")).await.unwrap();
+    assert!(stage.write(SID, "n", 2).await.failure.is_none());
+    let left = stage.time_to_live(SID).await;
+    assert!((400 * DAY - 60_000..=400 * DAY).contains(&left), "{left}");
+}
+
+/// A request of Node's that had begun before the session got its new id, and stores it under the old one.
+#[tokio::test]
+async fn a_session_that_node_puts_back_under_its_old_id_ends() {
+    let mut stage = Stage::set().await;
+    let sid = stage.create().await;
+    let stale = stage.raw(&sid).await.unwrap();
+    let ((), actions) = stage.request(&sid, async |session| session.renew()).await;
+    let new = sid_in(&actions);
+    stage.put(&sid, &stale).await;
+    assert_eq!(stage.read(&sid, "user").await, None, "the old id leads nowhere");
+    assert_eq!(stage.raw(&sid).await, None);
+    assert_eq!(stage.read(&new, "user").await, Some(json!("ada")));
+}
