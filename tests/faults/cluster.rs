@@ -87,18 +87,16 @@ async fn a_master_that_freezes_for_good() {
 /// Nobody can take over; the sessions of the other two masters don't notice.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_master_without_a_replica_that_freezes_for_a_while() {
-    let redis = Cluster::start_with(PARTIAL).await;
-    redis.nodes()[redis.replica_of(1)].freeze();
+    let mut redis = Cluster::start_with(PARTIAL).await;
+    let replica = redis.replica_of(1);
+    // Of one that froze and thaws, Valkey 9 makes a master at once, however old its data.
+    redis.nodes_mut()[replica].kill();
     let store = connect(&redis).await;
     let account = endure("cluster: SIGSTOP 5 s, no replica", store, async |_| {
         redis.nodes()[1].freeze();
         sleep(Duration::from_secs(5)).await;
         redis.nodes()[1].thaw();
-        let over = Instant::now();
-        // Valkey 9 elects a replica at once, however old its data, while others take the master for dead.
-        redis.wait_until_alive(1).await;
-        redis.nodes()[redis.replica_of(1)].thaw();
-        over
+        Instant::now()
     });
     let account = account.await.nothing_lost();
     let failed: usize = account.errors.values().sum();

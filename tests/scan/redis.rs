@@ -35,7 +35,7 @@ async fn counts_lists_and_clears(store: &Arc<RedisStore>) {
     let used = usage.used_bytes.expect("each server tells its memory");
     assert!(before.used_bytes.is_some_and(|before| before < used), "{before:?}, {usage:?}");
     let weight = usage.bytes_per_session.expect("there are sessions");
-    assert!(weight * usage.sessions < used as f64, "{usage:?}");
+    assert!(weight * usage.sessions < f64::from(u32::try_from(used).unwrap()), "{usage:?}");
     assert_eq!(usage.limit_bytes, None);
 
     assert_eq!(manager.revoke_everyone().await.unwrap(), u64::from(MANY));

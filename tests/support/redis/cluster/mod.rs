@@ -197,21 +197,6 @@ impl Cluster {
         .await
     }
 
-    /// Waits until the masters of the start no longer take a node for dead, that was frozen.
-    pub async fn wait_until_alive(&self, node: usize) -> Duration {
-        wait_until(&format!("the masters see node {node} alive"), || async {
-            for master in 0..MASTERS {
-                let nodes: String = self.order(master, "CLUSTER NODES").await;
-                let line = nodes.lines().find(|line| line.starts_with(&self.ids[node]));
-                if line.is_none_or(|line| flags(line).any(|flag| flag.starts_with("fail"))) {
-                    return false;
-                }
-            }
-            true
-        })
-        .await
-    }
-
     /// The node that serves a slot: the one that says so of itself, and if a former master, just back,
     /// still says it too, the later elected.
     pub async fn master_of(&self, slot: u16) -> usize {
