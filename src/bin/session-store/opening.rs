@@ -106,7 +106,14 @@ mod tests {
     use super::*;
 
     fn connection() -> Connection {
-        Connection { url: None, prefix: None, express_prefix: None, layout: None, timeout: 1.0, max_scan_rate: None }
+        Connection {
+            url: None,
+            prefix: None,
+            express_prefix: None,
+            layout: None,
+            timeout: 1.0,
+            max_scan_rate: None,
+        }
     }
 
     fn read(connection: &Connection, variables: &[(&str, &str)], name: &str) -> Option<String> {

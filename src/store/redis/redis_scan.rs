@@ -146,41 +146,28 @@ impl RedisStore {
         names: Names<'_>,
         size: usize,
     ) -> Result<Found, Error> {
-        // What is known of the masters may be from long ago, and is put right once.
-        let mut is_fresh = false;
         loop {
             let known = self.host_of(&pass.node);
-            let mut failure = None;
-            if let Some(host) = &known {
-                match self.page_of_node(host, pass, at, names, size).await {
-                    Ok(Some((page, is_done))) => {
-                        *at = page.next;
-                        let progress = pass.progress(&page.nodes, page.share);
-                        let is_last = is_done && !self.go_on(pass, at, &page.nodes).await?;
-                        return Ok(Found { host: known, keys: page.keys, progress, is_last });
-                    }
-                    Ok(None) => {}
-                    Err(reason) => failure = Some(reason),
-                }
-            }
-            let looked = self.look().await;
-            let nodes = match (looked, failure) {
-                (Err(error), None) => return Err(error),
-                (Err(_), Some(failure)) => return Err(into_error(failure)),
-                // It is where it was, and does not answer.
-                (Ok(_), Some(failure)) if self.host_of(&pass.node) == known => {
-                    return Err(into_error(failure));
-                }
-                (Ok(nodes), _) => nodes,
+            let answer = match &known {
+                Some(host) => self.page_of_node(host, pass, at, names, size).await,
+                None => Ok(None),
             };
-            if !is_fresh && self.host_of(&pass.node).is_some() {
-                is_fresh = true;
-                continue;
+            if let Ok(Some((page, is_done))) = answer {
+                *at = page.next;
+                let progress = pass.progress(&page.nodes, page.share);
+                let is_last = is_done && !self.go_on(pass, at, &page.nodes).await?;
+                return Ok(Found { host: known, keys: page.keys, progress, is_last });
             }
-            // Another one has taken over from it.
-            is_fresh = false;
-            if !self.go_on(pass, at, &nodes).await? {
-                return Ok(Found { is_last: true, ..Found::default() });
+            // What is known of the masters may be from long ago.
+            let looked = self.look().await;
+            match (answer, self.host_of(&pass.node)) {
+                (Err(failure), now) if looked.is_err() || now == known => return Err(into_error(failure)),
+                (_, now) if looked.is_ok() && now.is_some() && now != known => {}
+                // Another one has taken over from it.
+                _ if !self.go_on(pass, at, &looked?).await? => {
+                    return Ok(Found { is_last: true, ..Found::default() });
+                }
+                _ => {}
             }
         }
     }
@@ -233,9 +220,9 @@ impl RedisStore {
         let Some(target) = self.host_of(&way.1) else { return Ok(Some((NodePage { nodes, ..page }, true))) };
         let (before, mut found) = self.keys_in_slot(host, way.0).await?;
         let (meanwhile, of_target) = self.keys_in_slot(&target, way.0).await?;
-        let (after, back_again) = self.keys_in_slot(host, way.0).await?;
-        let asked = [(&before, &pass.node), (&meanwhile, &way.1), (&after, &pass.node)];
-        let is_seen = pass.finish_open_slot(&way, asked.map(|(nodes, id)| topology::asked(nodes, id)));
+        let (_, back_again) = self.keys_in_slot(host, way.0).await?;
+        let source = topology::asked(&before, &pass.node);
+        let is_seen = pass.finish_open_slot(&way, source, topology::asked(&meanwhile, &way.1));
         found.extend(of_target.into_iter().chain(back_again));
         found.sort_unstable();
         found.dedup();
@@ -278,7 +265,7 @@ impl RedisStore {
     async fn find_masters(&self) -> Result<Vec<Node>, Failure> {
         let mut failure = Failure::NotConnected("no node of the cluster is known yet".to_owned());
         for host in self.connections.nodes() {
-            match self.nodes_as_seen_by_majority(&host).await {
+            match self.nodes_as_seen_by(&host).await {
                 Ok(nodes) => {
                     self.masters.0.store(Arc::new(topology::hosts(&nodes, &host)));
                     return Ok(nodes);

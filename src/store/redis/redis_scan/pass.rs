@@ -9,8 +9,8 @@
 //!   the cursor may have been kept for a day. An atomic migration (Valkey 9, Redis 8.4) is no exception:
 //!   the source keeps all keys until the target has the slot.
 //! - **A migrating slot is seen by reading its keys from the source, the target and the source again**, if
-//!   it was on that way at each read. A key that none of the three shows has moved back and forth between
-//!   them, within milliseconds.
+//!   the first says that it is on that way, and the second that it has not arrived. A key that none of the
+//!   three reads shows has moved back to the source and forth again within milliseconds.
 //! - **A node that is replaced takes nothing with it.** What it had at every call counts only at the end of
 //!   its iteration; its successor is another node, or at least another process with another run id.
 //!
@@ -20,7 +20,8 @@
 //!
 //! Each node is asked for its own slots, so nobody else has to know of a move yet. Which one is next is
 //! asked of the node before, and at the beginning of a pass of one that sees a majority of the cluster: a
-//! former master that was cut off is passed by, or has everything that was there when the scan began.
+//! former master that was cut off is passed by, or has everything that was there when the scan began. What
+//! was over before that must have been heard of, which takes the nodes less than a second.
 
 use super::slots::SlotSet;
 use super::topology::{self, Node};
@@ -45,18 +46,17 @@ pub(super) struct Pass {
 impl Pass {
     /// `None` if no node has a slot.
     pub(super) fn first(nodes: &[Node]) -> Option<Self> {
-        let mut pass = Self { number: 1, node: String::new(), unseen: SlotSet::all(), kept: None };
+        let mut pass = Self { number: 1, node: String::new(), unseen: SlotSet::ALL, kept: None };
         pass.next_node(nodes).then_some(pass)
     }
 
     /// Takes in what the node says of itself before a call, and after the last one.
     pub(super) fn observe(&mut self, own: &Node, is_first: bool) {
-        let settled = own.settled();
-        let mut kept = match &mut self.kept {
-            Some(kept) if !is_first => std::mem::replace(kept, SlotSet::none()),
+        let mut kept = match self.kept.take() {
+            Some(kept) if !is_first => kept,
             _ => self.unseen.clone(),
         };
-        kept.retain(|slot| settled.contains(slot));
+        kept.keep(&own.settled());
         self.kept = Some(kept);
     }
 
@@ -68,7 +68,7 @@ impl Pass {
     /// The iteration is over.
     pub(super) fn finish_iteration(&mut self) {
         if let Some(kept) = self.kept.take() {
-            self.unseen.retain(|slot| !kept.contains(slot));
+            self.unseen.remove_all(&kept);
         }
     }
 
@@ -77,13 +77,17 @@ impl Pass {
         own.migrating.iter().find(|(slot, _)| self.unseen.contains(*slot)).cloned()
     }
 
-    /// Its keys were read from the source, the target and the source again; these are what the nodes said
-    /// then. Answers whether it is seen.
-    pub(super) fn finish_open_slot(&mut self, way: &(Slot, String), reads: [Option<&Node>; 3]) -> bool {
-        let [Some(before), Some(target), Some(after)] = reads else { return false };
-        let is_on_its_way = |source: &Node| source.slots().contains(way.0) && source.migrating.contains(way);
+    /// Its keys were read from the source, the target and the source again, and this is what the first two
+    /// said then. Answers whether it is seen.
+    pub(super) fn finish_open_slot(
+        &mut self,
+        way: &(Slot, String),
+        source: Option<&Node>,
+        target: Option<&Node>,
+    ) -> bool {
+        let (Some(source), Some(target)) = (source, target) else { return false };
         // Once the target has it, it may send the keys on.
-        let seen = is_on_its_way(before) && is_on_its_way(after) && !target.slots().contains(way.0);
+        let seen = source.migrating.contains(way) && !target.slots().contains(way.0);
         if seen {
             self.unseen.remove(way.0);
         }
@@ -96,7 +100,7 @@ impl Pass {
         let ahead = self.unseen.iter().filter_map(|slot| owners[usize::from(slot)]);
         let next = ahead.filter(|id| *id > self.node.as_str()).min().map(str::to_owned);
         let Some(next) = next else { return false };
-        (self.node, self.kept) = (next, Some(SlotSet::none()));
+        (self.node, self.kept) = (next, Some(SlotSet::NONE));
         true
     }
 

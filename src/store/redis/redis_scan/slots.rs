@@ -7,46 +7,49 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::store::redis::name::{SLOTS, Slot};
 
+const WORD: usize = 64;
+
+/// A bit for each slot.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct SlotSet(Vec<bool>);
+pub(super) struct SlotSet([u64; SLOTS as usize / WORD]);
 
 impl SlotSet {
-    pub(super) fn none() -> Self {
-        Self(vec![false; usize::from(SLOTS)])
-    }
-
-    pub(super) fn all() -> Self {
-        Self(vec![true; usize::from(SLOTS)])
-    }
+    pub(super) const NONE: Self = Self([0; SLOTS as usize / WORD]);
+    pub(super) const ALL: Self = Self([u64::MAX; SLOTS as usize / WORD]);
 
     pub(super) fn contains(&self, slot: Slot) -> bool {
-        self.0[usize::from(slot)]
+        let slot = usize::from(slot);
+        self.0[slot / WORD] >> (slot % WORD) & 1 == 1
     }
 
     pub(super) fn insert(&mut self, slot: Slot) {
-        self.0[usize::from(slot)] = true;
+        let slot = usize::from(slot);
+        self.0[slot / WORD] |= 1 << (slot % WORD);
     }
 
     pub(super) fn remove(&mut self, slot: Slot) {
-        self.0[usize::from(slot)] = false;
+        let slot = usize::from(slot);
+        self.0[slot / WORD] &= !(1 << (slot % WORD));
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = Slot> {
-        (0..SLOTS).filter(|slot| self.contains(*slot))
+    pub(super) fn keep(&mut self, others: &Self) {
+        self.0.iter_mut().zip(others.0).for_each(|(word, other)| *word &= other);
+    }
+
+    pub(super) fn remove_all(&mut self, others: &Self) {
+        self.0.iter_mut().zip(others.0).for_each(|(word, other)| *word &= !other);
+    }
+
+    pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = Slot> {
+        (0..SLOTS).filter(|slot| self.0[usize::from(*slot) / WORD] != 0 && self.contains(*slot))
     }
 
     pub(super) fn len(&self) -> usize {
-        self.iter().count()
+        self.0.iter().map(|word| word.count_ones() as usize).sum()
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.iter().next().is_none()
-    }
-
-    pub(super) fn retain(&mut self, keep: impl Fn(Slot) -> bool) {
-        for (is_in, slot) in self.0.iter_mut().zip(0..) {
-            *is_in &= keep(slot);
-        }
+        *self == Self::NONE
     }
 
     /// As many of the lowest as take up to `room` characters.
@@ -61,49 +64,45 @@ impl SlotSet {
     /// `0-99,105`, or `<first>*<one bit for each slot from there, as base64>`.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let slot = |text: &str| text.parse().ok().filter(|slot: &Slot| *slot < SLOTS);
-        let mut set = Self::none();
+        let mut set = Self::NONE;
         if let Some((first, bits)) = text.split_once('*') {
-            let bytes = URL_SAFE_NO_PAD.decode(bits).ok()?;
-            let bits = bytes.iter().flat_map(|byte| (0..8).map(move |bit| byte >> bit & 1 == 1));
-            for (nth, _) in bits.enumerate().filter(|(_, is_in)| *is_in) {
-                *set.0.get_mut(usize::from(slot(first)?) + nth)? = true;
+            let first = slot(first)?;
+            for (nth, byte) in (0..SLOTS / 8 + 1).zip(URL_SAFE_NO_PAD.decode(bits).ok()?) {
+                for bit in (0..8).filter(|bit| byte >> bit & 1 == 1) {
+                    set.insert(Some(first + nth * 8 + bit).filter(|slot| *slot < SLOTS)?);
+                }
             }
         } else if !text.is_empty() {
             for run in text.split(',') {
                 let (first, last) = run.split_once('-').unwrap_or((run, run));
-                set.0.get_mut(usize::from(slot(first)?)..=usize::from(slot(last)?))?.fill(true);
+                (slot(first)?..=slot(last)?).for_each(|slot| set.insert(slot));
             }
         }
         Some(set)
     }
 
     fn runs(&self) -> String {
-        let mut runs = Vec::new();
-        let mut start = 0;
-        for run in self.0.chunk_by(|one, next| one == next) {
-            let last = start + run.len() - 1;
-            match (run[0], run.len()) {
-                (false, _) => {}
-                (true, 1) => runs.push(start.to_string()),
-                (true, _) => runs.push(format!("{start}-{last}")),
-            }
-            start = last + 1;
-        }
-        runs.join(",")
+        let slots: Vec<_> = self.iter().collect();
+        let runs = slots.chunk_by(|one, next| one + 1 == *next).map(|run| match run {
+            [first, .., last] => format!("{first}-{last}"),
+            run => run[0].to_string(),
+        });
+        runs.collect::<Vec<_>>().join(",")
     }
 
     fn bits(&self) -> Option<String> {
-        let first = self.0.iter().position(|is_in| *is_in)?;
-        let last = self.0.iter().rposition(|is_in| *is_in)?;
-        let byte = |bits: &[bool]| bits.iter().rfold(0, |byte, is_in| byte << 1 | u8::from(*is_in));
-        let bytes: Vec<u8> = self.0[first..=last].chunks(8).map(byte).collect();
+        let (first, last) = (self.iter().next()?, self.iter().next_back()?);
+        let mut bytes = vec![0_u8; usize::from(last - first) / 8 + 1];
+        for slot in self.iter().map(|slot| slot - first) {
+            bytes[usize::from(slot) / 8] |= 1 << (slot % 8);
+        }
         Some(format!("{first}*{}", URL_SAFE_NO_PAD.encode(bytes)))
     }
 }
 
 impl FromIterator<Slot> for SlotSet {
     fn from_iter<I: IntoIterator<Item = Slot>>(slots: I) -> Self {
-        let mut set = Self::none();
+        let mut set = Self::NONE;
         slots.into_iter().for_each(|slot| set.insert(slot));
         set
     }
@@ -134,8 +133,8 @@ mod tests {
     fn a_set_has_the_shorter_of_two_forms() {
         let scattered: SlotSet = (100..140).step_by(3).collect();
         for (set, text) in [
-            (SlotSet::none(), ""),
-            (SlotSet::all(), "0-16383"),
+            (SlotSet::NONE, ""),
+            (SlotSet::ALL, "0-16383"),
             ([7, 8, 9, 16383].into_iter().collect(), "7-9,16383"),
             (scattered, "100*SZIkSZI"),
         ] {

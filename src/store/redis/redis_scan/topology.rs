@@ -155,17 +155,18 @@ mod tests {
         ]);
         let own = asked(&nodes, "aaaa").unwrap();
         assert_eq!((own.slots().len(), own.settled().len(), own.settled().contains(5)), (101, 100, false));
-        assert_eq!((&*own.migrating, &*own.importing), (&[(5, "bbbb".to_owned())][..], &[(107, "bbbb".to_owned())][..]));
+        assert_eq!(
+            (&*own.migrating, &*own.importing),
+            (&[(5, "bbbb".to_owned())][..], &[(107, "bbbb".to_owned())][..])
+        );
         assert!(asked(&nodes, "bbbb").is_none());
         let owners = owners(&nodes);
-        assert_eq!([5, 110, 120, 150, 250].map(|slot| owners[slot]), [
-            Some("aaaa"),
-            Some("bbbb"),
-            Some("aaaa"),
-            None,
-            Some("eeee")
-        ]);
-        let expected = [("aaaa", host("seed", 7)), ("bbbb", host("10.0.0.1", 2)), ("eeee", host("10.0.0.1", 5))];
+        assert_eq!(
+            [5, 110, 120, 150, 250].map(|slot| owners[slot]),
+            [Some("aaaa"), Some("bbbb"), Some("aaaa"), None, Some("eeee")]
+        );
+        let expected =
+            [("aaaa", host("seed", 7)), ("bbbb", host("10.0.0.1", 2)), ("eeee", host("10.0.0.1", 5))];
         let expected = expected.map(|(id, host)| (id.to_owned(), host));
         assert_eq!(hosts(&nodes, &host("seed", 7)), expected.into());
     }

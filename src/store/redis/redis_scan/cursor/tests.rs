@@ -4,8 +4,8 @@ use super::*;
 
 fn in_cluster() -> ScanCursor {
     let kept = [5, 6, 7, 100].into_iter().collect();
-    let mut unseen = SlotSet::all();
-    unseen.retain(|slot| !(10..=20).contains(&slot));
+    let mut unseen = SlotSet::ALL;
+    unseen.remove_all(&(10..=20).collect());
     let pass = Pass { number: 2, node: "ab12".to_owned(), unseen, kept: Some(kept) };
     let node = NodeCursor { run_id: "0123abc".to_owned(), cursor: u64::MAX };
     ScanCursor { part: Part::Native, node, pass: Some(pass) }
