@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 type Manager = SessionManager<Shopper>;
 
 const AT_ONCE: usize = 64;
-const LOADERS: usize = 16;
+const LOADERS: [usize; 2] = [1, 16];
 
 fn main() {
     // Cargo adds `--bench` of its own.
@@ -33,11 +33,17 @@ fn main() {
         return runtime()
             .block_on(print_revocation(sizes.split(',').map(|size| size.parse().expect("a number"))));
     }
+    // `… -- --count 10000,25000,50000`: keys a second.
+    let rates = arguments.iter().position(|argument| argument == "--count");
+    if let Some(rates) = rates.and_then(|place| arguments.get(place + 1)) {
+        let rates: Vec<_> = rates.split(',').map(|rate| rate.parse().expect("a number")).collect();
+        return runtime().block_on(print_count(all, &rates));
+    }
     runtime().block_on(async {
         print_owners().await;
         print_revocation([2_500].into_iter()).await;
         print_memory().await;
-        print_count(all).await;
+        print_count(all, &[u32::MAX]).await;
     });
 }
 
@@ -198,54 +204,74 @@ async fn print_memory() {
     }
 }
 
-async fn print_count(sessions: u64) {
+/// What loads wait while all sessions are counted, at these many keys a second.
+async fn print_count(sessions: u64, rates: &[u32]) {
     let server = Server::start().await;
-    let (store, manager) = manager_on(&server).await;
+    let (store, _) = manager_on(&server).await;
     let keys = store_many(&store, sessions, Some("ada")).await;
-    println!("\n{LOADERS} tasks load sessions, of {sessions}, without pause:\n");
-    println!("| | loads/s | p50 | p99 | the count took |\n|---|--:|--:|--:|--:|");
-    for counting in [false, true, false, true] {
-        let over = Arc::new(AtomicBool::new(false));
-        let mut loaders = JoinSet::new();
-        for nth in 0..LOADERS {
-            let (store, over) = (Arc::clone(&store), Arc::clone(&over));
-            let keys: Vec<_> = keys.iter().skip(nth).step_by(LOADERS).take(1000).cloned().collect();
-            loaders.spawn(async move {
-                let mut taken = Vec::new();
-                for key in keys.iter().cycle() {
-                    if over.load(Ordering::Relaxed) {
-                        break;
-                    }
-                    let start = Instant::now();
-                    store.load(key).await.expect("the server answers");
-                    taken.push(start.elapsed());
-                }
-                taken
-            });
+    let count = async |rate: Option<u32>| {
+        let mut builder = SessionManager::<Shopper>::builder(Arc::clone(&store), KeyRing::generate());
+        if let Some(rate) = rate {
+            builder = builder.max_scan_rate(rate);
         }
+        let manager = builder.build().expect("the settings agree");
+        assert_eq!(manager.count_sessions().await.expect("it answers"), sessions);
+    };
+    let rates: Vec<_> = rates.iter().copied().map(Some).chain([None]).collect();
+    let name = |rate: Option<u32>| rate.map_or("the default".to_owned(), |rate| format!("{rate} keys/s"));
+    for loaders in LOADERS {
+        println!("\n{loaders} tasks load sessions, of {sessions}, without pause:\n");
+        println!("| | loads/s | p50 | p99 | the count took |\n|---|--:|--:|--:|--:|");
+        for rate in &rates {
+            let pause = tokio::time::sleep(Duration::from_secs(5));
+            print_loads(&store, &keys, loaders, "alone", pause).await;
+            let what = format!("while all are counted, {}", name(*rate));
+            print_loads(&store, &keys, loaders, &what, count(*rate)).await;
+        }
+    }
+    for rate in rates {
         let start = Instant::now();
-        if counting {
-            assert_eq!(manager.count_sessions().await.expect("it answers"), sessions);
-        } else {
-            tokio::time::sleep(Duration::from_secs(2)).await;
-        }
-        let elapsed = start.elapsed();
-        over.store(true, Ordering::Relaxed);
-        let mut taken: Vec<_> = loaders.join_all().await.into_iter().flatten().collect();
-        taken.sort_unstable();
-        let loads = u32::try_from(taken.len()).expect("it takes no hours");
-        let rate = f64::from(loads) / elapsed.as_secs_f64();
-        let at = |percent: usize| taken[taken.len() * percent / 100];
-        let (what, took) = if counting {
-            ("while all are counted", format!("{elapsed:.1?}"))
-        } else {
-            ("alone", String::new())
-        };
-        println!("| {what} | {rate:.0} | {:.0?} | {:.0?} | {took} |", at(50), at(99));
+        count(rate).await;
+        println!("\ncounting alone, {}: {:.1?}", name(rate), start.elapsed());
+    }
+}
+
+/// How so many tasks load sessions during something.
+async fn print_loads(
+    store: &Arc<RedisStore>,
+    keys: &[session_store::SessionKey],
+    loaders: usize,
+    what: &str,
+    something: impl Future<Output = ()>,
+) {
+    let over = Arc::new(AtomicBool::new(false));
+    let mut loading = JoinSet::new();
+    for nth in 0..loaders {
+        let (store, over) = (Arc::clone(store), Arc::clone(&over));
+        let keys: Vec<_> = keys.iter().skip(nth).step_by(loaders).take(1000).cloned().collect();
+        loading.spawn(async move {
+            let mut taken = Vec::new();
+            for key in keys.iter().cycle() {
+                if over.load(Ordering::Relaxed) {
+                    break;
+                }
+                let start = Instant::now();
+                store.load(key).await.expect("the server answers");
+                taken.push(start.elapsed());
+            }
+            taken
+        });
     }
     let start = Instant::now();
-    assert_eq!(manager.count_sessions().await.expect("it answers"), sessions);
-    println!("| counting alone | | | | {:.1?} |", start.elapsed());
+    something.await;
+    let elapsed = start.elapsed();
+    over.store(true, Ordering::Relaxed);
+    let mut taken: Vec<_> = loading.join_all().await.into_iter().flatten().collect();
+    taken.sort_unstable();
+    let loads = u32::try_from(taken.len()).expect("it takes no hours");
+    let rate = f64::from(loads) / elapsed.as_secs_f64();
+    let at = |percent: usize| taken[taken.len() * percent / 100];
+    println!("| {what} | {rate:.0} | {:.0?} | {:.0?} | {elapsed:.1?} |", at(50), at(99));
 }
 
 /// Sessions past the engine, to have many of them soon.

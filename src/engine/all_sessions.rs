@@ -15,7 +15,7 @@ mod scan;
 pub use clear::Clearing;
 pub use scan::SessionScan;
 
-use pages::Pages;
+use pages::{DEFAULT_RATE, Pages};
 
 impl<T: SessionData> SessionManager<T> {
     /// Goes through all sessions of the store, as a stream of
@@ -105,6 +105,11 @@ impl<T: SessionData> SessionManager<T> {
     }
 
     fn pages(&self) -> Pages {
-        Pages::new(Arc::clone(&self.0.store), Arc::clone(&self.0.clock))
+        let pages = Pages::new(Arc::clone(&self.0.store), Arc::clone(&self.0.clock));
+        match self.0.max_scan_rate {
+            Some(keys_per_second) => pages.paced(keys_per_second),
+            None if self.0.store.status().topology.is_some() => pages.paced(DEFAULT_RATE),
+            None => pages,
+        }
     }
 }

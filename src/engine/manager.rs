@@ -59,6 +59,7 @@ pub(crate) struct Inner<T> {
     pub(super) readable: Shapes,
     pub(super) also_reads: Vec<Codec>,
     pub(crate) max_payload: usize,
+    pub(crate) max_scan_rate: Option<u32>,
     pub(crate) on_conflict: ConflictPolicy<T>,
     pub(crate) owner_limit: Option<OwnerLimit>,
     pub(super) revoke_within: Duration,

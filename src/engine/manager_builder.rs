@@ -44,6 +44,7 @@ pub struct SessionManagerBuilder<T: SessionData> {
     codec: Codec,
     also_reads: Vec<Codec>,
     max_payload: usize,
+    max_scan_rate: Option<u32>,
     on_conflict: ConflictPolicy<T>,
     owner_limit: Option<OwnerLimit>,
     revoke_within: Duration,
@@ -61,6 +62,7 @@ impl<T: SessionData> SessionManagerBuilder<T> {
             codec: Codec::default(),
             also_reads: Vec::new(),
             max_payload: DEFAULT_MAX_PAYLOAD,
+            max_scan_rate: None,
             on_conflict: ConflictPolicy::default(),
             owner_limit: None,
             revoke_within: REVOKE_WITHIN,
@@ -129,6 +131,18 @@ impl<T: SessionData> SessionManagerBuilder<T> {
         self
     }
 
+    /// How many keys a second are looked at, at most, where all sessions are gone through: by
+    /// [`sessions`](SessionManager::sessions), [`count_sessions`](SessionManager::count_sessions),
+    /// [`revoke_everyone`](SessionManager::revoke_everyone) and
+    /// [`revoke_all_thoroughly`](SessionManager::revoke_all_thoroughly). Default: 10,000 in Redis, by which
+    /// requests hardly wait longer than without, and no limit in memory or in a store of one's own.
+    ///
+    /// The runtime needs its timer enabled, as tokio's `enable_all` does.
+    pub fn max_scan_rate(mut self, keys_per_second: u32) -> Self {
+        self.max_scan_rate = Some(keys_per_second);
+        self
+    }
+
     /// What happens when two requests change one session. Default: merging.
     pub fn on_conflict(mut self, policy: ConflictPolicy<T>) -> Self {
         self.on_conflict = policy;
@@ -190,6 +204,9 @@ impl<T: SessionData> SessionManagerBuilder<T> {
             let message = format!("the touch share is {}; give one from 0 to 0.5", self.touch_share);
             return Err(Error::Config(message));
         }
+        if self.max_scan_rate == Some(0) {
+            return Err(Error::Config("with 0 keys a second, no scan would ever end".to_owned()));
+        }
         if let Some(limit) = self.owner_limit {
             if limit.sessions == 0 {
                 return Err(Error::Config("with 0 sessions per owner, nobody could sign in".to_owned()));
@@ -229,6 +246,7 @@ impl<T: SessionData> SessionManagerBuilder<T> {
             readable: Shapes::new(),
             also_reads: self.also_reads,
             max_payload: self.max_payload,
+            max_scan_rate: self.max_scan_rate,
             on_conflict: self.on_conflict,
             owner_limit: self.owner_limit,
             revoke_within: self.revoke_within,

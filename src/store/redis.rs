@@ -91,8 +91,8 @@ pub(crate) use self::redis_scan::reread_cursor;
 /// begin with the prefix too. [`checkup`](Self::checkup) tries all of that out.
 ///
 /// Going through all sessions (a manager's `count_sessions`, `sessions`, `revoke_everyone` and `usage`) takes
-/// `+scan +strlen +dbsize +info +memory|usage` besides, and `+cluster|nodes` in a cluster; nothing else
-/// does. `SCAN` shows such a user the names of all keys of the database, other services' included; this
+/// `+scan +strlen +dbsize +info +memory|usage` besides; in a cluster `+cluster|nodes`, and
+/// `+cluster|getkeysinslot` for slots that are migrating; nothing else does. `SCAN` shows such a user the names of all keys of the database, other services' included; this
 /// crate's have nothing to hide.
 ///
 /// # Several services in one Redis

@@ -58,6 +58,7 @@ fn no_argument_is_repeated_to_whoever_reads_the_errors() {
         "--express-prefix",
         "--layout",
         "--timeout",
+        "--max-scan-rate",
         "--color",
         "--limit",
         "--owner",

@@ -73,6 +73,20 @@ async fn in_a_cluster() {
     counts_lists_and_clears(&connect(redis.url()).await).await;
 }
 
+/// Of each node's own slots, whichever these are and whatever order the server has.
+#[tokio::test(flavor = "multi_thread")]
+async fn progress_in_a_cluster_is_the_share_that_was_seen() {
+    let redis = Cluster::start().await;
+    let store = connect(redis.url()).await;
+    let keys = fill(&store, MANY as usize).await;
+    let mut walk = Walk::new(&store, 200);
+    while walk.step().await {
+        let seen = walk.seen.len() as f64 / keys.len() as f64;
+        assert!((walk.progress - seen).abs() < 0.05, "{} of {seen}", walk.progress);
+    }
+    assert_eq!((walk.missed(&keys), walk.progress), (0, 1.0));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn behind_sentinels() {
     let redis = Sentinels::start().await;

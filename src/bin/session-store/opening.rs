@@ -30,8 +30,11 @@ impl Open {
         let timeout = Duration::from_secs_f64(connection.timeout);
         let store = Arc::new(builder.timeout(timeout).connect().await?);
         let keys = keys_of_nobody(naming.is_native)?;
-        let manager = SessionManager::builder(Arc::clone(&store), keys).max_payload(MAX_PAYLOAD).build()?;
-        Ok(Self { store, manager, naming })
+        let mut builder = SessionManager::builder(Arc::clone(&store), keys).max_payload(MAX_PAYLOAD);
+        if let Some(keys_per_second) = connection.max_scan_rate {
+            builder = builder.max_scan_rate(keys_per_second);
+        }
+        Ok(Self { store, manager: builder.build()?, naming })
     }
 }
 
@@ -105,7 +108,14 @@ mod tests {
     use super::*;
 
     fn connection() -> Connection {
-        Connection { url: None, prefix: None, express_prefix: None, layout: None, timeout: 1.0 }
+        Connection {
+            url: None,
+            prefix: None,
+            express_prefix: None,
+            layout: None,
+            timeout: 1.0,
+            max_scan_rate: None,
+        }
     }
 
     fn read(connection: &Connection, variables: &[(&str, &str)], name: &str) -> Option<String> {

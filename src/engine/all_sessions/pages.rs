@@ -4,6 +4,9 @@ use std::collections::HashSet;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
 
 use crate::clock::Clock;
 use crate::engine::store_client::StoreClient;
@@ -16,6 +19,9 @@ use crate::store::scan::{Cursor, Page};
 /// 0.6 for 500, 1 to 2 for 1,000.
 pub(super) const DEFAULT_SIZE: usize = 500;
 
+/// Keys a second, of a store on servers. At this rate fewer than one load in a hundred comes upon a page.
+pub(super) const DEFAULT_RATE: u32 = 10_000;
+
 /// Told how many sessions were seen, or ended, and which share of the whole was looked at.
 pub(super) type OnProgress = Box<dyn FnMut(u64, f64) + Send>;
 
@@ -23,6 +29,9 @@ pub(super) struct Pages {
     store: Arc<StoreClient>,
     clock: Arc<dyn Clock>,
     pub(super) size: usize,
+    keys_per_second: Option<u32>,
+    /// When the next page may be asked for.
+    not_before: Option<Instant>,
     next: Next,
     seen: Option<HashSet<u128>>,
 }
@@ -38,7 +47,20 @@ pub(super) type Asking = Pin<Box<dyn Future<Output = Result<Page, Error>> + Send
 
 impl Pages {
     pub(super) fn new(store: Arc<StoreClient>, clock: Arc<dyn Clock>) -> Self {
-        Self { store, clock, size: DEFAULT_SIZE, next: Next::At(None), seen: None }
+        Self {
+            store,
+            clock,
+            size: DEFAULT_SIZE,
+            keys_per_second: None,
+            not_before: None,
+            next: Next::At(None),
+            seen: None,
+        }
+    }
+
+    /// Looks at so many keys a second at most.
+    pub(super) fn paced(self, keys_per_second: u32) -> Self {
+        Self { keys_per_second: Some(keys_per_second), ..self }
     }
 
     /// Each session once.
@@ -74,10 +96,27 @@ impl Pages {
     }
 
     /// Asks for the next page, if there is one.
-    pub(super) fn ask(&self) -> Option<Asking> {
+    pub(super) fn ask(&mut self) -> Option<Asking> {
         let Next::At(cursor) = &self.next else { return None };
         let (store, cursor, size) = (Arc::clone(&self.store), cursor.clone(), self.size);
-        Some(Box::pin(async move { patiently(|| store.page(cursor.as_ref(), size)).await }))
+        let start = self.turn();
+        Some(Box::pin(async move {
+            if let Some(start) = start {
+                sleep_until(start).await;
+            }
+            patiently(|| store.page(cursor.as_ref(), size)).await
+        }))
+    }
+
+    /// When the page may be asked for that comes next; the one after it may be once its keys had their time.
+    fn turn(&mut self) -> Option<Instant> {
+        let now = Instant::now();
+        let earliest = self.not_before.filter(|earliest| *earliest > now);
+        let keys_per_second = f64::from(self.keys_per_second?);
+        #[expect(clippy::cast_precision_loss, reason = "a page has 10,000 keys at most")]
+        let time = Duration::from_secs_f64(self.size as f64 / keys_per_second);
+        self.not_before = Some(earliest.unwrap_or(now) + time);
+        earliest
     }
 
     /// Takes in a page that was asked for, without sessions that are over, or were seen before.
@@ -110,5 +149,36 @@ where
 impl fmt::Debug for Pages {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pages").field("size", &self.size).field("next", &self.next).finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, feature = "memory"))]
+mod tests {
+    use super::*;
+    use crate::{
+        Codec, KeyRing, MemoryStore, Record, SessionId, SessionManager, SessionStore as _, SystemClock, Ttl,
+    };
+
+    /// By tokio's clock, which moves on by itself while everybody waits.
+    #[tokio::test(start_paused = true)]
+    async fn pages_keep_their_distance() {
+        let store = Arc::new(MemoryStore::new());
+        for _ in 0..5000 {
+            let (now, ttl) = (SystemClock.now(), Duration::from_secs(3600));
+            let record = Record::new(now, now.saturating_add(ttl), Codec::Json.encode(&0).unwrap());
+            store.create(&SessionId::generate().key(), &record, Ttl::new(ttl)).await.unwrap();
+        }
+        for (rate, millis) in [(None, 0), (Some(1000), 4500), (Some(100_000), 45), (Some(u32::MAX), 0)] {
+            let builder = SessionManager::<u32>::builder(Arc::clone(&store), KeyRing::generate());
+            let manager = match rate {
+                Some(rate) => builder.max_scan_rate(rate),
+                None => builder,
+            };
+            let start = Instant::now();
+            assert_eq!(manager.build().unwrap().count_sessions().await.unwrap(), 5000);
+            // Ten pages of 500, and nothing waits for the first one.
+            let (took, expected) = (start.elapsed(), Duration::from_millis(millis));
+            assert!((expected..expected + Duration::from_millis(20)).contains(&took), "{rate:?}: {took:?}");
+        }
     }
 }

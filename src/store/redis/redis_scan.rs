@@ -1,66 +1,83 @@
 //! Going through all sessions: by `SCAN`, on every server that has some.
 //!
-//! - [`step`]: one `SCAN` on one server.
+//! - [`step`]: one page of one server.
 //! - [`reading`]: what the records say of themselves.
-//! - [`view`]: who has which slot of a cluster, and which are on their way.
-//! - [`passes`]: which nodes to scan, and which again.
-//! - [`tour`]: how far one got, as the text of a cursor.
+//! - [`pass`]: which nodes of a cluster to scan, and which again; and why nothing is missed.
+//! - [`topology`]: who has which slot of a cluster. [`slots`]: sets of slots.
+//! - [`cursor`]: how far one got, as a text.
 //! - [`usage`]: how much there is, by a sample.
 
-mod passes;
+mod cursor;
+mod pass;
 pub(super) mod reading;
+mod slots;
 mod step;
-mod tour;
+mod topology;
 mod usage;
-mod view;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 
-use self::step::{Spot, Step};
-use self::tour::{Round, Tour};
-use self::view::View;
+use self::cursor::{NodeCursor, ScanCursor};
+use self::pass::Pass;
+use self::step::NodePage;
+use self::topology::Node;
 use super::RedisStore;
 use super::failure::{Effect, Failure};
-use super::layout::Keyspace;
+use super::layout::{Keyspace, Named};
 use super::target::Host;
 use crate::error::Error;
 use crate::store::scan::{Cursor, Page, Scan, Usage};
+
+/// Nodes hear of a move from each other, which takes them a moment.
+const BEFORE_FURTHER_PASSES: Duration = Duration::from_millis(300);
 
 /// Where the masters of a cluster were when it was last looked at, by their ids. A cursor has the ids
 /// alone: it may come from anywhere, and must not lead to a server that nobody else named.
 #[derive(Debug, Default)]
 pub(super) struct Masters(ArcSwap<HashMap<String, Host>>);
 
+/// What a page has found.
+#[derive(Debug, Default)]
+struct Found {
+    /// Whom to ask for the records.
+    host: Option<Host>,
+    keys: Vec<Named>,
+    /// About which share of this layout is behind.
+    progress: f64,
+    is_last: bool,
+}
+
 #[async_trait]
 impl Scan for RedisStore {
     async fn page(&self, cursor: Option<&Cursor>, size: usize) -> Result<Page, Error> {
         let size = size.clamp(1, Page::MAX_SIZE);
-        let mut tour = match cursor {
-            None => self.set_out(self.keyspaces[0].letter()).await?,
-            Some(cursor) => Tour::parse(cursor.as_str()).ok_or_else(Cursor::is_strange)?,
+        let mut at = match cursor {
+            None => self.begin(self.keyspaces[0].letter()).await?,
+            Some(cursor) => ScanCursor::parse(cursor.as_str()).ok_or_else(Cursor::is_strange)?,
         };
-        let one_server = matches!(tour, Tour::One { .. });
-        if one_server != self.connections.are_one_server() {
+        if at.pass.is_none() != self.connections.are_one_server() {
             return Err(Cursor::is_strange());
         }
-        let keyspace = self.keyspace(tour.part()).ok_or_else(Cursor::is_strange)?;
-        let (host, step) = match &mut tour {
-            Tour::One { spot, .. } => {
-                let step = self.step(None, spot, keyspace, size).await.map_err(into_error)?;
-                *spot = step.next.clone();
-                (None, step)
+        let keyspace = self.keyspace(at.part).ok_or_else(Cursor::is_strange)?;
+        let found = match &mut at.pass {
+            Some(pass) => self.page_in_cluster(pass, &mut at.node, keyspace, size).await?,
+            None => {
+                let page = self.step(None, &at.node, keyspace, size).await.map_err(into_error)?;
+                at.node = page.next;
+                let is_last = at.node.is_start();
+                Found { host: None, keys: page.keys, progress: page.share, is_last }
             }
-            Tour::Cluster { round, spot, .. } => self.step_in_cluster(round, spot, keyspace, size).await?,
         };
-        let (sessions, unreadable) = self.read(host.as_ref(), keyspace, step.keys).await?;
-        let progress = self.progress(&tour, step.share);
-        let next = self.go_on(tour).await?.map(|tour| Cursor::new(tour.to_string()));
+        let (sessions, unreadable) = self.read(found.host.as_ref(), keyspace, found.keys).await?;
+        let progress = self.progress(at.part, found.progress);
+        let next = if found.is_last { self.begin_after(at.part).await? } else { Some(at) };
         let progress = if next.is_none() { 1.0 } else { progress };
-        Ok(Page { sessions, unreadable, next, progress })
+        Ok(Page { sessions, unreadable, next: next.map(|next| Cursor::new(next.to_string())), progress })
     }
 
     async fn usage(&self) -> Result<Usage, Error> {
@@ -74,57 +91,136 @@ impl RedisStore {
         self.keyspaces.iter().find(|keyspace| keyspace.letter() == letter).map(|keyspace| &**keyspace)
     }
 
-    async fn set_out(&self, part: char) -> Result<Tour, Error> {
-        let spot = Spot::default();
-        if self.connections.are_one_server() {
-            return Ok(Tour::One { part, spot });
-        }
-        let round = Round::first(self.look().await?);
-        Ok(Tour::Cluster { part, round, spot })
+    async fn begin(&self, part: char) -> Result<ScanCursor, Error> {
+        let pass = if self.connections.are_one_server() {
+            None
+        } else {
+            let unassigned = || Error::unavailable("no node of the Redis Cluster has a slot", None);
+            Some(Pass::first(&self.look().await?).ok_or_else(unassigned)?)
+        };
+        Ok(ScanCursor { part, node: NodeCursor::default(), pass })
     }
 
-    /// One page of the first node in the queue; of the next one if that is no master any more.
-    async fn step_in_cluster(
+    /// The keyspace after this one, if there is one.
+    async fn begin_after(&self, part: char) -> Result<Option<ScanCursor>, Error> {
+        match self.keyspaces.iter().skip_while(|it| it.letter() != part).nth(1) {
+            Some(next) => self.begin(next.letter()).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "there are two parts at most")]
+    fn progress(&self, part: char, of_part: f64) -> f64 {
+        let before = self.keyspaces.iter().take_while(|it| it.letter() != part).count();
+        (before as f64 + of_part) / self.keyspaces.len() as f64
+    }
+
+    /// One page of the present node; of the next one if that is no master any more.
+    async fn page_in_cluster(
         &self,
-        round: &mut Round,
-        spot: &mut Spot,
+        pass: &mut Pass,
+        at: &mut NodeCursor,
         keyspace: &dyn Keyspace,
         size: usize,
-    ) -> Result<(Option<Host>, Step), Error> {
-        // What is known of the masters may be from long ago, and is put right once.
-        let mut fresh = false;
-        while let Some(id) = round.present() {
-            let known = self.host_of(id);
-            let mut failure = None;
-            if let Some(host) = &known {
-                match self.step(Some(host), spot, keyspace, size).await {
-                    Ok(step) => {
-                        *spot = step.next.clone();
-                        return Ok((known, step));
-                    }
-                    Err(reason) => failure = Some(reason),
-                }
+    ) -> Result<Found, Error> {
+        loop {
+            let known = self.host_of(&pass.node);
+            let answer = match &known {
+                Some(host) => self.page_of_node(host, pass, at, keyspace, size).await,
+                None => Ok(None),
+            };
+            if let Ok(Some((page, is_done))) = answer {
+                *at = page.next;
+                let progress = pass.progress(&page.nodes, page.share);
+                let is_last = is_done && !self.go_on(pass, at, &page.nodes).await?;
+                return Ok(Found { host: known, keys: page.keys, progress, is_last });
             }
-            if !fresh {
-                match self.look().await {
-                    Ok(_) => fresh = true,
-                    Err(error) if failure.is_none() => return Err(error),
-                    Err(_) => {}
-                }
-            }
-            match (failure, self.host_of(id)) {
-                // It is where it was, and does not answer.
-                (Some(failure), present) if present == known => return Err(into_error(failure)),
-                // It is somewhere else.
-                (_, Some(_)) => {}
+            // What is known of the masters may be from long ago.
+            let looked = self.look().await;
+            match (answer, self.host_of(&pass.node)) {
+                (Err(failure), now) if looked.is_err() || now == known => return Err(into_error(failure)),
+                (_, now) if looked.is_ok() && now.is_some() && now != known => {}
                 // Another one has taken over from it.
-                (_, None) => {
-                    round.skip();
-                    *spot = Spot::default();
+                _ if !self.go_on(pass, at, &looked?).await? => {
+                    return Ok(Found { is_last: true, ..Found::default() });
                 }
+                _ => {}
             }
         }
-        Ok((None, Step::default()))
+    }
+
+    /// A page of the node at `host`, and whether that is its last one; `None` if it is not that master.
+    async fn page_of_node(
+        &self,
+        host: &Host,
+        pass: &mut Pass,
+        at: &NodeCursor,
+        keyspace: &dyn Keyspace,
+        size: usize,
+    ) -> Result<Option<(NodePage, bool)>, Failure> {
+        if pass.kept.is_none() {
+            return self.page_of_open_slot(host, pass, keyspace).await;
+        }
+        let mut page = self.step(Some(host), at, keyspace, size).await?;
+        let Some(own) = topology::asked(&page.nodes, &pass.node) else { return Ok(None) };
+        pass.observe(own, page.is_first);
+        if page.next.is_start() {
+            page.nodes = self.nodes_as_seen_by(host).await?;
+            let Some(own) = topology::asked(&page.nodes, &pass.node) else { return Ok(None) };
+            pass.observe(own, false);
+        }
+        if !page.next.is_start() && !pass.has_kept_nothing() {
+            return Ok(Some((page, false)));
+        }
+        pass.finish_iteration();
+        page.next = NodeCursor::default();
+        let own = topology::asked(&page.nodes, &pass.node);
+        let is_done = own.and_then(|own| pass.open_slot(own)).is_none();
+        Ok(Some((page, is_done)))
+    }
+
+    /// The same of a slot that migrates from there, wherever its keys are.
+    async fn page_of_open_slot(
+        &self,
+        host: &Host,
+        pass: &mut Pass,
+        keyspace: &dyn Keyspace,
+    ) -> Result<Option<(NodePage, bool)>, Failure> {
+        let nodes = self.nodes_as_seen_by(host).await?;
+        let Some(own) = topology::asked(&nodes, &pass.node) else { return Ok(None) };
+        let mut page = NodePage { share: 1.0, ..NodePage::default() };
+        let Some(way) = pass.open_slot(own) else { return Ok(Some((NodePage { nodes, ..page }, true))) };
+        if self.host_of(&way.1).is_none() {
+            self.find_masters().await?;
+        }
+        // To a node that is none, nobody can follow it.
+        let Some(target) = self.host_of(&way.1) else { return Ok(Some((NodePage { nodes, ..page }, true))) };
+        let (before, mut found) = self.keys_in_slot(host, way.0).await?;
+        let (meanwhile, of_target) = self.keys_in_slot(&target, way.0).await?;
+        let (_, back_again) = self.keys_in_slot(host, way.0).await?;
+        let source = topology::asked(&before, &pass.node);
+        let is_seen = pass.finish_open_slot(&way, source, topology::asked(&meanwhile, &way.1));
+        found.extend(of_target.into_iter().chain(back_again));
+        found.sort_unstable();
+        found.dedup();
+        page.keys = found.iter().filter_map(|name| keyspace.named(name)).collect();
+        let is_done = !is_seen || pass.open_slot(own).is_none();
+        Ok(Some((NodePage { nodes, ..page }, is_done)))
+    }
+
+    /// Goes on to the next node, if there is one.
+    async fn go_on(&self, pass: &mut Pass, at: &mut NodeCursor, nodes: &[Node]) -> Result<bool, Error> {
+        *at = NodeCursor::default();
+        if pass.next_node(nodes) {
+            return Ok(true);
+        }
+        if pass.unseen.is_empty() {
+            return Ok(false);
+        }
+        if pass.number > 1 {
+            tokio::time::sleep(BEFORE_FURTHER_PASSES).await;
+        }
+        pass.next_pass(&self.look().await?)
     }
 
     /// Where the master of this id is, as far as is known.
@@ -132,66 +228,29 @@ impl RedisStore {
         self.masters.0.load().get(id).cloned()
     }
 
-    /// What comes after a page; nothing at the end.
-    async fn go_on(&self, tour: Tour) -> Result<Option<Tour>, Error> {
-        let part = tour.part();
-        match tour {
-            Tour::One { ref spot, .. } if !spot.is_start() => return Ok(Some(tour)),
-            Tour::One { .. } => {}
-            Tour::Cluster { part, mut round, spot } => {
-                if spot.is_start() {
-                    round.finish_node();
-                }
-                if round.present().is_some() || round.next(self.look().await?)? {
-                    return Ok(Some(Tour::Cluster { part, round, spot }));
-                }
-            }
-        }
-        let mut rest = self.keyspaces.iter().skip_while(|it| it.letter() != part).skip(1);
-        match rest.next() {
-            Some(next) => self.set_out(next.letter()).await.map(Some),
-            None => Ok(None),
-        }
-    }
-
-    #[expect(clippy::cast_precision_loss, reason = "there are two parts at most")]
-    fn progress(&self, tour: &Tour, share: f64) -> f64 {
-        let before = self.keyspaces.iter().take_while(|it| it.letter() != tour.part()).count();
-        let of_part = match tour {
-            Tour::One { .. } => share,
-            Tour::Cluster { round, .. } => round.progress(share),
-        };
-        (before as f64 + of_part) / self.keyspaces.len() as f64
-    }
-
-    /// Where the masters of the cluster are that have slots.
+    /// Where the masters of the cluster are.
     pub(super) async fn masters(&self) -> Result<Vec<Host>, Error> {
         self.look().await?;
         Ok(self.masters.0.load().values().cloned().collect())
     }
 
-    /// Asks all nodes of the cluster, as each knows of its own slots only which are on their way.
-    async fn look(&self) -> Result<View, Error> {
-        let mut answers = Vec::new();
-        let mut failures = HashMap::new();
-        let mut hosts = self.connections.nodes();
-        while !hosts.is_empty() {
-            for host in hosts {
-                match self.connections.run_at(Some(&host), view::ask).await {
-                    Ok(answer) => answers.push(view::Answer::new(host, answer).map_err(into_error)?),
-                    Err(failure) => drop(failures.insert(host, failure)),
+    /// The cluster as a node sees it that is in touch with most of the others.
+    async fn look(&self) -> Result<Vec<Node>, Error> {
+        self.find_masters().await.map_err(into_error)
+    }
+
+    async fn find_masters(&self) -> Result<Vec<Node>, Failure> {
+        let mut failure = Failure::NotConnected("no node of the cluster is known yet".to_owned());
+        for host in self.connections.nodes() {
+            match self.nodes_as_seen_by(&host).await {
+                Ok(nodes) => {
+                    self.masters.0.store(Arc::new(topology::hosts(&nodes, &host)));
+                    return Ok(nodes);
                 }
+                Err(reason) => failure = reason,
             }
-            hosts = view::not_asked(&answers);
-            hosts.retain(|host| !failures.contains_key(host));
         }
-        if answers.is_empty() {
-            let unknown = || Failure::NotConnected("no node of the cluster is known yet".to_owned());
-            return Err(into_error(failures.into_values().next().unwrap_or_else(unknown)));
-        }
-        let (view, hosts) = View::of(&answers).map_err(into_error)?;
-        self.masters.0.store(Arc::new(hosts));
-        Ok(view)
+        Err(failure)
     }
 }
 
@@ -202,5 +261,5 @@ fn into_error(failure: Failure) -> Error {
 /// What a cursor's text says, as a text again.
 #[cfg(all(fuzzing, feature = "express"))]
 pub(crate) fn reread_cursor(text: &str) -> Option<String> {
-    Tour::parse(text).map(|tour| tour.to_string())
+    ScanCursor::parse(text).map(|cursor| cursor.to_string())
 }

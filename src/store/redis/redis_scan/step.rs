@@ -1,73 +1,110 @@
-//! One `SCAN` on one server.
+//! One page of one server: a `SCAN`, or the keys of a slot.
 
 use std::fmt;
 
-use redis::{ErrorKind, RedisError, Value};
+use redis::{ErrorKind, Pipeline, RedisError, Value};
 
+use super::cursor::NodeCursor;
+use super::slots::SlotSet;
+use super::topology::{self, Node};
 use crate::store::redis::RedisStore;
 use crate::store::redis::connection::Connection;
 use crate::store::redis::failure::Failure;
 use crate::store::redis::layout::{Keyspace, Named};
+use crate::store::redis::name::Slot;
 use crate::store::redis::server_info::{Info, Software};
 use crate::store::redis::target::Host;
 
-/// How far a server was scanned: its cursor, which is of no use to any other process, not even the same
-/// server started again.
-/// <https://github.com/valkey-io/valkey/issues/4>
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Spot {
-    /// What a server calls itself from its start to its end.
-    pub(super) run_id: String,
-    pub(super) cursor: u64,
-}
-
-impl Spot {
-    /// Where a server begins, and where it ends.
-    pub(super) fn is_start(&self) -> bool {
-        self.cursor == 0
-    }
-}
+/// A slot with more keys than that is not read as a whole.
+const MOST_IN_SLOT: usize = 100_000;
 
 #[derive(Debug, Default)]
-pub(super) struct Step {
+pub(super) struct NodePage {
     pub(super) keys: Vec<Named>,
+    /// Whether the iteration began with it.
+    pub(super) is_first: bool,
     /// At its start once the server has no more.
-    pub(super) next: Spot,
+    pub(super) next: NodeCursor,
     /// Which share of the server was scanned by now.
     pub(super) share: f64,
+    /// Of a cluster, as the server saw it just before.
+    pub(super) nodes: Vec<Node>,
 }
 
 impl RedisStore {
-    /// Scans on from `spot`, or from the start if that is of another process.
+    /// Scans on from `at`, or from the start if that is of another process.
     pub(super) async fn step(
         &self,
         node: Option<&Host>,
-        spot: &Spot,
+        at: &NodeCursor,
         keyspace: &dyn Keyspace,
         size: usize,
-    ) -> Result<Step, Failure> {
-        let mut cursor = spot.cursor;
+    ) -> Result<NodePage, Failure> {
+        let mut cursor = at.cursor;
         loop {
-            let mut both = redis::pipe();
-            both.cmd("INFO").arg("server");
-            both.cmd("SCAN").arg(cursor).arg("MATCH").arg(keyspace.glob());
-            both.arg("COUNT").arg(size).arg("TYPE").arg("string");
-            let scan = async |mut connection: Connection| connection.send_all(&both).await;
-            let [info, scanned] = two(self.connections.run_at(node, scan).await?)?;
-            let server = Server::of(&redis::from_redis_value::<String>(info.extract_error()?)?);
-            let scanned = scanned.extract_error()?;
-            if cursor != 0 && server.run_id != spot.run_id {
+            let mut commands = redis::pipe();
+            commands.cmd("INFO").arg("server");
+            if node.is_some() {
+                commands.cmd("CLUSTER").arg("NODES");
+            }
+            commands.cmd("SCAN").arg(cursor).arg("MATCH").arg(keyspace.glob());
+            commands.arg("COUNT").arg(size).arg("TYPE").arg("string");
+            let mut answers = self.answers(node, &commands).await?.into_iter();
+            let mut answer = || answers.next().ok_or_else(|| unexpected("a pipeline"));
+            let server = Server::of(&redis::from_redis_value::<String>(answer()?.extract_error()?)?);
+            let nodes = if node.is_some() { topology::parse(answer()?)? } else { Vec::new() };
+            let scanned = answer()?.extract_error()?;
+            if cursor != 0 && server.run_id != at.run_id {
                 cursor = 0;
                 continue;
             }
             let (next, found): (String, Vec<Vec<u8>>) = redis::from_redis_value(scanned)?;
-            let cursor = next.parse().map_err(|_| unexpected("SCAN"))?;
-            let share = if cursor == 0 { 1.0 } else { server.share(cursor, node.is_some()) };
-            return Ok(Step {
+            let next = next.parse().map_err(|_| unexpected("SCAN"))?;
+            let own = nodes.iter().find(|node| node.is_self).map(Node::slots);
+            return Ok(NodePage {
                 keys: found.iter().filter_map(|name| keyspace.named(name)).collect(),
-                next: Spot { run_id: server.run_id, cursor },
-                share,
+                is_first: cursor == 0,
+                share: if next == 0 { 1.0 } else { server.share(next, own.as_ref()) },
+                next: NodeCursor { run_id: server.run_id, cursor: next },
+                nodes,
             });
+        }
+    }
+
+    /// The cluster as this node sees it, which has to be in touch with most of the masters.
+    pub(super) async fn nodes_as_seen_by(&self, node: &Host) -> Result<Vec<Node>, Failure> {
+        let mut commands = redis::pipe();
+        commands.cmd("CLUSTER").arg("INFO");
+        commands.cmd("CLUSTER").arg("NODES");
+        let [info, nodes] = two(Value::Array(self.answers(Some(node), &commands).await?))?;
+        let info: String = redis::from_redis_value(info.extract_error()?)?;
+        if !info.contains("cluster_state:ok") {
+            return Err(Failure::NotConnected(format!("the cluster is down, as {node} says")));
+        }
+        topology::parse(nodes)
+    }
+
+    /// The cluster as this node sees it, and the names of all keys that it has in a slot. Of too many, it
+    /// does not say how it sees the cluster: they prove nothing.
+    pub(super) async fn keys_in_slot(
+        &self,
+        node: &Host,
+        slot: Slot,
+    ) -> Result<(Vec<Node>, Vec<Vec<u8>>), Failure> {
+        let mut commands = redis::pipe();
+        commands.cmd("CLUSTER").arg("NODES");
+        commands.cmd("CLUSTER").arg("GETKEYSINSLOT").arg(slot).arg(MOST_IN_SLOT);
+        let [nodes, keys] = two(Value::Array(self.answers(Some(node), &commands).await?))?;
+        let keys: Vec<Vec<u8>> = redis::from_redis_value(keys.extract_error()?)?;
+        let nodes = if keys.len() < MOST_IN_SLOT { topology::parse(nodes)? } else { Vec::new() };
+        Ok((nodes, keys))
+    }
+
+    async fn answers(&self, node: Option<&Host>, commands: &Pipeline) -> Result<Vec<Value>, Failure> {
+        let ask = async |mut connection: Connection| connection.send_all(commands).await;
+        match self.connections.run_at(node, ask).await? {
+            Value::Array(answers) => Ok(answers),
+            _ => Err(unexpected("a pipeline")),
         }
     }
 }
@@ -105,13 +142,17 @@ impl Server {
 
     /// A server counts the buckets of its hash table up from the highest bit to the lowest, so that it may
     /// be resized meanwhile: read backwards, its cursor is the share of the table. In a cluster, newer
-    /// servers have a table for each slot, and the slot in the lowest bits.
+    /// servers have a table for each slot, one after the other, and the slot in the lowest 14 bits.
+    /// <https://github.com/valkey-io/valkey/blob/9.0/src/kvstore.c>
     #[expect(clippy::cast_precision_loss, reason = "it is about so much")]
-    fn share(&self, cursor: u64, in_cluster: bool) -> f64 {
-        if in_cluster && self.by_slot {
-            return (cursor & 0x3fff) as f64 / 16384.0;
+    fn share(&self, cursor: u64, own_slots: Option<&SlotSet>) -> f64 {
+        match own_slots {
+            Some(own) if self.by_slot => {
+                let is_behind = |slot: &Slot| u64::from(*slot) < cursor & 0x3fff;
+                own.iter().filter(is_behind).count() as f64 / own.len().max(1) as f64
+            }
+            _ => cursor.reverse_bits() as f64 / 2_f64.powi(64),
         }
-        cursor.reverse_bits() as f64 / 2_f64.powi(64)
     }
 }
 
@@ -126,11 +167,14 @@ mod tests {
         // The buckets of a table of 8, in the order of a scan.
         for (nth, cursor) in (1_u8..).zip([0b100, 0b010, 0b110, 0b001, 0b101, 0b011, 0b111]) {
             let share = f64::from(nth) / 8.0;
-            assert!((old.share(cursor, true) - share).abs() < 1e-9 && !old.by_slot);
+            assert!((old.share(cursor, Some(&SlotSet::ALL)) - share).abs() < 1e-9 && !old.by_slot);
         }
         let new = Server::of("redis_version:7.4.1\r\n");
-        assert!((new.share(7 << 14 | 8192, true) - 0.5).abs() < 1e-9);
-        assert!((new.share(1, false) - 0.5).abs() < 1e-9);
+        let own: SlotSet = (10_000..10_100).chain([3]).collect();
+        for (slot, share) in [(3, 0.0), (10_000, 1.0 / 101.0), (10_050, 51.0 / 101.0)] {
+            assert!((new.share(7 << 14 | slot, Some(&own)) - share).abs() < 1e-9, "{slot}");
+        }
+        assert!((new.share(1, None) - 0.5).abs() < 1e-9);
         assert!(Server::of("redis_version:7.2.4\r\nvalkey_version:8.0.1\r\n").by_slot);
     }
 }
