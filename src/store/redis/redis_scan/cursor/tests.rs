@@ -31,7 +31,7 @@ fn anything_else_is_no_cursor() {
     let text = in_cluster().to_string();
     for (part, other) in [
         ("r2;", "r1;"),
-        (";n;", ";z;"),
+        (";n;", ";Z;"),
         ("0123abc", "a b"),
         ("18446744073709551615", "18446744073709551616"),
         ("@18446744073709551615", ""),
