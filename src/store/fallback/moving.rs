@@ -15,7 +15,7 @@ use crate::record::Record;
 use crate::store::{Created, Loaded, Update, Updated};
 use crate::ttl::Ttl;
 
-/// How often a session that changes meanwhile is sent before it has to wait for the next round.
+/// How often a session that keeps changing is sent before it has to wait for the next attempt.
 const MOST_SENT: usize = 8;
 
 /// What the primary holds under a key.

@@ -105,14 +105,14 @@ fn unused_key() -> SessionKey {
     id.into_foreign().key()
 }
 
-/// All of `keys`, beginning anywhere: what the primary refuses ends a round, so that it isn't stormed,
-/// and should not end every round at the same place.
+/// All of `keys`, beginning anywhere: what the primary refuses ends an attempt, so that it isn't stormed,
+/// and should not end every attempt at the same place.
 fn in_turn<K>(keys: &[K]) -> impl Iterator<Item = &K> {
     let start = usize::from_ne_bytes(random::bytes()) % keys.len().max(1);
     keys[start..].iter().chain(&keys[..start])
 }
 
-/// Sets apart what ends a round: a refusal is a sign of life.
+/// Sets apart what ends an attempt: a refusal is a sign of life.
 fn unless_unavailable<A>(result: Result<A, Error>) -> Result<Result<A, Error>, Error> {
     match result {
         Err(error @ Error::Unavailable { .. }) => Err(error),
