@@ -114,6 +114,11 @@ async fn another_process_goes_on_from_a_cursor() {
         walk.go_on_with(store);
         assert!(matches!(walk.try_step().await, Err(session_store::Error::InvalidInput { .. })));
     }
+    // Nor is one of sessions that are kept otherwise, whatever the letter.
+    let scan = one.scan().unwrap();
+    assert!(scan.page(Some(&"r2;n;@0".parse().unwrap()), 10).await.is_ok());
+    let other = scan.page(Some(&"r2;z;@0".parse().unwrap()), 10).await;
+    assert!(matches!(other, Err(session_store::Error::InvalidInput { .. })));
 }
 
 /// A stream that was dropped half-way is resumed by its cursor, and sees the rest.

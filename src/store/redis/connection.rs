@@ -50,7 +50,7 @@ pub(super) struct Settings {
     timeout: Duration,
     /// How many connections to each server share the operations.
     connections: usize,
-    /// What [`Way::Durable`] waits for, where it differs from [`Way::Shared`].
+    /// What [`Durability::Replicated`] waits for, where it differs from [`Durability::Ordinary`].
     replication: Option<Replication>,
     /// Where background tasks run.
     home: RuntimeHandle,
@@ -61,23 +61,26 @@ impl Settings {
         Self { timeout, connections, replication, home: RuntimeHandle::default() }
     }
 
-    fn limit(&self, way: Way) -> Duration {
-        match way {
-            Way::Shared | Way::Insistent => self.timeout,
+    fn limit(&self, durability: Durability) -> Duration {
+        match durability {
+            Durability::Ordinary | Durability::Insistent => self.timeout,
             // A write may come while the server waits for those before it, and then waits itself.
-            Way::Durable => self.timeout + 2 * self.replication.map_or(Duration::ZERO, |it| it.within),
+            Durability::Replicated => {
+                self.timeout + 2 * self.replication.map_or(Duration::ZERO, |it| it.within)
+            }
         }
     }
 }
 
-/// On which of a server's connections an operation runs.
+/// What an operation has to survive, and so on which of a server's connections it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
-    Shared,
+pub(super) enum Durability {
+    /// Nothing but the client's end: it runs on the shared connections.
+    Ordinary,
     /// The same, but a server that is known to be away is tried again first.
     Insistent,
-    /// With the confirmation of replicas, if that was asked for.
-    Durable,
+    /// The loss of the master, if the confirmation of replicas was asked for.
+    Replicated,
 }
 
 /// Whether an operation is run again if its connection broke before the answer came.
@@ -184,7 +187,7 @@ impl Connections {
     pub(super) async fn run<F>(
         &self,
         slot: Slot,
-        way: Way,
+        durability: Durability,
         repeat: Repeat<'_>,
         operation: impl Fn(Connection) -> F,
     ) -> Result<Value, Failure>
@@ -192,8 +195,8 @@ impl Connections {
         F: Future<Output = Result<Value, Failure>>,
     {
         match &self.kind {
-            Kind::One { node, .. } => node.run(way, repeat, operation).await,
-            Kind::Cluster(cluster) => cluster.run(slot, way, repeat, operation).await,
+            Kind::One { node, .. } => node.run(durability, repeat, operation).await,
+            Kind::Cluster(cluster) => cluster.run(slot, durability, repeat, operation).await,
         }
     }
 
@@ -210,7 +213,7 @@ impl Connections {
         match (&self.kind, node) {
             (Kind::Cluster(cluster), Some(node)) => cluster.run_at(node, operation).await,
             (Kind::Cluster(_), None) => Err(Failure::NotConnected("no node was named".to_owned())),
-            (Kind::One { node, .. }, _) => node.run(Way::Shared, Repeat::Read, operation).await,
+            (Kind::One { node, .. }, _) => node.run(Durability::Ordinary, Repeat::Read, operation).await,
         }
     }
 
@@ -297,7 +300,7 @@ impl Connection {
         Ok(Value::Array(self.link.client.send_packed_commands(commands, 0, commands.len()).await?))
     }
 
-    /// The same, or nothing where a node of a cluster can't answer all of them by itself, as the slot is on its way
+    /// The same, or nothing where a node of a cluster can't answer all of them by itself, as the slot is migrating
     /// or has moved.
     pub(super) async fn send_together(&mut self, commands: &Pipeline) -> Result<Option<Value>, Failure> {
         if self.asking {

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use redis::{ToRedisArgs, Value};
 use sha2::{Digest as _, Sha256};
 
-use super::connection::{Connections, Repeat, Way};
+use super::connection::{Connections, Durability, Repeat};
 use super::failure::Effect;
 use super::layout::Keyspace;
 use super::name::{self, Slot};
@@ -110,13 +110,13 @@ impl Index {
     async fn run(
         &self,
         owner: &Owner,
-        way: Way,
+        durability: Durability,
         script: &Script,
         arguments: impl ToRedisArgs + Send + Sync,
     ) -> Result<Value, Error> {
         let (name, slot) = self.key(owner);
         // Each sets what is to be so, whatever was before.
-        let reply = script.run(&self.connections, slot, way, Repeat::Write, name, arguments).await;
+        let reply = script.run(&self.connections, slot, durability, Repeat::Write, name, arguments).await;
         reply.map_err(|failure| failure.into_error(Effect::Write))
     }
 
@@ -167,14 +167,14 @@ impl OwnerIndex for Index {
             Stage::Moving => "moving",
         };
         let session = (self.member(entry), life, replaces, stage_name);
-        let way = match stage {
-            Stage::Before | Stage::Later => Way::Shared,
+        let durability = match stage {
+            Stage::Before | Stage::Later => Durability::Ordinary,
             // What a sign-in leaves must be there for as long as its session is.
-            Stage::After => Way::Durable,
+            Stage::After => Durability::Replicated,
             // What was signed in during an outage may have been ended as soon as that was over.
-            Stage::Moving => Way::Insistent,
+            Stage::Moving => Durability::Insistent,
         };
-        let reply = self.run(owner, way, &scripts::ENTER, (session, most, beyond)).await?;
+        let reply = self.run(owner, durability, &scripts::ENTER, (session, most, beyond)).await?;
         let Some([Value::Int(verdict), Value::Int(known), revoked]) = parts(reply) else {
             return Err(unexpected(Effect::Write));
         };
@@ -188,7 +188,7 @@ impl OwnerIndex for Index {
 
     async fn list(&self, owner: &Owner, after: Option<&Cursor>) -> Result<Owned, Error> {
         let from = after.map_or(Ok(("", "")), |after| position(after).ok_or_else(Cursor::is_strange))?;
-        let reply = self.run(owner, Way::Shared, &scripts::LIST, from).await?;
+        let reply = self.run(owner, Durability::Ordinary, &scripts::LIST, from).await?;
         let Some([entries, Value::BulkString(score), revoked, Value::BulkString(revoked_at)]) = parts(reply)
         else {
             return Err(unexpected(Effect::Write));
@@ -212,11 +212,11 @@ impl OwnerIndex for Index {
             Revocation::AllBut(entry) => (&scripts::DOOM_ALL_BUT, self.member(entry)),
             Revocation::All => (&scripts::DOOM_ALL_BUT, String::new()),
         };
-        self.run(owner, Way::Durable, script, (entry,)).await.map(|_| ())
+        self.run(owner, Durability::Replicated, script, (entry,)).await.map(|_| ())
     }
 
     async fn revoked(&self, owner: &Owner) -> Result<Vec<Entry>, Error> {
-        self.entries(self.run(owner, Way::Shared, &scripts::REVOKED, NO_ARGUMENTS).await?)
+        self.entries(self.run(owner, Durability::Ordinary, &scripts::REVOKED, NO_ARGUMENTS).await?)
     }
 
     async fn remove(&self, owner: &Owner, gone: &[Entry], missing: &[Entry]) -> Result<(), Error> {
@@ -227,7 +227,7 @@ impl OwnerIndex for Index {
         {
             let members: Vec<_> = some.iter().map(|entry| self.member(entry)).collect();
             let count = if are_gone { members.len() } else { 0 };
-            self.run(owner, Way::Shared, &scripts::REMOVE, (count, members)).await?;
+            self.run(owner, Durability::Ordinary, &scripts::REMOVE, (count, members)).await?;
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use redis::{Cmd, ToRedisArgs, Value};
 
-use super::connection::{Connection, Connections, Repeat, Way};
+use super::connection::{Connection, Connections, Durability, Repeat};
 use super::failure::Failure;
 use super::name::Slot;
 
@@ -30,14 +30,14 @@ impl Script {
         &self,
         connections: &Connections,
         slot: Slot,
-        way: Way,
+        durability: Durability,
         repeat: Repeat<'_>,
         keys: impl ToRedisArgs + Send + Sync,
         arguments: impl ToRedisArgs + Send + Sync,
     ) -> Result<Value, Failure> {
         let operation =
             async |mut connection: Connection| self.send(&mut connection, &keys, &arguments).await;
-        connections.run(slot, way, repeat, operation).await
+        connections.run(slot, durability, repeat, operation).await
     }
 
     /// The same as a part of an operation.

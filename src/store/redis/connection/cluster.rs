@@ -26,7 +26,7 @@ use super::dialer::{Address, Dialer};
 use super::health::Journal;
 use super::node::Node;
 use super::standalone::Standalone;
-use super::{Connection, Failure, Repeat, Settings, Way};
+use super::{Connection, Durability, Failure, Repeat, Settings};
 use crate::store::background::Background;
 use crate::store::redis::failure::Redirection;
 use crate::store::redis::name::Slot;
@@ -105,21 +105,21 @@ impl Cluster {
     pub(super) async fn run<F>(
         &self,
         slot: Slot,
-        way: Way,
+        durability: Durability,
         repeat: Repeat<'_>,
         operation: impl Fn(Connection) -> F,
     ) -> Result<Value, Failure>
     where
         F: Future<Output = Result<Value, Failure>>,
     {
-        let deadline = Instant::now() + self.0.settings.limit(way);
+        let deadline = Instant::now() + self.0.settings.limit(durability);
         let owner = self.0.owner(slot)?;
-        let result = owner.node.run(way, repeat, &operation).await;
+        let result = owner.node.run(durability, repeat, &operation).await;
         match self.0.redirection(&result, &owner.host) {
             None => result,
             // In a box, since it is seldom needed and would make the future of every operation larger.
             Some(redirection) => {
-                Box::pin(self.0.follow(redirection, slot, way, repeat, operation, deadline)).await
+                Box::pin(self.0.follow(redirection, slot, durability, repeat, operation, deadline)).await
             }
         }
     }
@@ -133,9 +133,9 @@ impl Cluster {
     where
         F: Future<Output = Result<Value, Failure>>,
     {
-        let deadline = Instant::now() + self.0.settings.limit(Way::Shared);
+        let deadline = Instant::now() + self.0.settings.limit(Durability::Ordinary);
         let member = self.0.admit(host.clone(), None, deadline).await?;
-        let result = member.node.run(Way::Shared, Repeat::Read, operation).await;
+        let result = member.node.run(Durability::Ordinary, Repeat::Read, operation).await;
         if result.as_ref().is_err_and(Failure::doubts_the_node) {
             self.0.refresh();
         }
@@ -181,7 +181,7 @@ impl Shared {
         self: &Arc<Self>,
         mut redirection: Redirection,
         slot: Slot,
-        way: Way,
+        durability: Durability,
         repeat: Repeat<'_>,
         operation: impl Fn(Connection) -> F,
         deadline: Instant,
@@ -204,9 +204,9 @@ impl Shared {
                 }
             };
             let operation = |connection| operation(Connection { asking, ..connection });
-            let attempt = member.node.run(way, repeat, operation);
+            let attempt = member.node.run(durability, repeat, operation);
             let Ok(result) = timeout_at(deadline, attempt).await else {
-                return Err(Failure::TimedOut(self.settings.limit(way)));
+                return Err(Failure::TimedOut(self.settings.limit(durability)));
             };
             redirection = match self.redirection(&result, &member.host) {
                 None => return result,

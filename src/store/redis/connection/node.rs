@@ -9,7 +9,7 @@ use redis::Value;
 use super::durable::Durable;
 use super::health::{Journal, Status};
 use super::supervisor::{Connector, Supervisor};
-use super::{Connection, Failure, Repeat, Replication, Settings, Way};
+use super::{Connection, Durability, Failure, Repeat, Replication, Settings};
 
 #[derive(Debug)]
 pub(super) struct Node {
@@ -25,7 +25,12 @@ impl Node {
         };
         let durable = |replication: Replication| {
             let link = supervisor(settings.timeout + replication.within);
-            Box::new(Durable::new(link, replication, settings.limit(Way::Durable), Arc::clone(journal)))
+            Box::new(Durable::new(
+                link,
+                replication,
+                settings.limit(Durability::Replicated),
+                Arc::clone(journal),
+            ))
         };
         Self {
             shared: (0..settings.connections).map(|_| supervisor(settings.timeout)).collect(),
@@ -47,16 +52,16 @@ impl Node {
 
     pub(super) async fn run<F>(
         &self,
-        way: Way,
+        durability: Durability,
         repeat: Repeat<'_>,
         operation: impl FnMut(Connection) -> F,
     ) -> Result<Value, Failure>
     where
         F: Future<Output = Result<Value, Failure>>,
     {
-        match (way, &self.durable) {
-            (Way::Durable, Some(durable)) => Box::pin(durable.run(operation)).await,
-            (Way::Insistent, _) => {
+        match (durability, &self.durable) {
+            (Durability::Replicated, Some(durable)) => Box::pin(durable.run(operation)).await,
+            (Durability::Insistent, _) => {
                 let supervisor = self.pick();
                 Box::pin(supervisor.knock()).await;
                 supervisor.run(repeat, operation).await

@@ -26,7 +26,7 @@ use crate::cookie::SessionCookie;
 use crate::error::Error;
 use crate::id::{SessionId, SessionKey};
 use crate::record::{Moved, Record, Revision};
-use crate::store::redis::connection::{Connection, Connections, Repeat, Way};
+use crate::store::redis::connection::{Connection, Connections, Durability, Repeat};
 use crate::store::redis::failure::Effect;
 use crate::store::redis::name::{self, Prefix, Slot};
 use crate::store::redis::script::Script;
@@ -107,10 +107,10 @@ impl Layout for Express {
             {
                 return Ok(answers);
             }
-            // In one step, since the slot is on its way, or the answers are of several moments.
+            // In one step, since the slot is migrating, or the answers are of several moments.
             scripts::LOAD.send(&mut connection, &keys, &NO_ARGUMENTS).await
         };
-        let reply = self.connections.run(place.slot, Way::Shared, Repeat::Read, operation).await;
+        let reply = self.connections.run(place.slot, Durability::Ordinary, Repeat::Read, operation).await;
         match reply.map_err(|failure| into_error(key, failure, Effect::Read))? {
             Value::Int(0) => Ok(Loaded::Absent),
             Value::Int(1) => Ok(Loaded::Moved),
@@ -143,7 +143,7 @@ impl Layout for Express {
         ttl: Ttl,
     ) -> Result<bool, Error> {
         let arguments = [self::expected(expected), ttl.as_millis().to_string()];
-        match self.eval(key, Way::Shared, Repeat::Write, &scripts::TOUCH, &arguments).await? {
+        match self.eval(key, Durability::Ordinary, Repeat::Write, &scripts::TOUCH, &arguments).await? {
             Value::Int(touched) => Ok(touched == 1),
             _ => Err(unexpected(Effect::Write)),
         }
@@ -190,8 +190,8 @@ impl Express {
 
     async fn make(&self, key: &SessionKey, record: &Record, ttl: Ttl) -> Result<Made, Error> {
         let arguments = [text(record.revision), self.value(key, record)?, ttl.as_millis().to_string()];
-        let way = if record.owner.is_some() { Way::Durable } else { Way::Shared };
-        match self.eval(key, way, Repeat::Never, &scripts::CREATE, &arguments).await {
+        let durability = if record.owner.is_some() { Durability::Replicated } else { Durability::Ordinary };
+        match self.eval(key, durability, Repeat::Never, &scripts::CREATE, &arguments).await {
             Ok(Value::Okay) => Ok(Made::Now),
             Ok(Value::Int(1)) => Ok(Made::Before),
             Ok(Value::Int(0)) | Err(Error::Corrupt { .. }) => Ok(Made::Not),
@@ -209,7 +209,8 @@ impl Express {
             self.value(key, record)?,
             ttl.as_millis().to_string(),
         ];
-        let reply = self.eval(key, Way::Shared, Repeat::If(&is_done), &scripts::UPDATE, &arguments).await?;
+        let reply =
+            self.eval(key, Durability::Ordinary, Repeat::If(&is_done), &scripts::UPDATE, &arguments).await?;
         self.updated(key, reply)
     }
 
@@ -223,7 +224,7 @@ impl Express {
         let mut next = Some(key.clone());
         let mut was_there = false;
         while let Some(key) = next.take() {
-            let reply = self.eval(&key, Way::Durable, Repeat::Write, &scripts::DELETE, &[]).await?;
+            let reply = self.eval(&key, Durability::Replicated, Repeat::Write, &scripts::DELETE, &[]).await?;
             if let Some(native) = native {
                 was_there |= native.delete(&key).await?;
             }
@@ -241,7 +242,7 @@ impl Express {
         }
         // A marker stays until all that it leads to is gone: without it, nobody could find that again.
         for key in passed.iter().rev() {
-            self.eval(key, Way::Durable, Repeat::Write, &scripts::FORGET, &[]).await?;
+            self.eval(key, Durability::Replicated, Repeat::Write, &scripts::FORGET, &[]).await?;
         }
         Ok(was_there)
     }
@@ -268,7 +269,8 @@ impl Express {
         );
         let keys = (&place.value, &place.marker, name);
         let (repeat, slot) = (Repeat::If(&is_done), place.slot);
-        let reply = scripts::MOVE.run(&self.connections, slot, Way::Durable, repeat, keys, arguments).await;
+        let reply =
+            scripts::MOVE.run(&self.connections, slot, Durability::Replicated, repeat, keys, arguments).await;
         match reply.map_err(|failure| into_error(old, failure, Effect::Write))? {
             Value::Int(0) => Err(in_use()),
             reply => self.updated(old, reply),
@@ -289,7 +291,7 @@ impl Express {
             Moved::ttl(*ttl).as_millis().to_string(),
         ];
         // To a second run it would look as if the whole rotation were sent twice.
-        match self.eval(old, Way::Durable, Repeat::Never, &scripts::LEAVE, &arguments).await? {
+        match self.eval(old, Durability::Replicated, Repeat::Never, &scripts::LEAVE, &arguments).await? {
             Value::Int(2) => Ok((Updated::Updated, true)),
             reply => {
                 let outcome = self.updated(old, reply)?;
@@ -307,14 +309,14 @@ impl Express {
     async fn eval(
         &self,
         key: &SessionKey,
-        way: Way,
+        durability: Durability,
         repeat: Repeat<'_>,
         script: &Script,
         arguments: &[String],
     ) -> Result<Value, Error> {
         let Place { value, marker, slot } = self.place(key)?;
         let effect = if matches!(repeat, Repeat::Read) { Effect::Read } else { Effect::Write };
-        let reply = script.run(&self.connections, slot, way, repeat, (value, marker), arguments).await;
+        let reply = script.run(&self.connections, slot, durability, repeat, (value, marker), arguments).await;
         reply.map_err(|failure| into_error(key, failure, effect))
     }
 

@@ -18,7 +18,7 @@ use crate::record::{
     Envelope, LONGEST_HEAD, MOVED_FORMAT, Moved, PREVIOUS_REVISION, RECORD_FORMAT, Record, Revision,
 };
 use crate::store::record_limit::RecordLimit;
-use crate::store::redis::connection::{Connection, Connections, Repeat, Way};
+use crate::store::redis::connection::{Connection, Connections, Durability, Repeat};
 use crate::store::redis::failure::Effect;
 use crate::store::redis::name::Prefix;
 use crate::store::redis::script::Script;
@@ -44,7 +44,7 @@ impl Layout for Native {
         let get = self.get(key, limit);
         let operation = async |mut connection: Connection| connection.send(&get).await;
         let slot = self.prefix().name(key).slot();
-        let reply = self.connections.run(slot, Way::Shared, Repeat::Read, operation).await;
+        let reply = self.connections.run(slot, Durability::Ordinary, Repeat::Read, operation).await;
         match reply.map_err(|failure| into_error(key, failure, Effect::Read))? {
             Value::BulkString(bytes) if bytes.is_empty() => Ok(Loaded::Absent),
             Value::BulkString(bytes) if bytes.len() > limit => Err(too_large(key)),
@@ -69,9 +69,9 @@ impl Layout for Native {
         let repeat = Repeat::If(&tells);
         let reply = if follow {
             let arguments = (write, self.prefix().as_str());
-            self.eval(key, Way::Shared, repeat, &scripts::UPDATE_FOLLOWING, name, arguments).await?
+            self.eval(key, Durability::Ordinary, repeat, &scripts::UPDATE_FOLLOWING, name, arguments).await?
         } else {
-            self.eval(key, Way::Shared, repeat, &scripts::UPDATE, name, write).await?
+            self.eval(key, Durability::Ordinary, repeat, &scripts::UPDATE, name, write).await?
         };
         updated(key, reply)
     }
@@ -86,7 +86,7 @@ impl Layout for Native {
         let end = expires_at.as_millis().to_be_bytes();
         let arguments = (&expected.to_bytes(), &end, ttl.as_millis());
         let (name, repeat) = (self.prefix().name(key), Repeat::Write);
-        match self.eval(key, Way::Shared, repeat, &scripts::TOUCH, (name,), arguments).await? {
+        match self.eval(key, Durability::Ordinary, repeat, &scripts::TOUCH, (name,), arguments).await? {
             Value::Int(touched) => Ok(touched == 1),
             Value::BulkString(head) => match head.first() {
                 None | Some(&RECORD_FORMAT | &MOVED_FORMAT) => Ok(false),
@@ -103,7 +103,10 @@ impl Layout for Native {
         let write = (&expected.to_bytes(), self.bytes(record)?, ttl.as_millis(), self.limit.bytes());
         let arguments = (write, marker, Moved::ttl(ttl).as_millis());
         let tells = |reply: &Value| tells_of_the_first_run(reply, expected);
-        match self.eval(old, Way::Durable, Repeat::If(&tells), &scripts::ROTATE, keys, arguments).await? {
+        match self
+            .eval(old, Durability::Replicated, Repeat::If(&tells), &scripts::ROTATE, keys, arguments)
+            .await?
+        {
             Value::Int(_) => Err(in_use()),
             reply => updated(old, reply),
         }
@@ -114,7 +117,7 @@ impl Layout for Native {
     async fn delete(&self, key: &SessionKey) -> Result<bool, Error> {
         let step = async |name: &[u8], stops: bool| {
             let arguments = (self.prefix().as_str(), u8::from(stops));
-            self.eval(key, Way::Durable, Repeat::Write, &scripts::DELETE, (name,), arguments).await
+            self.eval(key, Durability::Replicated, Repeat::Write, &scripts::DELETE, (name,), arguments).await
         };
         let mut parts = vec![self.prefix().name(key).to_redis_args().concat()];
         let mut was_there = false;
@@ -156,7 +159,7 @@ impl Native {
         set.arg("SET").arg(self.prefix().name(key)).arg(bytes).arg("NX").arg("PX").arg(ttl.as_millis());
         // The head tells whose record it is.
         let get = self.get(key, LONGEST_HEAD - 1);
-        let way = if record.owner.is_some() { Way::Durable } else { Way::Shared };
+        let durability = if record.owner.is_some() { Durability::Replicated } else { Durability::Ordinary };
         let operation = async |mut connection: Connection| {
             // What was sent before may take effect late, even after the session was ended: it is looked for,
             // and not sent again.
@@ -175,7 +178,7 @@ impl Native {
             _ => false,
         };
         let slot = self.prefix().name(key).slot();
-        let reply = match self.connections.run(slot, way, Repeat::If(&is_there), operation).await {
+        let reply = match self.connections.run(slot, durability, Repeat::If(&is_there), operation).await {
             Err(failure) if failure.is_wrong_type() => return Ok(Made::Not),
             reply => reply.map_err(|failure| failure.into_error(Effect::Write))?,
         };
@@ -207,14 +210,14 @@ impl Native {
     async fn eval(
         &self,
         key: &SessionKey,
-        way: Way,
+        durability: Durability,
         repeat: Repeat<'_>,
         script: &Script,
         keys: impl ToRedisArgs + Send + Sync,
         arguments: impl ToRedisArgs + Send + Sync,
     ) -> Result<Value, Error> {
         let slot = self.prefix().name(key).slot();
-        let reply = script.run(&self.connections, slot, way, repeat, keys, arguments).await;
+        let reply = script.run(&self.connections, slot, durability, repeat, keys, arguments).await;
         reply.map_err(|failure| into_error(key, failure, Effect::Write))
     }
 }

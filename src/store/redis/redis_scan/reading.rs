@@ -6,7 +6,7 @@ use super::step::{two, unexpected};
 use crate::error::Error;
 use crate::id::SessionKey;
 use crate::store::redis::RedisStore;
-use crate::store::redis::connection::{Connection, Connections, Repeat, Way};
+use crate::store::redis::connection::{Connection, Connections, Durability, Repeat};
 use crate::store::redis::failure::{Effect, Failure};
 use crate::store::redis::layout::{Keyspace, Named};
 use crate::store::redis::target::Host;
@@ -103,7 +103,11 @@ impl Reader<'_> {
             let first = connection.send(first).await?;
             Ok(Value::Array(vec![first, connection.send(second).await?]))
         };
-        match self.connections.run(self.keyspace.slot(named), Way::Shared, Repeat::Read, operation).await {
+        match self
+            .connections
+            .run(self.keyspace.slot(named), Durability::Ordinary, Repeat::Read, operation)
+            .await
+        {
             Err(failure) if failure.is_wrong_type() => Ok(None),
             answers => two(answers?).map(Some),
         }

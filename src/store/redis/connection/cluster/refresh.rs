@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::super::dialer::Address;
-use super::super::{Connection, Failure, Repeat, Way, poll};
+use super::super::{Connection, Durability, Failure, Repeat, poll};
 use super::Shared;
 use super::map::{self, Map, Range};
 use crate::random::{self, jittered};
@@ -81,7 +81,10 @@ impl Shared {
         let questions = chosen.map(|member| {
             let member = Arc::clone(member);
             async move {
-                Ok(map::vote(member.node.run(Way::Shared, Repeat::Read, describe).await?, &member.host)?)
+                Ok(map::vote(
+                    member.node.run(Durability::Ordinary, Repeat::Read, describe).await?,
+                    &member.host,
+                )?)
             }
         });
         match poll::latest(self.settings.timeout, questions).await {

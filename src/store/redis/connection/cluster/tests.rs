@@ -78,7 +78,7 @@ fn all_slots_at(port: u16) -> String {
 
 async fn get(cluster: &Cluster) -> Result<Value, Failure> {
     let operation = async |mut connection: Connection| connection.send(redis::cmd("GET").arg("x")).await;
-    cluster.run(0, Way::Shared, Repeat::Read, operation).await
+    cluster.run(0, Durability::Ordinary, Repeat::Read, operation).await
 }
 
 async fn eventually(what: &str, is_so: impl Fn() -> bool) {

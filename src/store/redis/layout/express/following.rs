@@ -6,7 +6,7 @@ use super::{Express, scripts, text};
 use crate::error::Error;
 use crate::id::{SessionId, SessionKey};
 use crate::store::Update;
-use crate::store::redis::connection::{Repeat, Way};
+use crate::store::redis::connection::{Durability, Repeat};
 use crate::store::redis::failure::Effect;
 use crate::store::redis::unexpected;
 
@@ -29,7 +29,7 @@ impl Express {
         update: &Update<'_>,
     ) -> Result<Followed, Error> {
         let own = [text(update.record.revision)];
-        match self.eval(update.key, Way::Shared, Repeat::Read, &scripts::SUCCESSOR, &own).await? {
+        match self.eval(update.key, Durability::Ordinary, Repeat::Read, &scripts::SUCCESSOR, &own).await? {
             Value::Nil => Ok(Followed::Nowhere),
             Value::Okay => Ok(Followed::Before),
             Value::BulkString(id) => {
