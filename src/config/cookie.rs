@@ -2,7 +2,7 @@
 
 use super::environment::{Environment, wrong};
 use super::layout::Layout;
-use crate::cookie::fault::{Attribute, Fault};
+use crate::cookie::fault::{Attribute, CookieFault};
 use crate::cookie::{SameSite, SessionCookie};
 use crate::error::Error;
 
@@ -47,7 +47,7 @@ fn same_site(environment: &Environment<'_>) -> Result<Option<SameSite>, Error> {
 }
 
 /// Names the variables. What they say is not shown: it may be a secret that was put into the wrong one.
-fn refusal(fault: &Fault) -> Error {
+fn refusal(fault: &CookieFault) -> Error {
     let names: Vec<_> = fault.attributes.iter().map(|attribute| variable(*attribute)).collect();
     let (names, why) = (names.join(" and "), &fault.why);
     Error::Config(match fault.attributes {

@@ -15,7 +15,7 @@ pub(crate) enum Attribute {
 
 /// Why a cookie cannot be set.
 #[derive(Debug)]
-pub(crate) struct Fault {
+pub(crate) struct CookieFault {
     /// The one that cannot be used, or two that contradict each other.
     pub(crate) attributes: &'static [Attribute],
     /// It follows the words "the session cookie".
@@ -24,9 +24,9 @@ pub(crate) struct Fault {
 
 impl SessionCookie {
     /// What is wrong with the attributes, each by itself and beside the others.
-    pub(crate) fn fault(&self) -> Option<Fault> {
+    pub(crate) fn fault(&self) -> Option<CookieFault> {
         use Attribute::{Domain, Name, Partitioned, Path, SameSite as Site, Secure};
-        let fault = |attributes, why: String| Some(Fault { attributes, why });
+        let fault = |attributes, why: String| Some(CookieFault { attributes, why });
         let name = self.full_name();
 
         if name.is_empty() || !name.bytes().all(is_token) {

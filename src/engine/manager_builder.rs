@@ -224,7 +224,6 @@ impl<T: SessionData> SessionManagerBuilder<T> {
                 return Err(Error::Config(message.to_owned()));
             }
         }
-        #[cfg(feature = "redis")]
         let requirements = self.store.requirements();
         let cookie = self.cookie.or_else(|| requirements.express.clone()).unwrap_or_default().build()?;
         let signer = Signer::new(&self.keys, cookie.name());

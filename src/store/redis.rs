@@ -75,8 +75,8 @@ pub(crate) use self::redis_scan::reread_cursor;
 /// a store in a `static` works in one `#[tokio::test]` after another. [`status`](SessionStore::status) tells how it is.
 ///
 /// A store has connections of its own and takes none of the application's `redis` client: it could neither replace
-/// one, nor log in anew, nor keep a blocking command of the application from holding up sessions. Name the
-/// servers to both, which costs one more connection to each of them, some 20 kB of its memory.
+/// one, nor log in anew, nor keep a blocking command of the application from holding up sessions. Give both the
+/// same URL: that costs one more connection to each server, and some 20 kB of its memory.
 ///
 /// # Permissions
 ///

@@ -66,15 +66,6 @@ impl StoreStatus {
         #[cfg(not(feature = "memory"))]
         false
     }
-
-    /// How many sessions memory holds in place of the store that they belong to.
-    #[cfg(feature = "json")]
-    pub(crate) fn in_fallback(&self) -> u64 {
-        #[cfg(feature = "memory")]
-        return self.fallback.map_or(0, |fallback| fallback.in_memory);
-        #[cfg(not(feature = "memory"))]
-        0
-    }
 }
 
 /// How the servers of a store are arranged.

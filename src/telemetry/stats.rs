@@ -164,7 +164,10 @@ impl Telemetry {
             redis_stats: RedisStats {
                 connected: connected && status.kind == "redis",
                 using_fallback: status.uses_fallback(),
-                in_memory_keys: status.in_fallback(),
+                #[cfg(feature = "memory")]
+                in_memory_keys: status.fallback.map_or(0, |fallback| fallback.in_memory),
+                #[cfg(not(feature = "memory"))]
+                in_memory_keys: 0,
                 since_unix_seconds: status.since.map(|since| since.as_millis() / 1000),
                 reconnects: status.reconnects,
                 last_error: status.last_error.or_else(|| fault.map(|error| error.to_string())),
