@@ -18,7 +18,7 @@ use crate::cookie::SessionCookie;
 use crate::error::Error;
 #[cfg(feature = "memory")]
 use crate::store::fallback::{FallbackPolicy, FallbackStore};
-use crate::store::redis::target::{Host, Servers as Topology, Target};
+use crate::store::redis::target::{self, Host, Target};
 use crate::store::redis::url::{self, Draft, Password, REDIS_PORT, SENTINEL_PORT, Setting};
 use crate::store::redis::{RedisStore, RedisStoreBuilder};
 
@@ -83,13 +83,16 @@ fn named(environment: &Environment<'_>, servers: Servers) -> Result<Draft, Error
     let text = environment.text(name)?.unwrap_or_default();
     let topology = match servers {
         Servers::Url => return Draft::from_url(&text).map_err(|fault| fault.of(name)),
-        Servers::Cluster => Topology::Cluster(list(&text, REDIS_PORT)?),
+        Servers::Cluster => target::Servers::Cluster(list(&text, REDIS_PORT)?),
         Servers::Sentinels => {
             let sentinels = list(&text, SENTINEL_PORT)?;
             let master = environment.text("REDIS_SENTINEL_MASTER")?;
-            Topology::Sentinel { sentinels, master: master.unwrap_or_else(|| DEFAULT_MASTER.to_owned()) }
+            target::Servers::Sentinel {
+                sentinels,
+                master: master.unwrap_or_else(|| DEFAULT_MASTER.to_owned()),
+            }
         }
-        Servers::Host => Topology::One(one_host(environment, &text)?),
+        Servers::Host => target::Servers::One(one_host(environment, &text)?),
     };
     Ok(Draft::new(topology))
 }
@@ -127,7 +130,7 @@ fn one_host(environment: &Environment<'_>, text: &str) -> Result<Host, Error> {
 fn warn_of_ignored(
     environment: &Environment<'_>,
     servers: Servers,
-    topology: &Topology,
+    topology: &target::Servers,
     warnings: &mut Vec<String>,
 ) -> Result<(), Error> {
     const RANKED: [&str; 5] =
@@ -141,7 +144,7 @@ fn warn_of_ignored(
         Servers::Host => &[],
     };
     let elsewhere =
-        if matches!(topology, Topology::Sentinel { .. }) { &OF_SENTINELS[..0] } else { &OF_SENTINELS };
+        if matches!(topology, target::Servers::Sentinel { .. }) { &OF_SENTINELS[..0] } else { &OF_SENTINELS };
     for name in below.iter().chain(elsewhere) {
         if environment.is_set(name)? {
             warnings.push(format!("{name} has no effect: {} names the servers", servers.variable()));
@@ -162,7 +165,7 @@ fn fill_in(
     draft: &mut Draft,
     warnings: &mut Vec<String>,
 ) -> Result<(), Error> {
-    let sentinels = matches!(draft.servers, Topology::Sentinel { .. });
+    let sentinels = matches!(draft.servers, target::Servers::Sentinel { .. });
     if let Some((password, name)) = password(environment, "REDIS_PASSWORD", "REDIS_PASSWORD_FILE")? {
         refuse_if_the_other_may_be_a_user(draft, &password, name)?;
         fill(&mut draft.password, password, name, warnings);

@@ -65,19 +65,25 @@ impl Drop for File {
 fn each_topology_has_its_variable() {
     let sentinels = || vec![host("s1", 26379), host("::1", 1)];
     for (vars, topology) in [
-        (&[("REDIS_URL", "redis://h:1")][..], Topology::One(host("h", 1))),
-        (&[("REDIS_URL", "unix:///s")], Topology::Socket("/s".into())),
-        (&[("REDIS_HOST", "h")], Topology::One(host("h", 6379))),
-        (&[("REDIS_HOST", "::1"), ("REDIS_PORT", "1")], Topology::One(host("::1", 1))),
-        (&[("REDIS_HOST", "[::1]"), ("REDIS_PORT", "tcp://10.0.0.11:1")], Topology::One(host("::1", 6379))),
-        (&[("REDIS_CLUSTER_NODES", "h1, h2:1")], Topology::Cluster(vec![host("h1", 6379), host("h2", 1)])),
+        (&[("REDIS_URL", "redis://h:1")][..], target::Servers::One(host("h", 1))),
+        (&[("REDIS_URL", "unix:///s")], target::Servers::Socket("/s".into())),
+        (&[("REDIS_HOST", "h")], target::Servers::One(host("h", 6379))),
+        (&[("REDIS_HOST", "::1"), ("REDIS_PORT", "1")], target::Servers::One(host("::1", 1))),
+        (
+            &[("REDIS_HOST", "[::1]"), ("REDIS_PORT", "tcp://10.0.0.11:1")],
+            target::Servers::One(host("::1", 6379)),
+        ),
+        (
+            &[("REDIS_CLUSTER_NODES", "h1, h2:1")],
+            target::Servers::Cluster(vec![host("h1", 6379), host("h2", 1)]),
+        ),
         (
             &[("REDIS_SENTINELS", "s1,[::1]:1")],
-            Topology::Sentinel { sentinels: sentinels(), master: "mymaster".to_owned() },
+            target::Servers::Sentinel { sentinels: sentinels(), master: "mymaster".to_owned() },
         ),
         (
             &[("REDIS_SENTINELS", "s1,[::1]:1"), ("REDIS_SENTINEL_MASTER", "m")],
-            Topology::Sentinel { sentinels: sentinels(), master: "m".to_owned() },
+            target::Servers::Sentinel { sentinels: sentinels(), master: "m".to_owned() },
         ),
     ] {
         let settings = settings(vars);

@@ -99,6 +99,7 @@ pub(super) enum Repeat<'a> {
 /// Leads to the servers of one topology.
 #[derive(Debug)]
 pub(super) struct Connections {
+    topology: Topology,
     kind: Kind,
     #[cfg_attr(not(feature = "memory"), expect(dead_code, reason = "only FallbackStore asks for it"))]
     home: RuntimeHandle,
@@ -115,15 +116,6 @@ enum Kind {
 enum Place {
     Known(Address),
     Watched(Box<Sentinel>),
-}
-
-impl Place {
-    fn topology(&self) -> Topology {
-        match self {
-            Self::Known(_) => Topology::Standalone,
-            Self::Watched(_) => Topology::Sentinel,
-        }
-    }
 }
 
 impl Connections {
@@ -147,6 +139,7 @@ impl Connections {
         let known = |address: Address, dialer| {
             one(Arc::new(Standalone::new(address.clone(), dialer)), Place::Known(address))
         };
+        let topology = target.servers.topology();
         let kind = match target.servers {
             Servers::One(host) => known(Address::Host(host), dialer),
             Servers::Socket(path) => known(Address::Socket(path), dialer),
@@ -157,7 +150,7 @@ impl Connections {
             }
             Servers::Cluster(seeds) => Kind::Cluster(Cluster::new(seeds, dialer, settings.clone())),
         };
-        Ok(Self { kind, home: settings.home.clone() })
+        Ok(Self { topology, kind, home: settings.home.clone() })
     }
 
     /// Where background tasks run.
@@ -246,21 +239,19 @@ impl Connections {
 
     /// Whether all keys are on one server, so that a script may use any of them.
     pub(super) fn are_one_server(&self) -> bool {
-        matches!(self.kind, Kind::One { .. })
+        self.topology != Topology::Cluster
     }
 
     pub(super) fn topology(&self) -> Topology {
-        match &self.kind {
-            Kind::One { place, .. } => place.topology(),
-            Kind::Cluster(_) => Topology::Cluster,
-        }
+        self.topology
     }
 
     pub(super) fn status(&self) -> StoreStatus {
-        match &self.kind {
-            Kind::One { node, journal, .. } => journal.status(self.topology(), node.status()),
-            Kind::Cluster(cluster) => cluster.status(),
-        }
+        let (journal, status) = match &self.kind {
+            Kind::One { node, journal, .. } => (&**journal, node.status()),
+            Kind::Cluster(cluster) => (cluster.journal(), cluster.status()),
+        };
+        journal.status(self.topology, status)
     }
 }
 

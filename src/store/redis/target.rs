@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::error::{BoxError, Error};
+use crate::store::status::Topology;
 
 /// Where Redis is, and how to be let in.
 #[derive(Clone, Debug)]
@@ -31,6 +32,16 @@ pub(crate) enum Servers {
         /// What the sentinels call the master.
         master: String,
     },
+}
+
+impl Servers {
+    pub(crate) fn topology(&self) -> Topology {
+        match self {
+            Self::One(_) | Self::Socket(_) => Topology::Standalone,
+            Self::Cluster(_) => Topology::Cluster,
+            Self::Sentinel { .. } => Topology::Sentinel,
+        }
+    }
 }
 
 /// A host and its port; displays as `host:port`, an IPv6 address in brackets.

@@ -23,7 +23,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use self::map::{Map, Member};
 use super::dialer::{Address, Dialer};
-use super::health::Journal;
+use super::health::{Journal, Status};
 use super::node::Node;
 use super::standalone::Standalone;
 use super::{Connection, Durability, Failure, Repeat, Settings};
@@ -31,7 +31,6 @@ use crate::store::background::Background;
 use crate::store::redis::failure::Redirection;
 use crate::store::redis::name::Slot;
 use crate::store::redis::target::Host;
-use crate::store::status::{StoreStatus, Topology};
 
 /// A command that needs two keys waits for both to arrive during a migration.
 const TRY_AGAIN_AFTER: Duration = Duration::from_millis(10);
@@ -150,8 +149,12 @@ impl Cluster {
         map.members().iter().map(|member| member.host.clone()).collect()
     }
 
-    pub(super) fn status(&self) -> StoreStatus {
-        self.0.journal.status(Topology::Cluster, self.0.map.load().status())
+    pub(super) fn journal(&self) -> &Journal {
+        &self.0.journal
+    }
+
+    pub(super) fn status(&self) -> Status {
+        self.0.map.load().status()
     }
 }
 

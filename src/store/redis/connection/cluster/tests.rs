@@ -6,6 +6,7 @@ use std::thread;
 
 use super::refresh::BACKOFF;
 use super::*;
+use crate::Topology;
 use crate::store::redis::target::Login;
 
 /// The only node of a cluster.
@@ -116,7 +117,7 @@ async fn masters_that_are_all_at_new_addresses_are_found_by_the_seeds() {
     // Nobody has to ask for anything.
     eventually("the new one is found", || cluster.status().connected).await;
     assert_eq!(get(&cluster).await.unwrap(), Value::BulkString("new".into()));
-    assert_eq!(cluster.status().reconnects, 1);
+    assert_eq!(cluster.journal().status(Topology::Cluster, cluster.status()).reconnects, 1);
 }
 
 /// Of which nothing is known but that another node sends operations there.
