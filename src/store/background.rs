@@ -130,7 +130,7 @@ impl<J: Job> Task<J> {
             delay = match next {
                 Next::Retry(delay) => delay,
                 Next::Done(delay) => {
-                    self.has_ended = self.shared.flight.has_ended(|| job.is_needed());
+                    self.has_ended = self.shared.flight.try_end(|| job.is_needed());
                     if self.has_ended {
                         return;
                     }

@@ -27,7 +27,7 @@ impl<F: Flag> SingleFlight<F> {
     }
 
     /// Ends the task. `false` if it has to go on, because something is needed and no other task has begun.
-    pub(super) fn has_ended(&self, is_needed: impl FnOnce() -> bool) -> bool {
+    pub(super) fn try_end(&self, is_needed: impl FnOnce() -> bool) -> bool {
         self.end();
         !is_needed() || self.begin(|| Some(())).is_none()
     }
@@ -78,7 +78,7 @@ mod tests {
         fn run(&self) {
             loop {
                 self.attempt();
-                if self.flight.has_ended(|| self.is_needed()) {
+                if self.flight.try_end(|| self.is_needed()) {
                     return;
                 }
             }
