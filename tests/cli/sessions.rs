@@ -126,6 +126,8 @@ async fn statistics_are_of_all_servers() {
     assert_eq!((&stats["sessions"], &stats["sessions_error"]), (&json!(20), &json!(0)), "{stats}");
     assert_eq!((&stats["topology"], &stats["limit_bytes"]), (&json!("standalone"), &json!(100 << 20)));
     assert_eq!(stats["servers"][0]["keys"], 20, "{stats}");
+    let software = &stats["servers"][0]["software"];
+    assert!(["Redis", "Valkey", "Redict"].contains(&software.as_str().unwrap()), "{stats}");
     assert_eq!(tool.json(&["stats", "--exact"])["sessions"], 20);
     tool.run(&["stats"]).has(0, "20 sessions");
     tool.run(&["stats"]).has(0, &server.address().to_string());

@@ -113,6 +113,7 @@ mod tests {
             ("redis_version:6.0.0", Verdict::Fine),
             ("redis_version:5.0.14", Verdict::Unsafe),
             ("redis_version:7.2.4 valkey_version:8.0.1", Verdict::Fine),
+            ("redict_version:7.3.6 redis_version:7.2.4", Verdict::Fine),
             ("redis_version:new", Verdict::Unknown),
             ("", Verdict::Unknown),
         ] {
