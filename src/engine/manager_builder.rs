@@ -134,7 +134,7 @@ impl<T: SessionData> SessionManagerBuilder<T> {
     /// How many keys a second are looked at, at most, where all sessions are gone through: by
     /// [`sessions`](SessionManager::sessions), [`count_sessions`](SessionManager::count_sessions),
     /// [`revoke_everyone`](SessionManager::revoke_everyone) and
-    /// [`revoke_all_thoroughly`](SessionManager::revoke_all_thoroughly). Default: 10,000 in Redis, by which
+    /// [`revoke_all_thoroughly`](SessionManager::revoke_all_thoroughly). Default: 4,000 in Redis, by which
     /// requests hardly wait longer than without, and no limit in memory or in a store of one's own.
     ///
     /// The runtime needs its timer enabled, as tokio's `enable_all` does.

@@ -30,7 +30,8 @@ pub(crate) async fn with_prefix(url: &str, prefix: &str) -> Arc<RedisStore> {
 }
 
 pub(crate) fn manager(store: &Arc<RedisStore>) -> SessionManager<Values> {
-    SessionManager::builder(Arc::clone(store), KeyRing::generate()).build().unwrap()
+    let builder = SessionManager::builder(Arc::clone(store), KeyRing::generate());
+    builder.max_scan_rate(u32::MAX).build().unwrap()
 }
 
 /// So many new sessions.

@@ -56,7 +56,7 @@ pub(crate) struct Connection {
     #[arg(long, global = true, value_name = "SECONDS", default_value_t = 5.0, value_parser = seconds)]
     pub(crate) timeout: f64,
 
-    /// How many keys a second to look at, at most, where all sessions are gone through; 10000 unless told otherwise
+    /// How many keys a second to look at, at most, where all sessions are gone through; 4000 unless told otherwise
     ///
     /// The fewer, the less others wait for the servers meanwhile.
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]

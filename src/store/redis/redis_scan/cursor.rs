@@ -71,12 +71,12 @@ impl fmt::Display for ScanCursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = format!("r2;{};{}@{}", self.part, self.node.run_id, self.node.cursor);
         if let Some(Pass { number, node, unseen, kept }) = &self.pass {
-            text.push_str(&format!(";{number};{node};{unseen};"));
-            match kept {
+            text = format!("{text};{number};{node};{unseen};");
+            text += &match kept {
                 // What is left out is looked for again.
-                Some(kept) => text.push_str(&kept.shortened(LONGEST - text.len()).to_string()),
-                None => text.push_str("open"),
-            }
+                Some(kept) => kept.shortened(LONGEST - text.len()).to_string(),
+                None => "open".to_owned(),
+            };
         }
         f.write_str(&text)
     }

@@ -67,9 +67,10 @@ impl SlotSet {
         let mut set = Self::NONE;
         if let Some((first, bits)) = text.split_once('*') {
             let first = slot(first)?;
-            for (nth, byte) in (0..SLOTS / 8 + 1).zip(URL_SAFE_NO_PAD.decode(bits).ok()?) {
+            for (nth, byte) in URL_SAFE_NO_PAD.decode(bits).ok()?.into_iter().enumerate() {
                 for bit in (0..8).filter(|bit| byte >> bit & 1 == 1) {
-                    set.insert(Some(first + nth * 8 + bit).filter(|slot| *slot < SLOTS)?);
+                    let slot = Slot::try_from(usize::from(first) + nth * 8 + bit).ok();
+                    set.insert(slot.filter(|slot| *slot < SLOTS)?);
                 }
             }
         } else if !text.is_empty() {
@@ -143,7 +144,7 @@ mod tests {
         }
         for bad in ["16384", "-", "9-7", "1,", "0-16384", "16383*_w", "16384*", "1*=", "x*AA", "1*AA,2"] {
             let parsed = SlotSet::parse(bad);
-            assert!(parsed.is_none() || parsed.is_some_and(|set| set.is_empty()), "{bad}");
+            assert!(parsed.is_none_or(|set| set.is_empty()), "{bad}");
         }
     }
 
