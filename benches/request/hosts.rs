@@ -170,7 +170,7 @@ fn engine(manager: Option<Manager>, client: &Client, steps: u64) -> Duration {
             match client.visit {
                 Visit::Bare | Visit::Untouched => {}
                 Visit::Anonymous | Visit::Read => {
-                    read(&request_session.session().await.expect("the store answers"))
+                    read(&request_session.session().await.expect("the store answers"));
                 }
                 Visit::Modified => {
                     let session = request_session.session().await.expect("the store answers");

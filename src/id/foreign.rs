@@ -4,6 +4,7 @@
 use std::ops::Deref;
 
 #[cfg(feature = "express")]
+#[expect(clippy::unnecessary_wraps, reason = "without the feature there is none")]
 mod kind {
     use std::sync::Arc;
 
