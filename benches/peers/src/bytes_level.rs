@@ -6,7 +6,7 @@ use ::axum_session::DatabasePool as _;
 use redis::cmd;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use session_store::{RedisLayout, Codec, ExpressLayout, KeyRing, RedisStore, SessionCookie, SessionManager};
+use session_store::{Codec, ExpressLayout, KeyRing, RedisLayout, RedisStore, SessionCookie, SessionManager};
 
 use crate::payload::{DAY, KEY, Shopper, Text};
 use crate::results::BytesRow;

@@ -293,6 +293,7 @@ impl Connection {
 
     /// The same, or nothing where a node of a cluster can't answer all of them by itself, as the slot is migrating
     /// or has moved.
+    #[cfg(feature = "express")]
     pub(super) async fn send_together(&mut self, commands: &Pipeline) -> Result<Option<Value>, Failure> {
         if self.asking {
             return Ok(None);

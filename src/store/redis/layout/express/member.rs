@@ -196,8 +196,7 @@ pub(super) fn read(key: &SessionKey, text: &str, record: &mut Record) -> Result<
 }
 
 fn binding(key: &SessionKey) -> [u8; BINDING_LENGTH] {
-    let [.., a, b, c, d, e] = key.fingerprint().to_be_bytes();
-    [a, b, c, d, e]
+    *key.fingerprint().to_be_bytes().last_chunk().expect("it has 16 bytes")
 }
 
 /// The number's low 6 bytes: milliseconds up to the year 10889.
@@ -289,7 +288,7 @@ mod tests {
         }
     }
 
-    /// SECURITY 8: who is signed in to one session is nobody in another.
+    /// Who is signed in to one session is nobody in another.
     #[test]
     fn a_copy_in_another_session_says_nothing() {
         let value = value(&full());
