@@ -55,8 +55,8 @@ impl<T: SessionData> SessionManager<T> {
     /// | `REDIS_TLS_KEY` | PEM file of its key | | `/etc/redis/key.pem` |
     /// | `REDIS_TLS_INSECURE` | `true`: accept any certificate, and so whoever stands in between | `false` | `true` |
     /// | `REDIS_TIMEOUT` | how long an operation may take, and an attempt to connect: `1ms` to `3600s`, always with its unit | `500ms` | `2s` |
-    /// | `REDIS_CONNECTIONS` | how many connections to each server share the operations: 1 to 64, see [`connections`] | `1` | `2` |
-    /// | `REDIS_WAIT_REPLICAS` | sign-ins, new ids and logouts wait until they are on so many replicas, see [`wait_for_replicas`] | they don't wait | `1` |
+    /// | `REDIS_CONNECTIONS` | how many connections to each server share the operations: 1 to 64, see `RedisStoreBuilder::connections` | `1` | `2` |
+    /// | `REDIS_WAIT_REPLICAS` | sign-ins, new ids and logouts wait until they are on so many replicas, see `RedisStoreBuilder::wait_for_replicas` | they don't wait | `1` |
     /// | `REDIS_WAIT_TIMEOUT` | how long for, before they fail | `500ms` | `100ms` |
     /// | `REDIS_ENABLED` | `false`: memory, whatever else is said; `true`: an error unless a server is named | Redis if a server is named | `false` |
     /// | `SESSION_FALLBACK` | memory while Redis is away: `never`, `at-start` or `while-down` | `never` | `while-down` |
@@ -79,8 +79,6 @@ impl<T: SessionData> SessionManager<T> {
     ///
     /// A variable that is set to nothing counts as not set.
     ///
-    /// [`connections`]: crate::RedisStoreBuilder::connections
-    /// [`wait_for_replicas`]: crate::RedisStoreBuilder::wait_for_replicas
     /// [`max_sessions_per_owner`]: SessionManagerBuilder::max_sessions_per_owner
     /// [`SameSite`]: crate::SameSite
     /// [`domain`]: SessionCookie::domain

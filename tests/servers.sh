@@ -5,7 +5,7 @@
 #   tests/servers.sh redis-8.0 valkey-9.1  on these
 #
 # SUITES names the tests, if not all that are about Redis: SUITES='scan owners' tests/servers.sh.
-# It fails if a server could not be had, or if a test failed that the server can serve. What is downloaded
+# It exits with 1 if a test failed that the server can serve, and else with 3 if a server could not be had. What is downloaded
 # is kept in SERVERS (~/.cache/session-store-servers); to have newer packages, delete it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -138,7 +138,7 @@ for name in "$@"; do
     if ! get "${source[@]}" >"$cache/logs/$name" 2>&1; then
         rows+=("$(printf '%-12snot to be had' "$name")")
         notes+=("$name: $(tail -n1 "$cache/logs/$name")")
-        status=1
+        ((status)) || status=3
         continue
     fi
     version=$("$cache/$name/redis-server" --version)
