@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use proptest::prelude::*;
 
+use super::super::cursor::{LONGEST, NodeCursor, ScanCursor};
+use super::super::names::Part;
 use super::*;
 
 const KEYS: u16 = 24;
@@ -274,7 +276,7 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
     fn what_is_there_all_the_time_is_seen(
@@ -310,5 +312,35 @@ proptest! {
         }
         let missed: Vec<_> = model.always.difference(&model.seen).collect();
         prop_assert!(missed.is_empty(), "{missed:?}");
+    }
+}
+
+/// A thousand masters, whose slots are in one piece, or in as many as there are slots.
+#[test]
+fn cursors_of_a_large_cluster_are_short_all_the_way() {
+    const MASTERS: u16 = 1000;
+    for scattered in [false, true] {
+        let owner = |slot: Slot| if scattered { slot % MASTERS } else { slot / (SLOTS / MASTERS + 1) };
+        // In another order than their slots.
+        let id = |master: u16| format!("{:040x}", u64::from(master) * 2_654_435_761 % 4_294_967_296);
+        let mut slots: BTreeMap<String, Vec<(Slot, Slot)>> = BTreeMap::new();
+        (0..SLOTS).for_each(|slot| slots.entry(id(owner(slot))).or_default().push((slot, slot)));
+        let nodes: Vec<_> = slots.iter().map(|(id, slots)| Node::master(id, slots)).collect();
+        let mut pass = Pass::first(&nodes).unwrap();
+        let (mut scanned, mut longest) = (0, 0);
+        loop {
+            let own = nodes.iter().find(|node| node.id == pass.node).unwrap();
+            pass.observe(own, true);
+            let node = NodeCursor { run_id: "f".repeat(40), cursor: u64::MAX };
+            let cursor = ScanCursor { part: Part::Native, node, pass: Some(pass.clone()) };
+            longest = longest.max(cursor.to_string().len());
+            assert_eq!(ScanCursor::parse(&cursor.to_string()), Some(cursor), "nothing is left out");
+            pass.finish_iteration();
+            scanned += 1;
+            if !pass.next_node(&nodes) {
+                break;
+            }
+        }
+        assert!(scanned == nodes.len() && pass.unseen.is_empty() && longest <= LONGEST, "{longest}");
     }
 }
