@@ -82,7 +82,7 @@ async fn progress_in_a_cluster_is_the_share_that_was_seen() {
     let keys = fill(&store, MANY as usize).await;
     let mut walk = Walk::new(&store, 200);
     while walk.step().await {
-        let seen = walk.seen.len() as f64 / keys.len() as f64;
+        let seen = f64::from(u32::try_from(walk.seen.len()).unwrap()) / f64::from(MANY);
         assert!((walk.progress - seen).abs() < 0.05, "{} of {seen}", walk.progress);
     }
     assert_eq!((walk.missed(&keys), walk.progress), (0, 1.0));

@@ -35,6 +35,9 @@ use crate::store::scan::{Cursor, Page, Scan, Usage};
 
 /// Nodes hear of a move from each other, which takes them a moment.
 const BEFORE_FURTHER_PASSES: Duration = Duration::from_millis(300);
+/// A node may have heard that a master is none any more, and not yet which one took over: so often it is
+/// looked whether slots have an owner, before they count as unassigned.
+const LOOKS_FOR_OWNERS: u32 = 10;
 
 /// Where the masters of a cluster were when it was last looked at, by their ids. A cursor has the ids
 /// alone: it may come from anywhere, and must not lead to a server that nobody else named.
@@ -197,8 +200,8 @@ impl RedisStore {
         let Some(target) = self.host_of(&way.1) else { return Ok(Some((NodePage { nodes, ..page }, true))) };
         let (before, mut found) = self.keys_in_slot(host, way.0).await?;
         let (meanwhile, of_target) = self.keys_in_slot(&target, way.0).await?;
-        let (_, back_again) = self.keys_in_slot(host, way.0).await?;
-        let source = topology::asked(&before, &pass.node);
+        let (after, back_again) = self.keys_in_slot(host, way.0).await?;
+        let source = topology::asked(&before, &pass.node).filter(|_| !after.is_empty());
         let is_seen = pass.finish_open_slot(&way, source, topology::asked(&meanwhile, &way.1));
         found.extend(of_target.into_iter().chain(back_again));
         found.sort_unstable();
@@ -217,10 +220,15 @@ impl RedisStore {
         if pass.unseen.is_empty() {
             return Ok(false);
         }
-        if pass.number > 1 {
-            tokio::time::sleep(BEFORE_FURTHER_PASSES).await;
+        for nth in 0..LOOKS_FOR_OWNERS {
+            if nth > 0 || pass.number > 1 {
+                tokio::time::sleep(BEFORE_FURTHER_PASSES).await;
+            }
+            if pass.next_pass(&self.look().await?)? {
+                return Ok(true);
+            }
         }
-        pass.next_pass(&self.look().await?)
+        Ok(false)
     }
 
     /// Where the master of this id is, as far as is known.

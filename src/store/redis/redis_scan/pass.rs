@@ -1,27 +1,27 @@
 //! Which nodes of a cluster to scan, and which slots that leaves to be looked for.
 //!
-//! `SCAN` returns each key that is on a node at every call of an iteration; where it is between the calls
-//! is the same to it. A client finds a session only on the node that has its slot, or, if that node says
-//! that the slot migrates, on the target. So this holds:
+//! `SCAN` returns each key that is on a node at every call of an iteration. Where the key is between two
+//! calls makes no difference. A client finds a session only on the node that has its slot or, if that node
+//! says that the slot is migrating, on the target. So this holds:
 //!
-//! - **A slot that its node had at every call of a whole iteration, and that was not migrating then, is
-//!   seen.** All of its sessions were there at each call. It may have been anywhere between two calls, and
-//!   the cursor may have been kept for a day. An atomic migration (Valkey 9, Redis 8.4) is no exception:
-//!   the source keeps all keys until the target has the slot.
+//! - **A slot is seen if its node had it, not migrating, at every call of a whole iteration.** All of its
+//!   sessions were there at each call. The slot may have been elsewhere between two calls, and the cursor
+//!   may have been kept for a day. An atomic migration (Valkey 9, Redis 8.4) is no exception: the source
+//!   keeps all keys until the target has the slot.
 //! - **A migrating slot is seen by reading its keys from the source, the target and the source again**, if
-//!   the first says that it is on that way, and the second that it has not arrived. A key that none of the
-//!   three reads shows has moved back to the source and forth again within milliseconds.
-//! - **A node that is replaced takes nothing with it.** What it had at every call counts only at the end of
-//!   its iteration; its successor is another node, or at least another process with another run id.
+//!   the source says first that the slot is on that way, and the target that it has not arrived. A key that
+//!   none of the reads shows moved back to the source and forth again within milliseconds.
+//! - **A node that is replaced proves nothing.** What it had counts only at the end of its iteration. Its
+//!   successor has another id, and the same node started again has another run id.
 //!
 //! A slot that is seen stays so, whatever becomes of it. A pass goes through the nodes in the order of their
-//! ids, as far as they have slots that are not seen; what has moved behind it is left to the next pass. So
-//! it ends unless a slot moves during each scan of its node; then it ends by [`MOST_PASSES`].
+//! ids, as far as they have slots that are not seen. What moved behind it is left to the next pass. So the
+//! scan ends, unless a slot moves during each scan of its node; then it ends by [`MOST_PASSES`].
 //!
-//! Each node is asked for its own slots, so nobody else has to know of a move yet. Which one is next is
-//! asked of the node before, and at the beginning of a pass of one that sees a majority of the cluster: a
-//! former master that was cut off is passed by, or has everything that was there when the scan began. What
-//! was over before that must have been heard of, which takes the nodes less than a second.
+//! Each node is asked for its own slots, so no other node has to know of a move yet. Which node is next is
+//! asked of the one before; at the beginning of a pass, of one that is in touch with a majority. So a former
+//! master that was cut off before the scan began is passed by. One that was cut off later still has all keys
+//! that were there when the scan began.
 
 use super::slots::SlotSet;
 use super::topology::{self, Node};
@@ -104,7 +104,7 @@ impl Pass {
         true
     }
 
-    /// Goes on to the next pass; or there is none.
+    /// Goes on to the next pass, unless none of these nodes has a slot that was not seen.
     pub(super) fn next_pass(&mut self, nodes: &[Node]) -> Result<bool, Error> {
         self.node.clear();
         if !self.next_node(nodes) {
