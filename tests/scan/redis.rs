@@ -75,7 +75,6 @@ async fn in_a_cluster() {
 
 /// Of each node's own slots, whichever these are and whatever order the server has.
 #[tokio::test(flavor = "multi_thread")]
-#[expect(clippy::cast_precision_loss, reason = "there are a few thousand")]
 async fn progress_in_a_cluster_is_the_share_that_was_seen() {
     let redis = Cluster::start().await;
     let store = connect(redis.url()).await;
