@@ -247,15 +247,13 @@ impl SessionStore for RedisStore {
     }
 
     fn requirements(&self) -> Requirements {
-        let mut requirements = Requirements {
+        Requirements {
             #[cfg(feature = "memory")]
             home: Some(self.connections.home().clone()),
             #[cfg(feature = "json")]
             record_limit: Some(self.limit.clone()),
-            ..Requirements::default()
-        };
-        self.layout.require(&mut requirements);
-        requirements
+            ..self.layout.requirements()
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! How sessions are kept in Redis: under which names, and in which form.
 //!
-//! Each layout is a folder here. What stands outside of it works with any of them, by [`Layout`] for what is done
-//! to one session, and by [`Keyspace`] for what a scan and the index of owners have to know of keys.
+//! Each layout is a folder here. What stands outside of it works with any of them, by [`Layout`], a plain store, for
+//! what is done to one session, and by [`Keyspace`] for what a scan and the index of owners have to know of keys.
 
 #[cfg(feature = "express")]
 pub(crate) mod express;
@@ -20,41 +20,17 @@ use super::connection::Connections;
 use super::failure::{Effect, Failure};
 use super::name::{Prefix, Slot};
 use super::redis_scan::reading::{Reader, Reading};
-use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::id::{SessionId, SessionKey};
-use crate::record::{Record, Revision};
 use crate::store::record_limit::RecordLimit;
-use crate::store::{Created, Loaded, Requirements, Rotation, Update, Updated};
-use crate::ttl::Ttl;
+use crate::store::{Created, SessionStore};
 
-/// What a [`SessionStore`](crate::SessionStore) does to a session, in one layout or between two.
-#[async_trait]
-pub(super) trait Layout: fmt::Debug + Send + Sync {
-    async fn load(&self, key: &SessionKey) -> Result<Loaded, Error>;
-
-    async fn create(&self, key: &SessionKey, record: &Record, ttl: Ttl) -> Result<Created, Error>;
-
-    async fn update(&self, update: Update<'_>) -> Result<Updated, Error>;
-
-    async fn touch(
-        &self,
-        key: &SessionKey,
-        expected: Revision,
-        expires_at: Timestamp,
-        ttl: Ttl,
-    ) -> Result<bool, Error>;
-
-    async fn rotate(&self, rotation: Rotation<'_>) -> Result<Updated, Error>;
-
-    async fn delete(&self, key: &SessionKey) -> Result<bool, Error>;
-
+/// A form in which sessions are kept, or two while they move from one to the other: a store without an index of
+/// owners and without a scan, which are the same for all of them.
+pub(super) trait Layout: SessionStore {
     /// Where its sessions are, in the order in which a scan goes through them: one that moves while it is under
     /// way moves from the first to the second.
     fn keyspaces(&self) -> Vec<Arc<dyn Keyspace>>;
-
-    /// Adds what it asks of the manager, where other programs share the sessions.
-    fn require(&self, _: &mut Requirements) {}
 
     /// The key of a new session of this id.
     fn key(&self, id: &SessionId) -> SessionKey {

@@ -31,7 +31,7 @@ use crate::store::redis::failure::Effect;
 use crate::store::redis::name::{self, Prefix, Slot};
 use crate::store::redis::script::Script;
 use crate::store::redis::unexpected;
-use crate::store::{Created, Loaded, Requirements, Rotation, Update, Updated};
+use crate::store::{Created, Loaded, Requirements, Rotation, SessionStore, Update, Updated};
 use crate::ttl::{MAX_TTL, Ttl};
 
 pub(super) use self::following::Followed;
@@ -91,7 +91,7 @@ struct Place {
 }
 
 #[async_trait]
-impl Layout for Express {
+impl SessionStore for Express {
     async fn load(&self, key: &SessionKey) -> Result<Loaded, Error> {
         let place = self.place(key)?;
         let mut questions = redis::pipe();
@@ -169,12 +169,14 @@ impl Layout for Express {
         self.delete_beside(key, None).await
     }
 
+    fn requirements(&self) -> Requirements {
+        Requirements { express: Some(self.cookie.clone()), ..Requirements::default() }
+    }
+}
+
+impl Layout for Express {
     fn keyspaces(&self) -> Vec<Arc<dyn Keyspace>> {
         vec![Arc::<ExpressKeys>::clone(&self.keys)]
-    }
-
-    fn require(&self, requirements: &mut Requirements) {
-        requirements.express = Some(self.cookie.clone());
     }
 
     fn key(&self, id: &SessionId) -> SessionKey {

@@ -12,7 +12,7 @@ use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::id::{SessionId, SessionKey};
 use crate::record::{Record, Revision};
-use crate::store::{Created, Loaded, Requirements, Rotation, Update, Updated};
+use crate::store::{Created, Loaded, Requirements, Rotation, SessionStore, Update, Updated};
 use crate::ttl::Ttl;
 
 #[derive(Debug)]
@@ -54,7 +54,7 @@ impl RedisLayout {
 }
 
 #[async_trait]
-impl Layout for Migrating {
+impl SessionStore for Migrating {
     async fn load(&self, key: &SessionKey) -> Result<Loaded, Error> {
         match self.native.load(key).await? {
             // A key that was read from the index of this crate's own layout has no id.
@@ -151,13 +151,15 @@ impl Layout for Migrating {
         self.express.delete_beside(key, Some(&self.native)).await
     }
 
+    fn requirements(&self) -> Requirements {
+        self.express.requirements()
+    }
+}
+
+impl Layout for Migrating {
     /// Express' first: its index of owners has the sessions' ids, without which they are not found there.
     fn keyspaces(&self) -> Vec<Arc<dyn Keyspace>> {
         [self.express.keyspaces(), self.native.keyspaces()].concat()
-    }
-
-    fn require(&self, requirements: &mut Requirements) {
-        self.express.require(requirements);
     }
 
     fn key(&self, id: &SessionId) -> SessionKey {

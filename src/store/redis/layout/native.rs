@@ -23,7 +23,7 @@ use crate::store::redis::failure::Effect;
 use crate::store::redis::name::Prefix;
 use crate::store::redis::script::Script;
 use crate::store::redis::unexpected;
-use crate::store::{Created, Loaded, Rotation, Update, Updated};
+use crate::store::{Created, Loaded, Rotation, SessionStore, Update, Updated};
 use crate::ttl::Ttl;
 
 /// A chain of renewals is deleted in so many parts at most: half a million of them.
@@ -37,7 +37,7 @@ pub(super) struct Native {
 }
 
 #[async_trait]
-impl Layout for Native {
+impl SessionStore for Native {
     async fn load(&self, key: &SessionKey) -> Result<Loaded, Error> {
         let limit = self.limit.bytes();
         // One byte more than a record may have tells that it has too many.
@@ -137,7 +137,9 @@ impl Layout for Native {
         }
         Ok(was_there)
     }
+}
 
+impl Layout for Native {
     fn keyspaces(&self) -> Vec<Arc<dyn Keyspace>> {
         vec![Arc::<NativeKeys>::clone(&self.keys)]
     }

@@ -83,11 +83,12 @@ fn of_marker(code: &str) -> Script {
 }
 
 /// Answers 1 for a session that has another id by now, 0 for none, and else what is there. A value beside a marker
-/// was put back by a request of Node's that had begun before the session got its new id: it goes.
+/// was put back by a request of Node's that had begun before the session got its new id: it goes, unless the
+/// server is a replica by now.
 pub(super) static LOAD: LazyLock<Script> = LazyLock::new(|| {
     script(&[r"
 if marker then
-  if value then redis.call('DEL', KEYS[1]) end
+  if value then redis.pcall('DEL', KEYS[1]) end
   return 1
 end
 if not value then return 0 end
