@@ -120,3 +120,16 @@ async fn a_session_that_node_puts_back_under_its_old_id_ends() {
     assert_eq!(stage.raw(&sid).await, None);
     assert_eq!(stage.read(&new, "user").await, Some(json!("ada")));
 }
+
+#[tokio::test]
+async fn it_is_not_read_either_where_it_cannot_be_deleted() {
+    let mut stage = Stage::set().await;
+    let sid = stage.create().await;
+    let stale = stage.raw(&sid).await.unwrap();
+    let ((), _) = stage.request(&sid, async |session| session.renew()).await;
+    stage.put(&sid, &stale).await;
+    // A replica, of a master that does not answer.
+    let () = stage.server.ask("REPLICAOF 127.0.0.1 1").await.unwrap();
+    assert_eq!(stage.read(&sid, "user").await, None);
+    assert_eq!(stage.raw(&sid).await, Some(stale));
+}

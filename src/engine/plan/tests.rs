@@ -256,6 +256,7 @@ fn an_idle_timeout_of_its_own_stays_until_a_sign_in_and_lifts_no_absolute_timeou
     let policy = Expiry::idle(hours(2)).absolute(hours(12));
     let session = Record {
         own_idle_timeout: true,
+        ends_with_browser: true,
         idle_timeout: Some(hours(5)),
         ..record(&Intent::default(), &policy)
     };
@@ -264,12 +265,38 @@ fn an_idle_timeout_of_its_own_stays_until_a_sign_in_and_lifts_no_absolute_timeou
     let written = |intent: &Intent| {
         let mut next = session.next();
         Lifetime::after(&session, intent, &policy, after(1)).write_to(&mut next, after(1));
+        // Its cookie ends with the browser for as long.
+        assert_eq!(next.ends_with_browser, next.own_idle_timeout);
         (next.own_idle_timeout, next.own_expiry, next.idle_timeout)
     };
     assert_eq!(written(&Intent::default()), (true, false, Some(hours(5))));
     assert_eq!(written(&own(Expiry::idle(hours(720)))), (false, true, Some(hours(720))));
     let sign_in = Intent { new_id: NewId::SignIn(Owner::new("ada").unwrap()), ..Intent::default() };
     assert_eq!(written(&sign_in), (false, false, Some(hours(2))));
+}
+
+/// Node may give a session any time to live.
+#[test]
+fn a_write_takes_no_time_away_that_express_gave() {
+    let policy = Expiry::idle(hours(2)).absolute(hours(12));
+    let ends = |of_express: bool, end: u64, intent: &Intent| {
+        let session = Record {
+            express_cookie: of_express.then(|| Box::new(Payload::new(1, "{}"))),
+            expires_at: after(end),
+            ..record(&Intent::default(), &policy)
+        };
+        let mut next = session.next();
+        Lifetime::after(&session, intent, &policy, after(1)).write_to(&mut next, after(1));
+        next.expires_at
+    };
+    let nothing = Intent::default();
+    let sign_in = Intent { new_id: NewId::SignIn(Owner::new("ada").unwrap()), ..Intent::default() };
+    assert_eq!(ends(false, 9, &nothing), after(3));
+    assert_eq!(ends(true, 9, &nothing), after(9));
+    assert_eq!(ends(true, 2, &nothing), after(3));
+    assert_eq!(ends(true, 30, &nothing), after(12), "a deadline holds");
+    assert_eq!(ends(true, 9, &own(Expiry::idle(hours(1)))), after(2));
+    assert_eq!(ends(true, 9, &sign_in), after(3));
 }
 
 #[test]

@@ -5,20 +5,21 @@ mod following;
 pub(super) mod keyspace;
 mod member;
 mod options;
+mod replies;
 mod scripts;
 mod text;
 mod value;
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use redis::Value;
 
 use self::keyspace::ExpressKeys;
-use self::member::{Versions, expected, text};
-use self::value::{Facts, MAX_LENGTH};
+use self::member::{expected, text};
+use self::replies::{is_ambiguous, is_done};
+use self::value::MAX_LENGTH;
 use super::native::Native;
 use super::{Keyspace, Layout, Made, RedisLayout, in_use, into_error};
 use crate::clock::{Clock as _, SystemClock, Timestamp};
@@ -32,7 +33,7 @@ use crate::store::redis::name::{self, Prefix, Slot};
 use crate::store::redis::script::Script;
 use crate::store::redis::unexpected;
 use crate::store::{Created, Loaded, Requirements, Rotation, SessionStore, Update, Updated};
-use crate::ttl::{MAX_TTL, Ttl};
+use crate::ttl::Ttl;
 
 pub(super) use self::following::Followed;
 pub use self::options::ExpressLayout;
@@ -73,8 +74,6 @@ impl RedisLayout {
 }
 
 const NO_ARGUMENTS: &[&str] = &[];
-/// What `PTTL` says of a key that is not there.
-const GONE: i64 = -2;
 
 #[derive(Debug)]
 pub(super) struct Express {
@@ -322,49 +321,6 @@ impl Express {
         reply.map_err(|failure| into_error(key, failure, effect))
     }
 
-    /// What a script answers where it finds something: OK, nil, 1 for a marker, or what is there.
-    fn updated(&self, key: &SessionKey, reply: Value) -> Result<Updated, Error> {
-        match reply {
-            Value::Okay => Ok(Updated::Updated),
-            Value::Nil => Ok(Updated::Missing),
-            Value::Int(1) => Ok(Updated::Moved),
-            found => Ok(Updated::Stale(self.found(key, found, Effect::Write)?)),
-        }
-    }
-
-    /// What a load found: a value, its time to live, and the first byte of a marker.
-    fn loaded(&self, key: &SessionKey, answers: Vec<Value>) -> Result<Loaded, Error> {
-        let answers = answers.into_iter().map(Value::extract_error).collect::<Result<Vec<_>, _>>();
-        let answers = answers.map_err(|error| into_error(key, error.into(), Effect::Read))?;
-        let Ok([Value::BulkString(value), Value::Int(left), Value::BulkString(marker)]) =
-            <[Value; 3]>::try_from(answers)
-        else {
-            return Err(unexpected(Effect::Read));
-        };
-        if !marker.is_empty() {
-            return Ok(Loaded::Moved);
-        }
-        // Its time may have run out in between.
-        if left == GONE {
-            return Ok(Loaded::Absent);
-        }
-        if value.len() > MAX_LENGTH {
-            return Err(too_long(key));
-        }
-        record(key, &value, &self.cookie, left).map(Loaded::Found)
-    }
-
-    /// A value that a script reports: itself, and its time to live.
-    fn found(&self, key: &SessionKey, reply: Value, effect: Effect) -> Result<Record, Error> {
-        let parts = match reply {
-            Value::SimpleString(_) => return Err(too_long(key)),
-            Value::Array(parts) => <[Value; 2]>::try_from(parts).map_err(|_| unexpected(effect))?,
-            _ => return Err(unexpected(effect)),
-        };
-        let [Value::BulkString(value), Value::Int(left)] = parts else { return Err(unexpected(effect)) };
-        record(key, &value, &self.cookie, left)
-    }
-
     fn place(&self, key: &SessionKey) -> Result<Place, Error> {
         let id = key.express_id().ok_or_else(|| {
             Error::Config(
@@ -393,34 +349,4 @@ fn marker(rotation: &Rotation<'_>, now: bool) -> String {
 pub(super) enum Destination {
     Express(String),
     Native(Vec<u8>),
-}
-
-/// Whether a script found that it was run before.
-fn is_done(reply: &Value) -> bool {
-    *reply == Value::Okay
-}
-
-/// Whether these are the answers of a load that found a value, and also the marker that takes its place; or no value,
-/// and yet a time to live.
-fn is_ambiguous(answers: &Value) -> bool {
-    let Value::Array(answers) = answers else { return false };
-    match &answers[..] {
-        [Value::BulkString(value), Value::Int(left), Value::BulkString(marker)] => {
-            !value.is_empty() && !marker.is_empty() || value.is_empty() && *left != GONE
-        }
-        _ => false,
-    }
-}
-
-/// The record of a value with so many milliseconds to live; without any, it stays until somebody ends it.
-fn record(key: &SessionKey, value: &[u8], cookie: &SessionCookie, left: i64) -> Result<Record, Error> {
-    let now = SystemClock.now();
-    let left = u64::try_from(left).map_or(MAX_TTL, Duration::from_millis);
-    let Versions { revision, previous } = Versions::of(value);
-    let facts = Facts { revision, previous_revision: previous, expires_at: now.saturating_add(left) };
-    value::read(key, value, cookie, facts, now)
-}
-
-fn too_long(key: &SessionKey) -> Error {
-    Error::Corrupt { key: key.clone(), reason: "it is longer than 1 MB" }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::replies;
 use super::value::MAX_LENGTH;
 use crate::cookie::SessionCookie;
 use crate::id::{SessionId, SessionKey};
@@ -127,9 +128,9 @@ impl Keyspace for ExpressKeys {
 /// What a value tells of its session, with so many milliseconds left to live (-1 for no end); `None` if it
 /// is none.
 fn summary(key: &SessionKey, value: &[u8], left: i64) -> Option<SessionSummary> {
-    if left == super::GONE {
+    if left == replies::GONE {
         return None;
     }
-    let record = super::record(key, value, &SessionCookie::new(), left).ok()?;
+    let record = replies::record(key, value, &SessionCookie::new(), left).ok()?;
     Some(SessionSummary::new(key.clone(), &record))
 }
