@@ -49,10 +49,6 @@ impl Revision {
         self.0
     }
 
-    /// What stands for a hash that is all zero.
-    #[cfg(feature = "express")]
-    pub(crate) const LEAST: Self = Self([0, 0, 0, 0, 0, 0, 0, 1]);
-
     pub(crate) fn from_bytes(bytes: [u8; 8]) -> Option<Self> {
         (bytes != [0; 8]).then_some(Self(bytes))
     }

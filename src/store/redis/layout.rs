@@ -67,10 +67,10 @@ pub(super) trait Keyspace: fmt::Debug + Send + Sync {
     fn index_name(&self) -> (String, String);
 
     /// What the index of owners calls a session.
-    fn entry<'k>(&self, key: &'k SessionKey) -> &'k str;
+    fn entry_name<'k>(&self, key: &'k SessionKey) -> &'k str;
 
     /// The session that the index of owners calls so.
-    fn entered(&self, entry: &str) -> Option<SessionKey>;
+    fn entry_key(&self, name: &str) -> Option<SessionKey>;
 
     /// How long the entry of a session that was written lasts at least.
     fn least_entry_life(&self) -> Duration {

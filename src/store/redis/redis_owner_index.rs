@@ -129,13 +129,13 @@ impl Index {
     }
 
     fn member(&self, entry: &Entry) -> String {
-        format!("{}@{}", self.keyspace.entry(&entry.key), entry.created_at.as_millis())
+        format!("{}@{}", self.keyspace.entry_name(&entry.key), entry.created_at.as_millis())
     }
 
     fn entry(&self, member: &str) -> Option<Entry> {
         let (session, created_at) = member.rsplit_once('@')?;
         let created_at = Timestamp::from_millis(created_at.parse().ok()?);
-        Some(Entry { key: self.keyspace.entered(session)?, created_at })
+        Some(Entry { key: self.keyspace.entry_key(session)?, created_at })
     }
 
     fn entries(&self, members: Value) -> Result<Vec<Entry>, Error> {

@@ -14,7 +14,7 @@ use crate::store::redis::name::{self, Prefix, Slot};
 use crate::store::redis::redis_scan::reading::{Reader, Reading};
 use crate::store::scan::SessionSummary;
 
-/// So many bytes of values are asked for at once.
+/// The most bytes of values that are asked for at once.
 const BYTES_AT_ONCE: usize = 1_000_000;
 /// How long the index of owners knows of a session that only Node uses, which extends sessions without a word
 /// to it.
@@ -112,12 +112,12 @@ impl Keyspace for ExpressKeys {
     }
 
     /// The id, by which the session is found.
-    fn entry<'k>(&self, key: &'k SessionKey) -> &'k str {
+    fn entry_name<'k>(&self, key: &'k SessionKey) -> &'k str {
         key.express_id().unwrap_or_else(|| key.storage_name())
     }
 
-    fn entered(&self, entry: &str) -> Option<SessionKey> {
-        SessionKey::from_storage_name(entry).or_else(|| SessionId::express(entry).map(|id| id.key()))
+    fn entry_key(&self, name: &str) -> Option<SessionKey> {
+        SessionKey::from_storage_name(name).or_else(|| SessionId::express(name).map(|id| id.key()))
     }
 
     fn least_entry_life(&self) -> Duration {
@@ -125,8 +125,7 @@ impl Keyspace for ExpressKeys {
     }
 }
 
-/// What a value tells of its session, with so many milliseconds left to live (-1 for no end); `None` if it
-/// is none.
+/// What a value tells of its session, which has `left` milliseconds to live (-1 for no end). `None` if it is none.
 fn summary(key: &SessionKey, value: &[u8], left: i64) -> Option<SessionSummary> {
     if left == replies::GONE {
         return None;

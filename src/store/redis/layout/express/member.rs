@@ -56,7 +56,7 @@ const IDLE_TIMEOUT: u8 = 32;
 const DEADLINE: u8 = 64;
 const KNOWN_FLAGS: u8 = 0x7F;
 
-/// How many characters so many bytes take.
+/// How many characters of base64url these bytes take.
 const fn digits(bytes: usize) -> usize {
     (bytes * 4).div_ceil(3)
 }
@@ -74,9 +74,8 @@ impl Versions {
         let read = |nth: usize| revision(member?.get(nth * REVISION_LENGTH..(nth + 1) * REVISION_LENGTH)?);
         let (own, previous) = (read(0), read(1));
         let sealed = member.is_some_and(|member| {
-            let (body, end) = value.split_at(value.len() - SEAL_LENGTH - CLOSING.len());
-            debug_assert!(end.starts_with(&member.as_bytes()[member.len() - SEAL_LENGTH..]));
-            Sha1::from(body).digest().to_string().as_bytes()[..SEAL_LENGTH] == end[..SEAL_LENGTH]
+            let body = &value[..value.len() - SEAL_LENGTH - CLOSING.len()];
+            member.ends_with(&seal(body))
         });
         match own {
             Some(own) if sealed => Self { revision: own, previous },
@@ -89,7 +88,15 @@ impl Versions {
 fn of_node(value: &[u8]) -> Revision {
     let hash = Sha1::from(value).digest().bytes();
     let first = *hash.first_chunk().expect("a hash has 20 bytes");
-    Revision::from_bytes(first).unwrap_or(Revision::LEAST)
+    // One hash in 2^64 is none. Nothing can be written over its value, and it is read like any other.
+    Revision::from_bytes(first).unwrap_or_else(Revision::fresh)
+}
+
+/// The seal of all that comes before it.
+fn seal(body: &[u8]) -> String {
+    let mut hash = Sha1::from(body).digest().to_string();
+    hash.truncate(SEAL_LENGTH);
+    hash
 }
 
 /// The text of this crate's member if that is what the value ends with.
@@ -112,8 +119,7 @@ pub(super) fn text(revision: Revision) -> String {
 /// What a script compares with the version that a write expects: as this crate writes it, and as the beginning of
 /// the hash of a value that Node wrote.
 pub(super) fn expected(revision: Revision) -> String {
-    let hash: String = revision.to_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
-    text(revision) + &hash
+    format!("{}{:016x}", text(revision), u64::from_be_bytes(revision.to_bytes()))
 }
 
 fn revision(text: &str) -> Option<Revision> {
@@ -264,8 +270,7 @@ mod tests {
     }
 
     fn sealed(open: &str) -> String {
-        let seal = Sha1::from(open).digest().to_string();
-        format!("{open}{}{CLOSING}", &seal[..SEAL_LENGTH])
+        format!("{open}{}{CLOSING}", seal(open.as_bytes()))
     }
 
     fn value(record: &Record) -> String {

@@ -83,7 +83,7 @@ pub(super) fn is_ambiguous(answers: &Value) -> bool {
     }
 }
 
-/// The record of a value with so many milliseconds to live; without any, it stays until somebody ends it.
+/// The record of a value that has `left` milliseconds to live. One that has no end is given the longest time.
 pub(super) fn record(
     key: &SessionKey,
     value: &[u8],

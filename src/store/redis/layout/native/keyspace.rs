@@ -63,12 +63,12 @@ impl Keyspace for NativeKeys {
         (format!("{}owner:", self.prefix.as_str()), String::new())
     }
 
-    fn entry<'k>(&self, key: &'k SessionKey) -> &'k str {
+    fn entry_name<'k>(&self, key: &'k SessionKey) -> &'k str {
         key.storage_name()
     }
 
-    fn entered(&self, entry: &str) -> Option<SessionKey> {
-        SessionKey::from_storage_name(entry)
+    fn entry_key(&self, name: &str) -> Option<SessionKey> {
+        SessionKey::from_storage_name(name)
     }
 }
 
