@@ -107,29 +107,31 @@ async fn a_write_does_not_take_time_away_that_node_gave() {
     assert!((400 * DAY - 60_000..=400 * DAY).contains(&left), "{left}");
 }
 
-/// A request of Node's that had begun before the session got its new id, and stores it under the old one.
+/// The old and the new id of a session that Node put back under the old one, by a request that had begun before it
+/// got the new one; and what it put there.
+async fn put_back(stage: &mut Stage) -> (String, String, Vec<u8>) {
+    let old = stage.create().await;
+    let stale = stage.raw(&old).await.unwrap();
+    let ((), actions) = stage.request(&old, async |session| session.renew()).await;
+    stage.put(&old, &stale).await;
+    (old, sid_in(&actions), stale)
+}
+
 #[tokio::test]
 async fn a_session_that_node_puts_back_under_its_old_id_ends() {
     let mut stage = Stage::set().await;
-    let sid = stage.create().await;
-    let stale = stage.raw(&sid).await.unwrap();
-    let ((), actions) = stage.request(&sid, async |session| session.renew()).await;
-    let new = sid_in(&actions);
-    stage.put(&sid, &stale).await;
-    assert_eq!(stage.read(&sid, "user").await, None, "the old id leads nowhere");
-    assert_eq!(stage.raw(&sid).await, None);
+    let (old, new, _) = put_back(&mut stage).await;
+    assert_eq!(stage.read(&old, "user").await, None, "the old id leads nowhere");
+    assert_eq!(stage.raw(&old).await, None);
     assert_eq!(stage.read(&new, "user").await, Some(json!("ada")));
 }
 
 #[tokio::test]
 async fn it_is_not_read_either_where_it_cannot_be_deleted() {
     let mut stage = Stage::set().await;
-    let sid = stage.create().await;
-    let stale = stage.raw(&sid).await.unwrap();
-    let ((), _) = stage.request(&sid, async |session| session.renew()).await;
-    stage.put(&sid, &stale).await;
+    let (old, _, stale) = put_back(&mut stage).await;
     // A replica, of a master that does not answer.
     let () = stage.server.ask("REPLICAOF 127.0.0.1 1").await.unwrap();
-    assert_eq!(stage.read(&sid, "user").await, None);
-    assert_eq!(stage.raw(&sid).await, Some(stale));
+    assert_eq!(stage.read(&old, "user").await, None);
+    assert_eq!(stage.raw(&old).await, Some(stale));
 }
