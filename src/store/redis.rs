@@ -146,6 +146,11 @@ impl RedisStore {
         Self { layout, keyspaces, owners, limit, connections, masters: Masters::default(), entrance }
     }
 
+    /// The layout itself: called on the `Box`, which is a store too, an operation would be boxed twice.
+    fn layout(&self) -> &dyn Layout {
+        &*self.layout
+    }
+
     /// What keys begin with unless told otherwise.
     pub const DEFAULT_PREFIX: &str = "session:";
     /// How long an operation may take unless told otherwise.
@@ -174,7 +179,7 @@ impl SessionStore for RedisStore {
         's: 'f,
         'k: 'f,
     {
-        self.layout.load(key)
+        self.layout().load(key)
     }
 
     fn create<'s, 'k, 'r, 'f>(
@@ -189,7 +194,7 @@ impl SessionStore for RedisStore {
         'k: 'f,
         'r: 'f,
     {
-        self.layout.create(key, record, ttl)
+        self.layout().create(key, record, ttl)
     }
 
     fn update<'s, 'u, 'f>(&'s self, update: Update<'u>) -> Answer<'f, Updated>
@@ -198,7 +203,7 @@ impl SessionStore for RedisStore {
         's: 'f,
         'u: 'f,
     {
-        self.layout.update(update)
+        self.layout().update(update)
     }
 
     fn touch<'s, 'k, 'f>(
@@ -213,7 +218,7 @@ impl SessionStore for RedisStore {
         's: 'f,
         'k: 'f,
     {
-        self.layout.touch(key, expected, expires_at, ttl)
+        self.layout().touch(key, expected, expires_at, ttl)
     }
 
     fn rotate<'s, 'r, 'f>(&'s self, rotation: Rotation<'r>) -> Answer<'f, Updated>
@@ -222,7 +227,7 @@ impl SessionStore for RedisStore {
         's: 'f,
         'r: 'f,
     {
-        self.layout.rotate(rotation)
+        self.layout().rotate(rotation)
     }
 
     fn delete<'s, 'k, 'f>(&'s self, key: &'k SessionKey) -> Answer<'f, bool>
@@ -231,7 +236,7 @@ impl SessionStore for RedisStore {
         's: 'f,
         'k: 'f,
     {
-        self.layout.delete(key)
+        self.layout().delete(key)
     }
 
     fn owners(&self) -> Option<&dyn OwnerIndex> {
@@ -252,7 +257,7 @@ impl SessionStore for RedisStore {
             home: Some(self.connections.home().clone()),
             #[cfg(feature = "json")]
             record_limit: Some(self.limit.clone()),
-            ..self.layout.requirements()
+            ..self.layout().requirements()
         }
     }
 }
