@@ -16,7 +16,10 @@ use shapes::{Shape, Shapes};
 
 mod bounded;
 mod json_form;
+mod lenient;
 pub(crate) mod shapes;
+
+pub use self::lenient::Lenient;
 
 /// How session data is encoded.
 ///

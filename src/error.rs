@@ -47,6 +47,22 @@ pub enum Error {
         reason: &'static str,
     },
 
+    /// A session that another service shares cannot be read here: its data does not fit the type, or what Express
+    /// stores has a form of its own. It is left as it is.
+    ///
+    /// The other service can read it, so it is neither absent nor ended: the visitor keeps the cookie, and the
+    /// request fails. An application that would rather go on without a session matches this variant.
+    #[error(
+        "the session {key}, which is shared with another service, cannot be read here ({reason}); it was left \
+         untouched"
+    )]
+    Unreadable {
+        /// Whose record it is.
+        key: SessionKey,
+        /// What is wrong with it, without its content.
+        reason: &'static str,
+    },
+
     /// A newer version of this crate wrote the record. It is left as it is.
     ///
     /// Finish the deploy, or roll this crate forward: treating the session as absent would sign
@@ -218,6 +234,12 @@ impl Error {
     /// Whether the write that failed may have taken effect nevertheless.
     pub fn outcome_unknown(&self) -> bool {
         matches!(self, Self::Unavailable { outcome_unknown: true, .. })
+    }
+
+    /// Whether there is something under the key that is not read, whatever it is.
+    #[cfg(feature = "json")]
+    pub(crate) fn is_about_the_record(&self) -> bool {
+        matches!(self, Self::Corrupt { .. } | Self::NewerFormat { .. } | Self::Unreadable { .. })
     }
 
     /// Whether the answer to a write was lost with the connection; one that only came late has no source.

@@ -90,7 +90,7 @@ pub use ttl::{MAX_TTL, Ttl};
 
 #[cfg(feature = "json")]
 pub use {
-    codec::Codec,
+    codec::{Codec, Lenient},
     cookie::keys::{Key, KeyRing},
     cookie::{SameSite, SessionCookie},
     engine::{

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::error::Error;
+#[cfg(feature = "json")]
+use crate::id::SessionKey;
 use crate::random;
 
 #[cfg(feature = "memory")]
@@ -267,6 +269,18 @@ impl Record {
     /// else has.
     pub(crate) fn replaces(&self) -> Revision {
         self.previous_revision.unwrap_or(self.revision)
+    }
+
+    /// Whether another service reads it as well.
+    #[cfg(feature = "json")]
+    pub(crate) fn is_shared(&self) -> bool {
+        self.express_cookie.is_some()
+    }
+
+    /// The error of a record whose data does not decode.
+    #[cfg(feature = "json")]
+    pub(crate) fn unreadable(&self, key: SessionKey, reason: &'static str) -> Error {
+        if self.is_shared() { Error::Unreadable { key, reason } } else { Error::Corrupt { key, reason } }
     }
 
     fn bears(&self, revision: Revision) -> bool {

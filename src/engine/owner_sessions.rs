@@ -216,7 +216,8 @@ impl<T: SessionData> SessionManager<T> {
     async fn live(&self, key: &SessionKey) -> Result<Option<Record>, Error> {
         match self.0.store.load(key).await {
             Ok(Loaded::Found(record)) if !self.0.has_ended(&record) => Ok(Some(record)),
-            Ok(_) | Err(Error::Corrupt { .. } | Error::NewerFormat { .. }) => Ok(None),
+            Ok(_) => Ok(None),
+            Err(error) if error.is_about_the_record() => Ok(None),
             Err(error) => Err(error),
         }
     }

@@ -184,33 +184,36 @@ impl<T: SessionData> Shared<T> {
         let manager = &*self.manager;
         let key = id.key();
         let unusable = || Ok((StoredState::New { unusable: Some(id.clone()) }, Arc::default()));
-        match manager.store.load(&key).await {
+        let error = match manager.store.load(&key).await {
             Ok(Loaded::Found(record)) if manager.has_ended_by(now, &record) => {
                 manager.telemetry().expired(&record, record.expires_at.min(now));
-                unusable()
+                return unusable();
             }
             Ok(Loaded::Found(record)) => {
                 match manager.check_codec(&record.data).and_then(|()| record.data.shared()) {
                     Ok(value) => {
                         manager.telemetry().loaded();
-                        Ok((StoredState::Live { id: id.clone(), record }, value))
+                        return Ok((StoredState::Live { id: id.clone(), record }, value));
                     }
-                    Err(reason) => {
-                        manager.telemetry().corrupt(&key, reason);
-                        unusable()
-                    }
+                    Err(reason) => record.unreadable(key.clone(), reason),
                 }
             }
-            Ok(Loaded::Moved) => Ok((StoredState::Moved { id: id.clone() }, Arc::default())),
+            Ok(Loaded::Moved) => return Ok((StoredState::Moved { id: id.clone() }, Arc::default())),
             Ok(Loaded::Absent) => {
                 manager.telemetry().unknown(&key);
-                Ok((StoredState::New { unusable: None }, Arc::default()))
+                return Ok((StoredState::New { unusable: None }, Arc::default()));
             }
-            Err(Error::Corrupt { reason, .. }) => {
+            Err(error) => error,
+        };
+        match error {
+            Error::Corrupt { reason, .. } => {
                 manager.telemetry().corrupt(&key, reason);
                 unusable()
             }
-            Err(error) => Err(error),
+            error => {
+                manager.telemetry().failed(&error);
+                Err(error)
+            }
         }
     }
 

@@ -104,8 +104,9 @@ impl StoreClient {
     pub(super) async fn revoke(self: &Arc<Self>, key: &SessionKey, now: Timestamp) -> Result<bool, Error> {
         let record = match self.load(key).await {
             Ok(Loaded::Found(record)) => Some(record),
+            Ok(_) => None,
             // Whatever it is, it can be deleted.
-            Ok(_) | Err(Error::Corrupt { .. } | Error::NewerFormat { .. }) => None,
+            Err(error) if error.is_about_the_record() => None,
             Err(error) => return Err(error),
         };
         let owned = record.as_ref().and_then(|record| {

@@ -108,7 +108,7 @@ impl<T: SessionData> Shared<T> {
         let swap = CasWrite { id: &id, new_id: None, base: &record, intent: &intent, now };
         let swapped = self.swap(swap, |current| {
             let value =
-                Codec::decode(&current.data).map_err(|reason| Error::Corrupt { key: id.key(), reason })?;
+                Codec::decode(&current.data).map_err(|reason| current.unreadable(id.key(), reason))?;
             change = update.run_on(value)?;
             Ok(change.is_some().then(|| change.apply_to::<T>(codec, &current.data)))
         });
@@ -135,7 +135,7 @@ impl<T: SessionData> Shared<T> {
         id: SessionId,
         record: Record,
     ) -> Result<(StoredState, Timestamp), Error> {
-        let value = Codec::decode(&record.data).map_err(|reason| Error::Corrupt { key: id.key(), reason })?;
+        let value = Codec::decode(&record.data).map_err(|reason| record.unreadable(id.key(), reason))?;
         let now = self.manager.clock.now();
         match update.run_on(value)? {
             Change::None => Ok((StoredState::Renewed { id, record }, now)),

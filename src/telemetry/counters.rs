@@ -67,7 +67,7 @@ counters! {
     unknown,
     /// Sessions that were past their time when a request came with them.
     expired,
-    /// Records that could not be read and counted as absent.
+    /// Records that could not be read, and counted as absent or, where another service shares them, failed.
     corrupt,
     /// Changes refused because they contradicted another request's.
     conflicts,

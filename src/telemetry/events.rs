@@ -93,10 +93,13 @@ impl Telemetry {
         self.counters.shard().ended_meanwhile.add_one();
     }
 
-    /// A store or merge failed. Of these, a contradiction to another request counts: not a sign-in that found
-    /// no room, nor one that came too late.
+    /// A store or merge failed. Of these, a session counts that is shared and cannot be read, and a contradiction to
+    /// another request: not a sign-in that found no room, nor one that came too late.
     pub(crate) fn failed(&self, error: &Error) {
         use Conflict::{Committed, TooManySessions};
+        if matches!(error, Error::Unreadable { .. }) {
+            self.counters.shard().corrupt.add_one();
+        }
         if matches!(error, Error::Conflict(conflict) if !matches!(conflict, Committed | TooManySessions)) {
             self.counters.shard().conflicts.add_one();
         }

@@ -10,7 +10,7 @@ pub(crate) fn fault(error: &Error) -> &'static str {
     match error {
         Error::Unavailable { .. } | Error::Unfinished { .. } => "unavailable",
         Error::Refused { .. } => "refused",
-        Error::Corrupt { .. } | Error::NewerFormat { .. } => "unreadable",
+        Error::Corrupt { .. } | Error::NewerFormat { .. } | Error::Unreadable { .. } => "unreadable",
         _ => "failed",
     }
 }

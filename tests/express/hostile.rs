@@ -1,8 +1,10 @@
 //! SECURITY 27: values that no Express service should have written.
 
-use session_store::{Error, RedisLayout, SessionId, SessionStore as _};
+use session_store::checkup::{Checkup, Verdict};
+use session_store::{Error, RedisLayout, RedisStore, SessionId, SessionStore as _};
 
-use super::stage::{Stage, cookie_of, layout, sid_in};
+use super::stage::{Stage, cookie_of, layout};
+use crate::support::log::Log;
 
 const SID: &str = "D7Eh1mJuDoC_ivRs-T6-f1Gj2TpXxHTs";
 
@@ -33,32 +35,38 @@ fn broken_values() -> Vec<Vec<u8>> {
     values
 }
 
+/// A request that comes with the session, and how it fails.
+async fn failure(stage: &Stage) -> Error {
+    let request = stage.begin(SID);
+    let error = request.session().await.expect_err("it cannot be read");
+    let actions = request.finish(error.status()).await;
+    assert!(actions.set_cookie.is_none() && actions.failure.is_none(), "{actions:?}");
+    error
+}
+
+/// Express fails such requests, too.
 #[tokio::test]
-async fn broken_values_are_absent_and_stay_as_they_are() {
+async fn broken_values_fail_their_requests_and_stay_as_they_are() {
     let mut stage = Stage::set().await;
+    let key = SessionId::express(SID).unwrap().key();
     for value in broken_values() {
         let shown = String::from_utf8_lossy(&value[..value.len().min(60)]).into_owned();
         stage.put(SID, &value).await;
         let corrupt = stage.manager.counts().corrupt;
-
-        // Somebody who looks sees nothing, and keeps the cookie.
-        let (is_new, actions) = stage.request(SID, async |session| Ok(session.is_new())).await;
-        assert!(is_new && actions.set_cookie.is_none() && actions.failure.is_none(), "{shown}");
-        assert_eq!(stage.manager.counts().corrupt, corrupt + 1, "{shown}");
-        // What is written starts a session of its own.
-        let actions = stage.write(SID, "user", "bob").await;
-        assert_ne!(sid_in(&actions), SID, "{shown}");
+        let error = failure(&stage).await;
+        assert!(matches!(error, Error::Unreadable { .. }), "{shown}: {error}");
+        assert_eq!((error.status(), stage.manager.counts().corrupt), (500, corrupt + 1), "{shown}");
         assert_eq!(stage.raw(SID).await.as_deref(), Some(&value[..]), "{shown}");
 
-        // Only a logout takes it away.
-        let ((), _) = stage.request(SID, async |session| session.destroy().await).await;
+        // An operator can end it.
+        assert!(stage.manager.revoke(&key).await.unwrap(), "{shown}");
         assert_eq!(stage.raw(SID).await, None, "{shown}");
     }
 }
 
 /// Node may break a value while a request runs here.
 #[tokio::test]
-async fn a_value_that_breaks_meanwhile_is_absent_and_stays_as_it_is() {
+async fn a_value_that_breaks_meanwhile_fails_the_request_and_stays_as_it_is() {
     let mut stage = Stage::set().await;
     for value in broken_values() {
         let shown = String::from_utf8_lossy(&value[..value.len().min(60)]).into_owned();
@@ -72,8 +80,8 @@ async fn a_value_that_breaks_meanwhile_is_absent_and_stays_as_it_is() {
             }
             stage.put(SID, &value).await;
             let actions = request.finish(200).await;
-            let status = actions.failure.as_ref().map(Error::status);
-            assert_eq!((status, actions.set_cookie), (renew.then_some(409), None), "{shown}");
+            assert!(matches!(actions.failure, Some(Error::Unreadable { .. })), "{shown}: {actions:?}");
+            assert_eq!(actions.set_cookie, None, "{shown}");
             assert_eq!(stage.keys().await, [format!("sess:{SID}")], "{shown}");
             assert_eq!(stage.raw(SID).await.as_deref(), Some(&value[..]), "{shown}");
         }
@@ -82,23 +90,42 @@ async fn a_value_that_breaks_meanwhile_is_absent_and_stays_as_it_is() {
 
 /// Data that nests deeper than anybody reads is decoded by whoever asks for it.
 #[tokio::test]
-async fn data_that_does_not_decode_is_absent_and_stays_as_it_is() {
+async fn data_that_does_not_decode_fails_the_request_and_stays_as_it_is() {
     let mut stage = Stage::set().await;
     let value = format!(r#"{{"cookie":{{}},"deep":{}{}}}"#, "[".repeat(10_000), "]".repeat(10_000));
     stage.put(SID, &value).await;
-    assert!(stage.request(SID, async |session| Ok(session.is_new())).await.0);
+    assert!(matches!(failure(&stage).await, Error::Unreadable { .. }));
     assert_eq!(stage.raw(SID).await.as_deref(), Some(value.as_bytes()));
 }
 
 #[tokio::test]
-async fn keys_of_another_type_are_absent_and_stay_as_they_are() {
+async fn keys_of_another_type_fail_the_request_and_stay_as_they_are() {
     let mut stage = Stage::set().await;
     let name = format!("sess:{SID}");
     let () = redis::cmd("RPUSH").arg(&name).arg("a").query_async(&mut stage.redis).await.unwrap();
-    assert!(stage.request(SID, async |session| Ok(session.is_new())).await.0);
-    assert_ne!(sid_in(&stage.write(SID, "user", "bob").await), SID);
+    assert!(matches!(failure(&stage).await, Error::Unreadable { .. }));
     let length: u32 = redis::cmd("LLEN").arg(&name).query_async(&mut stage.redis).await.unwrap();
     assert_eq!(length, 1);
+}
+
+/// connect-redis' `serializer`: base64, V8's own, and one that wraps.
+#[tokio::test]
+async fn a_serializer_other_than_json_is_noticed_once_and_by_the_checkup() {
+    let log = Log::begin();
+    let mut stage = Stage::set().await;
+    let store = RedisStore::builder(stage.server.url()).layout(RedisLayout::express(layout()));
+    let store = store.connect().await.unwrap();
+    let records = |checkup: Checkup| checkup.findings.into_iter().find(|it| it.subject == "records");
+    stage.put("fine", r#"{"cookie":{}}"#).await;
+    assert_eq!(records(store.checkup().await), None);
+    for value in ["eyJjb29raWUiOnt9fQ", "\u{ff}\u{f}o", r#"{"v":1,"data":{"cookie":{}}}"#] {
+        stage.put(SID, value).await;
+        failure(&stage).await;
+    }
+    assert_eq!(log.text().matches("`serializer`").count(), 1, "{}", log.text());
+    let finding = records(store.checkup().await).expect("it is found");
+    assert_eq!(finding.verdict, Verdict::Warning);
+    assert!(finding.detail.contains("`serializer`"), "{finding:?}");
 }
 
 #[tokio::test]

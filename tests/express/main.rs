@@ -23,4 +23,5 @@ mod nodes_word;
 mod shared;
 mod shop;
 mod stage;
+mod typed;
 mod values;

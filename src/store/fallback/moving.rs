@@ -97,7 +97,8 @@ impl Shared {
     async fn look_there(self: &Arc<Self>, key: &SessionKey) -> Result<There, Error> {
         match self.observe(self.primary.load(key).await) {
             Ok(Loaded::Found(found)) => Ok(self.whose(key, found)),
-            Ok(Loaded::Moved) | Err(Error::Corrupt { .. } | Error::NewerFormat { .. }) => Ok(There::Other),
+            Ok(Loaded::Moved) => Ok(There::Other),
+            Err(error) if error.is_about_the_record() => Ok(There::Other),
             Ok(Loaded::Absent) => Ok(There::Nothing),
             Err(error) => Err(error),
         }

@@ -15,6 +15,7 @@
 //! | `login` | no password, and another machine | |
 //! | `sessions`, `owners` | | a session of nobody cannot be kept, or entered for its owner |
 //! | `scan` | sessions cannot be gone through | |
+//! | `records` | the Express service seems to keep sessions in a form of its own | |
 
 // - `server`: what one server says.
 // - `entrance`: what the store knows of how it gets in.

@@ -17,7 +17,7 @@ use async_trait::async_trait;
 
 use self::native::Native;
 use super::connection::Connections;
-use super::failure::{Effect, Failure};
+use super::failure::Failure;
 use super::name::{Prefix, Slot};
 use super::redis_scan::reading::{Reader, Reading};
 use crate::error::Error;
@@ -35,6 +35,11 @@ pub(super) trait Layout: SessionStore {
     /// The key of a new session of this id.
     fn key(&self, id: &SessionId) -> SessionKey {
         id.key()
+    }
+
+    /// What an operator should know of the records that were read so far.
+    fn warning(&self) -> Option<&'static str> {
+        None
     }
 }
 
@@ -167,12 +172,7 @@ impl From<Made> for Created {
     }
 }
 
-fn into_error(key: &SessionKey, failure: Failure, effect: Effect) -> Error {
-    if failure.is_wrong_type() {
-        return Error::Corrupt { key: key.clone(), reason: "it is not a string" };
-    }
-    failure.into_error(effect)
-}
+const NO_STRING: &str = "it is not a string";
 
 fn in_use() -> Error {
     Error::Refused { message: "the new key of a rotation is in use".to_owned() }

@@ -28,7 +28,11 @@ impl RedisStore {
         let mut scan = judge("scan", self.sessions_can_be_scanned().await);
         // A service can do without; it is for operators.
         scan.verdict = scan.verdict.min(Verdict::Warning);
-        vec![judge("sessions", self.sessions_can_be_kept().await), judge("owners", owners), scan]
+        let mut findings =
+            vec![judge("sessions", self.sessions_can_be_kept().await), judge("owners", owners), scan];
+        // What was gone through for the scan.
+        findings.extend(self.layout.warning().map(|it| Finding::new("records", Verdict::Warning, it)));
+        findings
     }
 
     async fn sessions_can_be_kept(&self) -> Result<String, Error> {

@@ -2,6 +2,7 @@
 
 mod cookie;
 mod following;
+mod foreign_value;
 pub(super) mod keyspace;
 mod member;
 mod options;
@@ -18,10 +19,10 @@ use redis::Value;
 
 use self::keyspace::ExpressKeys;
 use self::member::{expected, text};
-use self::replies::{is_ambiguous, is_done};
+use self::replies::{into_error, is_ambiguous, is_done};
 use self::value::MAX_LENGTH;
 use super::native::Native;
-use super::{Keyspace, Layout, Made, RedisLayout, in_use, into_error};
+use super::{Keyspace, Layout, Made, RedisLayout, in_use};
 use crate::clock::{Clock as _, SystemClock, Timestamp};
 use crate::cookie::SessionCookie;
 use crate::error::Error;
@@ -181,11 +182,15 @@ impl Layout for Express {
     fn key(&self, id: &SessionId) -> SessionKey {
         id.clone().into_foreign().key()
     }
+
+    fn warning(&self) -> Option<&'static str> {
+        self.keys.foreign_value.warning()
+    }
 }
 
 impl Express {
     pub(super) fn new(layout: ExpressLayout, connections: Arc<Connections>) -> Result<Self, Error> {
-        let keys = Arc::new(ExpressKeys { prefix: Prefix::new(layout.prefix)? });
+        let keys = Arc::new(ExpressKeys::new(Prefix::new(layout.prefix)?));
         Ok(Self { keys, cookie: layout.cookie, connections })
     }
 
@@ -195,7 +200,7 @@ impl Express {
         match self.eval(key, durability, Repeat::Never, &scripts::CREATE, &arguments).await {
             Ok(Value::Okay) => Ok(Made::Now),
             Ok(Value::Int(1)) => Ok(Made::Before),
-            Ok(Value::Int(0)) | Err(Error::Corrupt { .. }) => Ok(Made::Not),
+            Ok(Value::Int(0)) | Err(Error::Unreadable { .. }) => Ok(Made::Not),
             Ok(_) => Err(unexpected(Effect::Write)),
             Err(error) => Err(error),
         }

@@ -165,6 +165,10 @@ impl Layout for Migrating {
     fn key(&self, id: &SessionId) -> SessionKey {
         self.express.key(id)
     }
+
+    fn warning(&self) -> Option<&'static str> {
+        self.express.warning()
+    }
 }
 
 impl Migrating {

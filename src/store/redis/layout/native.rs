@@ -10,7 +10,7 @@ use bytes::Bytes;
 use redis::{Cmd, ToRedisArgs, Value};
 
 use self::keyspace::NativeKeys;
-use super::{Base, Keyspace, Layout, Made, in_use, into_error};
+use super::{Base, Keyspace, Layout, Made, NO_STRING, in_use};
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::id::SessionKey;
@@ -19,7 +19,7 @@ use crate::record::{
 };
 use crate::store::record_limit::RecordLimit;
 use crate::store::redis::connection::{Connection, Connections, Durability, Repeat};
-use crate::store::redis::failure::Effect;
+use crate::store::redis::failure::{Effect, Failure};
 use crate::store::redis::name::Prefix;
 use crate::store::redis::script::Script;
 use crate::store::redis::unexpected;
@@ -253,4 +253,11 @@ fn updated(key: &SessionKey, reply: Value) -> Result<Updated, Error> {
 fn too_large(key: &SessionKey) -> Error {
     let reason = "it is far larger than `max_payload` allows: raise that, or end the session";
     Error::Corrupt { key: key.clone(), reason }
+}
+
+fn into_error(key: &SessionKey, failure: Failure, effect: Effect) -> Error {
+    if failure.is_wrong_type() {
+        return Error::Corrupt { key: key.clone(), reason: NO_STRING };
+    }
+    failure.into_error(effect)
 }

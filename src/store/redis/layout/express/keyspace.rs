@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use super::foreign_value::ForeignValue;
 use super::replies;
 use super::value::MAX_LENGTH;
 use crate::cookie::SessionCookie;
@@ -23,6 +24,13 @@ const KNOWN_FROM_NODE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 #[derive(Debug)]
 pub(in crate::store::redis::layout) struct ExpressKeys {
     pub(in crate::store::redis::layout) prefix: Prefix,
+    pub(super) foreign_value: ForeignValue,
+}
+
+impl ExpressKeys {
+    pub(super) fn new(prefix: Prefix) -> Self {
+        Self { prefix, foreign_value: ForeignValue::default() }
+    }
 }
 
 #[async_trait]
@@ -94,7 +102,7 @@ impl Keyspace for ExpressKeys {
                     Some([value, left]) => {
                         let value: Vec<u8> = redis::from_redis_value(value)?;
                         let left: i64 = redis::from_redis_value(left)?;
-                        summary(&keys[at].key, &value, left)
+                        self.summary(&keys[at].key, &value, left)
                     }
                     None => None,
                 };
@@ -125,11 +133,21 @@ impl Keyspace for ExpressKeys {
     }
 }
 
-/// What a value tells of its session, which has `left` milliseconds to live (-1 for no end). `None` if it is none.
-fn summary(key: &SessionKey, value: &[u8], left: i64) -> Option<SessionSummary> {
-    if left == replies::GONE {
-        return None;
+impl ExpressKeys {
+    /// What a value tells of its session, which has `left` milliseconds to live (-1 for no end). `None` if it is none.
+    fn summary(&self, key: &SessionKey, value: &[u8], left: i64) -> Option<SessionSummary> {
+        if left == replies::GONE {
+            return None;
+        }
+        match replies::record(key, value, &SessionCookie::new(), left) {
+            Ok(record) => Some(SessionSummary::new(key.clone(), &record)),
+            Err(error) => {
+                // Without a prefix, it may belong to anything.
+                if !self.prefix.as_str().is_empty() {
+                    self.foreign_value.note(&error);
+                }
+                None
+            }
+        }
     }
-    let record = replies::record(key, value, &SessionCookie::new(), left).ok()?;
-    Some(SessionSummary::new(key.clone(), &record))
 }

@@ -160,11 +160,11 @@ pub(super) fn write(key: &SessionKey, record: &Record) -> String {
 
 /// Adds to a record what the member of the session under `key` says. `false` if it is about another session.
 pub(super) fn read(key: &SessionKey, text: &str, record: &mut Record) -> Result<bool, Error> {
-    let corrupt = |reason| Error::Corrupt { key: key.clone(), reason };
+    let unreadable = |reason| Error::Unreadable { key: key.clone(), reason };
     let fits = (SHORTEST..=LONGEST).contains(&text.len());
     let rest = text.get(2 * REVISION_LENGTH..text.len().saturating_sub(SEAL_LENGTH)).filter(|_| fits);
     let rest = rest.and_then(|rest| URL_SAFE_NO_PAD.decode(rest).ok());
-    let rest = rest.ok_or_else(|| corrupt("its member `__session_store` is none of this crate's"))?;
+    let rest = rest.ok_or_else(|| unreadable("its member `__session_store` is none of this crate's"))?;
     let mut rest = Fields { rest: &rest, key };
     let flags = rest.number(1)?;
     let flags = u8::try_from(flags).expect("one byte was read");
@@ -183,7 +183,7 @@ pub(super) fn read(key: &SessionKey, text: &str, record: &mut Record) -> Result<
     if has(DEADLINE) {
         record.absolute_deadline = Some(Timestamp::from_millis(rest.number(8)?));
     }
-    let unfit = |_| corrupt("its owner or label is too long or empty");
+    let unfit = |_| unreadable("its owner or label is too long or empty");
     if has(OWNED) {
         record.owner = Some(Owner::new(rest.text()?).map_err(unfit)?);
     }
@@ -194,7 +194,7 @@ pub(super) fn read(key: &SessionKey, text: &str, record: &mut Record) -> Result<
         record.extensions = Extensions::from_bytes(key, std::mem::take(&mut rest.rest))?;
     }
     if !rest.rest.is_empty() {
-        return Err(corrupt("its member `__session_store` is too long"));
+        return Err(unreadable("its member `__session_store` is too long"));
     }
     record.own_expiry = has(OWN_EXPIRY);
     record.own_idle_timeout = has(OWN_IDLE_TIMEOUT);
@@ -218,8 +218,10 @@ struct Fields<'a> {
 
 impl<'a> Fields<'a> {
     fn take(&mut self, length: usize) -> Result<&'a [u8], Error> {
-        let cut_short =
-            || Error::Corrupt { key: self.key.clone(), reason: "its member `__session_store` is cut short" };
+        let cut_short = || Error::Unreadable {
+            key: self.key.clone(),
+            reason: "its member `__session_store` is cut short",
+        };
         let taken = self.rest.get(..length).ok_or_else(cut_short)?;
         self.rest = &self.rest[length..];
         Ok(taken)
@@ -232,7 +234,7 @@ impl<'a> Fields<'a> {
     fn text(&mut self) -> Result<&'a str, Error> {
         let length = usize::try_from(self.number(2)?).expect("two bytes were read");
         let text = std::str::from_utf8(self.take(length)?);
-        text.map_err(|_| Error::Corrupt { key: self.key.clone(), reason: "its owner or label is no text" })
+        text.map_err(|_| Error::Unreadable { key: self.key.clone(), reason: "its owner or label is no text" })
     }
 }
 
@@ -324,7 +326,7 @@ mod tests {
         let read = |text: &str| read(&key("a"), text, &mut blank());
         let text = text_in(&value);
         for broken in ["", "a", &text[..30], &text[..60], &text[..text.len() - 1], &text.replace('w', "!")] {
-            assert!(matches!(read(broken), Err(Error::Corrupt { .. })), "{broken}");
+            assert!(matches!(read(broken), Err(Error::Unreadable { .. })), "{broken}");
         }
         let rest = &text[2 * REVISION_LENGTH..text.len() - SEAL_LENGTH];
         let mut bytes = URL_SAFE_NO_PAD.decode(rest).unwrap();

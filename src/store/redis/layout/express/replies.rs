@@ -12,8 +12,8 @@ use crate::cookie::SessionCookie;
 use crate::error::Error;
 use crate::id::SessionKey;
 use crate::record::Record;
-use crate::store::redis::failure::Effect;
-use crate::store::redis::layout::into_error;
+use crate::store::redis::failure::{Effect, Failure};
+use crate::store::redis::layout::NO_STRING;
 use crate::store::redis::unexpected;
 use crate::store::{Loaded, Updated};
 use crate::ttl::MAX_TTL;
@@ -51,7 +51,7 @@ impl Express {
         if value.len() > MAX_LENGTH {
             return Err(too_long(key));
         }
-        record(key, &value, &self.cookie, left).map(Loaded::Found)
+        self.record(key, &value, left).map(Loaded::Found)
     }
 
     /// A value that a script reports: itself, and its time to live.
@@ -62,7 +62,11 @@ impl Express {
             _ => return Err(unexpected(effect)),
         };
         let [Value::BulkString(value), Value::Int(left)] = parts else { return Err(unexpected(effect)) };
-        record(key, &value, &self.cookie, left)
+        self.record(key, &value, left)
+    }
+
+    fn record(&self, key: &SessionKey, value: &[u8], left: i64) -> Result<Record, Error> {
+        record(key, value, &self.cookie, left).inspect_err(|error| self.keys.foreign_value.note(error))
     }
 }
 
@@ -97,6 +101,13 @@ pub(super) fn record(
     value::read(key, value, cookie, facts, now)
 }
 
+pub(super) fn into_error(key: &SessionKey, failure: Failure, effect: Effect) -> Error {
+    if failure.is_wrong_type() {
+        return Error::Unreadable { key: key.clone(), reason: NO_STRING };
+    }
+    failure.into_error(effect)
+}
+
 fn too_long(key: &SessionKey) -> Error {
-    Error::Corrupt { key: key.clone(), reason: "it is longer than 1 MB" }
+    Error::Unreadable { key: key.clone(), reason: "it is longer than 1 MB" }
 }

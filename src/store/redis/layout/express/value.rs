@@ -21,6 +21,8 @@ pub(in crate::store::redis) const MAX_LENGTH: usize = 1_000_000;
 /// The tag of the only codec that Node can read.
 const JSON: u8 = Codec::Json.tag();
 const COOKIE: &str = "cookie";
+pub(super) const NO_OBJECT: &str = "it is not a JSON object";
+pub(super) const NO_COOKIE: &str = "it has no cookie";
 
 /// What express-session's `Session` has by itself, and `Object.prototype`: a member of such a name is
 /// there for `JSON.parse`, but not on the `req.session` that Node makes of it.
@@ -141,11 +143,12 @@ pub(super) fn read(
     facts: Facts,
     now: Timestamp,
 ) -> Result<Record, Error> {
-    let corrupt = |reason| Error::Corrupt { key: key.clone(), reason };
+    let unreadable = |reason| Error::Unreadable { key: key.clone(), reason };
     let value = text::mended(value);
-    let members = Members::parse(&value).ok_or_else(|| corrupt("it is not a JSON object"))?;
-    let stored = members.get(COOKIE).ok_or_else(|| corrupt("it has no cookie"))?;
-    let stored = Members::parse(stored.get().as_bytes()).ok_or_else(|| corrupt("its cookie is no object"))?;
+    let members = Members::parse(&value).ok_or_else(|| unreadable(NO_OBJECT))?;
+    let stored = members.get(COOKIE).ok_or_else(|| unreadable(NO_COOKIE))?;
+    let stored =
+        Members::parse(stored.get().as_bytes()).ok_or_else(|| unreadable("its cookie is no object"))?;
     let mut data = Object::new();
     for (name, value) in members.iter().filter(|(name, _)| !is_taken(name)) {
         data.add(name, value.get());
