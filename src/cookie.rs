@@ -1,11 +1,13 @@
 //! The session cookie: its attributes, and how it is read, set and removed.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use cookie::time::OffsetDateTime;
 use cookie::{Cookie, CookieBuilder};
 
 use crate::error::Error;
+use crate::record::Payload;
 
 #[cfg_attr(not(feature = "express"), path = "cookie/no_express.rs")]
 mod express;
@@ -218,39 +220,81 @@ impl CheckedCookie {
         header::values(header, &self.name)
     }
 
-    /// A `Set-Cookie` header that gives the client `value`, for `max_age` or until its browser ends.
-    pub(crate) fn set(&self, value: &str, max_age: Option<Duration>) -> String {
-        let mut cookie = self.with_attributes(value);
+    /// A `Set-Cookie` header that gives the client `value`, for `max_age` or until its browser ends. `stored` is what
+    /// Express keeps of the cookie of this session.
+    pub(crate) fn set(&self, value: &str, max_age: Option<Duration>, stored: Option<&Payload>) -> String {
+        let attributes = self.attributes(stored);
+        let mut cookie = attributes.cookie(self.name(), value);
         if let Some(max_age) = max_age {
             // Rounded up: `Max-Age=0` would remove a cookie whose session still lives.
             let seconds = i64::try_from(max_age.as_millis().div_ceil(1000)).unwrap_or(i64::MAX);
             cookie = cookie.max_age(cookie::time::Duration::seconds(seconds));
         }
-        cookie.build().to_string()
+        attributes.header(cookie)
     }
 
     /// A `Set-Cookie` header that makes the client forget. Browsers match by name, path and domain,
     /// so it repeats the attributes.
-    pub(crate) fn removal(&self) -> String {
-        self.with_attributes("")
-            .max_age(cookie::time::Duration::ZERO)
-            .expires(OffsetDateTime::UNIX_EPOCH)
-            .build()
-            .to_string()
+    pub(crate) fn removal(&self, stored: Option<&Payload>) -> String {
+        let attributes = self.attributes(stored);
+        let cookie = attributes.cookie(self.name(), "").max_age(cookie::time::Duration::ZERO);
+        attributes.header(cookie.expires(OffsetDateTime::UNIX_EPOCH))
     }
 
-    fn with_attributes<'c>(&'c self, value: &'c str) -> CookieBuilder<'c> {
-        let attributes = &self.attributes;
-        let mut cookie = Cookie::build((self.name(), value))
-            .path(&attributes.path)
-            .secure(attributes.secure)
-            .http_only(true)
-            .partitioned(attributes.partitioned)
-            .same_site(attributes.same_site.as_attribute());
-        if let Some(domain) = &attributes.domain {
-            cookie = cookie.domain(domain);
+    fn attributes(&self, stored: Option<&Payload>) -> Attributes<'_> {
+        stored.and_then(express::attributes).unwrap_or_else(|| Attributes::of(&self.attributes))
+    }
+}
+
+/// What a `Set-Cookie` header says beside name, value and time.
+struct Attributes<'a> {
+    path: Option<Cow<'a, str>>,
+    domain: Option<Cow<'a, str>>,
+    secure: bool,
+    http_only: bool,
+    same_site: Option<cookie::SameSite>,
+    partitioned: bool,
+    /// Of Chromium: `Low`, `Medium` or `High`.
+    priority: Option<&'static str>,
+}
+
+impl<'a> Attributes<'a> {
+    fn of(cookie: &'a SessionCookie) -> Self {
+        Self {
+            path: Some(Cow::Borrowed(&cookie.path)),
+            domain: cookie.domain.as_deref().map(Cow::Borrowed),
+            secure: cookie.secure,
+            http_only: true,
+            same_site: Some(cookie.same_site.as_attribute()),
+            partitioned: cookie.partitioned,
+            priority: None,
+        }
+    }
+
+    fn cookie<'c>(&'c self, name: &'c str, value: &'c str) -> CookieBuilder<'c> {
+        let mut cookie = Cookie::build((name, value))
+            .secure(self.secure)
+            .http_only(self.http_only)
+            .partitioned(self.partitioned);
+        if let Some(path) = &self.path {
+            cookie = cookie.path(&**path);
+        }
+        if let Some(domain) = &self.domain {
+            cookie = cookie.domain(&**domain);
+        }
+        if let Some(same_site) = self.same_site {
+            cookie = cookie.same_site(same_site);
         }
         cookie
+    }
+
+    fn header(&self, cookie: CookieBuilder<'_>) -> String {
+        let mut header = cookie.build().to_string();
+        if let Some(priority) = self.priority {
+            header.push_str("; Priority=");
+            header.push_str(priority);
+        }
+        header
     }
 }
 

@@ -157,7 +157,8 @@ mod tests {
         *number.get_mut().unwrap() += 1;
         assert_eq!(number, Number::from(8));
         assert_eq!((number.take(), number.is_missing()), (Some(8), true));
-        assert_eq!((number.get_mut(), number.take()), (None, None));
+        assert_eq!(number.get_mut(), None);
+        assert_eq!(number.take(), None);
     }
 
     #[test]

@@ -75,7 +75,7 @@ mod tests {
     fn set_cookie(vars: &[(&str, &str)]) -> String {
         let settings = read(vars).unwrap_or_else(|error| panic!("{vars:?}: {error}"));
         assert!(settings.warnings.is_empty(), "{:?}", settings.warnings);
-        settings.cookie.build().unwrap().set("v", None)
+        settings.cookie.build().unwrap().set("v", None, None)
     }
 
     #[test]

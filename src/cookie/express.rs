@@ -1,5 +1,9 @@
-//! Signatures as express-session makes them: `s:<sid>.<signature>`, with the characters that
-//! JavaScript's `encodeURIComponent` escapes escaped.
+//! Cookies as express-session makes them.
+//!
+//! The value is `s:<sid>.<signature>`, with the characters that JavaScript's `encodeURIComponent` escapes escaped. The
+//! attributes are those that the session itself has in its member `cookie`.
+
+mod attributes;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,6 +13,7 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use hmac::{KeyInit as _, Mac as _};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
+pub(super) use self::attributes::attributes;
 use super::signing::HmacSha256;
 use crate::error::Error;
 use crate::id::{LONGEST_EXPRESS_ID, SessionId};

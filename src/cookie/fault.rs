@@ -87,10 +87,10 @@ fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
-fn is_attribute_text(byte: u8) -> bool {
+pub(super) fn is_attribute_text(byte: u8) -> bool {
     (b' '..=b'~').contains(&byte) && byte != b';'
 }
 
-fn is_host_text(byte: u8) -> bool {
+pub(super) fn is_host_text(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'-'
 }

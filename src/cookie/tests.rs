@@ -9,7 +9,7 @@ fn built(cookie: SessionCookie) -> CheckedCookie {
 /// SECURITY 16.
 #[test]
 fn the_default_cookie_is_the_safest() {
-    let set = built(SessionCookie::new()).set("value", None);
+    let set = built(SessionCookie::new()).set("value", None, None);
     assert_eq!(set, "__Host-Http-id=value; HttpOnly; SameSite=Lax; Secure; Path=/");
 }
 
@@ -34,7 +34,7 @@ fn a_prefix_goes_with_the_attributes_that_browsers_ask_for() {
         secure().secure(false).name("__Hostid"),
         secure().secure(false).name("x__Http-id"),
     ] {
-        let set = built(cookie).set("v", None);
+        let set = built(cookie).set("v", None, None);
         assert!(set.contains("; HttpOnly"), "{set}");
     }
 }
@@ -42,8 +42,8 @@ fn a_prefix_goes_with_the_attributes_that_browsers_ask_for() {
 #[test]
 fn a_persistent_cookie_lives_at_least_as_long_as_its_session() {
     let cookie = built(SessionCookie::new());
-    assert!(cookie.set("v", Some(Duration::from_millis(1))).ends_with("Max-Age=1"));
-    assert!(cookie.set("v", Some(HOUR)).ends_with("Max-Age=3600"));
+    assert!(cookie.set("v", Some(Duration::from_millis(1)), None).ends_with("Max-Age=1"));
+    assert!(cookie.set("v", Some(HOUR), None).ends_with("Max-Age=3600"));
 }
 
 /// SECURITY 20.
@@ -58,9 +58,9 @@ fn removal_repeats_every_attribute() {
             .partitioned(true),
     );
     let attributes = "HttpOnly; SameSite=None; Partitioned; Secure; Path=/app; Domain=example.com";
-    assert_eq!(cookie.set("v", Some(HOUR)), format!("sid=v; {attributes}; Max-Age=3600"));
+    assert_eq!(cookie.set("v", Some(HOUR), None), format!("sid=v; {attributes}; Max-Age=3600"));
     let forget = "Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT";
-    assert_eq!(cookie.removal(), format!("sid=; {attributes}; {forget}"));
+    assert_eq!(cookie.removal(None), format!("sid=; {attributes}; {forget}"));
 }
 
 /// SECURITY 17 and 18.

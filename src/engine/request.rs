@@ -242,9 +242,10 @@ impl<T: SessionData> Shared<T> {
             ) => {
                 let life = record.expires_at.saturating_since(manager.clock.now());
                 let max_age = manager.outlives_browser(record).then_some(life);
-                Some(manager.cookie.set(&manager.signer.sign(id), max_age))
+                let stored = record.express_cookie.as_deref();
+                Some(manager.cookie.set(&manager.signer.sign(id), max_age, stored))
             }
-            (CookieChange::Remove, _) => Some(manager.cookie.removal()),
+            (CookieChange::Remove, _) => Some(manager.cookie.removal(state.removed_cookie.as_deref())),
             _ => None,
         })
     }

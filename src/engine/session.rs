@@ -413,6 +413,7 @@ impl<T: SessionData> Shared<T> {
             // Kept until it is deleted: a second attempt must not succeed by doing nothing.
             state.reset(StoredState::New { unusable: id.clone() });
             state.cookie = CookieChange::Remove;
+            state.removed_cookie = record.as_ref().and_then(|record| record.express_cookie.clone());
             (id, record)
         });
         // A browser may hold cookies of two sessions, for two paths or domains; after the logout it

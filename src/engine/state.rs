@@ -29,6 +29,8 @@ pub(crate) struct State<T> {
     pub(crate) baseline: Option<Payload>,
     pub(crate) intent: Intent,
     pub(crate) cookie: CookieChange,
+    /// What Express kept of the cookie that is to be removed.
+    pub(crate) removed_cookie: Option<Box<Payload>>,
     /// A moment before the store last said that the session has the id by which it is known here.
     pub(crate) known_at: Timestamp,
     /// Counts the writes, so that one which happened during a store operation is noticed.
@@ -128,6 +130,7 @@ impl<T: Default> State<T> {
             baseline: None,
             intent: Intent::default(),
             cookie: CookieChange::Keep,
+            removed_cookie: None,
             known_at: Timestamp::from_millis(0),
             writes: 0,
             failed: None,

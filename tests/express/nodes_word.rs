@@ -135,3 +135,50 @@ async fn it_is_not_read_either_where_it_cannot_be_deleted() {
     assert_eq!(stage.read(&old, "user").await, None);
     assert_eq!(stage.raw(&old).await, Some(stale));
 }
+
+/// What Express would send for the session, and not what is sent for those that are made here.
+#[tokio::test]
+async fn a_session_keeps_the_attributes_that_node_gave_its_cookie() {
+    let attributes =
+        r#""httpOnly":true,"domain":"example.com","path":"/shop","sameSite":"strict","priority":"high""#;
+    let stored =
+        format!(r#"{{"cookie":{{"originalMaxAge":null,"expires":null,{attributes}}},"user":"ada"}}"#);
+    let sent = "; HttpOnly; SameSite=Strict; Path=/shop; Domain=example.com";
+    let mut stage = Stage::set().await;
+    stage.put(SID, &stored).await;
+    let ((), actions) = stage.request(SID, async |session| session.sign_in("ada", |_| ())).await;
+    let renewed = sid_in(&actions);
+    assert!(actions.set_cookie.unwrap().ends_with(&format!("{sent}; Priority=High")));
+    let kept = stage.value(&renewed).await;
+    assert_eq!(
+        (&kept["cookie"]["domain"], &kept["cookie"]["priority"]),
+        (&json!("example.com"), &json!("high"))
+    );
+
+    let ((), actions) = stage.request(&renewed, async |session| session.destroy().await).await;
+    let removal = actions.set_cookie.unwrap();
+    assert!(removal.starts_with(&format!("connect.sid={sent}; Max-Age=0; Expires=")), "{removal}");
+
+    // What is made next is this service's again.
+    for destroys in [false, true] {
+        let request = stage.manager.begin(None);
+        let session = request.session().await.unwrap();
+        session.write(|values| values.insert("n", 1)).unwrap().unwrap();
+        session.save().await.unwrap();
+        if destroys {
+            session.destroy().await.unwrap();
+        }
+        let cookie = request.finish(200).await.set_cookie.unwrap();
+        assert!(cookie.contains("; HttpOnly; SameSite=Lax; Path=/"), "{cookie}");
+    }
+}
+
+/// `cookie: {}` of a service that says nothing at all.
+#[tokio::test]
+async fn a_session_without_attributes_is_sent_without_any() {
+    let mut stage = Stage::set().await;
+    stage.put(SID, r#"{"cookie":{},"user":"ada"}"#).await;
+    let ((), actions) = stage.request(SID, async |session| session.renew()).await;
+    let cookie = actions.set_cookie.unwrap();
+    assert!(cookie.ends_with("; HttpOnly; Path=/") && !cookie.contains("SameSite"), "{cookie}");
+}

@@ -28,7 +28,7 @@ pub(in crate::store::redis::layout) struct ExpressKeys {
 }
 
 impl ExpressKeys {
-    pub(super) fn new(prefix: Prefix) -> Self {
+    pub(in crate::store::redis::layout) fn new(prefix: Prefix) -> Self {
         Self { prefix, foreign_value: ForeignValue::default() }
     }
 }

@@ -325,7 +325,7 @@ mod tests {
         let value = value(&full());
         let read = |text: &str| read(&key("a"), text, &mut blank());
         let text = text_in(&value);
-        for broken in ["", "a", &text[..30], &text[..60], &text[..text.len() - 1], &text.replace('w', "!")] {
+        for broken in ["", "a", &text[..30], &text[..60], &text[..text.len() - 1], &text.replace('A', "!")] {
             assert!(matches!(read(broken), Err(Error::Unreadable { .. })), "{broken}");
         }
         let rest = &text[2 * REVISION_LENGTH..text.len() - SEAL_LENGTH];
