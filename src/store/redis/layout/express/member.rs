@@ -191,7 +191,11 @@ pub(super) fn read(key: &SessionKey, text: &str, record: &mut Record) -> Result<
         record.label = Some(Label::new(rest.text()?).map_err(unfit)?);
     }
     if has(EXTENDED) {
-        record.extensions = Extensions::from_bytes(key, std::mem::take(&mut rest.rest))?;
+        let extensions = Extensions::from_bytes(key, std::mem::take(&mut rest.rest));
+        record.extensions = extensions.map_err(|error| match error {
+            Error::Corrupt { reason, .. } => unreadable(reason),
+            newer => newer,
+        })?;
     }
     if !rest.rest.is_empty() {
         return Err(unreadable("its member `__session_store` is too long"));
@@ -321,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_member_is_corrupt_and_what_a_later_version_writes_is_kept_away_from() {
+    fn what_is_no_member_is_unreadable_and_what_a_later_version_writes_is_kept_away_from() {
         let value = value(&full());
         let read = |text: &str| read(&key("a"), text, &mut blank());
         let text = text_in(&value);

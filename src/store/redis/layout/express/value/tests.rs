@@ -121,7 +121,7 @@ fn the_longest_value_that_is_written_is_read() {
 
 /// SECURITY 27.
 #[test]
-fn what_is_no_session_is_corrupt() {
+fn what_is_no_session_is_unreadable() {
     for value in [
         &b""[..],
         b"not json",
