@@ -4,7 +4,7 @@
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
+use futures_util::{FutureExt as _, StreamExt as _, stream};
 use serde_json::{Value, json};
 use session_store::{
     Error, Expiry, ExpressLayout, RedisLayout, RedisStore, ResponseActions, Session, SessionManager,
@@ -34,36 +34,39 @@ macro_rules! run {
 
 // After the macro that they use.
 mod checks;
+mod fastify;
 mod passport;
 
 /// A test for each row. Its name begins with its folder's, by which `tests/node_versions.sh` finds it.
 macro_rules! table {
-    ($($(#[$by_script:meta])? $name:ident: $folder:literal, $redis:path, $checks:path;)*) => {
+    ($($(#[$by_script:meta])? $name:ident: $service:literal with $folder:literal on $redis:ident, $checks:path;)*) => {
         $(#[tokio::test] $(#[$by_script])? async fn $name() {
-            $checks(Pair::start("express.mjs", $folder, $redis).await).await;
+            $checks(Pair::start($service, $folder, Topology::$redis).await).await;
         })*
     };
 }
 
 table! {
-    express_migration: "examples/express_migration", Topology::Server, checks::all;
-    connect_redis_7: "tests/node/connect-redis-7", Topology::Server, checks::all;
-    connect_redis_8_ioredis_5: "tests/node/connect-redis-8-ioredis-5", Topology::Server, checks::all;
+    express_migration: "express.mjs" with "examples/express_migration" on Server, checks::all;
+    connect_redis_7: "express.mjs" with "tests/node/connect-redis-7" on Server, checks::all;
+    connect_redis_8_ioredis_5: "express.mjs" with "tests/node/connect-redis-8-ioredis-5" on Server, checks::all;
 
     #[ignore = "tests/node_versions.sh runs it"]
-    connect_redis_6: "tests/node/connect-redis-6", Topology::Server, checks::all;
+    connect_redis_6: "express.mjs" with "tests/node/connect-redis-6" on Server, checks::all;
     #[ignore = "tests/node_versions.sh runs it"]
-    connect_redis_7_ioredis_4: "tests/node/connect-redis-7-ioredis-4", Topology::Server, checks::all;
+    connect_redis_7_ioredis_4: "express.mjs" with "tests/node/connect-redis-7-ioredis-4" on Server, checks::all;
     #[ignore = "tests/node_versions.sh runs it"]
-    connect_redis_10: "tests/node/connect-redis-10", Topology::Server, checks::all;
+    connect_redis_10: "express.mjs" with "tests/node/connect-redis-10" on Server, checks::all;
     #[ignore = "tests/node_versions.sh runs it"]
-    express_migration_in_a_cluster: "examples/express_migration", Topology::Cluster, checks::all;
+    express_migration_in_a_cluster: "express.mjs" with "examples/express_migration" on Cluster, checks::all;
     #[ignore = "tests/node_versions.sh runs it"]
-    connect_redis_8_ioredis_5_in_a_cluster: "tests/node/connect-redis-8-ioredis-5", Topology::Cluster, checks::all;
+    connect_redis_8_ioredis_5_in_a_cluster: "express.mjs" with "tests/node/connect-redis-8-ioredis-5" on Cluster, checks::all;
     #[ignore = "tests/node_versions.sh runs it"]
-    passport_0_6: "tests/node/passport-0.6", Topology::Server, passport::all;
+    passport_0_6: "express.mjs" with "tests/node/passport-0.6" on Server, passport::all;
     #[ignore = "tests/node_versions.sh runs it"]
-    passport_0_7: "tests/node/passport-0.7", Topology::Server, passport::all;
+    passport_0_7: "express.mjs" with "tests/node/passport-0.7" on Server, passport::all;
+    #[ignore = "tests/node_versions.sh runs it"]
+    fastify_5: "fastify.mjs" with "tests/node/fastify-5" on Server, fastify::all;
 }
 
 #[derive(Clone, Copy)]
@@ -76,11 +79,24 @@ async fn fails(check: impl Future<Output = ()>) -> bool {
     AssertUnwindSafe(check).catch_unwind().await.is_err()
 }
 
-/// What has to be kept while the services run.
-#[allow(dead_code)]
 enum Redis {
     Server(Server),
     Cluster(Cluster),
+}
+
+impl Redis {
+    /// Stores a value for an hour, behind everybody's back.
+    async fn put(&self, sid: &str, value: &Value) {
+        let set = format!("SET sess:{sid} {value} EX 3600");
+        match self {
+            Self::Server(server) => server.ask::<()>(&set).await.unwrap(),
+            Self::Cluster(cluster) => {
+                let stored =
+                    stream::iter(cluster.nodes()).any(async |node| node.ask::<()>(&set).await.is_ok());
+                assert!(stored.await, "one of the nodes has its slot");
+            }
+        }
+    }
 }
 
 /// A service of Node and this crate, on the same sessions.
@@ -88,7 +104,7 @@ struct Pair {
     folder: &'static str,
     node: App,
     here: SessionManager<Values>,
-    _redis: Redis,
+    redis: Redis,
 }
 
 impl Pair {
@@ -111,7 +127,7 @@ impl Pair {
         let settings =
             |manager: SessionManagerBuilder<Values>| manager.cookie(cookie).expiry(Expiry::idle(HOUR));
         let here = stage::manager(RedisStore::builder(url).layout(layout), settings).await;
-        Self { folder, node, here, _redis: redis }
+        Self { folder, node, here, redis }
     }
 
     /// A browser with a session that Node made.
@@ -172,6 +188,12 @@ async fn tell_node(visitor: &mut Visitor, path: &str, body: Value) -> Value {
 async fn in_node(visitor: &Visitor) -> Value {
     let answer = visitor.clone().get("/session").await.expect_status(200);
     serde_json::from_str(&answer.body).unwrap()
+}
+
+/// The id in the browser's cookie, which express-session escapes, and Fastify does not.
+fn sid(visitor: &Visitor) -> String {
+    let value = visitor.cookie().strip_prefix("connect.sid=").unwrap().replacen("s%3A", "s:", 1);
+    value.strip_prefix("s:").unwrap().split('.').next().unwrap().to_owned()
 }
 
 fn names(object: &Value) -> Vec<&str> {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Pair, in_node, names, tell_node};
+use super::{Pair, in_node, names, sid, tell_node};
 use crate::visitor::Visitor;
 
 pub(super) async fn all(pair: Pair) {
@@ -26,7 +26,7 @@ async fn who_signs_in_at_node_is_signed_in_here(pair: &Pair) {
         let mut visitor = pair.made_by_node().await;
         let before = visitor.clone();
         tell_node(&mut visitor, "/login", json!({ "user": "bob", "keepSessionInfo": keep })).await;
-        assert_ne!(visitor.cookie(), before.cookie());
+        assert_ne!(sid(&visitor), sid(&before));
         assert_eq!(user(&visitor).await, "bob");
         assert_eq!(pair.member(&visitor, "passport").await, Some(json!({ "user": "bob" })));
         assert_eq!(pair.member(&visitor, "cart").await, keep.then(|| json!(["tea"])));
@@ -48,7 +48,7 @@ async fn who_logs_out_at_node_is_logged_out_here(pair: &Pair) {
         sign_in(pair, &mut visitor).await;
         let signed_in = visitor.clone();
         tell_node(&mut visitor, "/logout", json!({ "keepSessionInfo": keep })).await;
-        assert_ne!(visitor.cookie(), signed_in.cookie());
+        assert_ne!(sid(&visitor), sid(&signed_in));
         assert_eq!(user(&visitor).await, Value::Null);
         assert_eq!(pair.member(&signed_in, "passport").await, None);
         assert_eq!(pair.member(&visitor, "cart").await, keep.then(|| json!(["tea"])));
