@@ -4,10 +4,12 @@
 #   tests/node_versions.sh                      with the Node of the PATH
 #   NODE=/opt/node-24/bin/node tests/node_versions.sh
 #
-# Packages that need a newer Node than that are named at the end, and not run.
+# Packages that need a newer Node are not run, and named at the end.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-export NODE="${NODE:-$(command -v node)}"
+source tests/install_missing.sh
+install_missing redis-server redis-server "${NODE:-node}" nodejs npm npm
+export NODE="${NODE:-node}"
 
 folders=(examples/express_migration tests/node/*/)
 tests/node/install.sh "${folders[@]}"

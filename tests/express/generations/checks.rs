@@ -1,4 +1,6 @@
-//! What has to hold with each of them.
+//! What has to hold with all packages.
+
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use session_store::{Clock as _, SystemClock};
@@ -27,12 +29,7 @@ pub(super) async fn all(pair: Pair) {
 pub(super) async fn what_node_made_is_read_here(pair: &Pair) {
     let mut visitor = pair.made_by_node().await;
     let before = sid(&visitor);
-    let (is_new, left) = pair
-        .ask(&mut visitor, async |session| {
-            Ok((session.is_new(), session.expires_at().unwrap().saturating_since(SystemClock.now())))
-        })
-        .await;
-    assert!(!is_new);
+    let left = left(pair, &mut visitor).await;
     assert!(left <= HOUR && left.as_secs() > HOUR.as_secs() - 60, "{left:?}");
     assert_eq!(sid(&visitor), before);
     assert_eq!(pair.member(&visitor, "user").await, Some(json!("ada")));
@@ -57,7 +54,7 @@ pub(super) async fn what_is_written_here_is_read_by_node_in_its_order(pair: &Pai
 }
 
 pub(super) async fn what_is_made_here_is_read_and_changed_by_node(pair: &Pair) {
-    let mut visitor = made_here(pair).await;
+    let mut visitor = pair.made_here().await;
     assert_eq!(in_node(&visitor).await["user"], "ada");
     let id = sid(&visitor);
     tell_node(&mut visitor, "/session", json!({ "cart": ["tea"] })).await;
@@ -67,7 +64,7 @@ pub(super) async fn what_is_made_here_is_read_and_changed_by_node(pair: &Pair) {
 }
 
 pub(super) async fn what_is_renewed_here_has_a_new_id_for_node(pair: &Pair) {
-    for mut visitor in [pair.made_by_node().await, made_here(pair).await] {
+    for mut visitor in [pair.made_by_node().await, pair.made_here().await] {
         let before = visitor.clone();
         pair.ask(&mut visitor, async |session| session.renew()).await;
         assert_ne!(sid(&visitor), sid(&before));
@@ -77,7 +74,7 @@ pub(super) async fn what_is_renewed_here_has_a_new_id_for_node(pair: &Pair) {
 }
 
 pub(super) async fn what_is_renewed_by_node_has_a_new_id_here(pair: &Pair) {
-    for mut visitor in [pair.made_by_node().await, made_here(pair).await] {
+    for mut visitor in [pair.made_by_node().await, pair.made_here().await] {
         let before = visitor.clone();
         tell_node(&mut visitor, "/regenerate", json!({ "user": "bob" })).await;
         assert_ne!(sid(&visitor), sid(&before));
@@ -87,14 +84,14 @@ pub(super) async fn what_is_renewed_by_node_has_a_new_id_here(pair: &Pair) {
 }
 
 pub(super) async fn what_is_destroyed_here_is_gone_for_node(pair: &Pair) {
-    for visitor in [pair.made_by_node().await, made_here(pair).await] {
+    for visitor in [pair.made_by_node().await, pair.made_here().await] {
         pair.ask(&mut visitor.clone(), async |session| session.destroy().await).await;
         assert_eq!(in_node(&visitor).await["user"], Value::Null);
     }
 }
 
 pub(super) async fn what_is_destroyed_by_node_is_gone_here(pair: &Pair) {
-    for visitor in [pair.made_by_node().await, made_here(pair).await] {
+    for visitor in [pair.made_by_node().await, pair.made_here().await] {
         visitor.clone().post_json("/destroy", &json!({})).await.expect_status(204);
         assert_eq!(pair.member(&visitor, "user").await, None);
     }
@@ -108,11 +105,7 @@ pub(super) async fn a_max_age_of_its_own_is_kept(pair: &Pair) {
     let session = in_node(&visitor).await;
     // Express lets it drift by a millisecond.
     assert!(session["cookie"]["originalMaxAge"].as_u64().unwrap().abs_diff(month) < 100, "{session}");
-    let left = pair
-        .ask(&mut visitor, async |session| {
-            Ok(session.expires_at().unwrap().saturating_since(SystemClock.now()))
-        })
-        .await;
+    let left = left(pair, &mut visitor).await;
     assert!(left.as_secs().abs_diff(month / 1000) < 60, "{left:?}");
 }
 
@@ -127,11 +120,7 @@ pub(super) async fn a_session_until_the_browser_ends_stays_one(pair: &Pair) {
     let ends = &session["cookie"]["expires"];
     assert!(ends.is_null() || *ends == json!(false), "{ends}");
     // As long as connect-redis keeps it.
-    let left = pair
-        .ask(&mut visitor, async |session| {
-            Ok(session.expires_at().unwrap().saturating_since(SystemClock.now()))
-        })
-        .await;
+    let left = left(pair, &mut visitor).await;
     assert!(u128::from(DAY_IN_MILLIS).abs_diff(left.as_millis()) < 60_000, "{left:?}");
 }
 
@@ -148,7 +137,7 @@ pub(super) async fn a_session_lives_as_long_as_its_key_whatever_its_cookie_says(
 }
 
 pub(super) async fn what_node_wrote_during_a_request_here_is_kept(pair: &Pair) {
-    for mut visitor in [pair.made_by_node().await, made_here(pair).await] {
+    for mut visitor in [pair.made_by_node().await, pair.made_here().await] {
         let mut tab = visitor.clone();
         pair.ask(&mut visitor, async |session| {
             session.write(|values| values.insert("ours", 1))??;
@@ -161,6 +150,8 @@ pub(super) async fn what_node_wrote_during_a_request_here_is_kept(pair: &Pair) {
     }
 }
 
-async fn made_here(pair: &Pair) -> Visitor {
-    pair.made_here(async |session| session.write(|values| values.insert("user", "ada"))?).await
+/// How much longer the session lives, as this crate sees it.
+async fn left(pair: &Pair, visitor: &mut Visitor) -> Duration {
+    let expires_at = pair.ask(visitor, async |session| Ok(session.expires_at())).await;
+    expires_at.expect("there is a session").saturating_since(SystemClock.now())
 }

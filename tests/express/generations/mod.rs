@@ -1,5 +1,5 @@
-//! The same sessions with the packages of Node that services run, old and new: each row of the table is a service on
-//! Express with the packages of one folder, and has to pass all checks.
+//! Sessions are shared with all the packages of Node that services run, old and new. Each row of the table is a service
+//! with the packages of one folder.
 
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
@@ -7,8 +7,7 @@ use std::time::Duration;
 use futures_util::{FutureExt as _, StreamExt as _, stream};
 use serde_json::{Value, json};
 use session_store::{
-    Error, Expiry, ExpressLayout, RedisLayout, RedisStore, ResponseActions, Session, SessionManager,
-    SessionManagerBuilder, Values,
+    Error, Expiry, ExpressLayout, RedisLayout, RedisStore, ResponseActions, Session, SessionManager, Values,
 };
 
 use super::stage::{self, SECRET};
@@ -20,19 +19,21 @@ use crate::visitor::Visitor;
 /// `maxAge` in the services.
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// Runs checks one after the other, and says at the end which of them failed with these packages.
+/// Runs all of these checks, and says at the end which of them failed with which packages.
 macro_rules! run {
     ($pair:expr; $($check:path),* $(,)?) => {{
         let pair = $pair;
         let mut failed = Vec::new();
-        $(if super::fails($check(&pair)).await {
-            failed.push(stringify!($check));
-        })*
+        $(
+            if super::fails($check(&pair)).await {
+                failed.push(stringify!($check));
+            }
+        )*
         assert!(failed.is_empty(), "with the packages of {} failed: {failed:#?}", pair.folder);
     }};
 }
 
-// After the macro that they use.
+// Below the macro that they use.
 mod checks;
 mod fastify;
 mod passport;
@@ -40,9 +41,13 @@ mod passport;
 /// A test for each row. Its name begins with its folder's, by which `tests/node_versions.sh` finds it.
 macro_rules! table {
     ($($(#[$by_script:meta])? $name:ident: $service:literal with $folder:literal on $redis:ident, $checks:path;)*) => {
-        $(#[tokio::test] $(#[$by_script])? async fn $name() {
-            $checks(Pair::start($service, $folder, Topology::$redis).await).await;
-        })*
+        $(
+            #[tokio::test]
+            $(#[$by_script])?
+            async fn $name() {
+                $checks(Pair::start($service, $folder, Redis::$redis($redis::start().await)).await).await;
+            }
+        )*
     };
 }
 
@@ -60,19 +65,14 @@ table! {
     #[ignore = "tests/node_versions.sh runs it"]
     express_migration_in_a_cluster: "express.mjs" with "examples/express_migration" on Cluster, checks::all;
     #[ignore = "tests/node_versions.sh runs it"]
-    connect_redis_8_ioredis_5_in_a_cluster: "express.mjs" with "tests/node/connect-redis-8-ioredis-5" on Cluster, checks::all;
+    connect_redis_8_ioredis_5_in_a_cluster:
+        "express.mjs" with "tests/node/connect-redis-8-ioredis-5" on Cluster, checks::all;
     #[ignore = "tests/node_versions.sh runs it"]
     passport_0_6: "express.mjs" with "tests/node/passport-0.6" on Server, passport::all;
     #[ignore = "tests/node_versions.sh runs it"]
     passport_0_7: "express.mjs" with "tests/node/passport-0.7" on Server, passport::all;
     #[ignore = "tests/node_versions.sh runs it"]
     fastify_5: "fastify.mjs" with "tests/node/fastify-5" on Server, fastify::all;
-}
-
-#[derive(Clone, Copy)]
-enum Topology {
-    Server,
-    Cluster,
 }
 
 async fn fails(check: impl Future<Output = ()>) -> bool {
@@ -85,7 +85,14 @@ enum Redis {
 }
 
 impl Redis {
-    /// Stores a value for an hour, behind everybody's back.
+    fn url(&self) -> String {
+        match self {
+            Self::Server(server) => server.url(),
+            Self::Cluster(cluster) => cluster.url(),
+        }
+    }
+
+    /// Stores a value for an hour.
     async fn put(&self, sid: &str, value: &Value) {
         let set = format!("SET sess:{sid} {value} EX 3600");
         match self {
@@ -108,25 +115,13 @@ struct Pair {
 }
 
 impl Pair {
-    async fn start(service: &str, folder: &'static str, topology: Topology) -> Self {
-        let (redis, url) = match topology {
-            Topology::Server => {
-                let server = Server::start().await;
-                let url = server.url();
-                (Redis::Server(server), url)
-            }
-            Topology::Cluster => {
-                let cluster = Cluster::start().await;
-                let url = cluster.url();
-                (Redis::Cluster(cluster), url)
-            }
-        };
-        let node = node::service(service, folder, &[("REDIS_URL", &url), ("SESSION_SECRET", SECRET)]).await;
+    async fn start(service: &str, folder: &'static str, redis: Redis) -> Self {
+        let settings = [("REDIS_URL", &*redis.url()), ("SESSION_SECRET", SECRET)];
+        let node = node::service(service, folder, &settings).await;
         let cookie = stage::cookie().persistent(true);
         let layout = RedisLayout::express(ExpressLayout::new(cookie.clone()));
-        let settings =
-            |manager: SessionManagerBuilder<Values>| manager.cookie(cookie).expiry(Expiry::idle(HOUR));
-        let here = stage::manager(RedisStore::builder(url).layout(layout), settings).await;
+        let store = RedisStore::builder(redis.url()).layout(layout);
+        let here = stage::manager(store, |manager| manager.cookie(cookie).expiry(Expiry::idle(HOUR))).await;
         Self { folder, node, here, redis }
     }
 
@@ -138,9 +133,9 @@ impl Pair {
     }
 
     /// A browser with a session that was made here.
-    async fn made_here(&self, change: impl AsyncFnOnce(Session<Values>) -> Result<(), Error>) -> Visitor {
+    async fn made_here(&self) -> Visitor {
         let mut visitor = Visitor::new(&self.node);
-        self.ask(&mut visitor, change).await;
+        self.insert(&mut visitor, "user", "ada").await;
         visitor
     }
 
@@ -161,9 +156,10 @@ impl Pair {
         assert!(actions.failure.is_none(), "{:?}", actions.failure);
         if let Some(cookie) = &actions.set_cookie {
             let cookie = cookie.split(';').next().unwrap();
-            *visitor = match cookie.ends_with('=') {
-                true => Visitor::new(&self.node),
-                false => Visitor::with_cookie(&self.node, cookie),
+            *visitor = if cookie.ends_with('=') {
+                Visitor::new(&self.node)
+            } else {
+                Visitor::with_cookie(&self.node, cookie)
             };
         }
     }
