@@ -9,10 +9,9 @@ install_missing redis-server redis-server node nodejs openssl openssl nginx ngin
 # Some packages of Node bring it along.
 install_missing npm npm
 
-for folder in examples/express_migration tests/browser; do
-    [[ $folder/node_modules/.package-lock.json -nt $folder/package-lock.json ]] ||
-        (cd "$folder" && npm ci --loglevel=error --no-progress --no-audit --no-fund --ignore-scripts)
-done
+# tests/node_versions.sh installs and runs the rest.
+tests/node/install.sh examples/express_migration tests/browser tests/node/connect-redis-7 \
+    tests/node/connect-redis-8-ioredis-5
 
 # Everything, then what somebody has who adds the crate without a word about features.
 cargo test --locked --all-features

@@ -14,6 +14,7 @@ mod conformance;
 mod crossing;
 mod fallback;
 mod full;
+mod generations;
 mod hostile;
 mod leaving;
 mod managers;

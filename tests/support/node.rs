@@ -1,5 +1,7 @@
-//! The shop on Express, and scripts, run by a real Node with the packages of `examples/express_migration`.
+//! The shop on Express, services with packages of other versions, and scripts, all run by a real Node: by `node`, or
+//! by the program that `NODE` names.
 
+use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -18,6 +20,13 @@ pub async fn shop(settings: &[(&str, &str)]) -> App {
     App::run(node, settings).await
 }
 
+/// Starts a service of `tests/node` with the packages of a folder.
+pub async fn service(name: &str, folder: &str, settings: &[(&str, &str)]) -> App {
+    let mut node = node(folder);
+    node.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/node").join(name));
+    App::run(node, settings).await
+}
+
 /// What the body of an async function in `CommonJS` returns, such as
 /// `return Object.keys(require('express-session'))`; `undefined` is `null`.
 pub async fn evaluate(body: &str) -> Value {
@@ -33,8 +42,12 @@ pub async fn evaluate(body: &str) -> Value {
 pub(super) fn node(folder: &str) -> Command {
     let folder: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let installed = folder.join("node_modules").is_dir();
-    assert!(installed, "{} has no node_modules: tests/run.sh installs them", folder.display());
-    let mut node = Command::new("node");
+    assert!(
+        installed,
+        "{} has no node_modules: tests/run.sh installs what it needs, tests/node_versions.sh the rest",
+        folder.display()
+    );
+    let mut node = Command::new(env::var_os("NODE").unwrap_or_else(|| "node".into()));
     node.current_dir(folder);
     node
 }
