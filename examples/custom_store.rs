@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use async_trait::async_trait;
 use session_store::{
     Clock, Created, Envelope, Error, Loaded, Moved, Record, Revision, Rotation, SessionKey, SessionStore,
-    SystemClock, Timestamp, Ttl, Update, Updated, conformance,
+    SystemClock, Timestamp, Touch, Ttl, Update, Updated, conformance,
 };
 
 #[tokio::main]
@@ -101,21 +101,17 @@ impl SessionStore for MapStore {
         Ok(Updated::Updated)
     }
 
-    async fn touch(
-        &self,
-        key: &SessionKey,
-        expected: Revision,
-        expires_at: Timestamp,
-        ttl: Ttl,
-    ) -> Result<bool, Error> {
+    async fn touch(&self, touch: Touch<'_>) -> Result<bool, Error> {
         let mut sessions = self.sessions();
-        let Some(Slot { held: Envelope::Record(record), until }) = sessions.get_mut(key) else {
+        let Some(Slot { held: Envelope::Record(record), until }) = sessions.get_mut(touch.key) else {
             return Ok(false);
         };
-        let due = record.revision == expected && record.expires_at <= expires_at;
+        let due = record.revision == touch.expected
+            && record.expires_at <= touch.known_end
+            && record.expires_at <= touch.expires_at;
         if due {
-            record.expires_at = expires_at;
-            *until = end(ttl);
+            record.expires_at = touch.expires_at;
+            *until = end(touch.ttl);
         }
         Ok(due)
     }

@@ -102,7 +102,6 @@ macro_rules! __each_promise {
 
             a_create_sent_twice_answers_alike
             an_update_sent_twice_answers_alike
-            a_touch_sent_twice_answers_alike
             a_rotation_sent_twice_answers_alike
             writes_sent_twice_at_once_answer_alike
             a_write_replayed_after_another_is_recognised
@@ -117,6 +116,7 @@ macro_rules! __each_promise {
             a_touch_moves_the_end_and_nothing_else
             a_touch_keeps_a_session_alive
             a_touch_never_shortens
+            of_touches_at_once_one_counts
             a_touch_needs_the_expected_revision
             the_shortest_and_the_longest_time_to_live_are_kept
 

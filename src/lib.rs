@@ -85,7 +85,7 @@ pub use store::redis::target::Credentials;
 pub use store::redis::{RedisStore, RedisStoreBuilder, checkup};
 pub use store::scan::{Cursor, Page, Scan, SessionSummary, Usage};
 pub use store::status::{StoreStatus, Topology};
-pub use store::{Created, Loaded, Requirements, Rotation, SessionStore, Update, Updated};
+pub use store::{Created, Loaded, Requirements, Rotation, SessionStore, Touch, Update, Updated};
 pub use ttl::{MAX_TTL, Ttl};
 
 #[cfg(feature = "json")]

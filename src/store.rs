@@ -80,16 +80,11 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// the new key, and in a marker there.
     async fn update(&self, update: Update<'_>) -> Result<Updated, Error>;
 
-    /// Moves the end of a session that still has the revision `expected` to `expires_at`, and its
-    /// time to live to `ttl`. `false`, and no effect, if it has another revision, is gone, or ends
-    /// later already.
-    async fn touch(
-        &self,
-        key: &SessionKey,
-        expected: Revision,
-        expires_at: Timestamp,
-        ttl: Ttl,
-    ) -> Result<bool, Error>;
+    /// Moves the end of a session that still has the revision `touch.expected` to `touch.expires_at`, and its
+    /// time to live to `touch.ttl`. `false`, and no effect, if it has another revision, is gone, or ends
+    /// later than that already, or than `touch.known_end`: of many requests at once that would touch a session,
+    /// one does. One that is sent twice answers `false` the second time.
+    async fn touch(&self, touch: Touch<'_>) -> Result<bool, Error>;
 
     /// Moves a session to a new key, with a new record, if it has that record's previous revision.
     ///
@@ -185,6 +180,29 @@ impl<'a> Update<'a> {
     }
 }
 
+/// What [`SessionStore::touch`] does.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Touch<'a> {
+    /// The session's key.
+    pub key: &'a SessionKey,
+    /// The revision that the session must have.
+    pub expected: Revision,
+    /// When it ends, as far as the caller knows.
+    pub known_end: Timestamp,
+    /// When it is to end.
+    pub expires_at: Timestamp,
+    /// Its new time to live.
+    pub ttl: Ttl,
+}
+
+impl<'a> Touch<'a> {
+    /// A touch of the session under `key`, of which `known` was loaded.
+    pub fn new(key: &'a SessionKey, known: &Record, expires_at: Timestamp, ttl: Ttl) -> Self {
+        Self { key, expected: known.revision, known_end: known.expires_at, expires_at, ttl }
+    }
+}
+
 /// What [`SessionStore::rotate`] moves.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
@@ -265,14 +283,8 @@ macro_rules! forward {
                 (**self).update(update).await
             }
 
-            async fn touch(
-                &self,
-                key: &SessionKey,
-                expected: Revision,
-                expires_at: Timestamp,
-                ttl: Ttl,
-            ) -> Result<bool, Error> {
-                (**self).touch(key, expected, expires_at, ttl).await
+            async fn touch(&self, touch: Touch<'_>) -> Result<bool, Error> {
+                (**self).touch(touch).await
             }
 
             async fn rotate(&self, rotation: Rotation<'_>) -> Result<Updated, Error> {

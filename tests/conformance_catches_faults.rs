@@ -11,8 +11,8 @@ use session_store::owners::{
     Entry, IndexInsert, IndexInserted, Owned, OwnerIndex, Revocation, Stage, Verdict,
 };
 use session_store::{
-    Created, Cursor, Error, Loaded, MemoryStore, Owner, Page, Payload, Record, Revision, Rotation, Scan,
-    SessionKey, SessionStore, SessionSummary, Timestamp, Ttl, Update, Updated, Usage, conformance,
+    Created, Cursor, Error, Loaded, MemoryStore, Owner, Page, Payload, Record, Rotation, Scan, SessionKey,
+    SessionStore, SessionSummary, Touch, Ttl, Update, Updated, Usage, conformance,
 };
 
 /// A list of faults and the promises that each breaks: one test of each fault, and one that no
@@ -62,7 +62,7 @@ faults! {
     keeps_a_former_owner: UpdateKeepsTheOwner breaks an_update_replaces_the_record;
     takes_its_own_write_for_another: ForgetsReplays breaks
         a_create_sent_twice_answers_alike an_update_sent_twice_answers_alike
-        a_touch_sent_twice_answers_alike a_rotation_sent_twice_answers_alike
+        a_rotation_sent_twice_answers_alike
         writes_sent_twice_at_once_answer_alike a_write_replayed_after_another_is_recognised
         an_update_replayed_after_a_rotation_is_recognised;
 
@@ -72,6 +72,7 @@ faults! {
     loses_a_touch: TouchIsLost breaks
         a_touch_moves_the_end_and_nothing_else a_touch_keeps_a_session_alive;
     shortens_on_touch: TouchShortens breaks a_touch_never_shortens;
+    touches_whatever_others_did: TouchesAlways breaks of_touches_at_once_one_counts;
 
     creates_on_rotation: RotationCreates breaks
         a_late_rotation_cannot_undo_a_logout a_logout_wins_against_a_concurrent_rotation
@@ -238,32 +239,27 @@ impl SessionStore for Faulty {
         if follow { self.follow(update).await } else { self.inner.update(update).await }
     }
 
-    async fn touch(
-        &self,
-        key: &SessionKey,
-        mut expected: Revision,
-        expires_at: Timestamp,
-        ttl: Ttl,
-    ) -> Result<bool, Error> {
-        let (key, ttl) = (&self.key(key), self.ttl(ttl));
+    async fn touch(&self, touch: Touch<'_>) -> Result<bool, Error> {
+        let Touch { expected, known_end, expires_at, .. } = touch;
+        let (key, ttl) = (&self.key(touch.key), self.ttl(touch.ttl));
+        let mut known = Record::new(known_end, known_end, Payload::new(1, "{}"));
+        known.revision = expected;
         match (self.fault, self.found(key).await) {
             (Fault::TouchIsLost, _) => return Ok(true),
             (Fault::TouchCreates, None) => {
                 let data = Payload::new(1, "{}");
                 self.inner.create(key, &Record::new(expires_at, expires_at, data), ttl).await?;
             }
-            (Fault::TouchIgnoresTheRevision, Some(present)) => expected = present.revision,
+            (Fault::TouchIgnoresTheRevision, Some(present)) => known.revision = present.revision,
             (Fault::TouchShortens, Some(mut present)) => {
                 present.expires_at = expires_at;
                 self.inner.delete(key).await?;
                 self.inner.create(key, &present, ttl).await?;
             }
-            (Fault::ForgetsReplays, Some(present)) if present.expires_at == expires_at => {
-                return Ok(false);
-            }
+            (Fault::TouchesAlways, Some(present)) => known.expires_at = present.expires_at,
             _ => {}
         }
-        self.inner.touch(key, expected, expires_at, ttl).await
+        self.inner.touch(Touch::new(key, &known, expires_at, ttl)).await
     }
 
     async fn rotate(&self, mut rotation: Rotation<'_>) -> Result<Updated, Error> {

@@ -14,7 +14,7 @@ use redis::aio::MultiplexedConnection;
 use session_store::{
     Clock as _, Codec, Created, Error, ExpressLayout, FallbackPolicy, FallbackStore, KeyRing, Loaded, Record,
     RedisLayout, RedisStore, RedisStoreBuilder, Rotation, SessionCookie, SessionId, SessionManager,
-    SessionStore, SystemClock, Ttl, Update, Values,
+    SessionStore, SystemClock, Touch, Ttl, Update, Values,
 };
 use support::redis::Server;
 use tokio::runtime::{Builder, Runtime};
@@ -100,7 +100,7 @@ fn assert_is_bounded(builder: impl FnOnce(&Server) -> RedisStoreBuilder, keys: K
                     assert_corrupt(&store.update(if follow { update.following() } else { update }).await);
                 }
             }
-            let _ = store.touch(&key, next.revision, next.expires_at, Ttl::new(DAY)).await;
+            let _ = store.touch(Touch::new(&key, &next, next.expires_at, Ttl::new(DAY))).await;
             assert_eq!(store.create(&key, &next, Ttl::new(DAY)).await.unwrap(), Created::Taken);
             let new = SessionId::express("another").unwrap().key();
             let ttl = Ttl::new(DAY);

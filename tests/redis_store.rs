@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use redis::aio::MultiplexedConnection;
 use session_store::{
     Clock as _, Created, Error, Loaded, Moved, Owner, Payload, Record, RedisStore, Rotation, SessionId,
-    SessionKey, SessionStore, SystemClock, Topology, Ttl, Update, Updated,
+    SessionKey, SessionStore, SystemClock, Topology, Touch, Ttl, Update, Updated,
 };
 use support::redis::{Server, Traffic, wait_until};
 use tokio::time::sleep;
@@ -61,7 +61,7 @@ async fn rotate(
 }
 
 async fn touch(store: &RedisStore, key: &SessionKey, stored: &Record) -> Result<bool, Error> {
-    store.touch(key, stored.revision, stored.expires_at.saturating_add(HOUR), Ttl::new(2 * HOUR)).await
+    store.touch(Touch::new(key, stored, stored.expires_at.saturating_add(HOUR), Ttl::new(2 * HOUR))).await
 }
 
 async fn ask<T: redis::FromRedisValue>(client: &mut MultiplexedConnection, command: &str) -> T {
@@ -135,7 +135,7 @@ async fn a_session_is_its_envelope_under_prefix_and_storage_name() {
     assert_eq!(bytes_at(&mut client, &id.key()).await, Some(record.to_bytes()));
 
     let later = record.expires_at.saturating_add(HOUR);
-    assert!(store.touch(&id.key(), record.revision, later, ttl()).await.unwrap());
+    assert!(store.touch(Touch::new(&id.key(), &record, later, ttl())).await.unwrap());
     record.expires_at = later;
     assert_eq!(bytes_at(&mut client, &id.key()).await, Some(record.to_bytes()));
 
@@ -165,9 +165,9 @@ async fn no_key_is_without_a_time_to_live() {
     assert!(about(life(&mut client, &old).await, 2 * HOUR));
 
     let later = next.expires_at.saturating_add(HOUR);
-    assert!(store.touch(&old, next.revision, later, Ttl::new(3 * HOUR)).await.unwrap());
+    assert!(store.touch(Touch::new(&old, &next, later, Ttl::new(3 * HOUR))).await.unwrap());
     assert!(about(life(&mut client, &old).await, 3 * HOUR));
-    assert!(!store.touch(&old, next.revision, record.expires_at, ttl()).await.unwrap());
+    assert!(!store.touch(Touch::new(&old, &next, record.expires_at, ttl())).await.unwrap());
     assert!(about(life(&mut client, &old).await, 3 * HOUR));
 
     let new = key();

@@ -10,7 +10,7 @@ use std::time::Duration;
 use redis::aio::MultiplexedConnection;
 use session_store::{
     Created, Credentials, Error, Loaded, Owner, Payload, Record, RedisStore, Rotation, SessionId, SessionKey,
-    SessionStore, Timestamp, Topology, Ttl, Update, Updated, conformance,
+    SessionStore, Timestamp, Topology, Touch, Ttl, Update, Updated, conformance,
 };
 use support::redis::{Cluster, Sentinels, Server, Traffic, wait_until};
 use tokio::task::JoinSet;
@@ -294,7 +294,9 @@ const RULES: &str = "+set +getrange +setrange +pexpire +del +eval +evalsha";
 async fn does_everything(store: &RedisStore) {
     let old = SessionId::generate();
     let (key, first) = stored(store, &old).await;
-    assert!(store.touch(&key, first.revision, Timestamp::from_millis(u64::MAX >> 1), ttl()).await.unwrap());
+    assert!(
+        store.touch(Touch::new(&key, &first, Timestamp::from_millis(u64::MAX >> 1), ttl())).await.unwrap()
+    );
     let next = first.next();
     assert_eq!(store.update(Update::new(&key, &next, ttl())).await.unwrap(), Updated::Updated);
     let successor = old.rotated().key();

@@ -12,8 +12,8 @@ use async_trait::async_trait;
 use session_store::owners::OwnerIndex;
 use session_store::{
     Created, Error, ExpressLayout, Extensions, FallbackPolicy, FallbackStore, KeyRing, Loaded, MemoryStore,
-    Record, RedisLayout, RedisStore, Requirements, Revision, Rotation, Scan, SessionCookie, SessionId,
-    SessionKey, SessionManager, SessionStore, StoreStatus, Timestamp, Ttl, Update, Updated, Values,
+    Record, RedisLayout, RedisStore, Requirements, Rotation, Scan, SessionCookie, SessionId, SessionKey,
+    SessionManager, SessionStore, StoreStatus, Touch, Ttl, Update, Updated, Values,
 };
 use support::redis::{Server, wait_until};
 
@@ -71,14 +71,8 @@ impl SessionStore for Newer {
         self.store.update(update).await
     }
 
-    async fn touch(
-        &self,
-        key: &SessionKey,
-        expected: Revision,
-        expires_at: Timestamp,
-        ttl: Ttl,
-    ) -> Result<bool, Error> {
-        self.store.touch(key, expected, expires_at, ttl).await
+    async fn touch(&self, touch: Touch<'_>) -> Result<bool, Error> {
+        self.store.touch(touch).await
     }
 
     async fn rotate(&self, mut rotation: Rotation<'_>) -> Result<Updated, Error> {

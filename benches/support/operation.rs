@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use session_store::{
     Clock as _, Created, Loaded, Payload, Record, Rotation, SessionId, SessionKey, SessionStore, SystemClock,
-    Timestamp, Ttl, Update, Updated,
+    Timestamp, Touch, Ttl, Update, Updated,
 };
 
 use super::shopper::Shopper;
@@ -120,10 +120,10 @@ impl<S: SessionStore> Worker for Caller<S> {
                 self.record = record;
             }
             Operation::Touch => {
-                self.record.expires_at = Timestamp::from_millis(self.record.expires_at.as_millis() + 1);
-                let (revision, expires_at) = (self.record.revision, self.record.expires_at);
-                let touched = self.store.touch(&self.key, revision, expires_at, Ttl::new(DAY)).await;
-                assert!(touched.expect("the store answers"));
+                let later = Timestamp::from_millis(self.record.expires_at.as_millis() + 1);
+                let touch = Touch::new(&self.key, &self.record, later, Ttl::new(DAY));
+                assert!(self.store.touch(touch).await.expect("the store answers"));
+                self.record.expires_at = later;
             }
             Operation::Rotate => {
                 let (new, record) = (self.next_key(), self.record.next());

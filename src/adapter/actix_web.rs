@@ -53,12 +53,13 @@ type LocalFuture<R> = Pin<Box<dyn Future<Output = R>>>;
 pub struct SessionMiddleware<T: SessionData = Values> {
     manager: SessionManager<T>,
     on_error: OnError,
+    touch_always: bool,
 }
 
 impl<T: SessionData> SessionMiddleware<T> {
     /// A middleware for the sessions of `manager`.
     pub fn new(manager: SessionManager<T>) -> Self {
-        Self { manager, on_error: OnError::default() }
+        Self { manager, on_error: OnError::default(), touch_always: false }
     }
 
     /// Answers by `answer` where a session fails: the store is away when it is needed, or what a
@@ -96,12 +97,28 @@ impl<T: SessionData> SessionMiddleware<T> {
         self.on_error = OnError::new(answer);
         self
     }
+
+    /// Extends the session by every request that comes with its cookie, as express-session does, and not only by
+    /// those whose handlers use it.
+    ///
+    /// Each request then asks the store, also for a picture: wrap the scopes that count. Their
+    /// responses have `Vary: Cookie`. [`touch_share`](crate::SessionManagerBuilder::touch_share) says how often a
+    /// request writes.
+    #[must_use]
+    pub fn touch_always(mut self) -> Self {
+        self.touch_always = true;
+        self
+    }
 }
 
 // Derived, this would ask for `T: Clone`.
 impl<T: SessionData> Clone for SessionMiddleware<T> {
     fn clone(&self) -> Self {
-        Self { manager: self.manager.clone(), on_error: self.on_error.clone() }
+        Self {
+            manager: self.manager.clone(),
+            on_error: self.on_error.clone(),
+            touch_always: self.touch_always,
+        }
     }
 }
 
@@ -119,11 +136,7 @@ where
     type Future = Ready<Result<Self::Transform, ()>>;
 
     fn new_transform(&self, inner: S) -> Self::Future {
-        ready(Ok(SessionMiddlewareService {
-            inner,
-            manager: self.manager.clone(),
-            on_error: self.on_error.clone(),
-        }))
+        ready(Ok(SessionMiddlewareService { inner, middleware: self.clone() }))
     }
 }
 
@@ -131,8 +144,7 @@ where
 #[derive(Debug)]
 pub struct SessionMiddlewareService<S, T: SessionData = Values> {
     inner: S,
-    manager: SessionManager<T>,
-    on_error: OnError,
+    middleware: SessionMiddleware<T>,
 }
 
 impl<S, T, B> Service<ServiceRequest> for SessionMiddlewareService<S, T>
@@ -149,11 +161,15 @@ where
     forward_ready!(inner);
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
-        let request_session = mount(&self.manager, &request);
-        let failing = Failing::new(&self.on_error, &request);
+        let request_session = mount(&self.middleware.manager, &request);
+        let touch_always = self.middleware.touch_always;
+        let failing = Failing::new(&self.middleware.on_error, &request);
         let answer = self.inner.call(request);
         Box::pin(async move {
             let answer = answer.await;
+            if let Some(request_session) = request_session.as_ref().filter(|_| touch_always) {
+                request_session.touch().await;
+            }
             if request_session.is_none() && !failing.on_error.is_set() {
                 return answer.map(ServiceResponse::map_into_left_body);
             }

@@ -52,12 +52,13 @@ use crate::error::Error;
 pub struct SessionLayer<T: SessionData = Values> {
     manager: SessionManager<T>,
     on_error: OnError,
+    touch_always: bool,
 }
 
 impl<T: SessionData> SessionLayer<T> {
     /// A layer for the sessions of `manager`.
     pub fn new(manager: SessionManager<T>) -> Self {
-        Self { manager, on_error: OnError::default() }
+        Self { manager, on_error: OnError::default(), touch_always: false }
     }
 
     /// Answers by `answer` where a session fails: the store is away when it is needed, or what a
@@ -95,19 +96,42 @@ impl<T: SessionData> SessionLayer<T> {
         self.on_error = OnError::new(answer);
         self
     }
+
+    /// Extends the session by every request that comes with its cookie, as express-session does, and not only by
+    /// those whose handlers use it.
+    ///
+    /// Each request then asks the store, also for a picture: put the layer around the routes that count. Their
+    /// responses have `Vary: Cookie`. [`touch_share`](crate::SessionManagerBuilder::touch_share) says how often a
+    /// request writes.
+    ///
+    /// ```
+    /// use session_store::{KeyRing, MemoryStore, SessionLayer, SessionManager};
+    ///
+    /// let manager = SessionManager::<u32>::builder(MemoryStore::new(), KeyRing::generate()).build()?;
+    /// let layer = SessionLayer::new(manager).touch_always();
+    /// # Ok::<(), session_store::Error>(())
+    /// ```
+    #[must_use]
+    pub fn touch_always(mut self) -> Self {
+        self.touch_always = true;
+        self
+    }
 }
 
 // Derived, these would ask for `T: Clone`.
 impl<T: SessionData> Clone for SessionLayer<T> {
     fn clone(&self) -> Self {
-        Self { manager: self.manager.clone(), on_error: self.on_error.clone() }
+        Self {
+            manager: self.manager.clone(),
+            on_error: self.on_error.clone(),
+            touch_always: self.touch_always,
+        }
     }
 }
 
 impl<S: Clone, T: SessionData> Clone for SessionService<S, T> {
     fn clone(&self) -> Self {
-        let (manager, on_error) = (self.manager.clone(), self.on_error.clone());
-        Self { inner: self.inner.clone(), manager, on_error }
+        Self { inner: self.inner.clone(), layer: self.layer.clone() }
     }
 }
 
@@ -115,7 +139,7 @@ impl<S, T: SessionData> Layer<S> for SessionLayer<T> {
     type Service = SessionService<S, T>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        SessionService { inner, manager: self.manager.clone(), on_error: self.on_error.clone() }
+        SessionService { inner, layer: self.clone() }
     }
 }
 
@@ -123,8 +147,7 @@ impl<S, T: SessionData> Layer<S> for SessionLayer<T> {
 #[derive(Debug)]
 pub struct SessionService<S, T: SessionData = Values> {
     inner: S,
-    manager: SessionManager<T>,
-    on_error: OnError,
+    layer: SessionLayer<T>,
 }
 
 impl<S, T, B, R> Service<Request<B>> for SessionService<S, T>
@@ -146,14 +169,19 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let request_session = mount(&self.manager, &mut request);
-        let on_error = self.on_error.clone();
+        let request_session = mount(&self.layer.manager, &mut request);
+        let (on_error, touch_always) = (self.layer.on_error.clone(), self.layer.touch_always);
         let accept = on_error.is_set().then(|| request.headers().get(ACCEPT).cloned()).flatten();
         let response = self.inner.call(request);
         Box::pin(async move {
             let mut response = response.await?;
             let actions = match request_session {
-                Some(request_session) => request_session.finish(response.status().as_u16()).await,
+                Some(request_session) => {
+                    if touch_always {
+                        request_session.touch().await;
+                    }
+                    request_session.finish(response.status().as_u16()).await
+                }
                 None => ResponseActions::default(),
             };
             let accept = accept.as_ref().map(HeaderValue::as_bytes);

@@ -9,7 +9,7 @@ use super::sample::{
 };
 use crate::error::Error;
 use crate::record::{Owner, Record};
-use crate::store::{Created, Loaded, Rotation, Update, Updated};
+use crate::store::{Created, Loaded, Rotation, Touch, Update, Updated};
 use crate::ttl::Ttl;
 
 pub(super) const SHORT: Duration = Duration::from_millis(30);
@@ -98,8 +98,9 @@ pub async fn a_touch_moves_the_end_and_nothing_else(store: &Store) -> Result<(),
     let mut session = Session { record, ..created.clone() };
     save(store, &created, &session.record).await?;
 
-    session.record.expires_at = session.record.expires_at.saturating_add(A_SECOND);
-    assert!(touch(store, &session, session.record.expires_at).await?, "a later end");
+    let later = session.record.expires_at.saturating_add(A_SECOND);
+    assert!(touch(store, &session, later).await?, "a later end");
+    session.record.expires_at = later;
     assert_holds(store, &session, "just touched").await?;
     let answer = save(store, &session, &session.edited("later")).await?;
     assert_eq!(answer, Updated::Updated, "a touch is no new version");
@@ -109,8 +110,9 @@ pub async fn a_touch_moves_the_end_and_nothing_else(store: &Store) -> Result<(),
 /// A session that is touched in time outlives its first time to live.
 pub async fn a_touch_keeps_a_session_alive(store: &Store) -> Result<(), Error> {
     let mut session = Session::created_for(store, A_SECOND).await?;
-    session.record.expires_at = in_one_hour();
-    assert!(touch(store, &session, session.record.expires_at).await?, "it was not expired yet");
+    let later = in_one_hour();
+    assert!(touch(store, &session, later).await?, "it was not expired yet");
+    session.record.expires_at = later;
     sleep(A_SECOND + SHORT).await;
     assert_holds(store, &session, "touched for an hour").await
 }
@@ -120,10 +122,27 @@ pub async fn a_touch_never_shortens(store: &Store) -> Result<(), Error> {
     let mut session = Session::fresh();
     session.record.expires_at = in_one_hour().saturating_add(HOUR);
     store.create(&session.key, &session.record, hour()).await?;
-    let touched = store.touch(&session.key, session.record.revision, in_one_hour(), Ttl::new(SHORT)).await?;
+    let earlier = Touch::new(&session.key, &session.record, in_one_hour(), Ttl::new(SHORT));
+    let touched = store.touch(earlier).await?;
     assert!(!touched, "the session ends later already");
     sleep(SHORT * 3).await;
     assert_holds(store, &session, "a touch with an earlier end").await
+}
+
+/// Of many requests that would touch a session at once, one does.
+pub async fn of_touches_at_once_one_counts(store: &Store) -> Result<(), Error> {
+    const REQUESTS: u64 = 20;
+    let session = Session::created(store).await?;
+    let end = session.record.expires_at.saturating_add(HOUR);
+    // Each is a little later than the one before.
+    let touches = (0..REQUESTS).map(|n| touch(store, &session, end.saturating_add(Duration::from_millis(n))));
+    let touches: Vec<_> = touches.map(tokio::spawn).collect();
+    let mut counted = 0;
+    for touched in touches {
+        counted += u64::from(touched.await.expect("it does not panic")?);
+    }
+    assert_eq!(counted, 1, "the others come too late");
+    Ok(())
 }
 
 /// A touch that was decided on an older version has no effect: the one that it does not know may
@@ -144,9 +163,10 @@ pub async fn the_shortest_and_the_longest_time_to_live_are_kept(store: &Store) -
     assert_ends(store, &shortest, "created for a millisecond").await?;
 
     let mut session = Session::created_for(store, Duration::MAX).await?;
-    let (expected, longest) = (session.record.revision, Ttl::new(Duration::MAX));
-    session.record.expires_at = session.record.expires_at.saturating_add(longest.as_duration());
-    assert!(store.touch(&session.key, expected, session.record.expires_at, longest).await?);
+    let longest = Ttl::new(Duration::MAX);
+    let later = session.record.expires_at.saturating_add(longest.as_duration());
+    assert!(store.touch(Touch::new(&session.key, &session.record, later, longest)).await?);
+    session.record.expires_at = later;
     assert_holds(store, &session, "touched for 400 days").await?;
     let edited = Session { record: session.edited("edited"), ..session.clone() };
     let updated = store.update(Update::new(&session.key, &edited.record, longest)).await?;

@@ -4,9 +4,7 @@
 //! re-sends writes that timed out. A compare-and-swap that did not know itself would lose against
 //! itself, and its request would fail although it succeeded.
 
-use super::sample::{
-    ROUNDS, Session, Store, assert_absent, assert_holds, delete, hour, in_one_hour, race, rotate, save, touch,
-};
+use super::sample::{ROUNDS, Session, Store, assert_absent, assert_holds, delete, hour, race, rotate, save};
 use crate::error::Error;
 use crate::store::{Created, Loaded, Updated};
 
@@ -24,15 +22,6 @@ pub async fn an_update_sent_twice_answers_alike(store: &Store) -> Result<(), Err
     assert_eq!(save(store, &session, &edited).await?, Updated::Updated);
     assert_eq!(save(store, &session, &edited).await?, Updated::Updated, "the same update again");
     assert_holds(store, &Session { record: edited, ..session }, "updated twice").await
-}
-
-/// The second answer to a touch is `true` too.
-pub async fn a_touch_sent_twice_answers_alike(store: &Store) -> Result<(), Error> {
-    let mut session = Session::created(store).await?;
-    session.record.expires_at = in_one_hour();
-    assert!(touch(store, &session, session.record.expires_at).await?);
-    assert!(touch(store, &session, session.record.expires_at).await?, "the same touch again");
-    assert_holds(store, &session, "touched twice").await
 }
 
 /// The second answer to a rotation is `Updated` too.

@@ -9,7 +9,7 @@ use crate::clock::{Clock as _, SystemClock, Timestamp};
 use crate::error::Error;
 use crate::id::{SessionId, SessionKey};
 use crate::record::{Payload, Record};
-use crate::store::{Loaded, Rotation, SessionStore, Update, Updated};
+use crate::store::{Loaded, Rotation, SessionStore, Touch, Update, Updated};
 use crate::ttl::Ttl;
 
 pub(super) type Store = Arc<dyn SessionStore>;
@@ -103,8 +103,8 @@ pub(super) fn touch(
     session: &Session,
     expires_at: Timestamp,
 ) -> impl Future<Output = Result<bool, Error>> + Send + use<> {
-    let (store, key, expected) = (Arc::clone(store), session.key.clone(), session.record.revision);
-    async move { store.touch(&key, expected, expires_at, hour()).await }
+    let (store, session) = (Arc::clone(store), session.clone());
+    async move { store.touch(Touch::new(&session.key, &session.record, expires_at, hour())).await }
 }
 
 /// Moves `from` to `to`, which was made by [`Session::renewed`].

@@ -93,6 +93,17 @@ impl<T: SessionData> RequestSession<T> {
         Ok(Session(Arc::clone(&self.0)))
     }
 
+    /// Counts the request as a use of the session that it came with, whether a handler asks for that or not:
+    /// [`finish`](Self::finish) extends it if that is due. If the store fails, the response stays as it is.
+    pub async fn touch(&self) {
+        if self.0.verified_ids.first.is_none() {
+            return;
+        }
+        if let Err(error) = self.session().await {
+            tracing::warn!(%error, "could not extend the session of a request that does not use it");
+        }
+    }
+
     /// Stores what the handler did, now that its response has the status `status`.
     ///
     /// A 408, a 499 and every 5xx says that the handler did not get to its end: nothing that it wrote or

@@ -15,8 +15,7 @@ use self::shelves::Shelves;
 use super::owner_index::OwnerIndex;
 use super::scan::Scan;
 use super::status::StoreStatus;
-use super::{Created, Loaded, Rotation, SessionStore, Update, Updated};
-use crate::clock::Timestamp;
+use super::{Created, Loaded, Rotation, SessionStore, Touch, Update, Updated};
 use crate::error::Error;
 use crate::id::SessionKey;
 use crate::record::{Envelope, Label, MemoryBudget, Moved, Owner, Record, Revision};
@@ -200,16 +199,11 @@ impl SessionStore for MemoryStore {
         })
     }
 
-    async fn touch(
-        &self,
-        key: &SessionKey,
-        expected: Revision,
-        expires_at: Timestamp,
-        ttl: Ttl,
-    ) -> Result<bool, Error> {
+    async fn touch(&self, touch: Touch<'_>) -> Result<bool, Error> {
+        let Touch { key, expected, known_end, expires_at, ttl } = touch;
         Ok(self.sessions.step(key, |found| match found {
             Some(Envelope::Record(record))
-                if record.revision == expected && record.expires_at <= expires_at =>
+                if record.revision == expected && record.expires_at <= known_end.min(expires_at) =>
             {
                 let held = Envelope::Record(Record { expires_at, ..record.clone() });
                 (Op::Put(Entry::new(held, ttl, record.owner.is_some())), true)

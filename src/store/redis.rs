@@ -35,11 +35,10 @@ use super::owner_index::OwnerIndex;
 use super::record_limit::RecordLimit;
 use super::scan::Scan;
 use super::status::StoreStatus;
-use super::{Created, Loaded, Requirements, Rotation, SessionStore, Update, Updated};
-use crate::clock::Timestamp;
+use super::{Created, Loaded, Requirements, Rotation, SessionStore, Touch, Update, Updated};
 use crate::error::Error;
 use crate::id::SessionKey;
-use crate::record::{Record, Revision};
+use crate::record::Record;
 use crate::ttl::Ttl;
 
 pub use self::builder::RedisStoreBuilder;
@@ -206,19 +205,13 @@ impl SessionStore for RedisStore {
         self.layout().update(update)
     }
 
-    fn touch<'s, 'k, 'f>(
-        &'s self,
-        key: &'k SessionKey,
-        expected: Revision,
-        expires_at: Timestamp,
-        ttl: Ttl,
-    ) -> Answer<'f, bool>
+    fn touch<'s, 't, 'f>(&'s self, touch: Touch<'t>) -> Answer<'f, bool>
     where
         Self: 'f,
         's: 'f,
-        'k: 'f,
+        't: 'f,
     {
-        self.layout().touch(key, expected, expires_at, ttl)
+        self.layout().touch(touch)
     }
 
     fn rotate<'s, 'r, 'f>(&'s self, rotation: Rotation<'r>) -> Answer<'f, Updated>

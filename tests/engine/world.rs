@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use session_store::owners::{Entry, IndexInsert, IndexInserted, Owned, OwnerIndex, Revocation, Stage};
 use session_store::{
     Codec, Created, Cursor, Error, Expiry, KeyRing, Loaded, ManualClock, MemoryStore, Owner, Record,
-    RequestSession, ResponseActions, Revision, Rotation, Session, SessionCookie, SessionData, SessionKey,
-    SessionManager, SessionManagerBuilder, SessionStore, Timestamp, Ttl, Update, Updated,
+    RequestSession, ResponseActions, Rotation, Session, SessionCookie, SessionData, SessionKey,
+    SessionManager, SessionManagerBuilder, SessionStore, Touch, Ttl, Update, Updated,
 };
 use tokio::sync::watch;
 
@@ -248,15 +248,9 @@ impl SessionStore for Spy {
         self.inner.update(update).await
     }
 
-    async fn touch(
-        &self,
-        key: &SessionKey,
-        expected: Revision,
-        expires_at: Timestamp,
-        ttl: Ttl,
-    ) -> Result<bool, Error> {
+    async fn touch(&self, touch: Touch<'_>) -> Result<bool, Error> {
         self.call("touch").await?;
-        self.inner.touch(key, expected, expires_at, ttl).await
+        self.inner.touch(touch).await
     }
 
     async fn rotate(&self, rotation: Rotation<'_>) -> Result<Updated, Error> {

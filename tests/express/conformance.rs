@@ -12,8 +12,8 @@ use async_trait::async_trait;
 use session_store::owners::{Entry, IndexInsert, IndexInserted, Owned, OwnerIndex, Revocation, Stage};
 use session_store::{
     Created, Cursor, Envelope, Error, Loaded, Owner, Payload, Record, RedisLayout, RedisStore,
-    RedisStoreBuilder, Revision, Rotation, SessionId, SessionKey, SessionStore, Timestamp, Ttl, Update,
-    Updated, conformance,
+    RedisStoreBuilder, Revision, Rotation, SessionId, SessionKey, SessionStore, Timestamp, Touch, Ttl,
+    Update, Updated, conformance,
 };
 
 use super::stage::layout;
@@ -102,16 +102,13 @@ impl<S: SessionStore> SessionStore for Disguised<S> {
         Ok(self.updated(outcome))
     }
 
-    async fn touch(
-        &self,
-        key: &SessionKey,
-        expected: Revision,
-        expires_at: Timestamp,
-        ttl: Ttl,
-    ) -> Result<bool, Error> {
-        let touched = self.store.touch(&disguise(key), expected, expires_at, ttl).await?;
+    async fn touch(&self, touch: Touch<'_>) -> Result<bool, Error> {
+        let key = disguise(touch.key);
+        let mut disguised = touch;
+        disguised.key = &key;
+        let touched = self.store.touch(disguised).await?;
         if touched {
-            self.note(expected, expires_at);
+            self.note(touch.expected, touch.expires_at);
         }
         Ok(touched)
     }
@@ -271,14 +268,8 @@ impl SessionStore for Stepped {
         self.now.update(update).await
     }
 
-    async fn touch(
-        &self,
-        key: &SessionKey,
-        expected: Revision,
-        expires_at: Timestamp,
-        ttl: Ttl,
-    ) -> Result<bool, Error> {
-        self.now.touch(key, expected, expires_at, ttl).await
+    async fn touch(&self, touch: Touch<'_>) -> Result<bool, Error> {
+        self.now.touch(touch).await
     }
 
     async fn rotate(&self, rotation: Rotation<'_>) -> Result<Updated, Error> {

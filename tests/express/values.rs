@@ -325,7 +325,7 @@ async fn a_touch_leaves_a_key_without_an_end_alone() {
         .unwrap();
     let Loaded::Found(record) = store.load(&key).await.unwrap() else { panic!("it is stored") };
     let (now, ttl) = (session_store::SystemClock.now(), session_store::Ttl::new(Duration::from_secs(60)));
-    assert!(!store.touch(&key, record.revision, now, ttl).await.unwrap());
+    assert!(!store.touch(session_store::Touch::new(&key, &record, now, ttl)).await.unwrap());
     assert_eq!(stage.time_to_live(SID).await, -1);
 }
 

@@ -3,8 +3,8 @@
 
 use async_trait::async_trait;
 use session_store::{
-    Created, Error, FallbackPolicy, FallbackStore, Loaded, MemoryStore, Record, Revision, Rotation,
-    SessionKey, SessionStore, Timestamp, Ttl, Update, Updated,
+    Created, Error, FallbackPolicy, FallbackStore, Loaded, MemoryStore, Record, Rotation, SessionKey,
+    SessionStore, Touch, Ttl, Update, Updated,
 };
 
 use crate::primary::{Mode, Primary};
@@ -67,14 +67,8 @@ impl SessionStore for BornInAnOutage {
         unless_unavailable(self.0.update(update).await, Updated::Missing)
     }
 
-    async fn touch(
-        &self,
-        key: &SessionKey,
-        expected: Revision,
-        expires_at: Timestamp,
-        ttl: Ttl,
-    ) -> Result<bool, Error> {
-        unless_unavailable(self.0.touch(key, expected, expires_at, ttl).await, false)
+    async fn touch(&self, touch: Touch<'_>) -> Result<bool, Error> {
+        unless_unavailable(self.0.touch(touch).await, false)
     }
 
     async fn rotate(&self, rotation: Rotation<'_>) -> Result<Updated, Error> {

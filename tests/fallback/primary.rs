@@ -8,8 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use session_store::owners::{Entry, IndexInsert, IndexInserted, Owned, OwnerIndex, Revocation};
 use session_store::{
-    Created, Cursor, Error, Loaded, MemoryStore, Owner, Record, Revision, Rotation, SessionKey, SessionStore,
-    Timestamp, Ttl, Update, Updated,
+    Created, Cursor, Error, Loaded, MemoryStore, Owner, Payload, Record, Rotation, SessionKey, SessionStore,
+    Touch, Ttl, Update, Updated,
 };
 use tokio::time::sleep;
 
@@ -199,16 +199,16 @@ impl SessionStore for Primary {
         self.step(Call::Update, call).await
     }
 
-    async fn touch(
-        &self,
-        key: &SessionKey,
-        expected: Revision,
-        expires_at: Timestamp,
-        ttl: Ttl,
-    ) -> Result<bool, Error> {
-        let (sessions, key) = (Arc::clone(&self.sessions), key.clone());
+    async fn touch(&self, touch: Touch<'_>) -> Result<bool, Error> {
+        let (sessions, key) = (Arc::clone(&self.sessions), touch.key.clone());
+        let Touch { known_end, expected, expires_at, ttl, .. } = touch;
         self.note(ttl);
-        self.step(Call::Touch, async move { sessions.touch(&key, expected, expires_at, ttl).await }).await
+        let perform = async move {
+            let mut known = Record::new(known_end, known_end, Payload::new(1, "{}"));
+            known.revision = expected;
+            sessions.touch(Touch::new(&key, &known, expires_at, ttl)).await
+        };
+        self.step(Call::Touch, perform).await
     }
 
     async fn rotate(&self, rotation: Rotation<'_>) -> Result<Updated, Error> {

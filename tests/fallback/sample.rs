@@ -6,7 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use session_store::{
     Clock as _, Created, Error, FallbackPolicy, FallbackStatus, FallbackStore, Loaded, MemoryStore, Payload,
-    Record, Rotation, SessionId, SessionKey, SessionStore as _, SystemClock, Timestamp, Ttl, Update, Updated,
+    Record, Rotation, SessionId, SessionKey, SessionStore as _, SystemClock, Timestamp, Touch, Ttl, Update,
+    Updated,
 };
 use tokio::time::sleep;
 
@@ -119,7 +120,7 @@ impl World {
 
     /// Whether a touch to `expires_at` took effect.
     pub(crate) async fn extend(&self, session: &Session, expires_at: Timestamp) -> Result<bool, Error> {
-        self.touch(&session.key, session.record.revision, expires_at, hour()).await
+        self.touch(Touch::new(&session.key, &session.record, expires_at, hour())).await
     }
 
     /// The session that a load finds.

@@ -8,6 +8,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{Stream, stream};
 use serde::{Deserialize, Serialize};
+#[cfg(feature = "tower")]
+use session_store::SessionLayer;
+#[cfg(feature = "actix-web")]
+use session_store::SessionMiddleware;
 use session_store::{Error, Expiry, Session, SessionManager};
 use tokio::sync::watch;
 use tokio::time;
@@ -54,6 +58,8 @@ pub(crate) struct Lab {
     pub(crate) patience: Gate,
     /// How many requests are being served.
     pub(crate) running: Arc<watch::Sender<usize>>,
+    /// Whether the outer layer of the notes touches always.
+    pub(crate) touches_always: bool,
     pub(crate) log: Log,
 }
 
@@ -73,6 +79,20 @@ pub(crate) enum ReplyBody {
 }
 
 impl Lab {
+    /// The outer layer of the notes.
+    #[cfg(feature = "tower")]
+    pub(crate) fn notes_layer(&self) -> SessionLayer<Notes> {
+        let layer = SessionLayer::new(self.notes.clone());
+        if self.touches_always { layer.touch_always() } else { layer }
+    }
+
+    /// The same for actix-web.
+    #[cfg(feature = "actix-web")]
+    pub(crate) fn notes_middleware(&self) -> SessionMiddleware<Notes> {
+        let middleware = SessionMiddleware::new(self.notes.clone());
+        if self.touches_always { middleware.touch_always() } else { middleware }
+    }
+
     /// Does what a path such as `/notes/text/hello` asks for.
     pub(crate) async fn steps(
         &self,

@@ -28,6 +28,7 @@ pub(crate) const ABSOLUTE: Duration = Duration::from_secs(10_000);
 pub(crate) struct Stage {
     host: Host,
     sessions: Arc<dyn SessionStore>,
+    touches_always: bool,
     log: Log,
     #[cfg(feature = "redis")]
     _redis: Option<Server>,
@@ -38,6 +39,7 @@ impl Stage {
         Self {
             host,
             sessions: Arc::new(MemoryStore::new()),
+            touches_always: false,
             log: Log::begin(),
             #[cfg(feature = "redis")]
             _redis: None,
@@ -50,6 +52,11 @@ impl Stage {
         let server = Server::start().await;
         let store = RedisStore::builder(server.url()).connect().await.expect("Redis answers");
         Self { sessions: Arc::new(store), _redis: Some(server), ..stage }
+    }
+
+    /// Every request counts as a use of the notes.
+    pub(crate) fn touching_always(self) -> Self {
+        Self { touches_always: true, ..self }
     }
 
     /// Opens the application with its cookie for plain http: `id`.
@@ -81,6 +88,7 @@ impl Stage {
             gate: Gate::closed(),
             patience: Gate::closed(),
             running: Arc::new(watch::Sender::new(0)),
+            touches_always: self.touches_always,
             log: self.log.clone(),
         };
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use session_store::{
-    Created, Error, Loaded, OwnerIndex, Record, Requirements, Revision, Rotation, Scan, SessionKey,
-    SessionStore, StoreStatus, Timestamp, Ttl, Update, Updated,
+    Created, Error, Loaded, OwnerIndex, Record, Requirements, Rotation, Scan, SessionKey, SessionStore,
+    StoreStatus, Touch, Ttl, Update, Updated,
 };
 
 use crate::support::gate::Gate;
@@ -93,14 +93,8 @@ impl SessionStore for StagedStore {
         self.step(Call::Update, self.sessions.update(update)).await
     }
 
-    async fn touch(
-        &self,
-        key: &SessionKey,
-        expected: Revision,
-        expires_at: Timestamp,
-        ttl: Ttl,
-    ) -> Result<bool, Error> {
-        self.step(Call::Touch, self.sessions.touch(key, expected, expires_at, ttl)).await
+    async fn touch(&self, touch: Touch<'_>) -> Result<bool, Error> {
+        self.step(Call::Touch, self.sessions.touch(touch)).await
     }
 
     async fn rotate(&self, rotation: Rotation<'_>) -> Result<Updated, Error> {

@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use session_store::{
     Created, Cursor, Error, Expiry, KeyRing, Loaded, ManualClock, MemoryStore, Page, Record, RequestSession,
-    Revision, Rotation, Scan, SessionCookie, SessionKey, SessionManager, SessionStore, SessionSummary,
-    StoreStatus, Timestamp, Topology, Ttl, Update, Updated, Usage,
+    Rotation, Scan, SessionCookie, SessionKey, SessionManager, SessionStore, SessionSummary, StoreStatus,
+    Timestamp, Topology, Touch, Ttl, Update, Updated, Usage,
 };
 
 pub(crate) const IDLE: Duration = Duration::from_secs(30 * 60);
@@ -104,15 +104,9 @@ impl SessionStore for Scanned {
         self.inner.update(update).await
     }
 
-    async fn touch(
-        &self,
-        key: &SessionKey,
-        expected: Revision,
-        expires_at: Timestamp,
-        ttl: Ttl,
-    ) -> Result<bool, Error> {
+    async fn touch(&self, touch: Touch<'_>) -> Result<bool, Error> {
         self.here()?;
-        self.inner.touch(key, expected, expires_at, ttl).await
+        self.inner.touch(touch).await
     }
 
     async fn rotate(&self, rotation: Rotation<'_>) -> Result<Updated, Error> {

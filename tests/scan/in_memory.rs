@@ -7,8 +7,8 @@ use futures_util::TryStreamExt as _;
 use session_store::owners::{Entry, IndexInsert, IndexInserted, Owned, OwnerIndex, Revocation, Verdict};
 use session_store::{
     Created, Cursor, Error, FallbackPolicy, FallbackStore, KeyRing, Loaded, MemoryStore, Owner, Record,
-    RedisStore, Revision, Rotation, Scan, SessionId, SessionKey, SessionManager, SessionStore, Timestamp,
-    Ttl, Update, Updated,
+    RedisStore, Rotation, Scan, SessionId, SessionKey, SessionManager, SessionStore, Touch, Ttl, Update,
+    Updated,
 };
 
 use crate::stage::{record, ttl};
@@ -95,14 +95,8 @@ impl SessionStore for Custom {
         self.inner.update(update).await
     }
 
-    async fn touch(
-        &self,
-        key: &SessionKey,
-        expected: Revision,
-        expires_at: Timestamp,
-        ttl: Ttl,
-    ) -> Result<bool, Error> {
-        self.inner.touch(key, expected, expires_at, ttl).await
+    async fn touch(&self, touch: Touch<'_>) -> Result<bool, Error> {
+        self.inner.touch(touch).await
     }
 
     async fn rotate(&self, rotation: Rotation<'_>) -> Result<Updated, Error> {

@@ -10,7 +10,7 @@ use crate::error::{Conflict, Error};
 use crate::id::SessionKey;
 use crate::record::Record;
 use crate::store::owner_index::{Entry, IndexInsert, OwnerLimit, Stage};
-use crate::store::{Created, Loaded, Rotation, SessionStore, Update, Updated};
+use crate::store::{Created, Loaded, Rotation, SessionStore, Touch, Update, Updated};
 use crate::telemetry::operations::Operation;
 use crate::ttl::Ttl;
 
@@ -97,7 +97,7 @@ impl<'a> Writes<'a> {
         if extension == Extension::Refused {
             return Ok(false);
         }
-        let touch = self.store().touch(key, current.revision, expires_at, ttl);
+        let touch = self.store().touch(Touch::new(key, current, expires_at, ttl));
         let touch = self.client.call(Operation::Touch, key, touch).await?;
         // Had it no effect because the session is gone?
         if !touch && extension == (Extension::Made { known: false }) && !self.is_there(key).await? {

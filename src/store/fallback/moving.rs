@@ -12,7 +12,7 @@ use super::ledger::Attempt;
 use crate::error::Error;
 use crate::id::SessionKey;
 use crate::record::Record;
-use crate::store::{Created, Loaded, Update, Updated};
+use crate::store::{Created, Loaded, Touch, Update, Updated};
 use crate::ttl::Ttl;
 
 /// How often a session that keeps changing is sent before it has to wait for the next attempt.
@@ -130,7 +130,7 @@ impl Shared {
         session: Record,
         ttl: Ttl,
     ) -> Result<There, Error> {
-        let touched = self.primary.touch(key, known.revision, session.expires_at, ttl).await;
+        let touched = self.primary.touch(Touch::new(key, known, session.expires_at, ttl)).await;
         // If it had no effect, the session was changed, or ended, in the primary: that holds.
         self.observe(touched)?;
         Ok(There::Ours(session))

@@ -8,14 +8,14 @@ use tokio::time::Instant;
 
 use super::ledger::Opened;
 use super::{FallbackStore, Shared};
-use crate::clock::{Clock as _, SystemClock, Timestamp};
+use crate::clock::{Clock as _, SystemClock};
 use crate::error::Error;
 use crate::id::SessionKey;
-use crate::record::{Envelope, Record, Revision};
+use crate::record::{Envelope, Record};
 use crate::store::owner_index::OwnerIndex;
 use crate::store::scan::Scan;
 use crate::store::status::StoreStatus;
-use crate::store::{Created, Loaded, Requirements, Rotation, SessionStore, Update, Updated};
+use crate::store::{Created, Loaded, Requirements, Rotation, SessionStore, Touch, Update, Updated};
 use crate::ttl::Ttl;
 
 #[async_trait]
@@ -87,19 +87,13 @@ impl SessionStore for FallbackStore {
         shared.observe(shared.primary.update(update).await)
     }
 
-    async fn touch(
-        &self,
-        key: &SessionKey,
-        expected: Revision,
-        expires_at: Timestamp,
-        ttl: Ttl,
-    ) -> Result<bool, Error> {
+    async fn touch(&self, touch: Touch<'_>) -> Result<bool, Error> {
         let shared = &self.0;
-        if shared.held(key)?.is_some() {
+        if shared.held(touch.key)?.is_some() {
             // Of a session that was moved just now it says `false`, which is true enough of a touch.
-            return shared.memory.touch(key, expected, expires_at, ttl).await;
+            return shared.memory.touch(touch).await;
         }
-        shared.observe(shared.primary.touch(key, expected, expires_at, ttl).await)
+        shared.observe(shared.primary.touch(touch).await)
     }
 
     async fn rotate(&self, rotation: Rotation<'_>) -> Result<Updated, Error> {

@@ -66,7 +66,7 @@ fn inside_layers(lab: &Lab) -> impl HttpServiceFactory + 'static {
         .route("/static", get().to(style))
         .route("/{steps:.*}", get().to(steps));
     web::scope("")
-        .wrap(SessionMiddleware::new(lab.notes.clone()))
+        .wrap(lab.notes_middleware())
         .wrap(SessionMiddleware::new(lab.themes.clone()))
         .route("/notes/{steps:.*}", get().to(steps))
         .route("/twice", get().to(twice))

@@ -55,7 +55,7 @@ fn application(lab: &Lab) -> Router {
         .merge(guarded)
         .merge(refused)
         .merge(ambiguous)
-        .layer(SessionLayer::new(lab.notes.clone()))
+        .layer(lab.notes_layer())
         .layer(SessionLayer::new(lab.themes.clone()))
         .route("/bare/{*steps}", get(steps))
         .layer(middleware::from_fn_with_state(lab.clone(), attend))

@@ -129,7 +129,7 @@ where
 
 /// Serves the parts behind the layers that are missing around them.
 pub(super) fn serve_parts(lab: &Lab, listener: TcpListener, parts: Parts) -> Serving {
-    let notes = SessionLayer::new(lab.notes.clone());
+    let notes = lab.notes_layer();
     let themes = SessionLayer::new(lab.themes.clone());
     let between = service_fn(move |request| {
         let inner = parts.routes.clone();

@@ -65,6 +65,31 @@ pub(crate) async fn a_remembered_session_outlives_the_others_and_its_cookie_the_
     assert_eq!(browser.notes().await, Notes::with_text("again"));
 }
 
+pub(crate) async fn every_request_extends_the_session_where_the_layer_touches_always(stage: Stage) {
+    let site = stage.touching_always().open_with(|notes| notes.cookie(cookie("id").persistent(true)));
+    let mut browser = site.browser_with_text("hello").await;
+    browser.get("/static").await.expect_status(200).expect_no_cookie();
+    assert_eq!(site.store().calls(), [Call::Load]);
+    for path in ["/static", "/nowhere"] {
+        site.clock.advance(IDLE / 2);
+        browser.get(path).await.expect_cookie();
+        assert_eq!(site.store().calls(), [Call::Load, Call::Touch], "{path}");
+    }
+    // A handler's own use is no second one.
+    browser.get("/notes/read").await.expect_status(200).expect_no_cookie();
+    assert_eq!(site.store().calls(), [Call::Load]);
+    site.clock.advance(IDLE / 2);
+    assert_eq!(browser.notes().await, Notes::with_text("hello"));
+    site.store().calls();
+
+    // Who has no session gets none, and nobody asks for one.
+    site.browser().get("/static").await.expect_status(200).expect_no_cookie();
+    assert_eq!(site.store().calls(), []);
+    // What the request does not need cannot fail it.
+    site.store().fail(Call::Load);
+    browser.get("/static").await.expect_status(200).expect_no_cookie();
+}
+
 /// The cookie of a session whose idle timeout is `idle`, and has just begun.
 async fn follows_the_end(site: &Site, browser: &mut Browser, idle: Duration) {
     browser.get("/notes/read").await.expect_status(200).expect_no_cookie();

@@ -86,6 +86,7 @@ macro_rules! script {
                 a_session_that_is_read_is_touched_when_its_share_of_time_has_passed,
                 a_persistent_cookie_is_sent_again_when_its_end_moved_and_only_then,
                 a_remembered_session_outlives_the_others_and_its_cookie_the_browser,
+                every_request_extends_the_session_where_the_layer_touches_always,
             }
             outages {
                 a_failing_load_is_a_503_and_the_handler_does_not_run,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use session_store::{
     Clock as _, Codec, Created, KeyRing, Loaded, Record, SessionId, SessionKey, SessionManager, SessionStore,
-    SystemClock, Timestamp, Ttl, Update, Updated,
+    SystemClock, Timestamp, Touch, Ttl, Update, Updated,
 };
 
 use super::{Contender, Operation};
@@ -65,7 +65,7 @@ impl<S: SessionStore> Visitor<S> {
     }
 
     async fn touch(&mut self, record: &Record, expires_at: Timestamp) {
-        let touched = self.store.touch(&self.key, record.revision, expires_at, Ttl::new(DAY)).await;
+        let touched = self.store.touch(Touch::new(&self.key, record, expires_at, Ttl::new(DAY))).await;
         assert!(touched.expect("the store answers"));
     }
 

@@ -11,7 +11,7 @@ use crate::store::owner_index::{Entry, IndexInsert, OwnerIndex as _, Stage};
 use crate::store::redis::RedisStore;
 use crate::store::scan::Cursor;
 use crate::store::scan::Scan as _;
-use crate::store::{Loaded, Rotation, SessionStore as _, Update};
+use crate::store::{Loaded, Rotation, SessionStore as _, Touch, Update};
 use crate::ttl::Ttl;
 
 /// A session of nobody ends by itself after this time.
@@ -46,7 +46,7 @@ impl RedisStore {
         // The layout of Express counts its versions in its own way.
         let Loaded::Found(first) = loaded else { return Err(lost()) };
         let later = first.expires_at.saturating_add(Duration::from_secs(1));
-        self.touch(&old, first.revision, later, ttl).await?;
+        self.touch(Touch::new(&old, &first, later, ttl)).await?;
         let Loaded::Found(touched) = self.load(&old).await? else { return Err(lost()) };
         let second = touched.next();
         self.update(Update::new(&old, &second, ttl)).await?;

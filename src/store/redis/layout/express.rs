@@ -13,6 +13,7 @@ mod value;
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use redis::Value;
@@ -23,17 +24,17 @@ use self::replies::{into_error, is_ambiguous, is_done};
 use self::value::MAX_LENGTH;
 use super::native::Native;
 use super::{Keyspace, Layout, Made, RedisLayout, in_use};
-use crate::clock::{Clock as _, SystemClock, Timestamp};
+use crate::clock::{Clock as _, SystemClock};
 use crate::cookie::SessionCookie;
 use crate::error::Error;
 use crate::id::{SessionId, SessionKey};
-use crate::record::{Moved, Record, Revision};
+use crate::record::{Moved, Record};
 use crate::store::redis::connection::{Connection, Connections, Durability, Repeat};
 use crate::store::redis::failure::Effect;
 use crate::store::redis::name::{self, Prefix, Slot};
 use crate::store::redis::script::Script;
 use crate::store::redis::unexpected;
-use crate::store::{Created, Loaded, Requirements, Rotation, SessionStore, Update, Updated};
+use crate::store::{Created, Loaded, Requirements, Rotation, SessionStore, Touch, Update, Updated};
 use crate::ttl::Ttl;
 
 pub(super) use self::following::Followed;
@@ -75,6 +76,10 @@ impl RedisLayout {
 }
 
 const NO_ARGUMENTS: &[&str] = &[];
+
+/// A time to live is only known as exactly as the answer that told it was on its way. A session whose end is later than
+/// that by this was touched by another request.
+const TOUCHED_AT_ONCE: Duration = Duration::from_millis(500);
 
 #[derive(Debug)]
 pub(super) struct Express {
@@ -135,14 +140,11 @@ impl SessionStore for Express {
         }
     }
 
-    async fn touch(
-        &self,
-        key: &SessionKey,
-        expected: Revision,
-        _: Timestamp,
-        ttl: Ttl,
-    ) -> Result<bool, Error> {
-        let arguments = [self::expected(expected), ttl.as_millis().to_string()];
+    async fn touch(&self, touch: Touch<'_>) -> Result<bool, Error> {
+        let Touch { key, expected, known_end, ttl, .. } = touch;
+        let known = known_end.saturating_since(SystemClock.now()).saturating_add(TOUCHED_AT_ONCE);
+        let arguments =
+            [self::expected(expected), ttl.as_millis().to_string(), Ttl::new(known).as_millis().to_string()];
         match self.eval(key, Durability::Ordinary, Repeat::Write, &scripts::TOUCH, &arguments).await? {
             Value::Int(touched) => Ok(touched == 1),
             _ => Err(unexpected(Effect::Write)),

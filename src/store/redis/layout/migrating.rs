@@ -8,11 +8,10 @@ use async_trait::async_trait;
 use super::express::{Destination, Express, ExpressLayout, Followed};
 use super::native::Native;
 use super::{Keyspace, Layout, Made, RedisLayout, in_use};
-use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::id::{SessionId, SessionKey};
-use crate::record::{Record, Revision};
-use crate::store::{Created, Loaded, Requirements, Rotation, SessionStore, Update, Updated};
+use crate::record::Record;
+use crate::store::{Created, Loaded, Requirements, Rotation, SessionStore, Touch, Update, Updated};
 use crate::ttl::Ttl;
 
 #[derive(Debug)]
@@ -100,15 +99,8 @@ impl SessionStore for Migrating {
         }
     }
 
-    async fn touch(
-        &self,
-        key: &SessionKey,
-        expected: Revision,
-        expires_at: Timestamp,
-        ttl: Ttl,
-    ) -> Result<bool, Error> {
-        Ok(self.native.touch(key, expected, expires_at, ttl).await?
-            || self.express.touch(key, expected, expires_at, ttl).await?)
+    async fn touch(&self, touch: Touch<'_>) -> Result<bool, Error> {
+        Ok(self.native.touch(touch).await? || self.express.touch(touch).await?)
     }
 
     async fn rotate(&self, rotation: Rotation<'_>) -> Result<Updated, Error> {

@@ -11,7 +11,6 @@ use redis::{Cmd, ToRedisArgs, Value};
 
 use self::keyspace::NativeKeys;
 use super::{Base, Keyspace, Layout, Made, NO_STRING, in_use};
-use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::id::SessionKey;
 use crate::record::{
@@ -23,7 +22,7 @@ use crate::store::redis::failure::{Effect, Failure};
 use crate::store::redis::name::Prefix;
 use crate::store::redis::script::Script;
 use crate::store::redis::unexpected;
-use crate::store::{Created, Loaded, Rotation, SessionStore, Update, Updated};
+use crate::store::{Created, Loaded, Rotation, SessionStore, Touch, Update, Updated};
 use crate::ttl::Ttl;
 
 /// A chain of renewals is deleted in so many parts at most: half a million of them.
@@ -76,15 +75,10 @@ impl SessionStore for Native {
         updated(key, reply)
     }
 
-    async fn touch(
-        &self,
-        key: &SessionKey,
-        expected: Revision,
-        expires_at: Timestamp,
-        ttl: Ttl,
-    ) -> Result<bool, Error> {
-        let end = expires_at.as_millis().to_be_bytes();
-        let arguments = (&expected.to_bytes(), &end, ttl.as_millis());
+    async fn touch(&self, touch: Touch<'_>) -> Result<bool, Error> {
+        let Touch { key, expected, known_end, expires_at, ttl } = touch;
+        let [known_end, end] = [known_end, expires_at].map(|end| end.as_millis().to_be_bytes());
+        let arguments = (&expected.to_bytes(), &end, ttl.as_millis(), &known_end);
         let (name, repeat) = (self.prefix().name(key), Repeat::Write);
         match self.eval(key, Durability::Ordinary, repeat, &scripts::TOUCH, (name,), arguments).await? {
             Value::Int(touched) => Ok(touched == 1),

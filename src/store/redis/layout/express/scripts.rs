@@ -123,14 +123,15 @@ return marker:sub(24, LAST)
     )
 });
 
-/// Expected revision, time to live. Answers whether it moved the end, by 1 or 0.
+/// Expected revision, time to live, and the one that it has at most unless it was touched meanwhile. Answers whether
+/// it moved the end, by 1 or 0.
 ///
 /// As Node's touch does, it leaves the value alone.
 pub(super) static TOUCH: LazyLock<Script> = LazyLock::new(|| {
     script(&[r"
 if marker or not value or not is(ARGV[1]) then return 0 end
 local left = redis.call('PTTL', KEYS[1])
-if left < 0 or left > tonumber(ARGV[2]) then return 0 end
+if left < 0 or left > tonumber(ARGV[2]) or left > tonumber(ARGV[3]) then return 0 end
 return redis.call('PEXPIRE', KEYS[1], ARGV[2])
 "])
 });

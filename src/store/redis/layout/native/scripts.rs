@@ -94,7 +94,8 @@ if type(head) == 'table' then return head end
 if #head < SHORTEST_RECORD or head:byte(1) ~= RECORD_FORMAT or head:byte(2) > KNOWN_FLAGS or head:sub(3, 10) ~= ARGV[1] then
   return head
 end
-if struct.unpack('>I8', head, 19) > struct.unpack('>I8', ARGV[2]) then return 0 end
+local ends = struct.unpack('>I8', head, 19)
+if ends > struct.unpack('>I8', ARGV[2]) or ends > struct.unpack('>I8', ARGV[4]) then return 0 end
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 redis.call('SETRANGE', KEYS[1], 18, ARGV[2])
 return 1
