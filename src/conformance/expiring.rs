@@ -1,5 +1,6 @@
 //! Nothing is kept without a time to live, and only activity moves the end.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
@@ -134,9 +135,15 @@ pub async fn of_touches_at_once_one_counts(store: &Store) -> Result<(), Error> {
     const REQUESTS: u64 = 20;
     let session = Session::created(store).await?;
     let end = session.record.expires_at.saturating_add(HOUR);
-    // Each is a little later than the one before.
-    let touches = (0..REQUESTS).map(|n| touch(store, &session, end.saturating_add(Duration::from_millis(n))));
-    let touches: Vec<_> = touches.map(tokio::spawn).collect();
+    let touches = (0..REQUESTS).map(|n| {
+        let (store, session) = (Arc::clone(store), session.clone());
+        // Each is a little later than the one before.
+        let end = end.saturating_add(Duration::from_millis(n));
+        tokio::spawn(async move {
+            store.touch(Touch::new(&session.key, &session.record, end, Ttl::new(2 * HOUR))).await
+        })
+    });
+    let touches: Vec<_> = touches.collect();
     let mut counted = 0;
     for touched in touches {
         counted += u64::from(touched.await.expect("it does not panic")?);
@@ -162,9 +169,10 @@ pub async fn the_shortest_and_the_longest_time_to_live_are_kept(store: &Store) -
     let shortest = Session::created_for(store, Duration::ZERO).await?;
     assert_ends(store, &shortest, "created for a millisecond").await?;
 
-    let mut session = Session::created_for(store, Duration::MAX).await?;
-    let longest = Ttl::new(Duration::MAX);
-    let later = session.record.expires_at.saturating_add(longest.as_duration());
+    let (mut session, longest) = (Session::fresh(), Ttl::new(Duration::MAX));
+    session.record.expires_at = session.record.created_at.saturating_add(longest.as_duration());
+    assert_eq!(store.create(&session.key, &session.record, longest).await?, Created::Created);
+    let later = session.record.expires_at.saturating_add(HOUR);
     assert!(store.touch(Touch::new(&session.key, &session.record, later, longest)).await?);
     session.record.expires_at = later;
     assert_holds(store, &session, "touched for 400 days").await?;

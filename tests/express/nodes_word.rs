@@ -182,3 +182,26 @@ async fn a_session_without_attributes_is_sent_without_any() {
     let cookie = actions.set_cookie.unwrap();
     assert!(cookie.ends_with("; HttpOnly; Path=/") && !cookie.contains("SameSite"), "{cookie}");
 }
+
+/// They all come with the same session, and find that its end is due to move.
+#[tokio::test]
+async fn of_a_hundred_reads_at_once_one_touches_and_one_sends_the_cookie() {
+    let mut stage = remembering_stage().await;
+    let sid = stage.create().await;
+    keep_for(&mut stage, &sid, 7 * DAY).await;
+    let requests: Vec<_> = (0..100).map(|_| stage.begin(&sid)).collect();
+    for request in &requests {
+        assert!(!request.session().await.unwrap().is_new());
+    }
+    let responses: Vec<_> = requests.into_iter().map(|it| tokio::spawn(it.finish(200))).collect();
+    let mut cookies = 0;
+    for response in responses {
+        let actions = response.await.unwrap();
+        assert!(actions.failure.is_none());
+        cookies += usize::from(actions.set_cookie.is_some());
+    }
+    assert_eq!((cookies, stage.manager.counts().touched), (1, 1));
+    let extended: String = stage.server.ask("INFO commandstats").await.unwrap();
+    assert!(extended.contains("cmdstat_pexpire:calls=2,"), "one here, and one to set the stage: {extended}");
+    assert!(stage.time_to_live(&sid).await > 13 * DAY);
+}

@@ -205,17 +205,16 @@ async fn half_a_character_signs_nobody_out() {
 
 /// Where Node answers 500, Rust has a visitor without a session.
 #[tokio::test]
-async fn a_value_that_breaks_node_does_not_break_rust() {
+async fn a_value_that_breaks_node_breaks_rust_no_less_and_stays() {
     let redis = Server::start().await;
     let (node, rust) = both(&redis, &[]).await;
     let visitor = Visitor::returning(&node).await;
     let sid = sid(&visitor);
-    for broken in ["not-json", "{\"user\":\"ada\"}", "[]", "null"] {
+    for broken in ["not-json", "{\"user\":\"ada\"}", "[]"] {
         let () = redis.ask(&format!("SET sess:{sid} {broken} EX 600")).await.unwrap();
-        if broken != "null" {
-            visitor.at(&node).get("/me").await.expect_status(500);
+        for app in [&node, &rust] {
+            visitor.at(app).get("/me").await.expect_status(500);
         }
-        assert_eq!(visitor.at(&rust).me().await, Me::anonymous(), "{broken}");
         let stored: String = redis.ask(&format!("GET sess:{sid}")).await.unwrap();
         assert_eq!(stored, broken);
     }
