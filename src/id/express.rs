@@ -4,11 +4,11 @@ use super::foreign::Foreign;
 use super::{Form, SessionId, SessionKey};
 
 /// The longest id, in bytes.
-pub(crate) const LONGEST_ID: usize = 128;
+pub(crate) const LONGEST_ID: usize = 1024;
 
 impl SessionId {
     /// Reads an id of express-session, which may come from a `genid` of the application: any text of
-    /// 1 to 128 bytes without control characters and braces (which are Redis Cluster hash tags).
+    /// 1 to 1,024 bytes without control characters.
     ///
     /// Its [key](Self::key) takes the id along, for that is what express-session stores under.
     ///
@@ -21,8 +21,8 @@ impl SessionId {
     /// ```
     pub fn express(sid: &str) -> Option<Self> {
         let fits = (1..=LONGEST_ID).contains(&sid.len());
-        let plain = |c: char| !c.is_control() && c != '{' && c != '}';
-        let foreign = (fits && sid.chars().all(plain)).then(|| Foreign::new(sid))?;
+        let plain = !sid.chars().any(char::is_control);
+        let foreign = (fits && plain).then(|| Foreign::new(sid))?;
         Some(Form::Foreign(foreign?).into())
     }
 }

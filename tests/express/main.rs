@@ -16,6 +16,7 @@ mod fallback;
 mod full;
 mod generations;
 mod hostile;
+mod ids;
 mod leaving;
 mod managers;
 mod names;

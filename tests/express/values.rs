@@ -364,7 +364,7 @@ async fn secrets_are_rotated_as_in_express() {
 #[tokio::test]
 async fn the_documented_permissions_are_enough() {
     let server = crate::support::redis::Server::start().await;
-    let commands = "+get +getrange +set +pttl +pexpire +del +eval +evalsha";
+    let commands = "+get +getrange +set +pttl +pexpire +del +exists +hget +hset +eval +evalsha";
     let keys = "~sess:* ~moved:{sess:*";
     let () = server
         .ask(&format!("ACL SETUSER sessions on >secret resetkeys {keys} -@all {commands}"))

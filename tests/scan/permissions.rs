@@ -54,8 +54,8 @@ async fn the_documented_permissions_suffice_in_a_cluster() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_documented_permissions_suffice_for_express() {
     let server = Server::start().await;
-    let commands = "+get +set +pttl +pexpire +del +eval +evalsha +scan +strlen +getrange +dbsize +info \
-                    +memory|usage";
+    let commands = "+get +set +pttl +pexpire +del +exists +hget +hset +eval +evalsha +scan +strlen +getrange \
+                    +dbsize +info +memory|usage";
     let keys = "~sess:* ~moved:{sess:*";
     server
         .ask::<String>(&format!("ACL SETUSER app on >secret resetkeys {keys} -@all {commands}"))

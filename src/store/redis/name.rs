@@ -23,6 +23,12 @@ impl Prefix {
         Ok(Self(prefix))
     }
 
+    /// A prefix by which another program has its keys, braces included.
+    #[cfg(feature = "express")]
+    pub(super) fn foreign(prefix: String) -> Self {
+        Self(prefix)
+    }
+
     pub(super) fn as_str(&self) -> &str {
         &self.0
     }
@@ -67,6 +73,20 @@ impl Name<'_> {
 /// The slot of a hash tag, or of a name without one.
 pub(super) fn slot(tag: &[u8]) -> Slot {
     crc16(tag) % SLOTS
+}
+
+/// The slot of a key, which may have a hash tag: what is between its first `{` and the first `}` after that, unless
+/// that is nothing.
+#[cfg(feature = "express")]
+pub(super) fn slot_of_key(name: &[u8]) -> Slot {
+    slot(hash_tag(name).unwrap_or(name))
+}
+
+#[cfg(feature = "express")]
+pub(super) fn hash_tag(name: &[u8]) -> Option<&[u8]> {
+    let begin = name.iter().position(|byte| *byte == b'{')? + 1;
+    let length = name[begin..].iter().position(|byte| *byte == b'}').filter(|length| *length > 0)?;
+    Some(&name[begin..begin + length])
 }
 
 /// CRC-16/XMODEM.
@@ -124,6 +144,22 @@ mod tests {
         for prefix in ["{app}:", "app{", "app}:"] {
             let error = Prefix::new(prefix.to_owned()).unwrap_err().to_string();
             assert!(error.contains(prefix) && error.contains("myapp:"), "{error}");
+        }
+    }
+
+    #[cfg(feature = "express")]
+    #[test]
+    fn the_slot_of_a_key_is_that_of_its_hash_tag_if_it_has_one() {
+        for (key, tag) in [
+            ("plain", "plain"),
+            ("{user}.following", "user"),
+            ("foo{}{bar}", "foo{}{bar}"),
+            ("foo{{bar}}zap", "{bar"),
+            ("foo{bar}{zap}", "bar"),
+            ("a}b{c", "a}b{c"),
+            ("a}b{c}", "c"),
+        ] {
+            assert_eq!(slot_of_key(key.as_bytes()), slot(tag.as_bytes()), "{key}");
         }
     }
 }

@@ -75,6 +75,8 @@ impl RedisLayout {
     }
 }
 
+const UNTAGGED_BRACE: &str =
+    "its id has a `}`, and no hash tag of Redis Cluster: let `genid` make ids without braces";
 const NO_ARGUMENTS: &[&str] = &[];
 
 /// A time to live is only known as exactly as the answer that told it was on its way. A session whose end is later than
@@ -104,7 +106,7 @@ impl SessionStore for Express {
         questions.cmd("GETRANGE").arg(&place.value).arg(0).arg(MAX_LENGTH);
         questions.cmd("PTTL").arg(&place.value);
         // Last, so that a session which gets a new id in between is not missed under both.
-        questions.cmd("GETRANGE").arg(&place.marker).arg(0).arg(0);
+        questions.cmd("EXISTS").arg(&place.marker);
         let keys = (&place.value, &place.marker);
         let operation = async |mut connection: Connection| {
             if let Some(answers) = connection.send_together(&questions).await?
@@ -192,7 +194,7 @@ impl Layout for Express {
 
 impl Express {
     pub(super) fn new(layout: ExpressLayout, connections: Arc<Connections>) -> Result<Self, Error> {
-        let keys = Arc::new(ExpressKeys::new(Prefix::new(layout.prefix)?));
+        let keys = Arc::new(ExpressKeys::new(Prefix::foreign(layout.prefix)));
         Ok(Self { keys, cookie: layout.cookie, connections })
     }
 
@@ -336,13 +338,26 @@ impl Express {
                     .to_owned(),
             )
         })?;
-        // Neither has braces, so the marker's hash tag is the whole name of the value.
         let value = format!("{}{id}", self.keys.prefix.as_str());
-        Ok(Place { marker: format!("moved:{{{value}}}"), slot: name::slot(value.as_bytes()), value })
+        let marker = marker_name(&value);
+        let slot = name::slot_of_key(value.as_bytes());
+        if slot != name::slot_of_key(marker.as_bytes()) && !self.is_on_one_server() {
+            return Err(Error::Unreadable { key: key.clone(), reason: UNTAGGED_BRACE });
+        }
+        Ok(Place { value, marker, slot })
     }
 
     fn value(&self, key: &SessionKey, record: &Record) -> Result<String, Error> {
         value::write(key, record, &self.cookie, SystemClock.now())
+    }
+}
+
+/// What the marker beside a value is called, in the slot of the value: with the value's own hash tag, or else with its
+/// whole name for one. With a `}` in that, there is no such name.
+fn marker_name(value: &str) -> String {
+    match name::hash_tag(value.as_bytes()) {
+        Some(_) => format!("moved::{value}"),
+        None => format!("moved:{{{value}}}"),
     }
 }
 
@@ -356,4 +371,24 @@ fn marker(rotation: &Rotation<'_>, now: bool) -> String {
 pub(super) enum Destination {
     Express(String),
     Native(Vec<u8>),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Both are one step of a script, so they have to be on one node of a cluster.
+    #[test]
+    fn a_marker_is_in_the_slot_of_its_value_and_no_other_values() {
+        let slot = |name: &str| name::slot_of_key(name.as_bytes());
+        let values = ["sess:a", "a", "{a}", "{sess}:a", "sess:{a}b", "sess:{{a}", "sess:{a", "{", "a{}{b"];
+        let markers: HashSet<_> = values.iter().map(|value| marker_name(value)).collect();
+        assert_eq!(markers.len(), values.len());
+        for value in values.iter().filter(|value| **value != "a{}{b") {
+            assert_eq!(slot(&marker_name(value)), slot(value), "{value}");
+        }
+        for value in ["a}b", "}{", "a{}{b", "a{}"] {
+            assert_ne!(slot(&marker_name(value)), slot(value), "{value}");
+        }
+    }
 }

@@ -52,9 +52,8 @@ impl Keyspace for ExpressKeys {
         SessionId::express(name).filter(|_| !name.contains(':')).map(|id| id.key())
     }
 
-    /// Neither prefix nor id has braces.
     fn slot(&self, named: &Named) -> Slot {
-        name::slot(&named.name)
+        name::slot_of_key(&named.name)
     }
 
     fn first_byte(&self) -> u8 {
@@ -116,7 +115,8 @@ impl Keyspace for ExpressKeys {
 
     /// The prefix is in the middle: a listing of Express' sessions by the prefix must not come across these keys.
     fn index_name(&self) -> (String, String) {
-        ("owner:".to_owned(), self.prefix.as_str().to_owned())
+        // Its hash tag has the owner in it, too.
+        ("owner:".to_owned(), self.prefix.as_str().replace(['{', '}'], "|"))
     }
 
     /// The id, by which the session is found.

@@ -32,16 +32,16 @@ impl Express {
         }
     }
 
-    /// What a load found: a value, its time to live, and the first byte of a marker.
+    /// What a load found: a value, its time to live, and whether there is a marker.
     pub(super) fn loaded(&self, key: &SessionKey, answers: Vec<Value>) -> Result<Loaded, Error> {
         let answers = answers.into_iter().map(Value::extract_error).collect::<Result<Vec<_>, _>>();
         let answers = answers.map_err(|error| into_error(key, error.into(), Effect::Read))?;
-        let Ok([Value::BulkString(value), Value::Int(left), Value::BulkString(marker)]) =
+        let Ok([Value::BulkString(value), Value::Int(left), Value::Int(markers)]) =
             <[Value; 3]>::try_from(answers)
         else {
             return Err(unexpected(Effect::Read));
         };
-        if !marker.is_empty() {
+        if markers > 0 {
             return Ok(Loaded::Moved);
         }
         // Its time may have run out in between.
@@ -80,8 +80,8 @@ pub(super) fn is_done(reply: &Value) -> bool {
 pub(super) fn is_ambiguous(answers: &Value) -> bool {
     let Value::Array(answers) = answers else { return false };
     match &answers[..] {
-        [Value::BulkString(value), Value::Int(left), Value::BulkString(marker)] => {
-            !value.is_empty() && !marker.is_empty() || value.is_empty() && *left != GONE
+        [Value::BulkString(value), Value::Int(left), Value::Int(markers)] => {
+            !value.is_empty() && *markers > 0 || value.is_empty() && *left != GONE
         }
         _ => false,
     }

@@ -3,7 +3,8 @@
 //! `KEYS[1]` holds the session. A value that this crate wrote ends with the member that `member.rs` describes, and
 //! its seal: by the seal one sees whether Node wrote the session since.
 //!
-//! `KEYS[2]` holds the marker of a rotation: the revision that it wrote and the one that it replaced, 11
+//! `KEYS[2]` holds the marker of a rotation, in the field `to` of a hash: where the prefix is empty, connect-redis comes
+//! across it, and passes over what is no string. It is the revision that it wrote and the one that it replaced, 11
 //! characters each; 1 if the successor's record was made for it right before, else 0; and the successor's id.
 //! Lua counts from 1.
 
@@ -19,7 +20,7 @@ use crate::store::redis::script::{Constant, Script};
 /// A value that is too long to be read is not hashed, since nobody else is served for as long. `report` answers
 /// with all that a reader needs.
 const COMMON: &str = r#"
-local marker = redis.pcall('GET', KEYS[2])
+local marker = redis.pcall('HGET', KEYS[2], 'to')
 if type(marker) == 'table' then return marker end
 local value = redis.pcall('GET', KEYS[1])
 if type(value) == 'table' then return value end
@@ -49,6 +50,11 @@ end
 local function report()
   if not fits then return redis.status_reply('TOO LARGE') end
   return {value, redis.call('PTTL', KEYS[1])}
+end
+
+local function mark(key, marker, life)
+  redis.call('HSET', key, 'to', marker)
+  redis.call('PEXPIRE', key, life)
 end
 
 local function close(body) return body .. sealed(body) .. '"}' end
@@ -115,7 +121,7 @@ pub(super) static UPDATE: LazyLock<Script> =
 pub(super) static SUCCESSOR: LazyLock<Script> = LazyLock::new(|| {
     of_marker(
         r"
-local marker = redis.pcall('GET', KEYS[2])
+local marker = redis.pcall('HGET', KEYS[2], 'to')
 if type(marker) ~= 'string' then return marker end
 if marker:sub(1, 11) == ARGV[1] or marker:sub(12, 22) == ARGV[1] then return redis.status_reply('OK') end
 return marker:sub(24, LAST)
@@ -147,7 +153,7 @@ local moved = ARGV[5] == '1' and close(ARGV[3]) or ARGV[3]
 local written = redis.pcall('SET', KEYS[3], moved, 'PX', ARGV[4], 'NX')
 if not written then return 0 end
 if written.ok then
-  if ARGV[6] ~= '' then redis.call('SET', KEYS[2], ARGV[6], 'PX', ARGV[7]) end
+  if ARGV[6] ~= '' then mark(KEYS[2], ARGV[6], ARGV[7]) end
   redis.call('DEL', KEYS[1])
 end
 return written
@@ -166,7 +172,7 @@ if marker and marks(marker, ARGV[2]) and marker:sub(23, 23) == '1' and ARGV[3]:s
         COMPARE,
         r"
 redis.call('DEL', KEYS[1])
-redis.call('SET', KEYS[2], ARGV[3], 'PX', ARGV[4])
+mark(KEYS[2], ARGV[3], ARGV[4])
 return ok
 ",
     ])
@@ -178,7 +184,7 @@ pub(super) static DELETE: LazyLock<Script> = LazyLock::new(|| {
     of_marker(
         r"
 local deleted = redis.call('DEL', KEYS[1])
-local marker = redis.pcall('GET', KEYS[2])
+local marker = redis.pcall('HGET', KEYS[2], 'to')
 return type(marker) == 'string' and marker:sub(24, LAST) or deleted
 ",
     )
