@@ -224,6 +224,8 @@ pub struct Record {
     pub(crate) express_cookie: Option<Box<Payload>>,
     /// The end that was last written, in that layout, where Node may have moved it since.
     pub(crate) written_end: Option<Timestamp>,
+    /// The owner that is stored, in that layout, where the data tells another.
+    pub(crate) stored_owner: Option<Box<Option<Owner>>>,
 }
 
 impl Record {
@@ -245,6 +247,7 @@ impl Record {
             data,
             express_cookie: None,
             written_end: None,
+            stored_owner: None,
         }
     }
 
@@ -255,6 +258,7 @@ impl Record {
             revision: Revision::fresh(),
             previous_revision: Some(self.revision),
             written_end: None,
+            stored_owner: None,
             ..self.clone()
         }
     }
@@ -269,6 +273,12 @@ impl Record {
     /// else has.
     pub(crate) fn replaces(&self) -> Revision {
         self.previous_revision.unwrap_or(self.revision)
+    }
+
+    /// For whom the session is in the index of owners.
+    #[cfg(feature = "json")]
+    pub(crate) fn entered_owner(&self) -> Option<&Owner> {
+        self.stored_owner.as_deref().map_or(self.owner.as_ref(), Option::as_ref)
     }
 
     /// Whether another service reads it as well.

@@ -29,6 +29,8 @@ pub(crate) mod record_limit;
 pub(crate) mod redis;
 pub(crate) mod scan;
 pub(crate) mod status;
+#[cfg(feature = "json")]
+pub(crate) mod told_owner;
 
 /// Keeps sessions, and decides races between requests.
 ///
@@ -127,6 +129,9 @@ pub struct Requirements {
     /// Ids, data and this cookie as Express has them.
     #[cfg(feature = "json")]
     pub(crate) express: Option<SessionCookie>,
+    /// Where it is to be told how the owner is found in a session's data.
+    #[cfg(feature = "json")]
+    pub(crate) told_owner: Option<told_owner::ToldOwner>,
     /// Where the store's background tasks run.
     #[cfg(all(feature = "memory", feature = "redis"))]
     pub(crate) home: Option<background::RuntimeHandle>,

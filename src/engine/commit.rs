@@ -93,6 +93,12 @@ impl<T: SessionData> Shared<T> {
                     self.settle(plan, id.clone(), record);
                 }
             }
+            (Action::Adopt, StoredState::Live { id, record }) => {
+                // The next request will try again.
+                if let Err(error) = self.write(plan, id, None, record).await {
+                    tracing::warn!(key = %id.key(), %error, "the owner whom a session's data tells could not be stored");
+                }
+            }
             (Action::Expire, StoredState::Live { id, record }) => self.expire(plan, id, record).await?,
             (Action::Refuse(conflict), _) => return Err(conflict.into()),
             _ => {}

@@ -19,11 +19,12 @@ use crate::engine::expiry::Expiry;
 use crate::engine::merge::ConflictPolicy;
 use crate::engine::values::Values;
 use crate::error::Error;
-use crate::record::{Payload, Record};
+use crate::record::{Owner, Payload, Record};
 use crate::store::SessionStore;
 use crate::store::owner_index::OwnerLimit;
 use crate::store::scan::Usage;
 use crate::store::status::StoreStatus;
+use crate::store::told_owner::ToldOwner;
 use crate::telemetry::Telemetry;
 use crate::telemetry::counters::Counts;
 use crate::telemetry::stats::Stats;
@@ -54,7 +55,8 @@ pub(crate) struct Inner<T> {
     pub(crate) cookie: CheckedCookie,
     pub(crate) signer: Signer,
     pub(crate) expiry: Expiry,
-    pub(crate) touch_share: f64,
+    /// None where reads do not touch.
+    pub(crate) touch_share: Option<f64>,
     pub(crate) codec: Codec,
     pub(super) readable: Shapes,
     pub(super) also_reads: Vec<Codec>,
@@ -62,6 +64,8 @@ pub(crate) struct Inner<T> {
     pub(crate) max_scan_rate: Option<u32>,
     pub(crate) on_conflict: ConflictPolicy<T>,
     pub(crate) owner_limit: Option<OwnerLimit>,
+    /// How the store finds the owner in a session's data.
+    pub(super) told_owner: Option<ToldOwner>,
     pub(super) revoke_within: Duration,
     pub(crate) clock: Arc<dyn Clock>,
 }
@@ -228,6 +232,20 @@ impl<T> Inner<T> {
             return Ok(());
         }
         Err("another codec wrote it than the service's; if it was the service's own, name it in `also_reads`")
+    }
+
+    /// Gives a record that is to be written the owner that its data tells, who has to be the one that is `signed_in`.
+    pub(crate) fn attribute(&self, record: &mut Record, signed_in: Option<&Owner>) -> Result<(), Error> {
+        let Some(told) = self.told_owner.as_ref().and_then(|told_owner| told_owner.find(&record.data)) else {
+            return Ok(());
+        };
+        if signed_in.is_some() && signed_in != told.as_ref() {
+            let message = "`owner_from` does not find the owner in the data who was signed in: put the owner there in \
+                           the same `sign_in`";
+            return Err(Error::Config(message.to_owned()));
+        }
+        record.owner = told;
+        Ok(())
     }
 
     /// Refuses data over the limit.

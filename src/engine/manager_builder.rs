@@ -1,5 +1,6 @@
 //! Builds a [`SessionManager`] and checks its settings against each other.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,13 +16,24 @@ use crate::engine::SessionData;
 use crate::engine::expiry::Expiry;
 use crate::engine::merge::ConflictPolicy;
 use crate::error::Error;
+use crate::record::Owner;
 use crate::store::SessionStore;
 use crate::store::owner_index::{Evict, OwnerLimit};
 use crate::store::status::StoreStatus;
+use crate::store::told_owner::OwnerFrom;
 
 const DEFAULT_MAX_PAYLOAD: usize = 1 << 20;
 const DEFAULT_TOUCH_SHARE: f64 = 0.1;
 const REVOKE_WITHIN: Duration = Duration::from_secs(30);
+
+/// Finds the owner in a session's data.
+struct OwnerFinder(Box<OwnerFrom>);
+
+impl fmt::Debug for OwnerFinder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OwnerFinder(..)")
+    }
+}
 
 /// Builds a [`SessionManager`].
 ///
@@ -41,12 +53,14 @@ pub struct SessionManagerBuilder<T: SessionData> {
     cookie: Option<SessionCookie>,
     expiry: Expiry,
     touch_share: f64,
+    touch_on_read: bool,
     codec: Codec,
     also_reads: Vec<Codec>,
     max_payload: usize,
     max_scan_rate: Option<u32>,
     on_conflict: ConflictPolicy<T>,
     owner_limit: Option<OwnerLimit>,
+    owner_from: Option<OwnerFinder>,
     revoke_within: Duration,
     clock: Arc<dyn Clock>,
 }
@@ -59,12 +73,14 @@ impl<T: SessionData> SessionManagerBuilder<T> {
             cookie: None,
             expiry: Expiry::default(),
             touch_share: DEFAULT_TOUCH_SHARE,
+            touch_on_read: true,
             codec: Codec::default(),
             also_reads: Vec::new(),
             max_payload: DEFAULT_MAX_PAYLOAD,
             max_scan_rate: None,
             on_conflict: ConflictPolicy::default(),
             owner_limit: None,
+            owner_from: None,
             revoke_within: REVOKE_WITHIN,
             clock: Arc::new(SystemClock),
         }
@@ -88,6 +104,13 @@ impl<T: SessionData> SessionManagerBuilder<T> {
     /// costs one write in a tenth of its idle timeout, and may end that much early after its last use.
     pub fn touch_share(mut self, share: f64) -> Self {
         self.touch_share = share;
+        self
+    }
+
+    /// Whether requests that only read extend their session, and [`Session::touch`](crate::Session::touch) does.
+    /// Default: `true`. With `false` only writes do, as with connect-redis' `disableTouch`.
+    pub fn touch_on_read(mut self, touches: bool) -> Self {
+        self.touch_on_read = touches;
         self
     }
 
@@ -170,6 +193,51 @@ impl<T: SessionData> SessionManagerBuilder<T> {
         self
     }
 
+    /// Tells whose session it is by its data, where Express signs users in, too: it knows nothing of owners.
+    ///
+    /// The owner of a session in [Express' layout](crate::RedisLayout::express) is then whom its data names, and nobody
+    /// where it names nobody, whichever service wrote it. A session that Node made is entered in the index of owners by
+    /// the first response to a request here that uses it, so that [`sessions_of`](SessionManager::sessions_of) lists
+    /// it, and [`revoke_all`](SessionManager::revoke_all) ends it. Before that,
+    /// [`revoke_all_thoroughly`](SessionManager::revoke_all_thoroughly) finds it, by going through the store. Such a
+    /// session is not counted against [a limit](Self::max_sessions_per_owner) when it is entered.
+    ///
+    /// [`Session::sign_in`](crate::Session::sign_in) has to put the same owner into the data that it is given, or else
+    /// nothing is stored. A name that [`Owner::new`](crate::Owner::new) refuses is nobody's. In any other layout and
+    /// store this does nothing: there the owner is who was signed in.
+    ///
+    /// ```
+    /// use serde::{Deserialize, Serialize};
+    /// use session_store::{KeyRing, Lenient, MemoryStore, SessionManager};
+    ///
+    /// #[derive(Serialize, Deserialize)]
+    /// struct Passport {
+    ///     user: String,
+    /// }
+    ///
+    /// #[derive(Default, Serialize, Deserialize)]
+    /// #[serde(default)]
+    /// struct Shop {
+    ///     passport: Lenient<Passport>,
+    /// }
+    ///
+    /// # let store = MemoryStore::new();
+    /// let manager = SessionManager::<Shop>::builder(store, KeyRing::generate())
+    ///     .owner_from(|shop| shop.passport.get().map(|passport| passport.user.clone()))
+    ///     .build()?;
+    /// # Ok::<(), session_store::Error>(())
+    /// ```
+    pub fn owner_from<N: AsRef<str>>(
+        mut self,
+        owner_of: impl Fn(&T) -> Option<N> + Send + Sync + 'static,
+    ) -> Self {
+        self.owner_from = Some(OwnerFinder(Box::new(move |data| {
+            let data = data.shared::<T>().ok()?;
+            Some(owner_of(&data).and_then(|name| Owner::new(name).ok()))
+        })));
+        self
+    }
+
     /// How long [`revoke_all`](SessionManager::revoke_all) and
     /// [`revoke_others`](SessionManager::revoke_others) go on deleting sessions before they answer
     /// [`Error::Unfinished`]; the rest is deleted in the background. Default: 30 seconds.
@@ -225,6 +293,9 @@ impl<T: SessionData> SessionManagerBuilder<T> {
             }
         }
         let requirements = self.store.requirements();
+        if let (Some(OwnerFinder(owner_from)), Some(store)) = (self.owner_from, &requirements.told_owner) {
+            store.set(owner_from)?;
+        }
         let cookie = self.cookie.or_else(|| requirements.express.clone()).unwrap_or_default().build()?;
         let signer = Signer::new(&self.keys, cookie.name());
         #[cfg(feature = "express")]
@@ -240,7 +311,7 @@ impl<T: SessionData> SessionManagerBuilder<T> {
             cookie,
             store: Arc::new(StoreClient::new(self.store)),
             expiry: self.expiry,
-            touch_share: self.touch_share,
+            touch_share: self.touch_on_read.then_some(self.touch_share),
             codec: self.codec,
             readable: Shapes::new(),
             also_reads: self.also_reads,
@@ -248,6 +319,7 @@ impl<T: SessionData> SessionManagerBuilder<T> {
             max_scan_rate: self.max_scan_rate,
             on_conflict: self.on_conflict,
             owner_limit: self.owner_limit,
+            told_owner: requirements.told_owner,
             revoke_within: self.revoke_within,
             clock: self.clock,
         })))

@@ -42,8 +42,8 @@ pub(super) struct Situation<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Policy<'a> {
     pub(super) expiry: &'a Expiry,
-    /// A touch is due once it would gain this share of the idle timeout.
-    pub(super) touch_share: f64,
+    /// A touch is due once it would gain this share of the idle timeout; never if there is none.
+    pub(super) touch_share: Option<f64>,
 }
 
 /// What to do to the store.
@@ -54,6 +54,8 @@ pub(super) enum Action {
     Update,
     /// Move the end of the session to this moment.
     Touch(Timestamp),
+    /// Store the owner whom the data tells, and nothing else.
+    Adopt,
     Rotate,
     /// End a session that is past its time.
     Expire,
@@ -151,6 +153,8 @@ fn action(situation: Situation<'_>, policy: Policy<'_>, now: Timestamp) -> Actio
                 Action::Rotate
             } else if dirty || is_set(intent, record) {
                 Action::Update
+            } else if record.stored_owner.is_some() && matches!(trigger, CommitTrigger::Response { .. }) {
+                Action::Adopt
             } else if touches && touch_is_due(next.saturating_since(record.expires_at), limits.idle, policy) {
                 Action::Touch(next)
             } else {
@@ -166,8 +170,8 @@ fn is_set(intent: &Intent, record: &Record) -> bool {
 }
 
 fn touch_is_due(gain: Duration, idle: Option<Duration>, policy: Policy<'_>) -> bool {
-    let due = |idle: Duration| gain.as_secs_f64() >= policy.touch_share * idle.min(MAX_TTL).as_secs_f64();
-    !gain.is_zero() && idle.is_some_and(due)
+    let (Some(idle), Some(share)) = (idle, policy.touch_share) else { return false };
+    !gain.is_zero() && gain.as_secs_f64() >= share * idle.min(MAX_TTL).as_secs_f64()
 }
 
 /// What a write stores beside the data: the record as it was, the manager's policy and the

@@ -110,7 +110,7 @@ impl StoreClient {
             Err(error) => return Err(error),
         };
         let owned = record.as_ref().and_then(|record| {
-            let sessions = self.sessions_of(record.owner.as_ref()?, now)?;
+            let sessions = self.sessions_of(record.entered_owner()?, now)?;
             Some((sessions, Entry::of(key.clone(), record)))
         });
         match owned {

@@ -53,6 +53,7 @@ impl<T: SessionData> Shared<T> {
         manager.check_size(&data)?;
         let mut record = Record::new(now, now, data);
         Lifetime::at_start(intent, &manager.expiry, now).write_to(&mut record, now);
+        manager.attribute(&mut record, intent.new_owner())?;
         let ttl = Ttl::new(record.expires_at.saturating_since(now));
         // What may be stored counts as one of an owner's sessions for a while.
         let is_limited = record.owner.is_some() && manager.owner_limit.is_some();
@@ -94,6 +95,7 @@ impl<T: SessionData> Shared<T> {
             let mut record = current.next();
             record.data = data;
             Lifetime::after(&current, swap.intent, &manager.expiry, swap.now).write_to(&mut record, swap.now);
+            manager.attribute(&mut record, swap.intent.new_owner())?;
 
             let ttl = Ttl::new(record.expires_at.saturating_since(swap.now));
             let outcome = match &swap.new_id {

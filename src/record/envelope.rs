@@ -160,6 +160,7 @@ impl Record {
             data: Payload::new(body.byte()?, body.0),
             express_cookie: None,
             written_end: None,
+            stored_owner: None,
         })
     }
 }

@@ -147,6 +147,21 @@ async fn a_touch_share_outside_its_bounds_is_refused() {
 }
 
 #[tokio::test]
+async fn only_writes_extend_a_session_where_reads_do_not() {
+    let world = World::with(|manager| manager.touch_on_read(false));
+    let mut visitor = Browser::default();
+    visitor.visit(&world.manager, |session| session.write(|a| a.visits = 1)).await.unwrap();
+    world.clock.advance(IDLE / 2);
+    assert_eq!(visitor.sees(&world.manager).await.visits, 1);
+    assert_eq!(world.store.calls(), ["create", "load"]);
+    visitor.visit(&world.manager, |session| session.write(|a| a.visits = 2)).await.unwrap();
+    world.clock.advance(IDLE - Duration::from_secs(1));
+    assert_eq!(visitor.sees(&world.manager).await.visits, 2);
+    world.clock.advance(Duration::from_secs(1));
+    assert_eq!(visitor.sees(&world.manager).await.visits, 0);
+}
+
+#[tokio::test]
 async fn an_expiry_that_is_set_first_holds_for_the_session_that_an_update_creates() {
     let world = World::new();
     let mut visitor = Browser::default();

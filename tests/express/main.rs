@@ -25,5 +25,6 @@ mod nodes_word;
 mod shared;
 mod shop;
 mod stage;
+mod told_owner;
 mod typed;
 mod values;

@@ -6,7 +6,7 @@ const NOW: Timestamp = Timestamp::from_millis(1_000_000);
 const IDLE: Duration = Duration::from_secs(100);
 
 fn policy(expiry: &Expiry) -> Policy<'_> {
-    Policy { expiry, touch_share: 0.1 }
+    Policy { expiry, touch_share: Some(0.1) }
 }
 
 fn owner(name: &str) -> Owner {
@@ -61,11 +61,16 @@ fn decided(
 
 #[test]
 fn the_table() {
-    use Action::{Create, Delete, Expire, Nothing, Refuse, Rotate, Touch, Update};
+    use Action::{Adopt, Create, Delete, Expire, Nothing, Refuse, Rotate, Touch, Update};
 
     let (new, unusable) = (StoredState::New { unusable: None }, StoredState::New { unusable: Some(id()) });
     let (fresh, used, over) = (live(0, None), live(50_000, None), live(100_000, None));
     let of_ada = live(0, Some(owner("ada")));
+    let told = |age| {
+        let stored_owner = Some(Box::new(None));
+        StoredState::Live { id: id(), record: Record { stored_owner, ..stored(age, Some(owner("ada"))) } }
+    };
+    let (told, told_before) = (told(0), told(50_000));
     let renewed = StoredState::Renewed { id: id(), record: stored(50_000, None) };
     let (moved, ended) = (StoredState::Moved { id: id() }, StoredState::Ended);
 
@@ -114,6 +119,13 @@ fn the_table() {
         (&of_ada, &bob, true, FAILED, Nothing, merges),
         (&of_ada, &set_ada, false, OK, Rotate, merges),
         (&of_ada, &set_bob, false, OK, Refuse(Conflict::Owner), starts_over),
+        (&told, &nothing, false, OK, Adopt, merges),
+        (&told, &nothing, false, FAILED, Adopt, merges),
+        (&told, &nothing, false, TOUCH, Nothing, merges),
+        (&told, &nothing, false, SAVE, Nothing, merges),
+        (&told, &nothing, true, OK, Update, merges),
+        (&told, &bob, false, OK, Rotate, starts_over),
+        (&told_before, &nothing, false, OK, Adopt, merges),
         (&used, &nothing, false, OK, Touch(end), merges),
         (&used, &nothing, false, FAILED, Touch(end), merges),
         (&used, &nothing, false, TOUCH, Touch(end), merges),
@@ -177,7 +189,8 @@ fn what_says_that_a_handler_did_not_get_to_its_end() {
 #[test]
 fn a_touch_waits_for_its_share_of_the_idle_timeout() {
     let idle = Expiry::idle(IDLE);
-    let reading = |stored: &StoredState, touch_share, expiry: &Expiry| {
+    let reading = |stored: &StoredState, share: f64, expiry: &Expiry| {
+        let touch_share = Some(share);
         let (trigger, committed) = OK;
         let reading = Situation { stored, intent: &Intent::default(), dirty: false, trigger, committed };
         decide(reading, Policy { expiry, touch_share }, NOW).action

@@ -69,6 +69,9 @@ impl<'a> Writes<'a> {
         if let (Extension::Made { .. }, Ok(Updated::Missing | Updated::Moved)) = (extension, &updated) {
             self.leave(key, record).await;
         }
+        if record.entered_owner() != current.entered_owner() && matches!(updated, Ok(Updated::Updated)) {
+            self.leave(key, current).await;
+        }
         updated
     }
 
@@ -117,7 +120,7 @@ impl<'a> Writes<'a> {
         let Rotation { old, new, record, .. } = rotation;
         let (old, new) = (Entry::of(old.clone(), current), Entry::of(new.clone(), record));
         let sessions = self.sessions_of(record);
-        let replaces = (record.owner == current.owner).then_some(&old);
+        let replaces = (record.entered_owner() == current.entered_owner()).then_some(&old);
         if let Some(sessions) = &sessions {
             let life = Entry::life(record, self.left(record));
             // Where the owner stays, what protects a session is its old entry, so the new one may stand.
@@ -175,10 +178,12 @@ impl<'a> Writes<'a> {
         Ok(was_there)
     }
 
-    /// Lets the index know that a session ends as `record` says, if that is later than `current` does.
+    /// Lets the index know that a session ends as `record` says, if that is later than `current` does, or has the owner
+    /// whom its data tells.
     async fn extend(&self, key: &SessionKey, current: &Record, record: &Record) -> Result<Extension, Error> {
         let Some(sessions) = self.sessions_of(record) else { return Ok(Extension::NotDue) };
-        if Entry::end(record) <= Entry::end(&current.as_written()) {
+        let is_entered = record.entered_owner() == current.entered_owner();
+        if is_entered && Entry::end(record) <= Entry::end(&current.as_written()) {
             return Ok(Extension::NotDue);
         }
         let (entry, life) = (Entry::of(key.clone(), record), Entry::life(record, self.left(record)));
@@ -236,7 +241,7 @@ impl<'a> Writes<'a> {
     where
         'a: 'r,
     {
-        self.client.sessions_of(record.owner.as_ref()?, self.now)
+        self.client.sessions_of(record.entered_owner()?, self.now)
     }
 
     fn store(&self) -> &'a dyn SessionStore {

@@ -23,6 +23,7 @@ fn golden_record() -> Record {
         data: Payload::new(1, Bytes::from_static(b"{}")),
         express_cookie: None,
         written_end: None,
+        stored_owner: None,
     }
 }
 
@@ -177,6 +178,7 @@ prop_compose! {
             data: Payload::new(codec, data),
             express_cookie: None,
             written_end: None,
+            stored_owner: None,
         }
     }
 }

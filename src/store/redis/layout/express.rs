@@ -174,7 +174,11 @@ impl SessionStore for Express {
     }
 
     fn requirements(&self) -> Requirements {
-        Requirements { express: Some(self.cookie.clone()), ..Requirements::default() }
+        Requirements {
+            express: Some(self.cookie.clone()),
+            told_owner: Some(self.keys.told_owner.clone()),
+            ..Requirements::default()
+        }
     }
 }
 

@@ -14,6 +14,7 @@ use crate::store::redis::layout::{Keyspace, Named};
 use crate::store::redis::name::{self, Prefix, Slot};
 use crate::store::redis::redis_scan::reading::{Reader, Reading};
 use crate::store::scan::SessionSummary;
+use crate::store::told_owner::ToldOwner;
 
 /// The most bytes of values that are asked for at once.
 const BYTES_AT_ONCE: usize = 1_000_000;
@@ -25,11 +26,12 @@ const KNOWN_FROM_NODE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 pub(in crate::store::redis::layout) struct ExpressKeys {
     pub(in crate::store::redis::layout) prefix: Prefix,
     pub(super) foreign_value: ForeignValue,
+    pub(super) told_owner: ToldOwner,
 }
 
 impl ExpressKeys {
     pub(in crate::store::redis::layout) fn new(prefix: Prefix) -> Self {
-        Self { prefix, foreign_value: ForeignValue::default() }
+        Self { prefix, foreign_value: ForeignValue::default(), told_owner: ToldOwner::default() }
     }
 }
 
@@ -140,7 +142,10 @@ impl ExpressKeys {
             return None;
         }
         match replies::record(key, value, &SessionCookie::new(), left) {
-            Ok(record) => Some(SessionSummary::new(key.clone(), &record)),
+            Ok(mut record) => {
+                self.told_owner.attribute(&mut record);
+                Some(SessionSummary::new(key.clone(), &record))
+            }
             Err(error) => {
                 // Without a prefix, it may belong to anything.
                 if !self.prefix.as_str().is_empty() {

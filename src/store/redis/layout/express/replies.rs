@@ -66,7 +66,10 @@ impl Express {
     }
 
     fn record(&self, key: &SessionKey, value: &[u8], left: i64) -> Result<Record, Error> {
-        record(key, value, &self.cookie, left).inspect_err(|error| self.keys.foreign_value.note(error))
+        let mut record = record(key, value, &self.cookie, left)
+            .inspect_err(|error| self.keys.foreign_value.note(error))?;
+        self.keys.told_owner.attribute(&mut record);
+        Ok(record)
     }
 }
 
