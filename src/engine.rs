@@ -10,7 +10,7 @@ mod change;
 mod commit;
 pub(crate) mod expiry;
 #[cfg(feature = "express")]
-mod express_check;
+mod express;
 mod handover;
 mod late_write;
 mod manager;

@@ -300,7 +300,7 @@ impl<T: SessionData> SessionManagerBuilder<T> {
         let signer = Signer::new(&self.keys, cookie.name());
         #[cfg(feature = "express")]
         if let Some(layout) = requirements.express {
-            super::express_check::check::<T>(&cookie, &layout.build()?, &signer, self.codec)?;
+            super::express::check::<T>(&cookie, &layout.build()?, &signer, self.codec)?;
         }
         #[cfg(feature = "redis")]
         if let Some(limit) = requirements.record_limit {

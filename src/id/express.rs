@@ -27,6 +27,13 @@ impl SessionId {
     }
 }
 
+impl SessionId {
+    /// Whether sessions are stored by the id itself.
+    pub(crate) fn is_foreign(&self) -> bool {
+        matches!(self.form, Form::Foreign(_))
+    }
+}
+
 impl SessionKey {
     /// What express-session calls the session, if that is how it is stored.
     pub(crate) fn express_id(&self) -> Option<&str> {

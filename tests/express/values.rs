@@ -360,6 +360,31 @@ async fn secrets_are_rotated_as_in_express() {
     assert_eq!(visit(&plain).await.0.as_deref(), Some("ada"));
 }
 
+/// For rows of the application's own that have it for a key.
+#[tokio::test]
+async fn a_handler_may_know_the_id_by_which_node_knows_the_session() {
+    let mut stage = Stage::set().await;
+    stage.put(SID, BY_NODE).await;
+    let id = |session: session_store::Session| session.express_id().map(|id| id.as_str().to_owned());
+    assert_eq!(stage.request(SID, async |session| Ok(id(session))).await.0.as_deref(), Some(SID));
+    let renewing = async |session: session_store::Session| {
+        session.renew()?;
+        session.save().await?;
+        Ok(id(session))
+    };
+    let (renewed, actions) = stage.request(SID, renewing).await;
+    assert_eq!(renewed, Some(sid_in(&actions)));
+    assert_eq!(stage.request("unknown", async |session| Ok(id(session))).await.0, None);
+    // In this crate's own layout there is none.
+    let manager =
+        session_store::SessionManager::builder(session_store::MemoryStore::new(), KeyRing::generate())
+            .build()
+            .unwrap();
+    let session = manager.begin(None).session().await.unwrap();
+    session.start().await.unwrap();
+    assert_eq!(id(session), None);
+}
+
 /// What `express.md` says of a user with an ACL.
 #[tokio::test]
 async fn the_documented_permissions_are_enough() {
