@@ -3,7 +3,7 @@
 use super::process::ServerProcess;
 use crate::results::contender::{
     ACTIX_SESSION, AXUM_SESSION, AXUM_SESSION_CACHED, BARE, BARE_CLUSTER, EXPRESS, EXPRESS_CLUSTER, OURS,
-    TOWER_MEMORY, TOWER_MOKA, TOWER_SESSIONS,
+    OURS_EXPRESS, TOWER_MEMORY, TOWER_MOKA, TOWER_SESSIONS,
 };
 
 /// Kinds of requests; the names that they have in the results.
@@ -72,6 +72,7 @@ pub fn all() -> Vec<Entry> {
         entry(scene::BARE, NODE, BARE_CLUSTER, READ, node("bare", 2), ""),
 
         entry(scene::READ, AXUM, OURS, READ, rust("axum-ours", "redis"), "signed cookie; rolling by default: the same server as below"),
+        entry(scene::READ, AXUM, OURS_EXPRESS, READ, rust("axum-ours", "express"), "the sessions of express-session below"),
         entry(scene::READ, AXUM, TOWER_SESSIONS, READ, rust("axum-tower-sessions", "read"), "unsigned cookie; the session would end a day after the last change"),
         entry(scene::READ, AXUM, AXUM_SESSION, READ, rust("axum-session", "read"), "unsigned cookie, sent again each time; writes each time"),
         entry(scene::READ, AXUM, AXUM_SESSION_CACHED, READ, rust("axum-session", "cached"), "its default: answers from a copy in the process, does not see other instances' changes"),
@@ -89,6 +90,7 @@ pub fn all() -> Vec<Entry> {
         entry(scene::ROLLING, NODE, EXPRESS_CLUSTER, READ, node("rolling", 2), "the same, in two processes"),
 
         entry(scene::COUNTER, AXUM, OURS, COUNT, rust("axum-ours", "redis"), "compare-and-swap in a script, stale writes are merged"),
+        entry(scene::COUNTER, AXUM, OURS_EXPRESS, COUNT, rust("axum-ours", "express"), "compare-and-swap in a script, which reads JSON and SHA-1"),
         entry(scene::COUNTER, AXUM, TOWER_SESSIONS, COUNT, rust("axum-tower-sessions", "read"), "blind SET XX; cookie sent again each time"),
         entry(scene::COUNTER, AXUM, AXUM_SESSION, COUNT, rust("axum-session", "read"), "blind MULTI, SET, EXPIREAT, EXEC; cookie sent again each time"),
         entry(scene::COUNTER, ACTIX, OURS, COUNT, rust("actix-ours", "redis"), "compare-and-swap in a script, stale writes are merged"),

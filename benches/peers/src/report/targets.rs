@@ -3,8 +3,8 @@
 use crate::bytes_level::COMMON;
 use crate::http_level::{framework, scene};
 use crate::results::contender::{
-    ACTIX_SESSION, AXUM_SESSION, BARE, EXPRESS, EXPRESS_CLUSTER, OURS, OURS_COMPACT, RAW_GET, RAW_MOKA,
-    RAW_SET, TOWER_MOKA, TOWER_SESSIONS,
+    ACTIX_SESSION, AXUM_SESSION, BARE, EXPRESS, EXPRESS_CLUSTER, OURS, OURS_COMPACT, OURS_EXPRESS, RAW_GET,
+    RAW_MOKA, RAW_SET, TOWER_MOKA, TOWER_SESSIONS,
 };
 use crate::results::{Results, StoreSlice};
 use crate::store_level::Operation;
@@ -70,6 +70,11 @@ fn on_redis(results: &Results) -> Vec<Target> {
             "Redis: load, typed, MessagePack ÷ raw GET",
             0.7,
             floor(Load, OURS_COMPACT, LoadBytes, RAW_GET, pace),
+        ),
+        at_least(
+            "Redis, Express' layout: load, undecoded ÷ raw GET",
+            0.7,
+            floor(LoadBytes, OURS_EXPRESS, LoadBytes, RAW_GET, pace),
         ),
         at_least("Redis: rolling read ÷ best Rust peer", 1.8, best(Roll, &TASKS)),
         at_least("Redis: update ÷ raw SET", 0.65, floor(SaveBytes, OURS, SaveBytes, RAW_SET, pace)),
@@ -146,6 +151,7 @@ fn bytes(results: &Results) -> Vec<Target> {
     vec![
         at_most("MEMORY USAGE of the shopper, MessagePack", 416.0, usage(OURS_COMPACT)),
         at_most("MEMORY USAGE of the shopper, JSON", 480.0, usage(OURS)),
+        at_most("MEMORY USAGE of the shopper, Express' layout", 620.0, usage(OURS_EXPRESS)),
     ]
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use session_store::{Codec, RedisStore};
+use session_store::{Codec, ExpressLayout, RedisLayout, RedisStore, SessionCookie};
 use tower_sessions_redis_store::RedisStore as TowerRedisStore;
 
 use super::actix_session::ActixSession;
@@ -12,7 +12,8 @@ use super::ours::{Managed, Ours};
 use super::tower_sessions::TowerSessions;
 use super::{Cell, Contender, Operation};
 use crate::results::contender::{
-    ACTIX_SESSION, AXUM_SESSION, MANAGED, OURS, OURS_COMPACT, RAW_GET, RAW_SET, RAW_SET_NEW, TOWER_SESSIONS,
+    ACTIX_SESSION, AXUM_SESSION, MANAGED, OURS, OURS_COMPACT, OURS_EXPRESS, RAW_GET, RAW_SET, RAW_SET_NEW,
+    TOWER_SESSIONS,
 };
 use crate::support::floor::{Command, Raw, RawClient};
 
@@ -27,6 +28,7 @@ pub async fn cells(url: &str, raw: &Raw) -> Vec<Cell> {
     let store = Arc::new(RedisStore::connect(url).await.expect("the server answers"));
     let mut cells = floors(raw, &Fred::new(&fred));
     cells.extend(ours(&store));
+    cells.extend(in_express_layout(url).await);
     cells.extend(peer(
         TOWER_SESSIONS,
         &TowerSessions::new(TowerRedisStore::new(fred)),
@@ -113,6 +115,25 @@ fn ours(store: &Arc<RedisStore>) -> Vec<Cell> {
     let request = "begin, write, finish: the cookie is signed, too";
     cells.push(Cell::of(Operation::Create, (MANAGED, RAW_SET_NEW), request, &managed, TOGETHER));
     cells
+}
+
+/// The layout that Express shares: what a service pays while it moves.
+async fn in_express_layout(url: &str) -> [Cell; 5] {
+    let layout = ExpressLayout::new(SessionCookie::new().name("connect.sid").secure(false));
+    let store = RedisStore::builder(url).layout(RedisLayout::express(layout)).connect().await;
+    let contender = Ours::express(&Arc::new(store.expect("the server answers")));
+    let read = "GETRANGE, PTTL and EXISTS in one round trip; SHA-1 and JSON members here";
+    let swap = "EVALSHA: compare-and-swap on a seal of SHA-1, never creates";
+    let cell =
+        |(operation, floor, does)| Cell::of(operation, (OURS_EXPRESS, floor), does, &contender, TOGETHER);
+    [
+        (Operation::LoadBytes, RAW_GET, read),
+        (Operation::Load, RAW_GET, read),
+        (Operation::Roll, RAW_GET, read),
+        (Operation::Save, RAW_SET, swap),
+        (Operation::Create, RAW_SET_NEW, "EVALSHA: no value and no marker"),
+    ]
+    .map(cell)
 }
 
 /// What each peer does for: a read, a rolling read, a save, and a new session.

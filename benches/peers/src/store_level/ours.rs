@@ -20,18 +20,25 @@ const TOUCH_SHARE: u32 = 10;
 pub struct Ours<S> {
     store: Arc<S>,
     codec: Codec,
+    fresh_key: fn() -> SessionKey,
 }
 
 impl<S: SessionStore> Ours<S> {
     pub fn new(store: &Arc<S>, codec: Codec) -> Self {
-        Self { store: Arc::clone(store), codec }
+        Self { store: Arc::clone(store), codec, fresh_key: || SessionId::generate().key() }
+    }
+
+    /// In Express' layout, which has sessions under their ids.
+    pub fn express(store: &Arc<S>) -> Self {
+        let fresh_key = || SessionId::express(SessionId::generate().as_str()).expect("it is text").key();
+        Self { fresh_key, ..Self::new(store, Codec::Json) }
     }
 }
 
 // Derived, it would ask for `S: Clone`.
 impl<S: SessionStore> Clone for Ours<S> {
     fn clone(&self) -> Self {
-        Self::new(&self.store, self.codec)
+        Self { store: Arc::clone(&self.store), ..*self }
     }
 }
 
@@ -39,9 +46,10 @@ impl<S: SessionStore> Contender for Ours<S> {
     type Visitor = Visitor<S>;
 
     async fn visitor(&self, operation: Operation) -> Visitor<S> {
-        let Self { store, codec } = self.clone();
-        let (key, record) = (SessionId::generate().key(), record(codec));
-        let mut visitor = Visitor { store, codec, operation, key, record, shopper: Shopper::ada() };
+        let Self { store, codec, fresh_key } = self.clone();
+        let (key, record) = (fresh_key(), record(codec));
+        let mut visitor =
+            Visitor { store, codec, fresh_key, operation, key, record, shopper: Shopper::ada() };
         visitor.create().await;
         visitor
     }
@@ -50,6 +58,7 @@ impl<S: SessionStore> Contender for Ours<S> {
 pub struct Visitor<S> {
     store: Arc<S>,
     codec: Codec,
+    fresh_key: fn() -> SessionKey,
     operation: Operation,
     key: SessionKey,
     record: Record,
@@ -117,7 +126,7 @@ impl<S: SessionStore> Worker for Visitor<S> {
                 self.update(record).await;
             }
             Operation::Create => {
-                (self.key, self.record) = (SessionId::generate().key(), record(self.codec));
+                (self.key, self.record) = ((self.fresh_key)(), record(self.codec));
                 self.create().await;
             }
         }

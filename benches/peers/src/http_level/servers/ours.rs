@@ -2,7 +2,9 @@
 
 use std::error::Error;
 
-use session_store::{Codec, Key, KeyRing, MemoryStore, RedisStore, SessionManager};
+use session_store::{
+    Codec, ExpressLayout, Key, KeyRing, MemoryStore, RedisLayout, RedisStore, SessionCookie, SessionManager,
+};
 
 use super::{SECRET, unknown};
 use crate::payload::Shopper;
@@ -14,6 +16,11 @@ pub async fn manager(
 ) -> Result<SessionManager<Shopper>, Box<dyn Error>> {
     let keys = KeyRing::new(Key::new(SECRET)?);
     let builder = match mode {
+        "express" => {
+            let layout = ExpressLayout::new(SessionCookie::new().name("connect.sid").secure(false));
+            let store = RedisStore::builder(redis).layout(RedisLayout::express(layout)).connect().await?;
+            SessionManager::builder(store, KeyRing::express("a secret of the Express service")?)
+        }
         "redis" => SessionManager::builder(RedisStore::connect(redis).await?, keys),
         "memory" => SessionManager::builder(MemoryStore::new(), keys),
         other => return unknown(other),
