@@ -237,7 +237,7 @@ impl Error {
     }
 
     /// Whether there is something under the key that is not read, whatever it is.
-    #[cfg(feature = "json")]
+    #[cfg(any(feature = "json", feature = "memory"))]
     pub(crate) fn is_about_the_record(&self) -> bool {
         matches!(self, Self::Corrupt { .. } | Self::NewerFormat { .. } | Self::Unreadable { .. })
     }

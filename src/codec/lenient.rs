@@ -178,14 +178,10 @@ mod tests {
     #[test]
     fn codecs_that_name_members_read_it_and_bincode_refuses() {
         let written = [Number::from(7), serde_json::from_str("{\"a\":1}").unwrap()];
-        for codec in [
-            Codec::Json,
-            #[cfg(feature = "messagepack")]
-            Codec::MessagePack,
-        ] {
-            let payload = codec.encode(&written).unwrap();
-            assert_eq!(Codec::decode::<[Number; 2]>(&payload).unwrap(), written);
-        }
+        let read = |codec: Codec| Codec::decode::<[Number; 2]>(&codec.encode(&written).unwrap()).unwrap();
+        assert_eq!(read(Codec::Json), written);
+        #[cfg(feature = "messagepack")]
+        assert_eq!(read(Codec::MessagePack), written);
         #[cfg(feature = "bincode")]
         assert!(Codec::decode::<Number>(&Codec::Bincode.encode(&written[0]).unwrap()).is_err());
     }

@@ -24,7 +24,7 @@ use crate::store::SessionStore;
 use crate::store::owner_index::OwnerLimit;
 use crate::store::scan::Usage;
 use crate::store::status::StoreStatus;
-use crate::store::told_owner::ToldOwner;
+use crate::store::told_owner::{Told, ToldOwner};
 use crate::telemetry::Telemetry;
 use crate::telemetry::counters::Counts;
 use crate::telemetry::stats::Stats;
@@ -236,7 +236,8 @@ impl<T> Inner<T> {
 
     /// Gives a record that is to be written the owner that its data tells, who has to be the one that is `signed_in`.
     pub(crate) fn attribute(&self, record: &mut Record, signed_in: Option<&Owner>) -> Result<(), Error> {
-        let Some(told) = self.told_owner.as_ref().and_then(|told_owner| told_owner.find(&record.data)) else {
+        let Some(Told(told)) = self.told_owner.as_ref().and_then(|told_owner| told_owner.find(&record.data))
+        else {
             return Ok(());
         };
         if signed_in.is_some() && signed_in != told.as_ref() {

@@ -20,7 +20,7 @@ use crate::record::Owner;
 use crate::store::SessionStore;
 use crate::store::owner_index::{Evict, OwnerLimit};
 use crate::store::status::StoreStatus;
-use crate::store::told_owner::OwnerFrom;
+use crate::store::told_owner::{OwnerFrom, Told};
 
 const DEFAULT_MAX_PAYLOAD: usize = 1 << 20;
 const DEFAULT_TOUCH_SHARE: f64 = 0.1;
@@ -233,7 +233,7 @@ impl<T: SessionData> SessionManagerBuilder<T> {
     ) -> Self {
         self.owner_from = Some(OwnerFinder(Box::new(move |data| {
             let data = data.shared::<T>().ok()?;
-            Some(owner_of(&data).and_then(|name| Owner::new(name).ok()))
+            Some(Told(owner_of(&data).and_then(|name| Owner::new(name).ok())))
         })));
         self
     }

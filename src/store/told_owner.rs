@@ -6,8 +6,11 @@ use std::sync::{Arc, OnceLock};
 use crate::error::Error;
 use crate::record::{Owner, Payload, Record};
 
+/// Who is signed in by a session's data, if anybody is.
+pub(crate) struct Told(pub(crate) Option<Owner>);
+
 /// How the owner is found in a session's data: `None` where that tells nothing, since it is of another type.
-pub(crate) type OwnerFrom = dyn Fn(&Payload) -> Option<Option<Owner>> + Send + Sync;
+pub(crate) type OwnerFrom = dyn Fn(&Payload) -> Option<Told> + Send + Sync;
 
 /// What a manager says of that to its store, which shares its sessions with a service that knows no owner. The
 /// sessions that the store reads have this owner, whatever their records say.
@@ -24,13 +27,14 @@ impl ToldOwner {
     }
 
     /// The owner in the data of a session; `None` where that does not tell, or nobody said how to find it.
-    pub(crate) fn find(&self, data: &Payload) -> Option<Option<Owner>> {
+    pub(crate) fn find(&self, data: &Payload) -> Option<Told> {
         self.0.get()?(data)
     }
 
     /// Gives a record that was read the owner that its data tells.
+    #[cfg_attr(not(feature = "express"), expect(dead_code, reason = "no other layout is shared"))]
     pub(crate) fn attribute(&self, record: &mut Record) {
-        if let Some(told) = self.find(&record.data)
+        if let Some(Told(told)) = self.find(&record.data)
             && told != record.owner
         {
             let stored = std::mem::replace(&mut record.owner, told);

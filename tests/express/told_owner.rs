@@ -131,7 +131,7 @@ async fn another_user_begins_with_nothing_of_what_node_kept() {
     let mut stage = stage().await;
     stage.put(SID, passport("ada")).await;
     let bob = json!({ "user": "bob" });
-    let (_, actions) = stage
+    let ((), actions) = stage
         .request(SID, async |session| session.sign_in("bob", |values| values.insert("passport", &bob))?)
         .await;
     let sid = sid_in(&actions);
@@ -141,7 +141,7 @@ async fn another_user_begins_with_nothing_of_what_node_kept() {
 
     stage.put(SID, passport("bob")).await;
     let () = stage.server.ask(&format!("DEL moved:{{sess:{SID}}}")).await.unwrap();
-    let (_, actions) = stage
+    let ((), actions) = stage
         .request(SID, async |session| session.sign_in("bob", |values| values.insert("passport", &bob))?)
         .await;
     assert_eq!(stage.read(&sid_in(&actions), "cart").await, Some(json!(["tea"])), "it is bob's own");

@@ -60,6 +60,7 @@ fn decided(
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "it is a table")]
 fn the_table() {
     use Action::{Adopt, Create, Delete, Expire, Nothing, Refuse, Rotate, Touch, Update};
 

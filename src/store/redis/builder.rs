@@ -227,7 +227,7 @@ impl RedisStoreBuilder {
         let connections = Arc::new(Connections::new(target, &settings)?);
         let limit = RecordLimit::default();
         let base = Base { prefix, limit: limit.clone(), connections: Arc::clone(&connections) };
-        Ok(RedisStore::new(self.layout.build(base)?, limit, connections, entrance))
+        Ok(RedisStore::new(self.layout.build(base), limit, connections, entrance))
     }
 
     fn with(mut self, set: impl FnOnce(&mut Target)) -> Self {

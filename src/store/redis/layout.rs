@@ -121,23 +121,20 @@ pub(super) struct Base {
     pub(super) connections: Arc<Connections>,
 }
 
-type Build = Box<dyn FnOnce(Base) -> Result<Box<dyn Layout>, Error> + Send + Sync>;
+type Build = Box<dyn FnOnce(Base) -> Box<dyn Layout> + Send + Sync>;
 
 impl RedisLayout {
     /// This crate's own: a compact record, under a hash of the session's id.
     #[must_use]
     pub fn native() -> Self {
-        Self::new("native", |base| Ok(Box::new(Native::new(base))))
+        Self::new("native", |base| Box::new(Native::new(base)))
     }
 
-    fn new(
-        name: &'static str,
-        build: impl FnOnce(Base) -> Result<Box<dyn Layout>, Error> + Send + Sync + 'static,
-    ) -> Self {
+    fn new(name: &'static str, build: impl FnOnce(Base) -> Box<dyn Layout> + Send + Sync + 'static) -> Self {
         Self { name, build: Box::new(build) }
     }
 
-    pub(super) fn build(self, base: Base) -> Result<Box<dyn Layout>, Error> {
+    pub(super) fn build(self, base: Base) -> Box<dyn Layout> {
         (self.build)(base)
     }
 }

@@ -71,7 +71,7 @@ impl RedisLayout {
     /// [`KeyRing::express`]: crate::KeyRing::express
     #[must_use]
     pub fn express(layout: ExpressLayout) -> Self {
-        Self::new("express", |base| Ok(Box::new(Express::new(layout, base.connections)?)))
+        Self::new("express", |base| Box::new(Express::new(layout, base.connections)))
     }
 }
 
@@ -197,9 +197,9 @@ impl Layout for Express {
 }
 
 impl Express {
-    pub(super) fn new(layout: ExpressLayout, connections: Arc<Connections>) -> Result<Self, Error> {
+    pub(super) fn new(layout: ExpressLayout, connections: Arc<Connections>) -> Self {
         let keys = Arc::new(ExpressKeys::new(Prefix::foreign(layout.prefix)));
-        Ok(Self { keys, cookie: layout.cookie, connections })
+        Self { keys, cookie: layout.cookie, connections }
     }
 
     async fn make(&self, key: &SessionKey, record: &Record, ttl: Ttl) -> Result<Made, Error> {

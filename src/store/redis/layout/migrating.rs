@@ -46,8 +46,8 @@ impl RedisLayout {
 
     fn migrating(name: &'static str, layout: ExpressLayout, leaving: bool) -> Self {
         Self::new(name, move |base| {
-            let express = Express::new(layout, Arc::clone(&base.connections))?;
-            Ok(Box::new(Migrating { native: Native::new(base), express, leaving }))
+            let express = Express::new(layout, Arc::clone(&base.connections));
+            Box::new(Migrating { native: Native::new(base), express, leaving })
         })
     }
 }
