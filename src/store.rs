@@ -164,18 +164,27 @@ pub struct Update<'a> {
     /// that had loaded the session before the rotation, and only for what it writes: a load that
     /// followed would hand the session to whoever knows the old id (session fixation).
     pub follow: bool,
+    /// The record that the new one replaces, as far as the caller knows it: a store may find out by the whole of it,
+    /// which is faster, that nothing has changed. What counts is the revision all the same.
+    pub replaced: Option<&'a Record>,
 }
 
 impl<'a> Update<'a> {
     /// An update of the session under `key` itself.
     pub fn new(key: &'a SessionKey, record: &'a Record, ttl: Ttl) -> Self {
-        Self { key, record, ttl, follow: false }
+        Self { key, record, ttl, follow: false, replaced: None }
     }
 
     /// The revision that the session must have: the record's previous one. A record without one replaces
     /// nothing.
     pub fn expected(&self) -> Revision {
         self.record.replaces()
+    }
+
+    /// The same update, of the session as it was loaded.
+    #[must_use]
+    pub fn replacing(self, loaded: &'a Record) -> Self {
+        Self { replaced: Some(loaded), ..self }
     }
 
     /// The same update, following the marker of a rotation.

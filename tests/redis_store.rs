@@ -709,3 +709,43 @@ fn a_caller_that_notices_an_outage_and_then_blocks_its_runtime_holds_up_nobody_e
         }
     });
 }
+
+/// Redis from 8.4 and Valkey from 8.1 on compare a value by themselves: `SET` with `IFEQ`.
+async fn compares_by_itself(store: &RedisStore) -> bool {
+    let servers = store.servers().await.unwrap();
+    let [major, minor] = {
+        let mut numbers = servers[0].version().unwrap().split('.').map(|it| it.parse::<u32>().unwrap());
+        [numbers.next().unwrap(), numbers.next().unwrap()]
+    };
+    match servers[0].software() {
+        "Redis" => (major, minor) >= (8, 4),
+        "Valkey" => (major, minor) >= (8, 1),
+        _ => false,
+    }
+}
+
+#[tokio::test]
+async fn an_update_runs_a_script_where_the_server_cannot_compare_or_something_has_changed() {
+    let server = Server::start().await;
+    let (store, mut client) = (store(&server).await, server.client().await);
+    let compares = compares_by_itself(&store).await;
+    let (key, record) = stored(&store).await;
+    let mut scripts = async |record: &Record, next: &Record, expected: Updated| {
+        let before = Traffic::of(&mut client).await;
+        let updated = store.update(Update::new(&key, next, ttl()).replacing(record)).await.unwrap();
+        assert_eq!(updated, expected);
+        Traffic::of(&mut client).await.since(&before).calls.get("evalsha").copied().unwrap_or(0)
+    };
+    let next = record.next();
+    // The first one has to be sent by its code.
+    scripts(&record, &next, Updated::Updated).await;
+    let third = next.next();
+    assert_eq!(scripts(&next, &third, Updated::Updated).await, u64::from(!compares));
+    // What is sent again recognises itself.
+    assert_eq!(scripts(&next, &third, Updated::Updated).await, 1);
+    let later = third.expires_at.saturating_add(HOUR);
+    assert!(store.touch(Touch::new(&key, &third, later, ttl())).await.unwrap());
+    let fourth = third.next();
+    assert_eq!(scripts(&third, &fourth, Updated::Updated).await, 1, "a touch in between is no conflict");
+    assert_eq!(scripts(&third, &third.next(), Updated::Stale(fourth)).await, 1);
+}

@@ -177,7 +177,8 @@ pub async fn the_shortest_and_the_longest_time_to_live_are_kept(store: &Store) -
     session.record.expires_at = later;
     assert_holds(store, &session, "touched for 400 days").await?;
     let edited = Session { record: session.edited("edited"), ..session.clone() };
-    let updated = store.update(Update::new(&session.key, &edited.record, longest)).await?;
+    let updated =
+        store.update(Update::new(&session.key, &edited.record, longest).replacing(&session.record)).await?;
     assert_eq!(updated, Updated::Updated);
     assert_holds(store, &edited, "updated for 400 days").await
 }

@@ -84,8 +84,8 @@ pub(super) fn save(
     session: &Session,
     record: &Record,
 ) -> impl Future<Output = Result<Updated, Error>> + Send + use<> {
-    let (store, key, record) = (Arc::clone(store), session.key.clone(), record.clone());
-    async move { store.update(Update::new(&key, &record, hour())).await }
+    let (store, session, record) = (Arc::clone(store), session.clone(), record.clone());
+    async move { store.update(Update::new(&session.key, &record, hour()).replacing(&session.record)).await }
 }
 
 /// The same, following the marker of a rotation.

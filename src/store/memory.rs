@@ -184,7 +184,7 @@ impl SessionStore for MemoryStore {
     }
 
     async fn update(&self, update: Update<'_>) -> Result<Updated, Error> {
-        let (Update { key, record, ttl, follow }, expected) = (update, update.expected());
+        let (Update { key, record, ttl, follow, .. }, expected) = (update, update.expected());
         let (own, entry) = (record.revision, self.admit(record, ttl)?);
         if !follow {
             return Ok(self.swap(key, expected, own, entry));

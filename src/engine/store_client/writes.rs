@@ -64,7 +64,7 @@ impl<'a> Writes<'a> {
         if extension == Extension::Refused {
             return Ok(Updated::Missing);
         }
-        let update = self.store().update(Update::new(key, record, ttl));
+        let update = self.store().update(Update::new(key, record, ttl).replacing(current));
         let updated = self.client.call(Operation::Update, key, update).await;
         if let (Extension::Made { .. }, Ok(Updated::Missing | Updated::Moved)) = (extension, &updated) {
             self.leave(key, record).await;

@@ -8,6 +8,7 @@
 mod cluster;
 mod dialer;
 mod durable;
+mod features;
 mod health;
 mod link;
 mod node;
@@ -26,6 +27,7 @@ use redis::{Cmd, Pipeline, Value};
 
 use self::cluster::Cluster;
 use self::dialer::Dialer;
+use self::features::Features;
 use self::health::Journal;
 use self::link::Link;
 use self::node::Node;
@@ -259,6 +261,7 @@ impl Connections {
 #[derive(Clone)]
 pub(super) struct Connection {
     link: Link,
+    features: Features,
     /// Whether the server has the slot on trial only, as the target of a migration.
     asking: bool,
     /// Tells it from the one that takes its place.
@@ -271,7 +274,18 @@ pub(super) struct Connection {
 
 impl Connection {
     fn new(link: Link) -> Self {
-        Self { link, asking: false, generation: 0, again: false, _watch: None }
+        Self { link, features: Features::default(), asking: false, generation: 0, again: false, _watch: None }
+    }
+
+    /// The same, once the server was asked what it can do.
+    async fn greeted(mut link: Link) -> Self {
+        let features = Features::of(&mut link.client).await;
+        Self { features, ..Self::new(link) }
+    }
+
+    /// Whether `SET` takes `IFEQ`.
+    pub(super) fn sets_if_equal(&self) -> bool {
+        self.features.set_if_equal
     }
 
     /// Whether the operation was sent before, on a connection that broke.

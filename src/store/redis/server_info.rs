@@ -20,6 +20,16 @@ impl Software {
         }
     }
 
+    /// By what it calls itself to a client.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        match name {
+            "redis" => Some(Self::Redis),
+            "valkey" => Some(Self::Valkey),
+            "redict" => Some(Self::Redict),
+            _ => None,
+        }
+    }
+
     fn version_field(self) -> &'static str {
         match self {
             Self::Redis => "redis_version",
@@ -62,8 +72,7 @@ impl Info {
 
     /// The first two numbers of its version.
     pub(super) fn release(&self) -> Option<(u32, u32)> {
-        let mut numbers = self.version()?.split('.').map(str::parse);
-        Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
+        release(self.version()?)
     }
 
     /// What a server calls itself from its start to its end.
@@ -103,6 +112,12 @@ impl Info {
             number.bytes().all(|byte| byte.is_ascii_digit()).then_some(value.as_str())
         })
     }
+}
+
+/// The first two numbers of a version.
+pub(super) fn release(version: &str) -> Option<(u32, u32)> {
+    let mut numbers = version.split('.').map(str::parse);
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
 }
 
 /// Of `name=value,name=value`.

@@ -79,7 +79,8 @@ impl<S: SessionStore> Visitor<S> {
     }
 
     async fn update(&mut self, record: Record) {
-        let updated = self.store.update(Update::new(&self.key, &record, Ttl::new(DAY))).await;
+        let update = Update::new(&self.key, &record, Ttl::new(DAY)).replacing(&self.record);
+        let updated = self.store.update(update).await;
         assert_eq!(updated.expect("the store answers"), Updated::Updated);
         self.record = record;
     }

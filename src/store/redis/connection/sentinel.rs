@@ -16,7 +16,6 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
 use super::dialer::{Address, Dialer};
-use super::link::Link;
 use super::poll::{self, Vote};
 use super::standalone;
 use super::supervisor::{Connector, OnLoss};
@@ -55,8 +54,8 @@ impl Connector for Sentinel {
         loop {
             // A master that froze would use up the attempt, while its successor is being elected.
             tokio::select! {
-                link = self.open(&master.opinion, Arc::clone(&on_loss)) => {
-                    let connection = Connection::new(link?);
+                connection = self.open(&master.opinion, Arc::clone(&on_loss)) => {
+                    let connection = connection?;
                     let watch = Watch(tokio::spawn(self.clone().watch(master, on_loss)));
                     return Ok(Connection { _watch: Some(Arc::new(watch)), ..connection });
                 }
@@ -96,7 +95,7 @@ impl Sentinel {
     }
 
     /// Connects to a server that is a master itself, not only in the sentinels' opinion.
-    async fn open(&self, host: &Host, on_loss: OnLoss) -> Result<Link, Failure> {
+    async fn open(&self, host: &Host, on_loss: OnLoss) -> Result<Connection, Failure> {
         let mut link = standalone::open(&self.to_servers, &Address::Host(host.clone()), on_loss).await?;
         let reply: Vec<Value> = redis::cmd("ROLE").query_async(&mut link.client).await?;
         let role: String = reply
@@ -105,7 +104,7 @@ impl Sentinel {
             .map_or(Ok(String::new()), redis::from_redis_value)
             .map_err(RedisError::from)?;
         if role == "master" {
-            return Ok(link);
+            return Ok(Connection::greeted(link).await);
         }
         Err(Failure::NotConnected(format!("{host} is a {role}, though the sentinels take it for the master")))
     }

@@ -27,7 +27,7 @@ impl Standalone {
 #[async_trait]
 impl Connector for Standalone {
     async fn connect(&self, on_loss: OnLoss) -> Result<Connection, Failure> {
-        Ok(Connection::new(open(&self.dialer, &self.address, on_loss).await?))
+        Ok(Connection::greeted(open(&self.dialer, &self.address, on_loss).await?).await)
     }
 }
 

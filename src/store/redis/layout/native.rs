@@ -60,7 +60,7 @@ impl SessionStore for Native {
     }
 
     async fn update(&self, update: Update<'_>) -> Result<Updated, Error> {
-        let (Update { key, record, ttl, follow }, expected) = (update, update.expected());
+        let (Update { key, record, ttl, follow, replaced }, expected) = (update, update.expected());
         let name = (self.prefix().name(key),);
         let write = (&expected.to_bytes(), self.bytes(record)?, ttl.as_millis(), self.limit.bytes());
         // Where the session is gone, it doesn't matter what the first run did.
@@ -70,7 +70,21 @@ impl SessionStore for Native {
             let arguments = (write, self.prefix().as_str());
             self.eval(key, Durability::Ordinary, repeat, &scripts::UPDATE_FOLLOWING, name, arguments).await?
         } else {
-            self.eval(key, Durability::Ordinary, repeat, &scripts::UPDATE, name, write).await?
+            let operation = async |mut connection: Connection| {
+                // What is sent again recognises itself in the script alone. So does a session that was touched.
+                if let Some(loaded) = replaced
+                    && connection.sets_if_equal()
+                    && !connection.is_again()
+                    && let Value::Okay =
+                        connection.send(&self.set_if_equal(key, loaded, &write.1, ttl)).await?
+                {
+                    return Ok(Value::Okay);
+                }
+                scripts::UPDATE.send(&mut connection, &name, &write).await
+            };
+            let slot = self.prefix().name(key).slot();
+            let reply = self.connections.run(slot, Durability::Ordinary, repeat, operation).await;
+            reply.map_err(|failure| into_error(key, failure, Effect::Write))?
         };
         updated(key, reply)
     }
@@ -194,6 +208,15 @@ impl Native {
             return Err(Error::TooLarge { what: "the session's record", size: bytes.len(), limit });
         }
         Ok(bytes)
+    }
+
+    /// Writes `bytes` in the place of `loaded`, if that is there, byte for byte.
+    fn set_if_equal(&self, key: &SessionKey, loaded: &Record, bytes: &[u8], ttl: Ttl) -> Cmd {
+        let loaded = loaded.to_bytes();
+        let mut set = Cmd::with_capacity(7, 128 + loaded.len() + bytes.len());
+        set.arg("SET").arg(self.prefix().name(key)).arg(bytes).arg("IFEQ").arg(loaded);
+        set.arg("PX").arg(ttl.as_millis());
+        set
     }
 
     /// Asks for what is under `key`, up to and including the byte at `last`.
