@@ -15,7 +15,7 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use redis::Value;
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use self::state::{Down, State, Up};
 use super::health::{Journal, Status};
@@ -131,7 +131,7 @@ impl Supervisor {
             let result = {
                 // Pinned here, since what is given to the timer is moved several times.
                 let operation = pin!(operation(up.connection.clone()));
-                self.0.run_on(up, self.0.timeout, operation).await
+                self.0.run_on(up, begun, begun + self.0.timeout, operation).await
             };
             match result {
                 Err(failure) if failure.is_broken() && !matches!(repeat, Repeat::Never) => {
@@ -182,18 +182,19 @@ impl Shared {
         Ok(Up::new(Connection { generation, ..connection }, waited, lost, stay))
     }
 
-    /// Runs an operation once, on this connection.
+    /// Runs an operation once, on this connection. It began at `since`.
     async fn run_on<F>(
         self: &Arc<Self>,
         up: &Up,
-        limit: Duration,
+        since: Instant,
+        until: Instant,
         operation: Pin<&mut F>,
     ) -> Result<Value, Failure>
     where
         F: Future<Output = Result<Value, Failure>>,
     {
-        let patience = Patience { shared: self, up, since: Instant::now() };
-        let Ok(result) = timeout(limit, operation).await else {
+        let patience = Patience { shared: self, up, since };
+        let Ok(result) = timeout_at(until, operation).await else {
             return Err(Failure::TimedOut(self.timeout));
         };
         mem::forget(patience);

@@ -67,10 +67,9 @@ impl Shared {
             };
             let State::Up(up) = &*state else { continue };
             let connection = Connection { again: lost.is_some(), ..up.connection.clone() };
-            let left = deadline.saturating_duration_since(Instant::now());
             let result = {
                 let operation = pin!(operation(connection));
-                self.run_on(up, left, operation).await
+                self.run_on(up, Instant::now(), deadline, operation).await
             };
             let repeats = !matches!(repeat, Repeat::Never);
             match result {
