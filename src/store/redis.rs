@@ -51,7 +51,8 @@ pub(crate) use self::redis_scan::reread_cursor;
 /// has an index of them under `session:owner:{hash}` that lasts as long as the last of them; in a cluster
 /// it may be on another master than they are. Loading it is one
 /// `GETRANGE`, creating it one `SET` with `NX`, and everything else one Lua script (`EVALSHA`), which
-/// Redis runs as one atomic step. (The feature `express` adds the layout of connect-redis.) Redis 6 or
+/// Redis runs as one atomic step. Redis from 8.4 and Valkey from 8.1 on can compare by themselves: there an update is
+/// one `SET` with `IFEQ`, and a script only where something has changed since the load. (The feature `express` adds the layout of connect-redis.) Redis 6 or
 /// newer (tested with 7.0): one server, a master that sentinels watch, or a Redis Cluster;
 /// [`builder`](Self::builder) lists how a URL names them.
 ///
