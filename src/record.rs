@@ -231,6 +231,15 @@ pub struct Record {
 impl Record {
     /// A record without owner or timeouts, under a fresh revision.
     pub fn new(created_at: Timestamp, expires_at: Timestamp, data: Payload) -> Self {
+        Self::of_revision(Revision::fresh(), created_at, expires_at, data)
+    }
+
+    pub(crate) fn of_revision(
+        revision: Revision,
+        created_at: Timestamp,
+        expires_at: Timestamp,
+        data: Payload,
+    ) -> Self {
         Self {
             created_at,
             expires_at,
@@ -242,7 +251,7 @@ impl Record {
             owner: None,
             label: None,
             extensions: Extensions::default(),
-            revision: Revision::fresh(),
+            revision,
             previous_revision: None,
             data,
             express_cookie: None,

@@ -313,9 +313,11 @@ impl Connection {
             return Ok(None);
         }
         let answers = self.link.client.send_packed_commands(commands, 0, commands.len()).await?;
-        let is_elsewhere = |answer: &Value| {
-            let error = answer.clone().extract_error().err();
-            error.is_some_and(|error| Failure::from(error).is_redirection())
+        let is_elsewhere = |answer: &Value| match answer {
+            Value::ServerError(error) => {
+                Failure::from(redis::RedisError::from(error.clone())).is_redirection()
+            }
+            _ => false,
         };
         Ok((!answers.iter().any(is_elsewhere)).then_some(Value::Array(answers)))
     }

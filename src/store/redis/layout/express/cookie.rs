@@ -17,9 +17,11 @@ const EXPIRES: &str = "expires";
 /// How long connect-redis keeps a session whose cookie ends with the browser, unless the service says otherwise.
 const BROWSER_SESSION: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What of a stored object is kept, and what it says of the session's life. A service that gives out cookies that
-/// outlive the browser, as `ours` does, has given this session another if its `maxAge` is `null` or `false`.
-pub(super) fn read(stored: &Members<'_>, ours: &SessionCookie, left: Duration, record: &mut Record) {
+/// What of a stored object is kept, and what it says of the session's life; nothing if it is no object. A service that
+/// gives out cookies that outlive the browser, as `ours` does, has given this session another if its `maxAge` is `null`
+/// or `false`.
+pub(super) fn read(json: &str, ours: &SessionCookie, left: Duration, record: &mut Record) -> Option<()> {
+    let stored = Members::parse(json.as_bytes())?;
     let max_age = stored.get(MAX_AGE).and_then(|json| millis_of(json.get())).filter(|millis| *millis > 0);
     let max_age = max_age.map(Duration::from_millis);
     if !record.own_expiry {
@@ -37,14 +39,18 @@ pub(super) fn read(stored: &Members<'_>, ours: &SessionCookie, left: Duration, r
             record.idle_timeout = Some(BROWSER_SESSION.max(left));
         }
     }
-    let mut kept = Object::new();
-    for (name, json) in stored.iter() {
+    let kept = if record.own_expiry {
         // What an expiry of the session's own brought about goes with it.
-        if !record.own_expiry || (name != MAX_AGE && name != EXPIRES) {
+        let mut kept = Object::with_capacity(json.len());
+        for (name, json) in stored.iter().filter(|(name, _)| *name != MAX_AGE && *name != EXPIRES) {
             kept.add(name, json.get());
         }
-    }
-    record.express_cookie = Some(Box::new(Payload::new(record.data.codec(), kept.finish())));
+        kept.finish()
+    } else {
+        json.to_owned()
+    };
+    record.express_cookie = Some(Box::new(Payload::new(record.data.codec(), kept)));
+    Some(())
 }
 
 /// The object for a record that is stored at `now`: what Node wrote into it before, or else what `ours`
@@ -136,7 +142,7 @@ mod tests {
 
     /// The record of a session with this object.
     fn with_object(json: &str, mut record: Record) -> Record {
-        read(&Members::parse(json.as_bytes()).unwrap(), &SessionCookie::new(), HOUR, &mut record);
+        read(json, &SessionCookie::new(), HOUR, &mut record).unwrap();
         record
     }
 
@@ -202,7 +208,7 @@ mod tests {
             let stored = format!(r#"{{"originalMaxAge":{none},"expires":{none},"path":"/"}}"#);
             for (left, idle) in [(HOUR, 24 * HOUR), (30 * HOUR, 30 * HOUR)] {
                 let mut record = record();
-                read(&Members::parse(stored.as_bytes()).unwrap(), &lasting, left, &mut record);
+                read(&stored, &lasting, left, &mut record).unwrap();
                 assert!(record.ends_with_browser && record.own_idle_timeout, "{none}");
                 assert_eq!(record.idle_timeout, Some(idle));
                 assert_eq!(object(&lasting, &record, NOW), stored);
@@ -211,7 +217,7 @@ mod tests {
         }
         for unknown in ["{}", r#"{"originalMaxAge":60000}"#] {
             let mut record = record();
-            read(&Members::parse(unknown.as_bytes()).unwrap(), &lasting, HOUR, &mut record);
+            read(unknown, &lasting, HOUR, &mut record).unwrap();
             assert!(!record.ends_with_browser, "{unknown}");
         }
     }

@@ -6,12 +6,13 @@
 //! ```text
 //!  0  flags       1: expiry of its own, 2: idle timeout alone, 4: it has an owner, 8: a label,
 //!                 16: extensions, 32: an idle timeout, 64: a deadline
-//!  1  the end of the hash of the session's id, 5 bytes
-//!  6  created_at  milliseconds, 6 bytes, big-endian as all numbers
-//! 12  expires_at  milliseconds, 6 bytes
-//! 18  by flags: idle timeout, milliseconds, 6 bytes; deadline, milliseconds, 8 bytes; length of the owner, 2 bytes,
-//!     and the owner; length of the label, 2 bytes, and the label; the extensions up to the end
+//!  1  the end of the hash of the session's id, 4 bytes
+//!  5  created_at, in milliseconds; expires_at, in milliseconds since then; by flags: the idle timeout, in milliseconds;
+//!     the deadline, in milliseconds since created_at; the length of the owner, and the owner; the length of the label,
+//!     and the label; the extensions up to the end
 //! ```
+//!
+//! A number has 7 bits in each byte, the lowest first, and the bit 128 in all but the last.
 //!
 //! The seal is 12 hexadecimal digits of the SHA-1 of all of the value before it: if it is broken, Node wrote the
 //! session since. (48 bits tell a write of Node's from none; they keep no attacker out, who could write the value
@@ -24,8 +25,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use bytes::Buf as _;
-use sha1_smol::Sha1;
+use sha1::{Digest as _, Sha1};
 
 use crate::clock::{Timestamp, millis_rounded_up};
 use crate::error::Error;
@@ -37,12 +37,18 @@ pub(super) const OURS: &str = "__session_store";
 pub(super) const SEAL_LENGTH: usize = 12;
 /// How long the text of a revision is.
 pub(super) const REVISION_LENGTH: usize = 11;
-const BINDING_LENGTH: usize = 5;
-const FIXED_LENGTH: usize = 18;
-const LONGEST_REST: usize =
-    FIXED_LENGTH + 6 + 8 + 2 + Owner::MAX_LENGTH + 2 + Label::MAX_LENGTH + Extensions::MAX_LENGTH;
+const BINDING_LENGTH: usize = 4;
+/// The number of bytes that a number takes at most.
+const LONGEST_NUMBER: usize = 10;
+const SHORTEST_REST: usize = 1 + BINDING_LENGTH + 2;
+const LONGEST_REST: usize = 1
+    + BINDING_LENGTH
+    + 4 * LONGEST_NUMBER
+    + (2 + Owner::MAX_LENGTH)
+    + (2 + Label::MAX_LENGTH)
+    + Extensions::MAX_LENGTH;
 /// How long the member's text is.
-pub(super) const SHORTEST: usize = 2 * REVISION_LENGTH + digits(FIXED_LENGTH) + SEAL_LENGTH;
+pub(super) const SHORTEST: usize = 2 * REVISION_LENGTH + digits(SHORTEST_REST) + SEAL_LENGTH;
 pub(super) const LONGEST: usize = 2 * REVISION_LENGTH + digits(LONGEST_REST) + SEAL_LENGTH;
 /// What follows the seal in a value.
 pub(super) const CLOSING: &str = "\"}";
@@ -75,7 +81,7 @@ impl Versions {
         let (own, previous) = (read(0), read(1));
         let sealed = member.is_some_and(|member| {
             let body = &value[..value.len() - SEAL_LENGTH - CLOSING.len()];
-            member.ends_with(&seal(body))
+            member.as_bytes().ends_with(&seal(body))
         });
         match own {
             Some(own) if sealed => Self { revision: own, previous },
@@ -86,17 +92,16 @@ impl Versions {
 
 /// The revision of a value that Node wrote.
 fn of_node(value: &[u8]) -> Revision {
-    let hash = Sha1::from(value).digest().bytes();
-    let first = *hash.first_chunk().expect("a hash has 20 bytes");
+    let first = *Sha1::digest(value).first_chunk().expect("a hash has 20 bytes");
     // One hash in 2^64 is none. Nothing can be written over its value, and it is read like any other.
     Revision::from_bytes(first).unwrap_or_else(Revision::fresh)
 }
 
 /// The seal of all that comes before it.
-fn seal(body: &[u8]) -> String {
-    let mut hash = Sha1::from(body).digest().to_string();
-    hash.truncate(SEAL_LENGTH);
-    hash
+fn seal(body: &[u8]) -> [u8; SEAL_LENGTH] {
+    let hash = Sha1::digest(body);
+    let digit = |at: usize| hash[at / 2] >> (4 * (1 - at % 2)) & 15;
+    std::array::from_fn(|at| b"0123456789abcdef"[usize::from(digit(at))])
 }
 
 /// The text of this crate's member if that is what the value ends with.
@@ -123,7 +128,9 @@ pub(super) fn expected(revision: Revision) -> String {
 }
 
 fn revision(text: &str) -> Option<Revision> {
-    Revision::from_bytes(URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()?)
+    let mut bytes = [0; 9];
+    let length = URL_SAFE_NO_PAD.decode_slice(text, &mut bytes).ok()?;
+    Revision::from_bytes(bytes[..length].try_into().ok()?)
 }
 
 /// The member's text, up to where its seal belongs.
@@ -138,16 +145,20 @@ pub(super) fn write(key: &SessionKey, record: &Record) -> String {
         | of(!extensions.is_empty(), EXTENDED)
         | of(record.idle_timeout.is_some(), IDLE_TIMEOUT)
         | of(record.absolute_deadline.is_some(), DEADLINE);
-    let mut rest = Vec::with_capacity(FIXED_LENGTH);
+    let since = |time: Timestamp| millis_rounded_up(time.saturating_since(record.created_at));
+    let mut rest = Vec::with_capacity(64);
     rest.push(flags);
     rest.extend(binding(key));
-    rest.extend(six_bytes(record.created_at.as_millis()));
-    rest.extend(six_bytes(record.expires_at.as_millis()));
-    rest.extend(record.idle_timeout.into_iter().flat_map(|idle| six_bytes(millis_rounded_up(idle))));
-    rest.extend(record.absolute_deadline.into_iter().flat_map(|deadline| deadline.as_millis().to_be_bytes()));
+    add_number(&mut rest, record.created_at.as_millis());
+    add_number(&mut rest, since(record.expires_at));
+    if let Some(idle) = record.idle_timeout {
+        add_number(&mut rest, millis_rounded_up(idle));
+    }
+    if let Some(deadline) = record.absolute_deadline {
+        add_number(&mut rest, since(deadline));
+    }
     for text in [owner.map(Owner::as_str), label.map(Label::as_str)].into_iter().flatten() {
-        let length = u16::try_from(text.len()).expect("owners and labels are bounded");
-        rest.extend(length.to_be_bytes());
+        add_number(&mut rest, text.len() as u64);
         rest.extend(text.as_bytes());
     }
     rest.extend(extensions);
@@ -166,8 +177,7 @@ pub(super) fn read(key: &SessionKey, text: &str, record: &mut Record) -> Result<
     let rest = rest.and_then(|rest| URL_SAFE_NO_PAD.decode(rest).ok());
     let rest = rest.ok_or_else(|| unreadable("its member `__session_store` is none of this crate's"))?;
     let mut rest = Fields { rest: &rest, key };
-    let flags = rest.number(1)?;
-    let flags = u8::try_from(flags).expect("one byte was read");
+    let flags = rest.take(1)?[0];
     if rest.take(BINDING_LENGTH)? != binding(key) {
         return Ok(false);
     }
@@ -175,13 +185,13 @@ pub(super) fn read(key: &SessionKey, text: &str, record: &mut Record) -> Result<
         return Err(Error::NewerFormat { key: key.clone(), format: flags });
     }
     let has = |flag| flags & flag != 0;
-    record.created_at = Timestamp::from_millis(rest.number(6)?);
-    record.expires_at = Timestamp::from_millis(rest.number(6)?);
+    record.created_at = Timestamp::from_millis(rest.number()?);
+    record.expires_at = record.created_at.saturating_add(rest.millis()?);
     if has(IDLE_TIMEOUT) {
-        record.idle_timeout = Some(Duration::from_millis(rest.number(6)?));
+        record.idle_timeout = Some(rest.millis()?);
     }
     if has(DEADLINE) {
-        record.absolute_deadline = Some(Timestamp::from_millis(rest.number(8)?));
+        record.absolute_deadline = Some(record.created_at.saturating_add(rest.millis()?));
     }
     let unfit = |_| unreadable("its owner or label is too long or empty");
     if has(OWNED) {
@@ -209,10 +219,12 @@ fn binding(key: &SessionKey) -> [u8; BINDING_LENGTH] {
     *key.fingerprint().to_be_bytes().last_chunk().expect("it has 16 bytes")
 }
 
-/// The number's low 6 bytes: milliseconds up to the year 10889.
-fn six_bytes(number: u64) -> [u8; 6] {
-    let [_, _, rest @ ..] = number.min((1 << 48) - 1).to_be_bytes();
-    rest
+fn add_number(out: &mut Vec<u8>, mut number: u64) {
+    while number >= 128 {
+        out.push((number & 127) as u8 | 128);
+        number >>= 7;
+    }
+    out.push(number as u8);
 }
 
 struct Fields<'a> {
@@ -231,12 +243,20 @@ impl<'a> Fields<'a> {
         Ok(taken)
     }
 
-    fn number(&mut self, bytes: usize) -> Result<u64, Error> {
-        Ok(self.take(bytes)?.get_uint(bytes))
+    fn number(&mut self) -> Result<u64, Error> {
+        let is_whole = |length: &usize| self.rest.get(length - 1).is_some_and(|byte| byte & 128 == 0);
+        let length = (1..=LONGEST_NUMBER).find(is_whole).unwrap_or(LONGEST_NUMBER);
+        // What is too large for 64 bits loses its highest ones.
+        let add = |number: u64, byte: &u8| number << 7 | u64::from(byte & 127);
+        Ok(self.take(length)?.iter().rev().fold(0, add))
+    }
+
+    fn millis(&mut self) -> Result<Duration, Error> {
+        self.number().map(Duration::from_millis)
     }
 
     fn text(&mut self) -> Result<&'a str, Error> {
-        let length = usize::try_from(self.number(2)?).expect("two bytes were read");
+        let length = usize::try_from(self.number()?).unwrap_or(usize::MAX);
         let text = std::str::from_utf8(self.take(length)?);
         text.map_err(|_| Error::Unreadable { key: self.key.clone(), reason: "its owner or label is no text" })
     }
@@ -276,11 +296,15 @@ mod tests {
     }
 
     fn sealed(open: &str) -> String {
-        format!("{open}{}{CLOSING}", seal(open.as_bytes()))
+        format!("{open}{}{CLOSING}", str::from_utf8(&seal(open.as_bytes())).unwrap())
     }
 
     fn value(record: &Record) -> String {
         sealed(&format!("{{\"cookie\":{{}},\"{OURS}\":\"{}", write(&key("a"), record)))
+    }
+
+    fn base16(bytes: &[u8]) -> String {
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     fn text_in(value: &str) -> &str {
@@ -289,9 +313,10 @@ mod tests {
 
     #[test]
     fn each_field_is_read_back_and_the_bounds_are_met() {
-        for (record, length) in [(full(), LONGEST), (blank(), SHORTEST)] {
+        let longest = LONGEST - digits(3 * LONGEST_NUMBER)..=LONGEST;
+        for (record, length) in [(full(), longest), (blank(), SHORTEST..=SHORTEST)] {
             let value = value(&record);
-            assert_eq!(text_in(&value).len(), length);
+            assert!(length.contains(&text_in(&value).len()), "{length:?}");
             let mut back = blank();
             assert!(read(&key("a"), text_in(&value), &mut back).unwrap());
             let Versions { revision, previous } = Versions::of(value.as_bytes());
@@ -314,7 +339,7 @@ mod tests {
         let record = full();
         let ours = value(&record);
         let by_node = ours.replace("\"cookie\":{}", "\"cookie\":{},\"user\":\"ada\"");
-        let hash = Sha1::from(&by_node).digest().to_string();
+        let hash = base16(&Sha1::digest(&by_node));
         let Versions { revision, previous } = Versions::of(by_node.as_bytes());
         assert_eq!((format!("{revision:?}"), previous), (hash[..16].to_owned(), Some(record.revision)));
         assert_eq!(expected(revision), text(revision) + &hash[..16]);

@@ -8,6 +8,9 @@ use std::borrow::Cow;
 /// because of one name that was cut short, the whole session would not be read.
 pub(super) fn mended(json: &[u8]) -> Cow<'_, [u8]> {
     let mut mended = Cow::Borrowed(json);
+    if !json.contains(&b'\\') {
+        return mended;
+    }
     let mut at = 0;
     while let Some(found) = json[at..].iter().position(|byte| *byte == b'\\') {
         at += found;

@@ -53,7 +53,7 @@ fn the_value_is_frozen() {
     let record = Record { revision, ..read(BY_NODE.as_bytes()).unwrap() };
     let members = BY_NODE.replace("09:22:39", "09:23:39");
     // Both revisions; flags, the session, when it began and ends, its idle timeout.
-    let member = concat!("cmV2aXNpb24", "AAAAAAAAAAA", "IgmECkiGAaH9ajkdAaH9oSedAAAAAOpg");
+    let member = concat!("cmV2aXNpb24", "AAAAAAAAAAA", "IoQKSIad8qjrnzSA3dsB4NQD");
     let expected = format!(r#"{},"__session_store":"{member}"#, &members[..members.len() - 1]);
     assert_eq!(write(&record).unwrap(), expected);
 }
