@@ -219,12 +219,17 @@ fn binding(key: &SessionKey) -> [u8; BINDING_LENGTH] {
     *key.fingerprint().to_be_bytes().last_chunk().expect("it has 16 bytes")
 }
 
-fn add_number(out: &mut Vec<u8>, mut number: u64) {
-    while number >= 128 {
-        out.push((number & 127) as u8 | 128);
-        number >>= 7;
+fn add_number(out: &mut Vec<u8>, number: u64) {
+    let mut rest = number;
+    loop {
+        let [low, ..] = rest.to_le_bytes();
+        rest >>= 7;
+        if rest == 0 {
+            out.push(low);
+            return;
+        }
+        out.push(low | 128);
     }
-    out.push(number as u8);
 }
 
 struct Fields<'a> {
