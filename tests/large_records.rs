@@ -57,7 +57,7 @@ fn record() -> Record {
 }
 
 fn assert_corrupt<R: std::fmt::Debug>(answer: &Result<R, Error>) {
-    assert!(matches!(answer, Err(Error::Corrupt { .. })), "{answer:?}");
+    assert!(matches!(answer, Err(Error::Corrupt { .. } | Error::Unreadable { .. })), "{answer:?}");
 }
 
 /// A visitor whose session became huge, in whatever layout.
@@ -86,8 +86,15 @@ fn assert_is_bounded(builder: impl FnOnce(&Server) -> RedisStoreBuilder, keys: K
     let held = measure(|| {
         runtime.block_on(async {
             let request = manager.begin(Some(&cookie));
-            let session = request.session().await.unwrap();
-            assert!(session.is_new() && session.read(|values| values.get::<String>("name")).is_none());
+            match request.session().await {
+                Ok(session) => {
+                    assert!(
+                        session.is_new() && session.read(|values| values.get::<String>("name")).is_none()
+                    );
+                }
+                // Node may be able to read it.
+                Err(error) => assert!(matches!(error, Error::Unreadable { .. }), "{error}"),
+            }
             assert!(request.finish(200).await.failure.is_none());
             assert_eq!(manager.counts().corrupt, 1);
 
