@@ -70,7 +70,7 @@ const BEHIND: [(&str, &[&str]); 4] = [
     ("tls", &["getrandom", "windows-sys"]),
     ("cli", &["getrandom", "windows-sys"]),
     ("actix-web", &["http", "syn"]),
-    ("warp", &["block-buffer", "cpufeatures", "crypto-common", "digest", "syn"]),
+    ("warp", &["block-buffer", "cpufeatures", "crypto-common", "digest", "sha1", "syn"]),
 ];
 
 #[test]

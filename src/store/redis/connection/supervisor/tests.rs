@@ -18,6 +18,9 @@ fn greeter<S: Send + 'static>(then: fn(TcpStream) -> S) -> SocketAddr {
         let _ = stream.read(&mut [0; 1024]);
         // To HELLO, and to CLIENT SETINFO twice.
         let _ = stream.write_all(b"%0\r\n+OK\r\n+OK\r\n");
+        // To HELLO again, by which it is asked what it can do.
+        let _ = stream.read(&mut [0; 1024]);
+        let _ = stream.write_all(b"%0\r\n");
         then(stream)
     };
     thread::spawn(move || listener.incoming().map(|stream| greet(stream.unwrap())).collect::<Vec<_>>());
