@@ -710,25 +710,11 @@ fn a_caller_that_notices_an_outage_and_then_blocks_its_runtime_holds_up_nobody_e
     });
 }
 
-/// Redis from 8.4 and Valkey from 8.1 on compare a value by themselves: `SET` with `IFEQ`.
-async fn compares_by_itself(store: &RedisStore) -> bool {
-    let servers = store.servers().await.unwrap();
-    let [major, minor] = {
-        let mut numbers = servers[0].version().unwrap().split('.').map(|it| it.parse::<u32>().unwrap());
-        [numbers.next().unwrap(), numbers.next().unwrap()]
-    };
-    match servers[0].software() {
-        "Redis" => (major, minor) >= (8, 4),
-        "Valkey" => (major, minor) >= (8, 1),
-        _ => false,
-    }
-}
-
 #[tokio::test]
 async fn an_update_runs_a_script_where_the_server_cannot_compare_or_something_has_changed() {
     let server = Server::start().await;
     let (store, mut client) = (store(&server).await, server.client().await);
-    let compares = compares_by_itself(&store).await;
+    let compares = server.sets_if_equal().await;
     let (key, record) = stored(&store).await;
     let mut scripts = async |record: &Record, next: &Record, expected: Updated| {
         let before = Traffic::of(&mut client).await;

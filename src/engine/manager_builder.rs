@@ -195,7 +195,7 @@ impl<T: SessionData> SessionManagerBuilder<T> {
 
     /// Tells whose session it is by its data, where Express signs users in, too: it knows nothing of owners.
     ///
-    /// The owner of a session in [Express' layout](crate::RedisLayout::express) is then whom its data names, and nobody
+    /// The owner of a session in `RedisLayout::express` is then whom its data names, and nobody
     /// where it names nobody, whichever service wrote it. A session that Node made is entered in the index of owners by
     /// the first response to a request here that uses it, so that [`sessions_of`](SessionManager::sessions_of) lists
     /// it, and [`revoke_all`](SessionManager::revoke_all) ends it. Before that,

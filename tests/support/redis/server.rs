@@ -126,6 +126,22 @@ impl Server {
         command.arg(words.collect::<Vec<_>>()).query_async(&mut self.connect().await?).await
     }
 
+    /// Whether it compares by itself, by `SET` with `IFEQ`, as Redis does from 8.4 and Valkey from 8.1 on.
+    pub async fn sets_if_equal(&self) -> bool {
+        let info: String = self.ask("INFO server").await.expect("the server answers");
+        let release = |field: &str| {
+            let version = info.lines().find_map(|line| line.strip_prefix(field))?;
+            let mut numbers =
+                version.trim().split('.').map(|number| number.parse::<u32>().expect("a number"));
+            Some((numbers.next()?, numbers.next()?))
+        };
+        match (release("valkey_version:"), release("redict_version:"), release("redis_version:")) {
+            (Some(valkey), ..) => valkey >= (8, 1),
+            (_, Some(_), _) => false,
+            (.., redis) => redis >= Some((8, 4)),
+        }
+    }
+
     /// Starts the process, which does not answer yet. It is a sentinel if an option says what to watch.
     pub(super) fn spawn(place: Place, certificates: Option<&Certificates>, options: &[&str]) -> Self {
         let mut configuration = configuration(&place, certificates);
