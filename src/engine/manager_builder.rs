@@ -293,14 +293,15 @@ impl<T: SessionData> SessionManagerBuilder<T> {
             }
         }
         let requirements = self.store.requirements();
-        if let (Some(OwnerFinder(owner_from)), Some(store)) = (self.owner_from, &requirements.told_owner) {
-            store.set(owner_from)?;
-        }
         let cookie = self.cookie.or_else(|| requirements.express.clone()).unwrap_or_default().build()?;
         let signer = Signer::new(&self.keys, cookie.name());
         #[cfg(feature = "express")]
         if let Some(layout) = requirements.express {
             super::express::check::<T>(&cookie, &layout.build()?, &signer, self.codec)?;
+        }
+        // From here on nothing fails but this, so that a store is told of managers alone that are built.
+        if let (Some(OwnerFinder(owner_from)), Some(store)) = (self.owner_from, &requirements.told_owner) {
+            store.set(owner_from)?;
         }
         #[cfg(feature = "redis")]
         if let Some(limit) = requirements.record_limit {

@@ -184,6 +184,9 @@ async fn one_manager_of_a_store_says_how_and_in_other_layouts_it_means_nothing()
         told(SessionManager::builder(std::sync::Arc::clone(&store), KeyRing::express(SECRET).unwrap()))
             .build()
     };
+    // One that is not built says nothing.
+    let refused = SessionManager::builder(std::sync::Arc::clone(&store), KeyRing::generate());
+    assert!(told(refused).build().is_err(), "no key verifies cookies of Express");
     assert!(build().is_ok());
     assert!(matches!(build(), Err(Error::Config(message)) if message.contains("owner_from")));
 
