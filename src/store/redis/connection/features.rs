@@ -1,5 +1,7 @@
 //! What a server can do that not every server can.
 
+use std::collections::HashMap;
+
 use redis::Value;
 use redis::aio::MultiplexedConnection;
 
@@ -16,20 +18,12 @@ impl Features {
     /// By `HELLO`, for which no user needs a permission. Of a server that does not answer it nothing is expected.
     pub(super) async fn of(client: &mut MultiplexedConnection) -> Self {
         let hello = client.send_packed_command(&redis::cmd("HELLO")).await;
-        hello.ok().and_then(|hello| Self::read(&hello)).unwrap_or_default()
+        hello.ok().and_then(Self::read).unwrap_or_default()
     }
 
-    fn read(hello: &Value) -> Option<Self> {
-        let Value::Map(fields) = hello else { return None };
-        let text = |value: &Value| match value {
-            Value::BulkString(text) => String::from_utf8(text.clone()).ok(),
-            Value::SimpleString(text) => Some(text.clone()),
-            _ => None,
-        };
-        let field = |name: &str| {
-            let (_, value) = fields.iter().find(|(key, _)| text(key).is_some_and(|key| key == name))?;
-            text(value)
-        };
+    fn read(hello: Value) -> Option<Self> {
+        let mut fields: HashMap<String, Value> = redis::from_redis_value(hello).ok()?;
+        let mut field = |name| redis::from_redis_value::<String>(fields.remove(name)?).ok();
         let since = match Software::named(&field("server")?)? {
             Software::Redis => (8, 4),
             Software::Valkey => (8, 1),
@@ -62,7 +56,7 @@ mod tests {
             ("valkey", "8.1.0", true),
             ("valkey", "9.1.2", true),
         ] {
-            let read = Features::read(&hello(server, version));
+            let read = Features::read(hello(server, version));
             assert_eq!(read, Some(Features { set_if_equal }), "{server} {version}");
         }
     }
@@ -72,9 +66,9 @@ mod tests {
         for (server, version) in
             [("redict", "9.9.9"), ("other", "9.9.9"), ("redis", "unstable"), ("redis", "")]
         {
-            assert_eq!(Features::read(&hello(server, version)), None, "{server} {version}");
+            assert_eq!(Features::read(hello(server, version)), None, "{server} {version}");
         }
-        assert_eq!(Features::read(&Value::Nil), None);
-        assert_eq!(Features::read(&Value::Map(Vec::new())), None);
+        assert_eq!(Features::read(Value::Nil), None);
+        assert_eq!(Features::read(Value::Map(Vec::new())), None);
     }
 }
