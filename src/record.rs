@@ -234,6 +234,7 @@ impl Record {
         Self::of_revision(Revision::fresh(), created_at, expires_at, data)
     }
 
+    /// The same under a revision that is known.
     pub(crate) fn of_revision(
         revision: Revision,
         created_at: Timestamp,

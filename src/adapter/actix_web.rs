@@ -261,7 +261,7 @@ fn apply<B>(
     };
     let headers = response.headers_mut();
     if let Some(cookie) = actions.set_cookie {
-        let cookie = HeaderValue::try_from(cookie).expect("the builder checked the cookie's attributes");
+        let cookie = HeaderValue::try_from(cookie).expect("the cookie's attributes were checked");
         headers.append(SET_COOKIE, cookie);
     }
     if actions.no_store {

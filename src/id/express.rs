@@ -25,9 +25,7 @@ impl SessionId {
         let foreign = (fits && plain).then(|| Foreign::new(sid))?;
         Some(Form::Foreign(foreign?).into())
     }
-}
 
-impl SessionId {
     /// Whether sessions are stored by the id itself.
     pub(crate) fn is_foreign(&self) -> bool {
         matches!(self.form, Form::Foreign(_))

@@ -344,10 +344,12 @@ impl Express {
         })?;
         let value = format!("{}{id}", self.keys.prefix.as_str());
         let marker = marker_name(&value);
-        // One server has all slots.
-        let slot = if self.is_on_one_server() { 0 } else { name::slot_of_key(value.as_bytes()) };
-        let has_brace = value.contains('}');
-        if has_brace && !self.is_on_one_server() && slot != name::slot_of_key(marker.as_bytes()) {
+        if self.is_on_one_server() {
+            // Which has all slots.
+            return Ok(Place { value, marker, slot: 0 });
+        }
+        let slot = name::slot_of_key(value.as_bytes());
+        if slot != name::slot_of_key(marker.as_bytes()) {
             return Err(Error::Unreadable { key: key.clone(), reason: UNTAGGED_BRACE });
         }
         Ok(Place { value, marker, slot })

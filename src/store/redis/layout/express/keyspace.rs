@@ -8,7 +8,9 @@ use super::foreign_value::ForeignValue;
 use super::replies;
 use super::value::MAX_LENGTH;
 use crate::cookie::SessionCookie;
+use crate::error::Error;
 use crate::id::{SessionId, SessionKey};
+use crate::record::Record;
 use crate::store::redis::failure::Failure;
 use crate::store::redis::layout::{Keyspace, Named};
 use crate::store::redis::name::{self, Prefix, Slot};
@@ -117,7 +119,7 @@ impl Keyspace for ExpressKeys {
 
     /// The prefix is in the middle: a listing of Express' sessions by the prefix must not come across these keys.
     fn index_name(&self) -> (String, String) {
-        // Its hash tag has the owner in it, too.
+        // A brace of the prefix would end the hash tag, or begin it, in the wrong place.
         ("owner:".to_owned(), self.prefix.as_str().replace(['{', '}'], "|"))
     }
 
@@ -136,16 +138,26 @@ impl Keyspace for ExpressKeys {
 }
 
 impl ExpressKeys {
+    /// The record of a value, with the owner whom its data tells.
+    pub(super) fn record(
+        &self,
+        key: &SessionKey,
+        value: &[u8],
+        cookie: &SessionCookie,
+        left: i64,
+    ) -> Result<Record, Error> {
+        let mut record = replies::record(key, value, cookie, left)?;
+        self.told_owner.attribute(&mut record);
+        Ok(record)
+    }
+
     /// What a value tells of its session, which has `left` milliseconds to live (-1 for no end). `None` if it is none.
     fn summary(&self, key: &SessionKey, value: &[u8], left: i64) -> Option<SessionSummary> {
         if left == replies::GONE {
             return None;
         }
-        match replies::record(key, value, &SessionCookie::new(), left) {
-            Ok(mut record) => {
-                self.told_owner.attribute(&mut record);
-                Some(SessionSummary::new(key.clone(), &record))
-            }
+        match self.record(key, value, &SessionCookie::new(), left) {
+            Ok(record) => Some(SessionSummary::new(key.clone(), &record)),
             Err(error) => {
                 // Without a prefix, it may belong to anything.
                 if !self.prefix.as_str().is_empty() {

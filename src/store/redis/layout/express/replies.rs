@@ -66,10 +66,8 @@ impl Express {
     }
 
     fn record(&self, key: &SessionKey, value: &[u8], left: i64) -> Result<Record, Error> {
-        let mut record = record(key, value, &self.cookie, left)
-            .inspect_err(|error| self.keys.foreign_value.note(error))?;
-        self.keys.told_owner.attribute(&mut record);
-        Ok(record)
+        let record = self.keys.record(key, value, &self.cookie, left);
+        record.inspect_err(|error| self.keys.foreign_value.note(error))
     }
 }
 
