@@ -10,19 +10,21 @@ use ::redis::cmd;
 use session_store::{Codec, KeyRing, RedisStore, SessionManager, Ttl};
 use support::floor::{Command, Raw, RawClient};
 use support::operation::{DAY, Operation};
-use support::redis::Server;
+use support::redis::{Certificates, Server};
 use support::shopper::Shopper;
 use support::visitor::sign_up;
 use support::{TASKS, Worker, run, runtime};
 
 /// What is measured, each store operation after the command that it is compared with.
-const CELLS: [Cell; 7] = [
+const CELLS: [Cell; 9] = [
     Cell::Raw(Command::Get),
     Cell::Store(Operation::Load),
+    Cell::OverTls(Operation::Load),
     Cell::Raw(Command::SetNew),
     Cell::Store(Operation::Create),
     Cell::Raw(Command::Set),
     Cell::Store(Operation::Update),
+    Cell::OverTls(Operation::Update),
     Cell::Store(Operation::Touch),
 ];
 
@@ -30,13 +32,15 @@ const CELLS: [Cell; 7] = [
 enum Cell {
     Raw(Command),
     Store(Operation),
+    OverTls(Operation),
 }
 
 impl Cell {
-    fn name(self) -> &'static str {
+    fn name(self) -> String {
         match self {
-            Self::Raw(command) => command.name(),
-            Self::Store(operation) => operation.name(),
+            Self::Raw(command) => command.name().to_owned(),
+            Self::Store(operation) => operation.name().to_owned(),
+            Self::OverTls(operation) => format!("{}, TLS", operation.name()),
         }
     }
 }
@@ -48,9 +52,14 @@ fn main() {
         if quick { (3, Duration::from_millis(40)) } else { (9, Duration::from_millis(200)) };
     runtime().block_on(async {
         let server = Server::start().await;
+        let certificates = Certificates::generate();
+        let encrypted = Server::start_tls(&certificates, &[]).await;
+        let trusted = certificates.authority.certificate.path().display();
+        let over_tls = RedisStore::connect(format!("{}?cacert={trusted}", encrypted.url())).await;
         let stage = Stage {
             raw: Raw::connect(std::slice::from_ref(&server)).await,
             store: Arc::new(RedisStore::connect(server.url()).await.expect("the server answers")),
+            over_tls: Arc::new(over_tls.expect("the server answers")),
         };
         stage.print_latencies(rounds, slice).await;
         stage.print_sizes().await;
@@ -60,6 +69,8 @@ fn main() {
 struct Stage {
     raw: Raw,
     store: Arc<RedisStore>,
+    /// On a server of its own.
+    over_tls: Arc<RedisStore>,
 }
 
 impl Stage {
@@ -108,6 +119,9 @@ impl Stage {
             }
             Cell::Store(operation) => {
                 Slice::of(operation.callers(&self.store, tasks, steps).await, steps).await
+            }
+            Cell::OverTls(operation) => {
+                Slice::of(operation.callers(&self.over_tls, tasks, steps).await, steps).await
             }
         }
     }

@@ -16,6 +16,8 @@ mod poll;
 mod sentinel;
 mod standalone;
 mod supervisor;
+#[cfg(feature = "tls")]
+mod tls;
 mod write_coalescer;
 
 use std::fmt;

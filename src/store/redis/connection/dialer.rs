@@ -19,6 +19,8 @@ use tokio::time::sleep;
 
 use super::Failure;
 use super::link::{self, Link};
+#[cfg(feature = "tls")]
+use super::tls;
 use crate::error::Error;
 use crate::store::redis::failure::NO_TLS;
 use crate::store::redis::target::{Host, Login, Tls};
@@ -55,7 +57,7 @@ impl Dialer {
     /// be read.
     pub(super) fn new(login: Login, database: u32, tls: Option<Tls>) -> Result<Self, Error> {
         if let Some(tls) = &tls {
-            secure::check(tls)?;
+            tls::check(tls)?;
         }
         Ok(Self { login, database, tls })
     }
@@ -94,6 +96,10 @@ impl Dialer {
                 let stream = link::connect(host, &tcp_settings()).await?;
                 Link::over(stream, &greeting, config).await
             }
+            (Some(tls), Address::Host(host)) => {
+                let stream = link::connect(host, &tcp_settings()).await?;
+                Link::over(tls::over(stream, host, tls).await?, &greeting, config).await
+            }
             #[cfg(unix)]
             (_, Address::Socket(path)) => {
                 Link::over(UnixStream::connect(path).await?, &greeting, config).await
@@ -102,10 +108,6 @@ impl Dialer {
             (_, Address::Socket(_)) => {
                 Err((ErrorKind::InvalidClientConfig, "Unix sockets are not to be had on this platform")
                     .into())
-            }
-            (Some(tls), Address::Host(host)) => {
-                let client = secure::client(greeting, host, tls)?;
-                Ok(Link::of(client.get_multiplexed_async_connection_with_config(&config).await?))
             }
         }
     }
@@ -166,70 +168,11 @@ fn tcp_settings() -> TcpSettings {
     settings
 }
 
-#[cfg(feature = "tls")]
-mod secure {
-    use std::fs;
-
-    use redis::{Client, ClientTlsConfig, ConnectionAddr, IntoConnectionInfo as _, TlsCertificates};
-    use rustls::crypto::{CryptoProvider, ring};
-
-    use super::{Error, ErrorKind, Host, RedisConnectionInfo, RedisError, RedisResult, Tls, tcp_settings};
-    use crate::store::redis::target::{ClientCertificate, Pem};
-
-    /// Tries out on nobody what each attempt to connect will do.
-    pub(super) fn check(tls: &Tls) -> Result<(), Error> {
-        // Without one, or with two to choose from, rustls panics. Who wants another installs it
-        // before, in `main`.
-        if CryptoProvider::get_default().is_none() {
-            let _ = ring::default_provider().install_default();
-        }
-        let nobody = Host { name: "localhost".to_owned(), port: 0 };
-        match client(RedisConnectionInfo::default(), &nobody, tls) {
-            Ok(_) => Ok(()),
-            Err(error) => Err(Error::Config(format!("TLS with Redis: {error}"))),
-        }
-    }
-
-    pub(super) fn client(greeting: RedisConnectionInfo, host: &Host, tls: &Tls) -> RedisResult<Client> {
-        let client_tls = tls.client.as_ref().map(|ClientCertificate { certificate, key }| {
-            Ok::<_, RedisError>(ClientTlsConfig { client_cert: read(certificate)?, client_key: read(key)? })
-        });
-        let root_cert = tls.authorities.as_ref().map(|authorities| {
-            let pem = read(authorities)?;
-            // Of a text without one, redis-rs makes a list of nobody to trust.
-            if pem.windows(BEGIN.len()).any(|part| part == BEGIN) { Ok(pem) } else { Err(no_certificate()) }
-        });
-        let certificates =
-            TlsCertificates { client_tls: client_tls.transpose()?, root_cert: root_cert.transpose()? };
-        let Host { name, port } = host.clone();
-        let address = ConnectionAddr::TcpTls { host: name, port, insecure: tls.insecure, tls_params: None };
-        let info = address.into_connection_info()?;
-        let info = info.set_tcp_settings(tcp_settings()).set_redis_settings(greeting);
-        Client::build_with_tls(info, certificates)
-    }
-
-    const BEGIN: &[u8] = b"-----BEGIN CERTIFICATE-----";
-
-    fn no_certificate() -> RedisError {
-        (ErrorKind::InvalidClientConfig, "the authorities to trust hold no PEM certificate").into()
-    }
-
-    fn read(pem: &Pem) -> RedisResult<Vec<u8>> {
-        match pem {
-            Pem::Text(text) => Ok(text.clone()),
-            Pem::File(path) => fs::read(path).map_err(|error| {
-                let what = format!("{}: {error}", path.display());
-                RedisError::from((ErrorKind::InvalidClientConfig, "cannot read a PEM file", what))
-            }),
-        }
-    }
-}
-
 #[cfg(not(feature = "tls"))]
-mod secure {
-    use redis::Client;
+mod tls {
+    use tokio::net::TcpStream;
 
-    use super::{Error, Host, RedisConnectionInfo, RedisResult, Tls};
+    use super::{Error, Host, RedisResult, Tls};
 
     pub(super) fn check(_: &Tls) -> Result<(), Error> {
         Err(Error::Config(
@@ -239,7 +182,7 @@ mod secure {
         ))
     }
 
-    pub(super) fn client(_: RedisConnectionInfo, _: &Host, _: &Tls) -> RedisResult<Client> {
+    pub(super) async fn over(_: TcpStream, _: &Host, _: &Tls) -> RedisResult<TcpStream> {
         unreachable!("a Dialer without TLS has none")
     }
 }

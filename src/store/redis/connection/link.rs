@@ -19,7 +19,7 @@ use crate::store::redis::target::Host;
 #[derive(Clone)]
 pub(super) struct Link {
     pub(super) client: MultiplexedConnection,
-    _driver: Option<Arc<Driver>>,
+    _driver: Arc<Driver>,
 }
 
 /// Does the reading and writing until it is dropped.
@@ -32,11 +32,6 @@ impl Drop for Driver {
 }
 
 impl Link {
-    /// A connection whose stream, and driver, are the client library's own.
-    pub(super) fn of(client: MultiplexedConnection) -> Self {
-        Self { client, _driver: None }
-    }
-
     pub(super) async fn over<S>(
         stream: S,
         greeting: &RedisConnectionInfo,
@@ -48,7 +43,7 @@ impl Link {
         let stream = WriteCoalescer::new(stream);
         let (client, driver) = MultiplexedConnection::new_with_config(greeting, stream, config).await?;
         let driver = Driver(tokio::spawn(driver).abort_handle());
-        Ok(Self { client, _driver: Some(Arc::new(driver)) })
+        Ok(Self { client, _driver: Arc::new(driver) })
     }
 }
 
