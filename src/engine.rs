@@ -20,6 +20,7 @@ mod owner_sessions;
 mod plan;
 mod request;
 mod session;
+mod shielded;
 mod sign_in;
 mod state;
 mod store_client;
@@ -40,4 +41,4 @@ pub use self::values::Values;
 use self::manager::Inner;
 #[cfg(any(feature = "tower", feature = "actix-web"))]
 pub(crate) use self::request::AnyRequestSession;
-use self::session::{Shared, VerifiedIds, shielded};
+use self::session::{Shared, VerifiedIds};

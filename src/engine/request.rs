@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use super::handover::Handover;
 use super::plan::{self, CommitTrigger};
+use super::shielded::shielded;
 use super::state::{CookieChange, State, StateCell, StoredState};
-use super::{Session, SessionData, Shared, VerifiedIds, shielded};
+use super::{Session, SessionData, Shared, VerifiedIds};
 use crate::clock::Timestamp;
 use crate::engine::Inner;
 use crate::error::Error;
@@ -113,8 +114,8 @@ impl<T: SessionData> RequestSession<T> {
     ///
     /// # Panics
     ///
-    /// Outside a tokio runtime: storing runs in a task of its own, so that a client which hangs up
-    /// can't cut it in half.
+    /// Outside a tokio runtime: if this is dropped, storing goes on in a task of its own, so that a client
+    /// which hangs up can't cut it in half.
     pub async fn finish(self, status: u16) -> ResponseActions {
         let shared = self.0;
         let failed = plan::is_failure(status);
@@ -125,13 +126,12 @@ impl<T: SessionData> RequestSession<T> {
             Ok(())
         } else {
             let task = Arc::clone(&shared);
-            // In a box, so that the future of a request which only reads is a small one.
-            Box::pin(shielded(async move {
+            shielded(async move {
                 let _one_at_a_time = task.storing.lock().await;
                 task.store_pending(CommitTrigger::Response { status }).await?;
                 task.confirm_cookie().await;
                 Ok(())
-            }))
+            })
             .await
         };
         let failure = stored.err().filter(|error| {

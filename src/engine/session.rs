@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tracing::Instrument as _;
 
 use super::handover::Handover;
 use super::plan::{Action, CommitTrigger};
+use super::shielded::shielded;
 use super::state::{CookieChange, State, StateCell, StoredState};
 use crate::clock::Timestamp;
 use crate::cookie::signing::Verified;
@@ -158,7 +158,7 @@ impl<T: SessionData> Session<T> {
             state.baseline.is_some() || !state.intent.is_none()
         };
         if self.0.state().write(pending) {
-            // In a task of its own, since it may change the id.
+            // To its end, since it may change the id.
             self.save().await?;
         }
         self.0.update(change).await
@@ -257,8 +257,8 @@ impl<T: SessionData> Session<T> {
     ///
     /// # Panics
     ///
-    /// Outside a tokio runtime: it runs in a task of its own, so that whoever logs out and closes
-    /// the tab has logged out.
+    /// Outside a tokio runtime: if this is dropped, it goes on in a task of its own, so that whoever logs
+    /// out and closes the tab has logged out.
     pub async fn destroy(&self) -> Result<(), Error> {
         let shared = Arc::clone(&self.0);
         shielded(async move { shared.destroy().await }).await
@@ -332,7 +332,7 @@ impl<T: SessionData> Session<T> {
         })
     }
 
-    /// Stores in a task of its own. If that fails, what it was to store is put aside.
+    /// Stores, also when nobody waits any more. If that fails, what it was to store is put aside.
     async fn all_or_nothing<R, F>(&self, store: impl FnOnce(Arc<Shared<T>>) -> F) -> Result<R, Error>
     where
         R: Send + 'static,
@@ -340,7 +340,7 @@ impl<T: SessionData> Session<T> {
     {
         let asked = self.0.state().write(State::ask);
         let outcome = shielded(store(Arc::clone(&self.0))).await;
-        // Not in that task: a caller that gave up waiting was told nothing.
+        // Not within that: a caller that gave up waiting was told nothing.
         if outcome.is_err() {
             let _one_at_a_time = self.0.storing.lock().await;
             self.0.state().write(|state| state.put_aside(&asked));
@@ -433,17 +433,6 @@ impl<T: SessionData> Shared<T> {
         self.state().write(|state| state.stored = StoredState::New { unusable: None });
         Ok(())
     }
-}
-
-/// Runs `work` to its end in a task of its own, so that a client which hangs up can't cut it in half.
-pub(super) async fn shielded<R: Send + 'static>(
-    work: impl Future<Output = Result<R, Error>> + Send + 'static,
-) -> Result<R, Error> {
-    // What happens there belongs to the request's trace.
-    tokio::spawn(work.in_current_span()).await.unwrap_or_else(|ended| match ended.try_into_panic() {
-        Ok(panic) => std::panic::resume_unwind(panic),
-        Err(_) => Err(Error::in_doubt("the runtime shut down while a session was being stored", None)),
-    })
 }
 
 impl<T: SessionData> Clone for Session<T> {

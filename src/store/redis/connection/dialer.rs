@@ -182,6 +182,7 @@ mod tls {
         ))
     }
 
+    #[allow(clippy::unused_async)]
     pub(super) async fn over(_: TcpStream, _: &Host, _: &Tls) -> RedisResult<TcpStream> {
         unreachable!("a Dialer without TLS has none")
     }
