@@ -11,12 +11,13 @@ mod support;
 use std::hint::black_box;
 use std::time::Duration;
 
+use session_store::MemoryStore;
 use support::signing::{Engine, FOREIGN, SignedJar};
 use support::{criterion, runtime};
 
 fn main() {
     let mut criterion = criterion(Duration::from_secs(1));
-    let engine = Engine::new(runtime());
+    let engine = Engine::new(runtime(), MemoryStore::new());
     let jar = SignedJar::new(engine.id());
     let among_others = format!("{FOREIGN}; {}", engine.cookie);
     assert!(jar.verify(&jar.cookie).is_some_and(|id| id == engine.id()));

@@ -1,19 +1,24 @@
-//! Does one thing with a cookie so many times: what `instructions.sh` counts the instructions of.
+//! Does one thing so many times: what `instructions.sh` counts the instructions of.
 //!
 //! `instructions STEP COUNT`; without arguments, or with Cargo's, each step once.
 
 mod support;
 
+use std::cell::LazyCell;
 use std::env::args;
 use std::hint::black_box;
 
+use session_store::{MemoryStore, RedisStore};
+use support::floor::Raw;
+use support::raw_session::RawSession;
+use support::redis::Server;
 use support::runtime;
 use support::signing::{Engine, SignedJar};
 
 /// Answers whether it did what its name says.
 type Step = fn(&Stage) -> bool;
 
-const STEPS: [(&str, Step); 9] = [
+const STEPS: [(&str, Step); 15] = [
     ("nothing", |_| true),
     ("begin", |stage| {
         black_box(stage.engine.begin(black_box(None)));
@@ -33,6 +38,12 @@ const STEPS: [(&str, Step); 9] = [
     }),
     ("respond", |stage| black_box(stage.engine.respond_as_it_is()).is_none()),
     ("respond-signed", |stage| black_box(stage.engine.respond(black_box(&stage.engine.cookie))).is_some()),
+    ("read", |stage| stage.engine.read() == 17),
+    ("write", |stage| stage.engine.write() > 17),
+    ("redis-read", |stage| stage.redis.engine.read() == 17),
+    ("redis-write", |stage| stage.redis.engine.write() > 17),
+    ("raw-read", |stage| stage.redis.engine.block_on(stage.redis.raw.read()) == 17),
+    ("raw-write", |stage| stage.redis.engine.block_on(stage.redis.raw.write()) > 17),
     ("jar-verify", |stage| black_box(stage.jar.verify(black_box(&stage.jar.cookie))).is_some()),
     ("jar-sign", |stage| !black_box(black_box(&stage.jar).sign()).is_empty()),
 ];
@@ -40,11 +51,33 @@ const STEPS: [(&str, Step); 9] = [
 struct Stage {
     engine: Engine,
     jar: SignedJar,
+    /// Started by the first who needs it.
+    redis: LazyCell<OnRedis>,
+}
+
+/// Sessions in Redis, and beside them what the client alone does there.
+struct OnRedis {
+    engine: Engine,
+    raw: RawSession,
+    _server: Server,
+}
+
+impl OnRedis {
+    fn start() -> Self {
+        let runtime = runtime();
+        let (server, store, raw) = runtime.block_on(async {
+            let server = Server::start().await;
+            let store = RedisStore::connect(server.url()).await.expect("the server answers");
+            let raw = Raw::connect(std::slice::from_ref(&server)).await;
+            (server, store, RawSession::sign_up(raw.first()).await)
+        });
+        Self { engine: Engine::new(runtime, store), raw, _server: server }
+    }
 }
 
 fn main() {
-    let engine = Engine::new(runtime());
-    let stage = Stage { jar: SignedJar::new(engine.id()), engine };
+    let engine = Engine::new(runtime(), MemoryStore::new());
+    let stage = Stage { jar: SignedJar::new(engine.id()), engine, redis: LazyCell::new(OnRedis::start) };
     let arguments: Vec<_> = args().skip(1).collect();
     let (chosen, count) = match &arguments[..] {
         [step, count] if !step.starts_with('-') => (Some(&**step), count.parse().expect("a number")),

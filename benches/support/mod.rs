@@ -11,6 +11,8 @@ use futures_util::FutureExt as _;
 #[cfg(feature = "redis")]
 pub mod floor;
 pub mod operation;
+#[cfg(feature = "redis")]
+pub mod raw_session;
 pub mod shopper;
 pub mod signing;
 pub mod visitor;

@@ -1,10 +1,11 @@
 //! Signing and verifying a session's cookie: the engine, and cookie-rs' signed jar with the same id
 //! and the same attributes.
 
+use std::hint::black_box;
 use std::sync::Arc;
 
 use cookie::{Cookie, CookieJar, Key as JarKey, SameSite};
-use session_store::{Key, KeyRing, MemoryStore, RequestSession, SessionManager};
+use session_store::{Key, KeyRing, RequestSession, Session, SessionManager, SessionStore};
 use tokio::runtime::Runtime;
 
 use super::at_once;
@@ -31,8 +32,8 @@ pub struct Engine {
 }
 
 impl Engine {
-    pub fn new(runtime: Runtime) -> Self {
-        let store = Arc::new(MemoryStore::new());
+    pub fn new(runtime: Runtime, store: impl SessionStore) -> Self {
+        let store = Arc::new(store);
         let (old, new) = (Key::generate(), Key::generate());
         let today = manager(Arc::clone(&store), KeyRing::new(old.clone()));
         let tomorrow = manager(store, KeyRing::new(new).with_previous(old));
@@ -57,6 +58,39 @@ impl Engine {
         let request_session = self.tomorrow.begin(Some(header));
         at_once(request_session.session()).expect("the store is in memory");
         self.runtime.block_on(request_session.finish(200)).set_cookie
+    }
+
+    /// A whole request that reads the number of visits.
+    pub fn read(&self) -> u32 {
+        self.handle(|session| session.read(|shopper| black_box(shopper).visits))
+    }
+
+    /// A whole request that counts a visit.
+    pub fn write(&self) -> u32 {
+        self.handle(|session| {
+            let count = |shopper: &mut Shopper| {
+                shopper.visits += 1;
+                shopper.visits
+            };
+            session.write(count).expect("the response is not on its way")
+        })
+    }
+
+    /// Its cookie stays as it is.
+    fn handle(&self, handler: impl FnOnce(Session<Shopper>) -> u32) -> u32 {
+        self.runtime.block_on(async {
+            let request_session = self.today.begin(Some(&self.cookie));
+            let answer = handler(request_session.session().await.expect("the store answers"));
+            assert!(
+                request_session.finish(200).await.set_cookie.is_none(),
+                "nothing was asked of the cookie"
+            );
+            answer
+        })
+    }
+
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.runtime.block_on(future)
     }
 
     /// The response to a cookie that stays as it is.
