@@ -40,6 +40,7 @@ pub struct RedisStoreBuilder {
     connections: usize,
     replication: Option<Replication>,
     layout: RedisLayout,
+    compare_by_script: bool,
 }
 
 impl RedisStore {
@@ -64,6 +65,7 @@ impl RedisStoreBuilder {
             connections: 1,
             replication: None,
             layout: RedisLayout::native(),
+            compare_by_script: false,
         }
     }
 
@@ -174,6 +176,13 @@ impl RedisStoreBuilder {
         self.with_tls(|tls| tls.client = Some(ClientCertificate { certificate, key }))
     }
 
+    /// Compares by a script also where the server can compare by itself, for tests.
+    #[doc(hidden)]
+    pub fn compare_by_script(mut self) -> Self {
+        self.compare_by_script = true;
+        self
+    }
+
     /// Connects.
     ///
     /// # Errors
@@ -226,7 +235,12 @@ impl RedisStoreBuilder {
         let entrance = Entrance::of(&target);
         let connections = Arc::new(Connections::new(target, &settings)?);
         let limit = RecordLimit::default();
-        let base = Base { prefix, limit: limit.clone(), connections: Arc::clone(&connections) };
+        let base = Base {
+            prefix,
+            limit: limit.clone(),
+            connections: Arc::clone(&connections),
+            compare_by_script: self.compare_by_script,
+        };
         Ok(RedisStore::new(self.layout.build(base), limit, connections, entrance))
     }
 

@@ -119,6 +119,8 @@ pub(super) struct Base {
     pub(super) prefix: Prefix,
     pub(super) limit: RecordLimit,
     pub(super) connections: Arc<Connections>,
+    /// Whether a script compares, also where the server can.
+    pub(super) compare_by_script: bool,
 }
 
 type Build = Box<dyn FnOnce(Base) -> Box<dyn Layout> + Send + Sync>;

@@ -33,6 +33,7 @@ pub(super) struct Native {
     keys: Arc<NativeKeys>,
     limit: RecordLimit,
     connections: Arc<Connections>,
+    compare_by_script: bool,
 }
 
 #[async_trait]
@@ -73,6 +74,7 @@ impl SessionStore for Native {
             let operation = async |mut connection: Connection| {
                 // What is sent again recognises itself in the script alone. So does a session that was touched.
                 if let Some(loaded) = replaced
+                    && !self.compare_by_script
                     && connection.sets_if_equal()
                     && !connection.is_again()
                     && let Value::Okay =
@@ -155,8 +157,8 @@ impl Layout for Native {
 
 impl Native {
     pub(super) fn new(base: Base) -> Self {
-        let Base { prefix, limit, connections } = base;
-        Self { keys: Arc::new(NativeKeys { prefix }), limit, connections }
+        let Base { prefix, limit, connections, compare_by_script } = base;
+        Self { keys: Arc::new(NativeKeys { prefix }), limit, connections, compare_by_script }
     }
 
     pub(super) fn prefix(&self) -> &Prefix {
