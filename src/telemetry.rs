@@ -12,6 +12,7 @@ pub mod metrics;
 pub(crate) mod operations;
 pub(crate) mod outcome;
 mod rate;
+mod shards;
 pub(crate) mod stats;
 
 #[cfg(feature = "metrics")]
@@ -23,6 +24,7 @@ use self::counters::Counters;
 use self::histogram::Tally;
 use self::operations::{Latencies, Operation};
 use self::rate::LastMinute;
+use self::shards::Shards;
 use self::stats::DURATION_BUCKETS;
 use crate::error::Error;
 use crate::store::status::StoreStatus;
@@ -30,7 +32,7 @@ use crate::store::status::StoreStatus;
 /// What one manager's sessions have gone through.
 #[derive(Debug)]
 pub(crate) struct Telemetry {
-    counters: Counters,
+    counters: Shards<Counters>,
     latencies: Latencies,
     durations: Tally,
     created: LastMinute,
@@ -43,7 +45,7 @@ pub(crate) struct Telemetry {
 impl Telemetry {
     pub(crate) fn new(store: &StoreStatus) -> Self {
         Self {
-            counters: Counters::default(),
+            counters: Shards::default(),
             latencies: Latencies::new(store),
             durations: Tally::new(&DURATION_BUCKETS),
             created: LastMinute::default(),

@@ -1,8 +1,10 @@
 //! What happened so far, counted.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
+
+use super::shards::Shards;
 
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident,)*) => {
@@ -31,16 +33,15 @@ macro_rules! counters {
         #[cfg(feature = "metrics")]
         pub(super) use event_names;
 
-        /// A part of [`Counters`], in cache lines of its own.
+        /// The counters behind [`Counts`].
         #[derive(Debug, Default)]
-        #[repr(align(128))]
-        pub(super) struct Shard {
+        pub(super) struct Counters {
             $(pub(super) $name: Counter<{ Event::$name as usize }>,)*
         }
 
-        impl Counters {
+        impl Shards<Counters> {
             pub(super) fn read(&self) -> Counts {
-                Counts { $($name: self.0.iter().map(|shard| shard.$name.0.load(Ordering::Relaxed)).sum(),)* }
+                Counts { $($name: self.all().map(|shard| shard.$name.0.load(Ordering::Relaxed)).sum(),)* }
             }
         }
     };
@@ -73,24 +74,6 @@ counters! {
     conflicts,
     /// Changes dropped because their session had ended or moved meanwhile.
     ended_meanwhile,
-}
-
-/// The counters behind [`Counts`]. A thread always uses the same shard, so that threads seldom wait for
-/// each other's writes.
-#[derive(Debug, Default)]
-pub(super) struct Counters([Shard; SHARDS]);
-
-const SHARDS: usize = 16;
-
-impl Counters {
-    /// Where this thread counts.
-    pub(super) fn shard(&self) -> &Shard {
-        static THREADS: AtomicUsize = AtomicUsize::new(0);
-        thread_local! {
-            static NUMBER: usize = THREADS.fetch_add(1, Ordering::Relaxed);
-        }
-        &self.0[NUMBER.try_with(|number| number % SHARDS).unwrap_or(0)]
-    }
 }
 
 /// Counts up, without ordering anything else. `EVENT` is what it counts.

@@ -27,36 +27,36 @@ impl Telemetry {
     /// A session was created at `now`. Not a line for operators: whoever sends requests without cookies
     /// would fill the log.
     pub(crate) fn created(&self, key: &SessionKey, record: &Record, now: Timestamp) {
-        self.counters.shard().created.add_one();
+        self.counters.mine().created.add_one();
         self.created.add_one(now);
         let minutes = record.expires_at.saturating_since(now).as_secs().div_ceil(60);
         tracing::debug!(%key, "session created, to expire in {minutes} minutes");
     }
 
     pub(crate) fn loaded(&self) {
-        self.counters.shard().loaded.add_one();
+        self.counters.mine().loaded.add_one();
     }
 
     pub(crate) fn updated(&self) {
-        self.counters.shard().updated.add_one();
+        self.counters.mine().updated.add_one();
     }
 
     /// A write was stored under the id that its session got after the request had loaded it.
     pub(crate) fn followed(&self, key: &SessionKey) {
-        self.counters.shard().updated.add_one();
+        self.counters.mine().updated.add_one();
         tracing::debug!(%key, "a write followed its session to its new id");
     }
 
     pub(crate) fn touched(&self) {
-        self.counters.shard().touched.add_one();
+        self.counters.mine().touched.add_one();
     }
 
     pub(crate) fn rotated(&self) {
-        self.counters.shard().rotated.add_one();
+        self.counters.mine().rotated.add_one();
     }
 
     pub(crate) fn destroyed(&self, key: &SessionKey) {
-        self.counters.shard().destroyed.add_one();
+        self.counters.mine().destroyed.add_one();
         tracing::debug!(%key, "session destroyed");
     }
 
@@ -67,30 +67,30 @@ impl Telemetry {
 
     /// A session was found to be over, and ended at `ended`.
     pub(crate) fn expired(&self, record: &Record, ended: Timestamp) {
-        self.counters.shard().expired.add_one();
+        self.counters.mine().expired.add_one();
         self.lasted(End::Expired, ended.saturating_since(record.created_at));
     }
 
     /// A cookie of our name that no key signed.
     pub(crate) fn forged(&self) {
-        self.counters.shard().forged.add_one();
+        self.counters.mine().forged.add_one();
         tracing::debug!("a session cookie carries no valid signature");
     }
 
     pub(crate) fn unknown(&self, key: &SessionKey) {
-        self.counters.shard().unknown.add_one();
+        self.counters.mine().unknown.add_one();
         tracing::debug!(%key, "a well-signed cookie names a session that is not stored");
     }
 
     /// What is stored is no session that this service can read.
     pub(crate) fn corrupt(&self, key: &SessionKey, reason: &str) {
-        self.counters.shard().corrupt.add_one();
+        self.counters.mine().corrupt.add_one();
         tracing::warn!(%key, reason, "a session cannot be read, and is left as it is");
     }
 
     /// A change was dropped because its session had ended or moved.
     pub(crate) fn ended_meanwhile(&self) {
-        self.counters.shard().ended_meanwhile.add_one();
+        self.counters.mine().ended_meanwhile.add_one();
     }
 
     /// A store or merge failed. Of these, a session counts that is shared and cannot be read, and a contradiction to
@@ -98,16 +98,16 @@ impl Telemetry {
     pub(crate) fn failed(&self, error: &Error) {
         use Conflict::{Committed, TooManySessions};
         if matches!(error, Error::Unreadable { .. }) {
-            self.counters.shard().corrupt.add_one();
+            self.counters.mine().corrupt.add_one();
         }
         if matches!(error, Error::Conflict(conflict) if !matches!(conflict, Committed | TooManySessions)) {
-            self.counters.shard().conflicts.add_one();
+            self.counters.mine().conflicts.add_one();
         }
     }
 
     /// So many sessions were ended from outside their own requests.
     pub(crate) fn revoked(&self, sessions: u64) {
-        self.counters.shard().revoked.add(sessions);
+        self.counters.mine().revoked.add(sessions);
     }
 
     /// The line of an operation that ends sessions from outside, once it is over.

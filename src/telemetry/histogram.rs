@@ -85,7 +85,6 @@ impl Serialize for Histogram {
 
 /// What counts for a [`Histogram`].
 #[derive(Debug)]
-#[repr(align(128))]
 pub(crate) struct Tally {
     bounds: &'static [f64],
     counts: Box<[AtomicU64]>,
@@ -110,14 +109,22 @@ impl Tally {
     }
 
     pub(crate) fn read(&self) -> Histogram {
-        let bounds = self.bounds.iter().copied().chain([f64::INFINITY]);
-        let buckets: Vec<_> =
-            bounds.zip(self.counts.iter().map(|count| count.load(Ordering::Relaxed))).collect();
-        Histogram {
-            count: buckets.iter().map(|(_, count)| count).sum(),
-            sum_seconds: f64::from_bits(self.sum.load(Ordering::Relaxed)),
-            buckets,
+        Self::read_all(self.bounds, [self])
+    }
+
+    /// What several counted together that have these bounds.
+    pub(crate) fn read_all<'a>(bounds: &[f64], tallies: impl IntoIterator<Item = &'a Self>) -> Histogram {
+        let bounds = bounds.iter().copied().chain([f64::INFINITY]);
+        let mut read =
+            Histogram { buckets: bounds.map(|bound| (bound, 0)).collect(), ..Histogram::default() };
+        for tally in tallies {
+            for ((_, count), counted) in read.buckets.iter_mut().zip(&tally.counts) {
+                *count += counted.load(Ordering::Relaxed);
+            }
+            read.sum_seconds += f64::from_bits(tally.sum.load(Ordering::Relaxed));
         }
+        read.count = read.buckets.iter().map(|(_, count)| count).sum();
+        read
     }
 }
 
@@ -141,6 +148,16 @@ mod tests {
         assert_eq!(histogram.buckets, [(1.0, 2), (2.0, 1), (4.0, 2), (f64::INFINITY, 2)]);
         assert_eq!(histogram.count, 7);
         assert!((histogram.sum_seconds - 1015.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn what_several_counted_adds_up() {
+        let tallies = [Tally::new(&BOUNDS), Tally::new(&BOUNDS)];
+        tallies[0].add(Duration::from_secs(1));
+        tallies[1].add(Duration::from_secs(1));
+        tallies[1].add(Duration::from_secs(3));
+        assert_eq!(Tally::read_all(&BOUNDS, &tallies), of(&[1, 1, 3]));
+        assert_eq!(Tally::read_all(&BOUNDS, []), of(&[]));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::histogram::{Histogram, Tally};
+use super::shards::Shards;
 use super::stats::LATENCY_BUCKETS;
 use crate::store::status::StoreStatus;
 
@@ -49,7 +50,11 @@ macro_rules! operations {
 
         impl Latencies {
             pub(super) fn read(&self) -> StoreLatencies {
-                StoreLatencies { $($name: self.tallies[Operation::$variant as usize].read(),)* }
+                let read = |operation: Operation| {
+                    let of_it = self.tallies.all().map(|shard| &shard.0[operation as usize]);
+                    Tally::read_all(&LATENCY_BUCKETS, of_it)
+                };
+                StoreLatencies { $($name: read(Operation::$variant),)* }
             }
         }
 
@@ -103,19 +108,29 @@ operations! {
 /// looks at the clock would be felt.
 const TIMED_IN_MEMORY: u32 = 64;
 
+/// One for each operation of [`StoreLatencies`].
+#[derive(Debug)]
+struct Tallies([Tally; IN_STATS]);
+
+impl Default for Tallies {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Tally::new(&LATENCY_BUCKETS)))
+    }
+}
+
 /// How long operations took.
 #[derive(Debug)]
 pub(crate) struct Latencies {
     /// One load in so many is timed.
     loads_timed: u32,
-    tallies: [Tally; IN_STATS],
+    tallies: Shards<Tallies>,
 }
 
 impl Latencies {
     pub(super) fn new(store: &StoreStatus) -> Self {
         Self {
             loads_timed: if store.kind == "memory" { TIMED_IN_MEMORY } else { 1 },
-            tallies: std::array::from_fn(|_| Tally::new(&LATENCY_BUCKETS)),
+            tallies: Shards::default(),
         }
     }
 
@@ -134,7 +149,7 @@ impl Latencies {
     }
 
     pub(super) fn add(&self, operation: Operation, took: Duration) {
-        if let Some(tally) = self.tallies.get(operation as usize) {
+        if let Some(tally) = self.tallies.mine().0.get(operation as usize) {
             tally.add(took);
         }
     }
