@@ -21,10 +21,12 @@ impl Shape {
 
     pub(super) fn of_text(text: &str) -> Self {
         let mut shape = Self::of(text.len() as u64);
-        for chunk in text.as_bytes().chunks(8) {
-            let mut bytes = [0; 8];
-            bytes[..chunk.len()].copy_from_slice(chunk);
-            shape.add(Self(u64::from_le_bytes(bytes)));
+        let (words, rest) = text.as_bytes().as_chunks();
+        for word in words {
+            shape.add(Self(u64::from_le_bytes(*word)));
+        }
+        if !rest.is_empty() {
+            shape.add(Self(rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte))));
         }
         shape
     }
