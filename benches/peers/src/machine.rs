@@ -40,11 +40,12 @@ fn word_after(line: &str, mark: &str) -> Option<String> {
 
 /// What was built, by the lock file.
 fn crates() -> Vec<Version> {
-    const NAMED: [&str; 12] = [
+    const NAMED: [&str; 13] = [
         "session-store",
         "redis",
         "axum",
         "actix-web",
+        "warp",
         "tokio",
         "moka",
         "tower-sessions",

@@ -19,6 +19,7 @@ pub mod scene {
 pub mod framework {
     pub const AXUM: &str = "axum";
     pub const ACTIX: &str = "actix-web";
+    pub const WARP: &str = "warp";
     pub const EXPRESS: &str = "Express";
 }
 
@@ -63,11 +64,12 @@ const fn node(mode: &'static str, workers: u32) -> Setup {
 
 #[rustfmt::skip] // A table.
 pub fn all() -> Vec<Entry> {
-    use framework::{ACTIX, AXUM, EXPRESS as NODE};
+    use framework::{ACTIX, AXUM, EXPRESS as NODE, WARP};
     let entry = |scene, framework, contender, path, setup, does| Entry { scene, framework, contender, path, setup, does };
     vec![
         entry(scene::BARE, AXUM, BARE, READ, rust("axum", "bare"), ""),
         entry(scene::BARE, ACTIX, BARE, READ, rust("actix", "bare"), ""),
+        entry(scene::BARE, WARP, BARE, READ, rust("warp", "bare"), ""),
         entry(scene::BARE, NODE, BARE, READ, node("bare", 0), ""),
         entry(scene::BARE, NODE, BARE_CLUSTER, READ, node("bare", 2), ""),
 
@@ -78,6 +80,7 @@ pub fn all() -> Vec<Entry> {
         entry(scene::READ, AXUM, AXUM_SESSION_CACHED, READ, rust("axum-session", "cached"), "its default: answers from a copy in the process, does not see other instances' changes"),
         entry(scene::READ, ACTIX, OURS, READ, rust("actix-ours", "redis"), "signed cookie; rolling by default: the same server as below"),
         entry(scene::READ, ACTIX, ACTIX_SESSION, READ, rust("actix-session", "read"), "encrypted cookie; the session would end a day after the last change"),
+        entry(scene::READ, WARP, OURS, READ, rust("warp-ours", "redis"), "signed cookie; rolling by default: the same server as below"),
         entry(scene::READ, NODE, EXPRESS, READ, node("read", 0), "signed cookie; disableTouch, so the session would end a day after the last change"),
         entry(scene::READ, NODE, EXPRESS_CLUSTER, READ, node("read", 2), "the same, in two processes"),
 
@@ -86,6 +89,7 @@ pub fn all() -> Vec<Entry> {
         entry(scene::ROLLING, AXUM, AXUM_SESSION, READ, rust("axum-session", "read"), "the same as above: it always writes back, blind"),
         entry(scene::ROLLING, ACTIX, OURS, READ, rust("actix-ours", "redis"), "the default: a touch once in a tenth of the idle time"),
         entry(scene::ROLLING, ACTIX, ACTIX_SESSION, READ, rust("actix-session", "rolling"), "OnEveryRequest: an EXPIRE each time"),
+        entry(scene::ROLLING, WARP, OURS, READ, rust("warp-ours", "redis"), "the default: a touch once in a tenth of the idle time"),
         entry(scene::ROLLING, NODE, EXPRESS, READ, node("rolling", 0), "the default touch: an EXPIRE each time"),
         entry(scene::ROLLING, NODE, EXPRESS_CLUSTER, READ, node("rolling", 2), "the same, in two processes"),
 
@@ -95,6 +99,7 @@ pub fn all() -> Vec<Entry> {
         entry(scene::COUNTER, AXUM, AXUM_SESSION, COUNT, rust("axum-session", "read"), "blind MULTI, SET, EXPIREAT, EXEC; cookie sent again each time"),
         entry(scene::COUNTER, ACTIX, OURS, COUNT, rust("actix-ours", "redis"), "compare-and-swap in a script, stale writes are merged"),
         entry(scene::COUNTER, ACTIX, ACTIX_SESSION, COUNT, rust("actix-session", "read"), "blind SET XX; cookie encrypted and sent again each time"),
+        entry(scene::COUNTER, WARP, OURS, COUNT, rust("warp-ours", "redis"), "compare-and-swap in a script, stale writes are merged"),
         entry(scene::COUNTER, NODE, EXPRESS, COUNT, node("rolling", 0), "blind SET"),
         entry(scene::COUNTER, NODE, EXPRESS_CLUSTER, COUNT, node("rolling", 2), "the same, in two processes"),
 
@@ -103,6 +108,7 @@ pub fn all() -> Vec<Entry> {
         entry(scene::MEMORY, AXUM, TOWER_MEMORY, READ, rust("axum-tower-sessions", "memory"), "unsigned cookie; unbounded, and expired sessions stay"),
         entry(scene::MEMORY, AXUM, AXUM_SESSION, READ, rust("axum-session", "memory"), "unsigned cookie, sent again each time; unbounded"),
         entry(scene::MEMORY, ACTIX, OURS, READ, rust("actix-ours", "memory"), "signed cookie; bounded in bytes"),
+        entry(scene::MEMORY, WARP, OURS, READ, rust("warp-ours", "memory"), "signed cookie; bounded in bytes"),
         entry(scene::MEMORY, NODE, EXPRESS, READ, node("memory", 0), "signed cookie; unbounded, for development only"),
     ]
 }

@@ -99,7 +99,7 @@ fn in_memory(results: &Results) -> Vec<Target> {
 }
 
 fn over_http(results: &Results) -> Vec<Target> {
-    use framework::{ACTIX, AXUM, EXPRESS as NODE};
+    use framework::{ACTIX, AXUM, EXPRESS as NODE, WARP};
     use scene::{BARE as BARE_ROUTE, COUNTER, MEMORY, READ, ROLLING};
     let ratio = |ours: (&str, &str), other: (&str, &str, &str)| {
         let ours = results.over_http(ours.0, ours.1, OURS)?;
@@ -112,7 +112,7 @@ fn over_http(results: &Results) -> Vec<Target> {
         };
         [versus(EXPRESS, "one process"), versus(EXPRESS_CLUSTER, "cluster of 2")]
     });
-    let bare = [AXUM, ACTIX].into_iter().filter_map(|framework| {
+    let bare = [AXUM, ACTIX, WARP].into_iter().filter_map(|framework| {
         Some((framework.to_owned(), ratio((MEMORY, framework), (BARE_ROUTE, framework, BARE))?))
     });
     vec![

@@ -2,12 +2,11 @@
 
 use actix_web::error::ErrorUnauthorized;
 use actix_web::{App, HttpServer, web};
-use session_store::{Codec, SessionMiddleware};
+use session_store::SessionMiddleware;
 
-use super::{Outcome, WORKERS, ours};
+use super::ours::{self, Session};
+use super::{Outcome, WORKERS};
 use crate::payload::{Shopper, greeting};
-
-type Session = session_store::Session<Shopper>;
 
 async fn sign_in(session: Session) -> Result<&'static str, session_store::Error> {
     session.write(|shopper| *shopper = Shopper::ada())?;
@@ -28,7 +27,7 @@ async fn count(session: Session) -> actix_web::Result<String> {
 
 pub fn serve(mode: &str, redis: &str) -> Outcome {
     actix_web::rt::System::new().block_on(async {
-        let manager = ours::manager(mode, redis, Codec::Json).await?;
+        let manager = ours::manager(mode, redis).await?;
         let app = move || {
             let app = App::new().route("/sign_in", web::get().to(sign_in));
             let app = app.route("/read", web::get().to(read)).route("/count", web::get().to(count));

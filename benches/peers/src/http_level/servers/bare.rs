@@ -3,9 +3,11 @@
 use actix_web::{App, HttpServer, web};
 use axum::Router;
 use axum::routing::get;
+use warp::Filter as _;
 
-use super::{Outcome, WORKERS, on_axum};
+use super::{Outcome, WORKERS, on_axum, on_hyper};
 use crate::payload::{Shopper, greeting};
+use crate::support::runtime;
 
 /// The same text from the same struct; only that nobody had to load it.
 async fn read() -> String {
@@ -27,4 +29,9 @@ pub fn actix() -> Outcome {
         println!("listening on http://{}", server.addrs()[0]);
         Ok(server.run().await?)
     })
+}
+
+pub fn warp() -> Outcome {
+    let routes = warp::path("sign_in").then(sign_in).or(warp::path("read").then(read));
+    runtime().block_on(on_hyper::run(warp::service(routes)))
 }

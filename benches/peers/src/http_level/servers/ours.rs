@@ -1,19 +1,18 @@
-//! The manager that both of our servers have.
+//! What our servers have in common: the manager, and the handlers of those on `http` 1.
 
 use std::error::Error;
 
+use axum::http::StatusCode;
 use session_store::{
-    Codec, ExpressLayout, Key, KeyRing, MemoryStore, RedisLayout, RedisStore, SessionCookie, SessionManager,
+    ExpressLayout, Key, KeyRing, MemoryStore, RedisLayout, RedisStore, SessionCookie, SessionManager,
 };
 
 use super::{SECRET, unknown};
-use crate::payload::Shopper;
+use crate::payload::{Shopper, greeting};
 
-pub async fn manager(
-    mode: &str,
-    redis: &str,
-    codec: Codec,
-) -> Result<SessionManager<Shopper>, Box<dyn Error>> {
+pub type Session = session_store::Session<Shopper>;
+
+pub async fn manager(mode: &str, redis: &str) -> Result<SessionManager<Shopper>, Box<dyn Error>> {
     let keys = KeyRing::new(Key::new(SECRET)?);
     let builder = match mode {
         "express" => {
@@ -25,5 +24,22 @@ pub async fn manager(
         "memory" => SessionManager::builder(MemoryStore::new(), keys),
         other => return unknown(other),
     };
-    Ok(builder.codec(codec).build()?)
+    Ok(builder.build()?)
+}
+
+pub async fn sign_in(session: Session) -> Result<&'static str, session_store::Error> {
+    session.write(|shopper| *shopper = Shopper::ada())?;
+    Ok("in")
+}
+
+pub async fn read(session: Session) -> Result<String, StatusCode> {
+    session.read(greeting).ok_or(StatusCode::UNAUTHORIZED)
+}
+
+pub async fn count(session: Session) -> Result<Result<String, StatusCode>, session_store::Error> {
+    let answer = session.write(|shopper| {
+        shopper.visits += 1;
+        greeting(shopper)
+    })?;
+    Ok(answer.ok_or(StatusCode::UNAUTHORIZED))
 }
