@@ -1,5 +1,6 @@
 //! Where and with what it was measured.
 
+use std::ffi::{OsStr, OsString};
 use std::process::Command;
 
 use crate::results::Version;
@@ -9,13 +10,21 @@ pub fn describe() -> (String, String, Vec<Version>) {
     let when = time::OffsetDateTime::now_utc().date().to_string();
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let machine = format!("{processors} × {}", model().unwrap_or_else(|| "unknown processor".to_owned()));
-    let mut versions = vec![
-        version("redis-server", &said("redis-server", "--version", |line| word_after(line, "v="))),
-        version("Node", &said("node", "--version", |line| Some(line.trim_start_matches('v').to_owned()))),
-    ];
+    // The program that the servers of the tests are, too.
+    let redis = std::env::var_os("REDIS_SERVER").unwrap_or_else(|| "redis-server".into());
+    let server = |name, program: &OsStr| version(name, &said(program, |line| word_after(line, "v=")));
+    let mut versions = vec![server("redis-server", &redis)];
+    versions.extend(valkey().map(|valkey| server("valkey-server", &valkey)));
+    let node = said("node".as_ref(), |line| Some(line.trim_start_matches('v').to_owned()));
+    versions.push(version("Node", &node));
     versions.extend(crates());
     versions.extend(packages());
     (when, machine, versions)
+}
+
+/// The program of the second server.
+pub fn valkey() -> Option<OsString> {
+    std::env::var_os("VALKEY_SERVER")
 }
 
 fn version(what: &str, version: &str) -> Version {
@@ -28,8 +37,9 @@ fn model() -> Option<String> {
     Some(line.split_once(':')?.1.trim().to_owned())
 }
 
-fn said(program: &str, argument: &str, pick: impl Fn(&str) -> Option<String>) -> String {
-    let output = Command::new(program).arg(argument).output().ok();
+/// What `pick` finds in what the program says of its version.
+fn said(program: &OsStr, pick: impl Fn(&str) -> Option<String>) -> String {
+    let output = Command::new(program).arg("--version").output().ok();
     let said = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
     said.and_then(|said| pick(&said)).unwrap_or_else(|| "unknown".to_owned())
 }

@@ -15,7 +15,7 @@ mod store_level;
 mod support;
 
 use http_level::Setup;
-use results::Results;
+use results::{Results, StoreRow};
 use support::floor::Raw;
 use support::redis::Server;
 
@@ -38,6 +38,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn measure(quick: bool) -> Results {
     support::runtime().block_on(async {
         let redis = Server::start().await;
+        let valkey = start_valkey().await;
         let url = redis.url();
         let raw = Raw::connect(std::slice::from_ref(&redis)).await;
         eprintln!("bytes");
@@ -46,15 +47,35 @@ fn measure(quick: bool) -> Results {
         let cells = store_level::memory_cells();
         let memory = store_level::measure(&cells, store_extent(quick), || async {}).await;
         eprintln!("stores on Redis");
-        let cells = store_level::redis_cells(&url, &raw).await;
+        // The connections of these cells go before the servers come.
+        let cells = store_level::redis_cells(&redis, &raw).await;
         let store = store_level::measure(&cells, store_extent(quick), || raw.empty()).await;
-        // Their connections go before the servers come.
         drop(cells);
         raw.empty().await;
-        let http = http_level::measure(&redis, http_extent(quick)).await;
+        let on_valkey = match &valkey {
+            Some(valkey) => measure_saves(valkey, store_extent(quick)).await,
+            None => Vec::new(),
+        };
+        let http = http_level::measure(&redis, valkey.as_ref(), http_extent(quick)).await;
         let (when, machine, versions) = machine::describe();
-        Results { when, machine, quick, versions, store, memory, http, bytes }
+        Results { when, machine, quick, versions, store, valkey: on_valkey, memory, http, bytes }
     })
+}
+
+/// A second server, which compares by itself, if the environment names one.
+async fn start_valkey() -> Option<Server> {
+    let valkey = Server::start_program(&machine::valkey()?).await;
+    assert!(valkey.sets_if_equal().await, "VALKEY_SERVER has to be Valkey 8.1 or later");
+    Some(valkey)
+}
+
+async fn measure_saves(valkey: &Server, extent: store_level::Extent) -> Vec<StoreRow> {
+    eprintln!("stores on Valkey");
+    let raw = Raw::connect(std::slice::from_ref(valkey)).await;
+    let cells = store_level::saving_cells(valkey, &raw).await;
+    let rows = store_level::measure(&cells, extent, || raw.empty()).await;
+    raw.empty().await;
+    rows
 }
 
 fn store_extent(quick: bool) -> store_level::Extent {

@@ -9,6 +9,9 @@ pub struct Results {
     pub quick: bool,
     pub versions: Vec<Version>,
     pub store: Vec<StoreRow>,
+    /// Empty if there was no second server.
+    #[serde(default)]
+    pub valkey: Vec<StoreRow>,
     pub memory: Vec<StoreRow>,
     pub http: Vec<HttpRow>,
     pub bytes: Vec<BytesRow>,
@@ -57,9 +60,9 @@ pub struct HttpSlice {
     pub p99_micros: f64,
     /// Of the server's processes, for each request.
     pub cpu_micros: f64,
-    /// Of `redis-server`, for each request.
+    /// Of the process of Redis or Valkey, for each request.
     pub redis_cpu_micros: f64,
-    /// That `redis-server` ran for each request, those inside a script included.
+    /// That it ran for each request, those inside a script included.
     pub commands: f64,
 }
 

@@ -1,7 +1,7 @@
 //! One `redis-server` process.
 
 use std::env;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::future;
@@ -36,6 +36,7 @@ const LOG: &str = "log";
 /// link is in the way there, and no other server can answer instead.
 #[derive(Debug)]
 pub struct Server {
+    program: OsString,
     process: Child,
     place: Place,
     password: Option<String>,
@@ -52,6 +53,13 @@ impl Server {
     /// The same with options of the command line, such as `&["--requirepass", "secret"]`.
     pub async fn start_with(options: &[&str]) -> Self {
         let mut server = Self::spawn(Place::take(), None, options);
+        server.ready().await;
+        server
+    }
+
+    /// A server of this program, whatever the environment names.
+    pub async fn start_program(program: &OsStr) -> Self {
+        let mut server = Self::spawn_program(program.to_owned(), Place::take(), None, &[]);
         server.ready().await;
         server
     }
@@ -100,7 +108,7 @@ impl Server {
     /// Starts the server again on the same port, empty unless it was started with persistence.
     pub async fn restart(&mut self) {
         self.kill();
-        self.process = run(&self.place, self.sentinel);
+        self.process = run(&self.program, &self.place, self.sentinel);
         self.ready().await;
     }
 
@@ -144,6 +152,15 @@ impl Server {
 
     /// Starts the process, which does not answer yet. It is a sentinel if an option says what to watch.
     pub(super) fn spawn(place: Place, certificates: Option<&Certificates>, options: &[&str]) -> Self {
+        Self::spawn_program(program(), place, certificates, options)
+    }
+
+    fn spawn_program(
+        program: OsString,
+        place: Place,
+        certificates: Option<&Certificates>,
+        options: &[&str],
+    ) -> Self {
         let mut configuration = configuration(&place, certificates);
         for option in options {
             match option.strip_prefix("--") {
@@ -154,8 +171,9 @@ impl Server {
         }
         std::fs::write(place.directory().join(CONFIGURATION), configuration + "\n").expect("it is ours");
         let sentinel = options.contains(&"--sentinel");
-        let process = run(&place, sentinel);
+        let process = run(&program, &place, sentinel);
         Self {
+            program,
             process,
             place,
             sentinel,
@@ -193,7 +211,7 @@ impl Server {
         if self.tls && (log.contains("Bad directive") || log.contains("Failed finding TLS support")) {
             unsuited("this test is about TLS, and it was built without");
         }
-        panic!("{} ended at its start, {status}:\n{log}", program().display());
+        panic!("{} ended at its start, {status}:\n{log}", self.program.display());
     }
 
     async fn connect(&self) -> RedisResult<MultiplexedConnection> {
@@ -268,17 +286,17 @@ fn unsuited(why: &str) -> ! {
     panic!("not on this server: {why}");
 }
 
-fn run(place: &Place, sentinel: bool) -> Child {
+fn run(program: &OsStr, place: &Place, sentinel: bool) -> Child {
     let log = OpenOptions::new().create(true).append(true).open(place.directory().join(LOG));
     let log = log.expect("the directory is ours");
-    let mut command = Command::new(program());
+    let mut command = Command::new(program);
     command.arg(place.directory().join(CONFIGURATION)).args(sentinel.then_some("--sentinel"));
     command.stdin(Stdio::null()).stdout(log.try_clone().expect("a file has a duplicate")).stderr(log);
     match command.spawn() {
         Err(e) if e.kind() == ErrorKind::NotFound => panic!(
             "these tests run against a real Redis and there is no `{}` on the PATH: \
              install it (Debian: apt-get install redis-server; macOS: brew install redis)",
-            program().display()
+            program.display()
         ),
         spawned => spawned.expect("redis-server can be started"),
     }

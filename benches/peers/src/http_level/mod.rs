@@ -3,8 +3,6 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use redis::aio::MultiplexedConnection;
-
 use crate::results::{HttpRow, HttpSlice};
 use crate::statistics::rotated;
 use crate::support::redis::{Server, Traffic};
@@ -17,6 +15,7 @@ mod servers;
 
 use load::{Order, Report};
 use process::{LoadProcess, ServerProcess, processor_time};
+use scenes::Entry;
 pub use scenes::{Setup, framework, scene};
 pub use servers::serve;
 
@@ -30,20 +29,22 @@ pub struct Extent {
 }
 
 /// Starts every server, and asks each in turn, over and over.
-pub async fn measure(redis: &Server, extent: Extent) -> Vec<HttpRow> {
-    let mut client = redis.client().await;
-    let servers = Servers::start(&redis.url());
-    let mut rows: Vec<_> = scenes::all().into_iter().map(|entry| (entry, Vec::new())).collect();
+pub async fn measure(redis: &Server, valkey: Option<&Server>, extent: Extent) -> Vec<HttpRow> {
+    let entries = |of: fn() -> Vec<Entry>, database| of().into_iter().map(move |entry| (entry, database));
+    let mut asked: Vec<_> = entries(scenes::on_redis, redis).collect();
+    asked.extend(valkey.into_iter().flat_map(|valkey| entries(scenes::on_valkey, valkey)));
+    let servers = Servers::start(&asked);
+    let mut rows: Vec<_> = asked.into_iter().map(|(entry, database)| (entry, database, Vec::new())).collect();
     for round in 0..extent.rounds {
         for index in rotated(rows.len(), round) {
-            let (entry, slices) = &mut rows[index];
-            let server = servers.of(entry.setup);
+            let (entry, database, slices) = &mut rows[index];
+            let server = servers.of(entry.setup, database);
             let order = order(server.address, entry.path, extent);
-            slices.push(slice(&order, server, redis, &mut client).await);
+            slices.push(slice(&order, server, database).await);
         }
         eprintln!("round {} of {} over HTTP", round + 1, extent.rounds);
     }
-    let row = |(entry, rounds): (scenes::Entry, _)| HttpRow {
+    let row = |(entry, _, rounds): (Entry, _, _)| HttpRow {
         scene: entry.scene.to_owned(),
         framework: entry.framework.to_owned(),
         contender: entry.contender.to_owned(),
@@ -67,22 +68,27 @@ pub fn once(setup: Setup, redis: &str, path: &str) {
     LoadProcess::ready(&order.to_json()).report();
 }
 
-struct Servers(Vec<(Setup, ServerProcess)>);
+/// One for each setup and the database's URL.
+struct Servers(Vec<(Setup, String, ServerProcess)>);
 
 impl Servers {
-    fn start(redis: &str) -> Self {
-        let mut started: Vec<(Setup, ServerProcess)> = Vec::new();
-        for entry in scenes::all() {
-            if !started.iter().any(|(setup, _)| *setup == entry.setup) {
-                started.push((entry.setup, entry.setup.start(redis)));
+    fn start(asked: &[(Entry, &Server)]) -> Self {
+        let mut servers = Self(Vec::new());
+        for (Entry { setup, .. }, database) in asked {
+            if servers.find(*setup, database).is_none() {
+                servers.0.push((*setup, database.url(), setup.start(&database.url())));
             }
         }
-        Self(started)
+        servers
     }
 
-    fn of(&self, wanted: Setup) -> &ServerProcess {
-        let found = self.0.iter().find(|(setup, _)| *setup == wanted);
-        &found.expect("every entry's server was started").1
+    fn of(&self, setup: Setup, database: &Server) -> &ServerProcess {
+        self.find(setup, database).expect("every entry's server was started")
+    }
+
+    fn find(&self, setup: Setup, database: &Server) -> Option<&ServerProcess> {
+        let is_it = |(other, url, _): &&(Setup, String, _)| *other == setup && *url == database.url();
+        self.0.iter().find(is_it).map(|(.., server)| server)
     }
 }
 
@@ -91,18 +97,14 @@ fn order(server: SocketAddr, path: &str, extent: Extent) -> Order {
     Order { server, path: path.to_owned(), connections: CONNECTIONS, warm_up, measured, sign_in: true }
 }
 
-async fn slice(
-    order: &Order,
-    server: &ServerProcess,
-    redis: &Server,
-    client: &mut MultiplexedConnection,
-) -> HttpSlice {
+async fn slice(order: &Order, server: &ServerProcess, database: &Server) -> HttpSlice {
+    let mut client = database.client().await;
     let load = LoadProcess::ready(&order.to_json());
-    let pids = [server.pid(), redis.pid()];
-    let (calls, before) = (Traffic::of(client).await, pids.map(processor_time));
+    let pids = [server.pid(), database.pid()];
+    let (calls, before) = (Traffic::of(&mut client).await, pids.map(processor_time));
     let report = load.report();
     let after = pids.map(processor_time);
-    let calls = Traffic::of(client).await.since(&calls);
+    let calls = Traffic::of(&mut client).await.since(&calls);
     let report: Report = serde_json::from_str(&report).expect("the load prints its report");
     let requests = count(report.requests);
     let micros = |time: Duration| time.as_secs_f64() * 1e6;

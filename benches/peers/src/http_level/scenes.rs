@@ -13,6 +13,8 @@ pub mod scene {
     pub const ROLLING: &str = "rolling, Redis";
     pub const COUNTER: &str = "counter, Redis";
     pub const MEMORY: &str = "read-only, memory";
+    pub const READ_VALKEY: &str = "read-only, Valkey";
+    pub const COUNTER_VALKEY: &str = "counter, Valkey";
 }
 
 /// The frameworks' names in the results.
@@ -62,10 +64,21 @@ const fn node(mode: &'static str, workers: u32) -> Setup {
     Setup::Node { mode, workers }
 }
 
+const fn entry(
+    scene: &'static str,
+    framework: &'static str,
+    contender: &'static str,
+    path: &'static str,
+    setup: Setup,
+    does: &'static str,
+) -> Entry {
+    Entry { scene, framework, contender, path, setup, does }
+}
+
+/// All of them.
 #[rustfmt::skip] // A table.
-pub fn all() -> Vec<Entry> {
+pub fn on_redis() -> Vec<Entry> {
     use framework::{ACTIX, AXUM, EXPRESS as NODE, WARP};
-    let entry = |scene, framework, contender, path, setup, does| Entry { scene, framework, contender, path, setup, does };
     vec![
         entry(scene::BARE, AXUM, BARE, READ, rust("axum", "bare"), ""),
         entry(scene::BARE, ACTIX, BARE, READ, rust("actix", "bare"), ""),
@@ -110,5 +123,23 @@ pub fn all() -> Vec<Entry> {
         entry(scene::MEMORY, ACTIX, OURS, READ, rust("actix-ours", "memory"), "signed cookie; bounded in bytes"),
         entry(scene::MEMORY, WARP, OURS, READ, rust("warp-ours", "memory"), "signed cookie; bounded in bytes"),
         entry(scene::MEMORY, NODE, EXPRESS, READ, node("memory", 0), "signed cookie; unbounded, for development only"),
+    ]
+}
+
+/// Those for which it makes a difference that the server compares by itself, and the same without a write.
+#[rustfmt::skip] // A table.
+pub fn on_valkey() -> Vec<Entry> {
+    use framework::{ACTIX, AXUM};
+    const SWAP: &str = "compare-and-swap by the server itself, stale writes are merged";
+    vec![
+        entry(scene::READ_VALKEY, AXUM, OURS, READ, rust("axum-ours", "redis"), "signed cookie; rolling by default"),
+        entry(scene::READ_VALKEY, AXUM, TOWER_SESSIONS, READ, rust("axum-tower-sessions", "read"), "unsigned cookie; the session would end a day after the last change"),
+        entry(scene::READ_VALKEY, ACTIX, OURS, READ, rust("actix-ours", "redis"), "signed cookie; rolling by default"),
+        entry(scene::READ_VALKEY, ACTIX, ACTIX_SESSION, READ, rust("actix-session", "read"), "encrypted cookie; the session would end a day after the last change"),
+
+        entry(scene::COUNTER_VALKEY, AXUM, OURS, COUNT, rust("axum-ours", "redis"), SWAP),
+        entry(scene::COUNTER_VALKEY, AXUM, TOWER_SESSIONS, COUNT, rust("axum-tower-sessions", "read"), "blind SET XX; cookie sent again each time"),
+        entry(scene::COUNTER_VALKEY, ACTIX, OURS, COUNT, rust("actix-ours", "redis"), SWAP),
+        entry(scene::COUNTER_VALKEY, ACTIX, ACTIX_SESSION, COUNT, rust("actix-session", "read"), "blind SET XX; cookie encrypted and sent again each time"),
     ]
 }

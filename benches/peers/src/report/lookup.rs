@@ -9,6 +9,10 @@ impl Results {
         find(&self.store, tasks, operation, contender)
     }
 
+    pub fn on_valkey(&self, tasks: u64, operation: Operation, contender: &str) -> &StoreRow {
+        find(&self.valkey, tasks, operation, contender)
+    }
+
     pub fn in_memory(&self, tasks: u64, operation: Operation, contender: &str) -> &StoreRow {
         find(&self.memory, tasks, operation, contender)
     }

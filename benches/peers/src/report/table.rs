@@ -39,6 +39,10 @@ fn write_all(out: &mut String, results: &Results) -> std::fmt::Result {
     write_http(out, results)?;
     writeln!(out, "\n## Stores on Redis\n")?;
     write_stores(out, &results.store)?;
+    if !results.valkey.is_empty() {
+        writeln!(out, "\n## Stores on Valkey\n")?;
+        write_stores(out, &results.valkey)?;
+    }
     writeln!(out, "\n## Stores in memory\n")?;
     write_stores(out, &results.memory)?;
     writeln!(out, "\n## Bytes in Redis\n")?;

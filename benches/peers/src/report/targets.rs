@@ -39,6 +39,7 @@ impl Target {
 
 pub fn all(results: &Results) -> Vec<Target> {
     let mut targets = on_redis(results);
+    targets.extend(on_valkey(results));
     targets.extend(in_memory(results));
     targets.extend(over_http(results));
     targets.extend(bytes(results));
@@ -80,6 +81,25 @@ fn on_redis(results: &Results) -> Vec<Target> {
         at_least("Redis: update ÷ raw SET", 0.65, floor(SaveBytes, OURS, SaveBytes, RAW_SET, pace)),
         // What differs by less is level.
         at_least("Redis: update, encoded ÷ best Rust peer's blind save", 0.95, best(Save, &TASKS[1..])),
+    ]
+}
+
+/// None, if there was no such server.
+fn on_valkey(results: &Results) -> Vec<Target> {
+    use Operation::SaveBytes;
+    if results.valkey.is_empty() {
+        return Vec::new();
+    }
+    let update = |tasks| {
+        let floor = results.on_valkey(tasks, SaveBytes, RAW_SET);
+        results.on_valkey(tasks, SaveBytes, OURS).ratio(floor, pace).median
+    };
+    let counter = |contender| results.over_http(scene::COUNTER_VALKEY, framework::ACTIX, contender);
+    let counter = counter(OURS).zip(counter(ACTIX_SESSION));
+    let counter = counter.map(|(ours, peer)| (String::new(), ours.ratio(peer).median));
+    vec![
+        at_least("Valkey: update ÷ raw SET", 0.85, by_tasks(update)),
+        at_least("Valkey, actix-web: counter ÷ actix-session", 1.15, counter.into_iter().collect()),
     ]
 }
 

@@ -16,6 +16,7 @@ use crate::results::contender::{
     TOWER_SESSIONS,
 };
 use crate::support::floor::{Command, Raw, RawClient};
+use crate::support::redis::Server;
 
 const GET_FRED: &str = "fred, raw GET";
 const SET_FRED: &str = "fred, raw SET";
@@ -23,11 +24,12 @@ const SET_FRED: &str = "fred, raw SET";
 /// Takes longer than reading the clock: each step is timed by itself.
 const TOGETHER: u64 = 1;
 
-pub async fn cells(url: &str, raw: &Raw) -> Vec<Cell> {
+pub async fn cells(server: &Server, raw: &Raw) -> Vec<Cell> {
+    let url = &*server.url();
     let fred = connect(url).await;
     let store = Arc::new(RedisStore::connect(url).await.expect("the server answers"));
     let mut cells = floors(raw, &Fred::new(&fred));
-    cells.extend(ours(&store));
+    cells.extend(ours(&store, server.sets_if_equal().await));
     cells.extend(in_express_layout(url).await);
     cells.extend(peer(
         TOWER_SESSIONS,
@@ -62,6 +64,16 @@ pub async fn cells(url: &str, raw: &Raw) -> Vec<Cell> {
     cells
 }
 
+/// Those whose saves are held against each other where the server compares by itself.
+pub async fn saving_cells(server: &Server, raw: &Raw) -> Vec<Cell> {
+    let mut cells = cells(server, raw).await;
+    cells.retain(|cell| {
+        [Operation::Save, Operation::SaveBytes].contains(&cell.operation)
+            && [RAW_SET, OURS, TOWER_SESSIONS, ACTIX_SESSION].contains(&cell.contender)
+    });
+    cells
+}
+
 /// The clients beneath, with the bytes of our layout under names as long, without a timeout.
 fn floors(raw: &Raw, fred: &Fred) -> Vec<Cell> {
     let commands = [
@@ -84,14 +96,18 @@ fn floors(raw: &Raw, fred: &Fred) -> Vec<Cell> {
     cells
 }
 
-fn ours(store: &Arc<RedisStore>) -> Vec<Cell> {
-    const SWAP: &str = "EVALSHA: compare-and-swap on the revision, never creates";
+fn ours(store: &Arc<RedisStore>, sets_if_equal: bool) -> Vec<Cell> {
+    let swap = if sets_if_equal {
+        "SET IFEQ PX: compare-and-swap by the server itself, never creates"
+    } else {
+        "EVALSHA: compare-and-swap on the revision, never creates"
+    };
     let mut cells = Vec::new();
     for (name, codec) in [(OURS, Codec::Json), (OURS_COMPACT, Codec::MessagePack)] {
         let contender = Ours::new(store, codec);
         let both = [
             (Operation::Load, RAW_GET, "GET; the struct from the stored bytes"),
-            (Operation::Save, RAW_SET, SWAP),
+            (Operation::Save, RAW_SET, swap),
         ];
         let once = [
             (Operation::LoadBytes, RAW_GET, "GET"),
@@ -101,7 +117,7 @@ fn ours(store: &Arc<RedisStore>) -> Vec<Cell> {
                 "GET; a touch only when it gains a tenth of the idle time: not in this run",
             ),
             (Operation::RollAlways, RAW_GET, "GET, EVALSHA: the worst case, a touch share of 0"),
-            (Operation::SaveBytes, RAW_SET, SWAP),
+            (Operation::SaveBytes, RAW_SET, swap),
             (Operation::Create, RAW_SET_NEW, "SET NX PX"),
         ];
         // What does not depend on the codec is measured once.

@@ -17,7 +17,7 @@ pub mod ours;
 pub mod tower_sessions;
 
 pub use in_memory::cells as memory_cells;
-pub use in_redis::cells as redis_cells;
+pub use in_redis::{cells as redis_cells, saving_cells};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
