@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::lookup::floor_of;
-use super::targets::{self, Bound};
+use super::targets::{self, Bound, Figure};
 use crate::http_level::framework::AXUM;
 use crate::results::contender::OURS;
 use crate::results::{HttpRow, Results, StoreRow};
@@ -28,8 +28,8 @@ fn write_all(out: &mut String, results: &Results) -> std::fmt::Result {
     writeln!(out, "{}.\n", versions.collect::<Vec<_>>().join(", "))?;
     writeln!(
         out,
-        "Medians of {} for stores and {} over HTTP; (lowest–highest) of them; a ratio is the median of \
-         the ratios within a round. `README.md` says what the words mean.\n",
+        "Medians of {} for stores and {} over HTTP, (lowest–highest) of them; a ratio is taken within \
+         each round. A target is met by its median. `README.md` says what the words mean.\n",
         rounds(stores),
         rounds(http)
     )?;
@@ -56,13 +56,13 @@ fn write_targets(out: &mut String, results: &Results) -> std::fmt::Result {
             Bound::AtLeast(bound) => ('≥', bound),
             Bound::AtMost(bound) => ('≤', bound),
         };
-        let figure = |(of, figure): &(String, f64)| match &**of {
-            "" => short(*figure),
-            of => format!("{} ({of})", short(*figure)),
+        let figure = |(of, figure): &Figure| match &**of {
+            "" => spread(*figure),
+            of => format!("{of}: {}", spread(*figure)),
         };
         let figures: Vec<_> = target.measured.iter().map(figure).collect();
         let met = if target.is_met() { "met" } else { "**not met**" };
-        writeln!(out, "| {} | {sign} {bound} | {} | {met} |", target.what, figures.join(", "))?;
+        writeln!(out, "| {} | {sign} {bound} | {} | {met} |", target.what, figures.join("; "))?;
     }
     Ok(())
 }
@@ -79,18 +79,18 @@ fn write_http(out: &mut String, results: &Results) -> std::fmt::Result {
         // Of ours on the same framework or, beside Express, on axum.
         let ours = results.over_http(scene, framework, OURS).or_else(|| results.over_http(scene, AXUM, OURS));
         let ours = ours.filter(|ours| !std::ptr::eq(*ours, row));
-        let ratio = ours.map_or_else(String::new, |ours| short(ours.ratio(row).median));
+        let ratio = ours.map_or_else(String::new, |ours| spread(ours.ratio(row)));
         let [p50, p99] = [row.spread(|slice| slice.p50_micros), row.spread(|slice| slice.p99_micros)];
         let cpu = [row.spread(|slice| slice.cpu_micros), row.spread(|slice| slice.redis_cpu_micros)];
-        let [cpu, redis] = cpu.map(|cpu| format!("{:.1}", cpu.median));
+        let [cpu, redis] = cpu.map(spread);
         let commands = row.spread(|slice| slice.commands).median;
         writeln!(
             out,
-            "| {scene} | {framework} | {contender} | {} | {ratio} | {:.0} | {:.0} | {cpu} | {redis} \
+            "| {scene} | {framework} | {contender} | {} | {ratio} | {} | {} | {cpu} | {redis} \
              | {commands:.1} | {does} |",
             spread(row.per_second()),
-            p50.median,
-            p99.median
+            spread(p50),
+            spread(p99)
         )?;
     }
     Ok(())
@@ -110,11 +110,11 @@ fn write_stores(out: &mut String, rows: &[StoreRow]) -> std::fmt::Result {
             out,
             "| {tasks} | {operation} | {contender} | {} | {} | {} | {} | {} | {} |",
             spread(row.per_second()),
-            short(row.ratio(floor, |slice| slice.per_second).median),
-            short(p50.median),
-            short(row.ratio(floor, |slice| slice.p50_micros).median),
-            short(p99.median),
-            short(row.ratio(floor, |slice| slice.p99_micros).median),
+            spread(row.ratio(floor, |slice| slice.per_second)),
+            spread(p50),
+            spread(row.ratio(floor, |slice| slice.p50_micros)),
+            spread(p99),
+            spread(row.ratio(floor, |slice| slice.p99_micros)),
         )?;
     }
     writeln!(out, "\n| operation | contender | what it does | the floor |\n|---|---|---|---|")?;
@@ -153,8 +153,10 @@ fn write_bytes(out: &mut String, results: &Results) -> std::fmt::Result {
     Ok(())
 }
 
+/// The median, and what else there was.
 fn spread(of: Spread) -> String {
-    format!("{:.0} ({:.0}–{:.0})", of.median, of.lowest, of.highest)
+    let [median, lowest, highest] = [of.median, of.lowest, of.highest].map(short);
+    if lowest == highest { median } else { format!("{median} ({lowest}–{highest})") }
 }
 
 /// Three digits, so that small and large figures say as much.

@@ -7,6 +7,7 @@ use crate::results::contender::{
     RAW_MOKA, RAW_SET, TOWER_MOKA, TOWER_SESSIONS,
 };
 use crate::results::{Results, StoreSlice};
+use crate::statistics::Spread;
 use crate::store_level::Operation;
 use crate::support::TASKS;
 
@@ -19,19 +20,21 @@ pub enum Bound {
     AtMost(f64),
 }
 
+/// What it is about, such as the number of tasks, and the figure.
+pub type Figure = (String, Spread);
+
 #[derive(Debug)]
 pub struct Target {
     pub what: &'static str,
     pub bound: Bound,
-    /// What it is about, such as the number of tasks, and the figure.
-    pub measured: Vec<(String, f64)>,
+    pub measured: Vec<Figure>,
 }
 
 impl Target {
     pub fn is_met(&self) -> bool {
-        let meets = |(_, figure): &(String, f64)| match self.bound {
-            Bound::AtLeast(bound) => *figure >= bound,
-            Bound::AtMost(bound) => *figure <= bound,
+        let meets = |(_, figure): &Figure| match self.bound {
+            Bound::AtLeast(bound) => figure.median >= bound,
+            Bound::AtMost(bound) => figure.median <= bound,
         };
         !self.measured.is_empty() && self.measured.iter().all(meets)
     }
@@ -51,14 +54,14 @@ fn on_redis(results: &Results) -> Vec<Target> {
     let floor = |operation, contender, floor_of, floor, of: fn(&StoreSlice) -> f64| {
         let ratio = |tasks| {
             let floor = results.on_redis(tasks, floor_of, floor);
-            results.on_redis(tasks, operation, contender).ratio(floor, of).median
+            results.on_redis(tasks, operation, contender).ratio(floor, of)
         };
         by_tasks(ratio)
     };
     let best = |operation, tasks: &[u64]| {
         let ratio = |&tasks: &u64| {
             let peer = results.best_on_redis(tasks, operation, &PEERS);
-            let figure = results.on_redis(tasks, operation, OURS).ratio(peer, pace).median;
+            let figure = results.on_redis(tasks, operation, OURS).ratio(peer, pace);
             (format!("{}, {}", of_tasks(tasks), peer.contender), figure)
         };
         tasks.iter().map(ratio).collect()
@@ -92,11 +95,11 @@ fn on_valkey(results: &Results) -> Vec<Target> {
     }
     let update = |tasks| {
         let floor = results.on_valkey(tasks, SaveBytes, RAW_SET);
-        results.on_valkey(tasks, SaveBytes, OURS).ratio(floor, pace).median
+        results.on_valkey(tasks, SaveBytes, OURS).ratio(floor, pace)
     };
     let counter = |contender| results.over_http(scene::COUNTER_VALKEY, framework::ACTIX, contender);
     let counter = counter(OURS).zip(counter(ACTIX_SESSION));
-    let counter = counter.map(|(ours, peer)| (String::new(), ours.ratio(peer).median));
+    let counter = counter.map(|(ours, peer)| (String::new(), ours.ratio(peer)));
     vec![
         at_least("Valkey: update ÷ raw SET", 0.85, by_tasks(update)),
         at_least("Valkey, actix-web: counter ÷ actix-session", 1.15, counter.into_iter().collect()),
@@ -108,7 +111,7 @@ fn in_memory(results: &Results) -> Vec<Target> {
     let read = |operation, other| {
         let ratio = |tasks| {
             let other = results.in_memory(tasks, operation, other);
-            results.in_memory(tasks, Load, OURS).ratio(other, pace).median
+            results.in_memory(tasks, Load, OURS).ratio(other, pace)
         };
         by_tasks(ratio)
     };
@@ -123,7 +126,7 @@ fn over_http(results: &Results) -> Vec<Target> {
     use scene::{BARE as BARE_ROUTE, COUNTER, MEMORY, READ, ROLLING};
     let ratio = |ours: (&str, &str), other: (&str, &str, &str)| {
         let ours = results.over_http(ours.0, ours.1, OURS)?;
-        Some(ours.ratio(results.over_http(other.0, other.1, other.2)?).median)
+        Some(ours.ratio(results.over_http(other.0, other.1, other.2)?))
     };
     let one = |ours, other| ratio(ours, other).map(|figure| (String::new(), figure)).into_iter().collect();
     let express = [READ, ROLLING, COUNTER].into_iter().flat_map(|scene| {
@@ -166,7 +169,7 @@ fn over_http(results: &Results) -> Vec<Target> {
 fn bytes(results: &Results) -> Vec<Target> {
     let usage = |contender| {
         let usage = results.memory_usage(contender, COMMON).and_then(|bytes| u32::try_from(bytes).ok());
-        usage.map(|bytes| (String::new(), f64::from(bytes))).into_iter().collect()
+        usage.map(|bytes| (String::new(), Spread::of([f64::from(bytes)]))).into_iter().collect()
     };
     vec![
         at_most("MEMORY USAGE of the shopper, MessagePack", 416.0, usage(OURS_COMPACT)),
@@ -175,15 +178,15 @@ fn bytes(results: &Results) -> Vec<Target> {
     ]
 }
 
-fn at_least(what: &'static str, bound: f64, measured: Vec<(String, f64)>) -> Target {
+fn at_least(what: &'static str, bound: f64, measured: Vec<Figure>) -> Target {
     Target { what, bound: Bound::AtLeast(bound), measured }
 }
 
-fn at_most(what: &'static str, bound: f64, measured: Vec<(String, f64)>) -> Target {
+fn at_most(what: &'static str, bound: f64, measured: Vec<Figure>) -> Target {
     Target { what, bound: Bound::AtMost(bound), measured }
 }
 
-fn by_tasks(ratio: impl Fn(u64) -> f64) -> Vec<(String, f64)> {
+fn by_tasks(ratio: impl Fn(u64) -> Spread) -> Vec<Figure> {
     TASKS.iter().map(|&tasks| (of_tasks(tasks), ratio(tasks))).collect()
 }
 
