@@ -13,7 +13,7 @@ use allocation_counter::{AllocationInfo, measure};
 use session_store::{
     Clock as _, Created, MemoryStore, Payload, Record, SessionId, SessionStore as _, SystemClock, Ttl,
 };
-use support::{at_once, operation::DAY};
+use support::{Extent, at_once, operation::DAY};
 
 const PAYLOADS: [usize; 5] = [0, 100, 300, 1_000, 10_000];
 const SESSIONS: [u32; 3] = [1_000, 5_000, 20_000];
@@ -31,8 +31,11 @@ fn main() {
         let (payload, number) = numbers.expect("two numbers");
         return println!("{}", growth(payload, number));
     }
-    let quick = arguments.iter().any(|argument| ["--quick", "--test"].contains(&&**argument));
-    let sessions = if quick { &SESSIONS[..1] } else { &SESSIONS };
+    let sessions = match Extent::wanted() {
+        Extent::Test => &SESSIONS[..1],
+        Extent::Short => &SESSIONS[..2],
+        Extent::Long => &SESSIONS[..],
+    };
     let most = sessions[sessions.len() - 1];
     let headings = columns(sessions, u32::to_string);
     println!("Bytes a session, with so many sessions.\n");

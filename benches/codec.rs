@@ -9,8 +9,8 @@ use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput};
 use serde::{Deserialize, Serialize};
 use session_store::{Codec, Payload};
-use support::criterion;
 use support::shopper::Item;
+use support::{criterion, finish};
 
 /// How many bytes of JSON, roughly.
 const SIZES: [usize; 5] = [0, 100, 300, 1_000, 10_000];
@@ -43,7 +43,7 @@ fn main() {
         encode(&mut criterion, &subject);
         decode(&mut criterion, &subject);
     }
-    criterion.final_summary();
+    finish(&criterion);
 }
 
 fn subjects() -> Vec<Subject> {

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use session_store::MemoryStore;
 use support::signing::{Engine, FOREIGN, SignedJar};
-use support::{criterion, runtime};
+use support::{criterion, finish, runtime};
 
 fn main() {
     let mut criterion = criterion(Duration::from_secs(1));
@@ -47,5 +47,5 @@ fn main() {
     group.bench_function("signed", |bencher| bencher.iter(|| engine.respond(black_box(&engine.cookie))));
     group.bench_function("cookie-rs, signed", |bencher| bencher.iter(|| black_box(&jar).sign()));
     group.finish();
-    criterion.final_summary();
+    finish(&criterion);
 }

@@ -13,7 +13,7 @@ use support::operation::{DAY, Operation};
 use support::redis::{Certificates, Server};
 use support::shopper::Shopper;
 use support::visitor::sign_up;
-use support::{TASKS, Worker, run, runtime};
+use support::{Extent, TASKS, Worker, run, runtime};
 
 /// What is measured, each store operation after the command that it is compared with.
 const CELLS: [Cell; 9] = [
@@ -46,10 +46,12 @@ impl Cell {
 }
 
 fn main() {
-    // Cargo adds `--bench` of its own.
-    let quick = std::env::args().any(|argument| ["--quick", "--test"].contains(&&*argument));
-    let (rounds, slice) =
-        if quick { (3, Duration::from_millis(40)) } else { (9, Duration::from_millis(200)) };
+    let (rounds, millis) = match Extent::wanted() {
+        Extent::Test => (1, 10),
+        Extent::Short => (5, 50),
+        Extent::Long => (9, 200),
+    };
+    let slice = Duration::from_millis(millis);
     runtime().block_on(async {
         let server = Server::start().await;
         let certificates = Certificates::generate();

@@ -13,8 +13,8 @@ use session_store::{
     KeyRing, MAX_TTL, Record, RedisStore, SessionId, SessionManager, SessionStore, SystemClock, Ttl,
 };
 use support::redis::Server;
-use support::runtime;
 use support::shopper::Shopper;
+use support::{Extent, runtime};
 use tokio::task::JoinSet;
 
 type Manager = SessionManager<Shopper>;
@@ -23,9 +23,11 @@ const AT_ONCE: usize = 64;
 const LOADERS: [usize; 2] = [1, 16];
 
 fn main() {
-    // Cargo adds `--bench` of its own.
-    let quick = std::env::args().any(|argument| ["--quick", "--test"].contains(&&*argument));
-    let all = if quick { 20_000 } else { 1_000_000 };
+    let (all, alone) = match Extent::wanted() {
+        Extent::Test => (5_000, Duration::from_millis(50)),
+        Extent::Short => (20_000, Duration::from_secs(1)),
+        Extent::Long => (1_000_000, Duration::from_secs(5)),
+    };
     // `cargo bench --features full --bench operations -- --revoke 10000,200000,1000000`
     let arguments: Vec<_> = std::env::args().collect();
     let sizes = arguments.iter().position(|argument| argument == "--revoke");
@@ -37,13 +39,13 @@ fn main() {
     let rates = arguments.iter().position(|argument| argument == "--count");
     if let Some(rates) = rates.and_then(|place| arguments.get(place + 1)) {
         let rates: Vec<_> = rates.split(',').map(|rate| rate.parse().expect("a number")).collect();
-        return runtime().block_on(print_count(all, &rates));
+        return runtime().block_on(print_count(all, alone, &rates));
     }
     runtime().block_on(async {
         print_owners().await;
         print_revocation([2_500].into_iter()).await;
         print_memory().await;
-        print_count(all, &[u32::MAX]).await;
+        print_count(all, alone, &[u32::MAX]).await;
     });
 }
 
@@ -204,8 +206,8 @@ async fn print_memory() {
     }
 }
 
-/// What loads wait while all sessions are counted, at these many keys a second.
-async fn print_count(sessions: u64, rates: &[u32]) {
+/// What loads wait while all sessions are counted, at these many keys a second, and for so long `alone`.
+async fn print_count(sessions: u64, alone: Duration, rates: &[u32]) {
     let server = Server::start().await;
     let (store, _) = manager_on(&server).await;
     let keys = store_many(&store, sessions, Some("ada")).await;
@@ -223,8 +225,7 @@ async fn print_count(sessions: u64, rates: &[u32]) {
         println!("\n{loaders} tasks load sessions, of {sessions}, without pause:\n");
         println!("| | loads/s | p50 | p99 | the count took |\n|---|--:|--:|--:|--:|");
         for rate in &rates {
-            let pause = tokio::time::sleep(Duration::from_secs(5));
-            print_loads(&store, &keys, loaders, "alone", pause).await;
+            print_loads(&store, &keys, loaders, "alone", tokio::time::sleep(alone)).await;
             let what = format!("while all are counted, {}", name(*rate));
             print_loads(&store, &keys, loaders, &what, count(*rate)).await;
         }

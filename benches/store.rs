@@ -11,7 +11,7 @@ use session_store::{MemoryStore, RedisStore, SessionStore};
 use support::floor::{Command, MokaReader, Raw, RawClient};
 use support::operation::Operation;
 use support::redis::{Cluster, Server};
-use support::{TASKS, Worker, criterion, run, runtime};
+use support::{TASKS, Worker, criterion, finish, run, runtime};
 use tokio::runtime::Runtime;
 
 /// Large enough that nothing is evicted.
@@ -29,7 +29,7 @@ fn main() {
     }
     let cluster = runtime.block_on(Cluster::start());
     redis(&mut criterion, &runtime, "cluster", &cluster.url(), &cluster.nodes()[..MASTERS]);
-    criterion.final_summary();
+    finish(&criterion);
 }
 
 fn memory(criterion: &mut Criterion, runtime: &Runtime) {

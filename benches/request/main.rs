@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use session_store::{MemoryStore, RedisStore};
 use support::redis::Server;
-use support::{criterion, runtime};
+use support::{criterion, finish, runtime};
 
 fn main() {
     let mut criterion = criterion(Duration::from_secs(2));
@@ -32,5 +32,5 @@ fn main() {
         hosts::requests(criterion.benchmark_group(host.name), &host, &runtime, &memory, &redis);
     }
     observed::requests(criterion.benchmark_group("watched"), &memory, &redis);
-    criterion.final_summary();
+    finish(&criterion);
 }
