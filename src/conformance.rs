@@ -14,7 +14,7 @@
 //! [`all`] does the same from within a program. Each promise is also a function by itself: it
 //! returns the store's error if it meets one, and panics where the store breaks the promise.
 //!
-//! A store without an index of owners has nothing to prove about one.
+//! A store without an index of owners has nothing to prove about one, nor has one without a feed.
 //!
 //! A minor version may add promises: what a store always had to do, and no test showed.
 //!
@@ -33,6 +33,7 @@ mod sample;
 mod scanning;
 mod storing;
 mod swapping;
+mod watching;
 
 pub use expiring::*;
 pub use following::*;
@@ -43,6 +44,7 @@ pub use rotating::*;
 pub use scanning::*;
 pub use storing::*;
 pub use swapping::*;
+pub use watching::*;
 
 use std::fmt;
 use std::pin::Pin;
@@ -143,6 +145,10 @@ macro_rules! __each_promise {
             a_scan_does_not_see_markers
             a_scan_does_not_see_what_has_ended
             a_scan_refuses_what_is_no_cursor
+
+            a_watch_is_told_of_every_change
+            a_watch_misses_nothing_from_its_beginning
+            a_session_is_found_wherever_renewals_moved_it
         }
     };
 }

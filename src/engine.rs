@@ -8,6 +8,7 @@
 mod all_sessions;
 mod change;
 mod commit;
+mod ended;
 pub(crate) mod expiry;
 #[cfg(feature = "express")]
 mod express;
@@ -30,6 +31,7 @@ mod values;
 mod write;
 
 pub use self::all_sessions::{Clearing, SessionScan};
+pub use self::ended::Ended;
 pub use self::expiry::Expiry;
 pub use self::manager::SessionManager;
 pub use self::manager_builder::SessionManagerBuilder;

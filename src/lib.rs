@@ -72,6 +72,7 @@ pub use id::{SessionId, SessionKey};
 pub use record::{Envelope, Extensions, Label, Moved, Owner, Payload, Record, Revision};
 #[cfg(feature = "memory")]
 pub use store::fallback::{FallbackPolicy, FallbackStatus, FallbackStore};
+pub use store::feed::{self, Feed};
 #[cfg(feature = "memory")]
 pub use store::memory::MemoryStore;
 pub use store::owner_index::{self as owners, Evict, OwnerIndex};
@@ -94,7 +95,7 @@ pub use {
     cookie::keys::{Key, KeyRing},
     cookie::{SameSite, SessionCookie},
     engine::{
-        Clearing, ConflictPolicy, Expiry, RequestSession, ResponseActions, Session, SessionData,
+        Clearing, ConflictPolicy, Ended, Expiry, RequestSession, ResponseActions, Session, SessionData,
         SessionManager, SessionManagerBuilder, SessionScan, Values,
     },
     telemetry::counters::Counts,

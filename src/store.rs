@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::id::SessionKey;
 use crate::record::{Record, Revision};
 use crate::ttl::Ttl;
+use feed::Feed;
 use owner_index::OwnerIndex;
 use scan::Scan;
 use status::StoreStatus;
@@ -20,6 +21,7 @@ use status::StoreStatus;
 pub(crate) mod background;
 #[cfg(feature = "memory")]
 pub(crate) mod fallback;
+pub mod feed;
 #[cfg(feature = "memory")]
 pub(crate) mod memory;
 pub mod owner_index;
@@ -113,6 +115,12 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
 
     /// A way to go through all sessions, if the store has one. `None` unless the store says otherwise.
     fn scan(&self) -> Option<&dyn Scan> {
+        None
+    }
+
+    /// What the store tells of changes by itself, if it does: without that, nobody can wait for a session's end.
+    /// `None` unless the store says otherwise.
+    fn feed(&self) -> Option<&dyn Feed> {
         None
     }
 
@@ -319,6 +327,10 @@ macro_rules! forward {
 
             fn scan(&self) -> Option<&dyn Scan> {
                 (**self).scan()
+            }
+
+            fn feed(&self) -> Option<&dyn Feed> {
+                (**self).feed()
             }
 
             fn status(&self) -> StoreStatus {

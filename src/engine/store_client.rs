@@ -19,7 +19,8 @@ use tracing::{Instrument as _, Level, Span};
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::id::SessionKey;
-use crate::record::Owner;
+use crate::record::{Owner, Record};
+use crate::store::feed::{Feed, Watch};
 use crate::store::owner_index::Entry;
 use crate::store::scan::{Cursor, Page, Scan, Usage};
 use crate::store::status::StoreStatus;
@@ -137,6 +138,20 @@ impl StoreClient {
         self.telemetry.time(operation, ended.as_ref().err(), started.elapsed());
         Telemetry::tell_of_revoking(operation, &ended);
         ended
+    }
+
+    /// Watches a session from now on.
+    pub(super) fn watch_key(&self, key: &SessionKey) -> Result<Watch, Error> {
+        Ok(self.feed()?.watch(key))
+    }
+
+    /// The session of `key`, and the key that it has by now.
+    pub(super) async fn find(&self, key: &SessionKey) -> Result<Option<(SessionKey, Record)>, Error> {
+        self.call(Operation::FeedFind, key, self.feed()?.find(key)).await
+    }
+
+    fn feed(&self) -> Result<&dyn Feed, Error> {
+        self.store().feed().ok_or(Error::Unsupported { what: "tell when a session ends" })
     }
 
     fn scan(&self) -> Result<&dyn Scan, Error> {

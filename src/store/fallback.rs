@@ -1,6 +1,7 @@
 //! `FallbackStore`: new sessions go to memory while the primary store is away.
 
 mod breaker;
+mod fallback_feed;
 mod fallback_owner_index;
 mod fallback_scan;
 mod ledger;

@@ -12,6 +12,7 @@ use moka::ops::compute::Op;
 
 use self::memory_owner_index::Owners;
 use self::shelves::Shelves;
+use super::feed::{Feed, Watches};
 use super::owner_index::OwnerIndex;
 use super::scan::Scan;
 use super::status::StoreStatus;
@@ -70,6 +71,7 @@ pub struct MemoryStore {
     room: Arc<MemoryBudget>,
     rotating: Mutex<()>,
     owners: Arc<Owners>,
+    watches: Watches,
     _ends_the_sweeper: mpsc::Sender<Infallible>,
 }
 
@@ -108,9 +110,10 @@ impl MemoryStore {
         let sessions = Arc::new(Shelves::new(capacity));
         let (sender, dropped) = mpsc::channel();
         let (swept, owners) = (Arc::clone(&sessions), Arc::new(Owners::default()));
-        let index = Arc::clone(&owners);
+        let (index, watches) = (Arc::clone(&owners), Watches::default());
+        let watched = watches.clone();
         let sweeper = thread::Builder::new().name("session-sweeper".to_owned());
-        if let Err(error) = sweeper.spawn(move || sweep(&swept, &index, interval, &dropped)) {
+        if let Err(error) = sweeper.spawn(move || sweep(&swept, &index, &watched, interval, &dropped)) {
             tracing::warn!(%error, "no thread to free expired sessions while the store is idle");
         }
         Self {
@@ -119,6 +122,7 @@ impl MemoryStore {
             room: Arc::new(MemoryBudget::new(capacity / 2)),
             rotating: Mutex::new(()),
             owners,
+            watches,
             _ends_the_sweeper: sender,
         }
     }
@@ -134,7 +138,7 @@ impl MemoryStore {
     }
 
     fn put_new(&self, key: &SessionKey, own: Revision, entry: Arc<Entry>) -> Created {
-        self.sessions.step(key, |found| match found {
+        self.step(key, |found| match found {
             None => (Op::Put(entry), Created::Created),
             Some(held) if held.bears(own) => (Op::Nop, Created::Created),
             Some(_) => (Op::Nop, Created::Taken),
@@ -142,7 +146,7 @@ impl MemoryStore {
     }
 
     fn swap(&self, key: &SessionKey, expected: Revision, own: Revision, entry: Arc<Entry>) -> Updated {
-        self.sessions.step(key, |found| match judge(found, expected, own) {
+        self.step(key, |found| match judge(found, expected, own) {
             ControlFlow::Continue(()) => (Op::Put(entry), Updated::Updated),
             ControlFlow::Break(answer) => (Op::Nop, answer),
         })
@@ -150,7 +154,20 @@ impl MemoryStore {
 
     /// Takes away what is under `key`. It does not follow a marker.
     pub(crate) fn remove(&self, key: &SessionKey) -> Option<Envelope> {
-        self.sessions.step(key, |found| (Op::Remove, found.cloned()))
+        self.step(key, |found| (Op::Remove, found.cloned()))
+    }
+
+    /// One atomic step, of which those who watch the key are told if it changed something.
+    fn step<A>(&self, key: &SessionKey, decide: impl FnOnce(Option<&Envelope>) -> (Op<Arc<Entry>>, A)) -> A {
+        let (changed, answer) = self.sessions.step(key, |found| {
+            let (op, answer) = decide(found);
+            let changes = !matches!(op, Op::Nop);
+            (op, (changes, answer))
+        });
+        if changed {
+            self.watches.tell(key);
+        }
+        answer
     }
 }
 
@@ -201,7 +218,7 @@ impl SessionStore for MemoryStore {
 
     async fn touch(&self, touch: Touch<'_>) -> Result<bool, Error> {
         let Touch { key, expected, known_end, expires_at, ttl } = touch;
-        Ok(self.sessions.step(key, |found| match found {
+        Ok(self.step(key, |found| match found {
             Some(Envelope::Record(record))
                 if record.revision == expected && record.expires_at <= known_end.min(expires_at) =>
             {
@@ -251,6 +268,10 @@ impl SessionStore for MemoryStore {
     }
 
     fn scan(&self) -> Option<&dyn Scan> {
+        Some(self)
+    }
+
+    fn feed(&self) -> Option<&dyn Feed> {
         Some(self)
     }
 
@@ -310,13 +331,22 @@ impl moka::Expiry<SessionKey, Arc<Entry>> for StoredTtl {
 }
 
 /// Frees what has expired until the store drops the sender.
-fn sweep(sessions: &Shelves, owners: &Owners, interval: Duration, dropped: &mpsc::Receiver<Infallible>) {
+fn sweep(
+    sessions: &Shelves,
+    owners: &Owners,
+    watches: &Watches,
+    interval: Duration,
+    dropped: &mpsc::Receiver<Infallible>,
+) {
     while dropped.recv_timeout(interval) == Err(mpsc::RecvTimeoutError::Timeout) {
         sessions.settle();
         owners.sweep(|key| sessions.contains(key));
+        // What was pushed out of a full store, nobody was told of.
+        watches.tell_missing(|key| sessions.contains(key));
     }
 }
 
+mod memory_feed;
 mod memory_owner_index;
 mod memory_scan;
 mod shelves;

@@ -6,6 +6,7 @@ mod connection;
 mod failure;
 pub(crate) mod layout;
 mod name;
+mod redis_feed;
 mod redis_owner_index;
 mod redis_scan;
 mod script;
@@ -29,8 +30,10 @@ use self::checkup::Entrance;
 use self::connection::Connections;
 use self::failure::{Effect, Failure};
 use self::layout::{Keyspace, Layout};
+use self::redis_feed::RedisFeed;
 use self::redis_owner_index::Indexes;
 use self::redis_scan::Masters;
+use super::feed::Feed;
 use super::owner_index::OwnerIndex;
 use super::record_limit::RecordLimit;
 use super::scan::Scan;
@@ -131,6 +134,7 @@ pub struct RedisStore {
     limit: RecordLimit,
     connections: Arc<Connections>,
     masters: Masters,
+    feed: RedisFeed,
     entrance: Entrance,
 }
 
@@ -143,7 +147,8 @@ impl RedisStore {
     ) -> Self {
         let keyspaces = layout.keyspaces();
         let owners = Indexes::new(&keyspaces, &connections);
-        Self { layout, keyspaces, owners, limit, connections, masters: Masters::default(), entrance }
+        let feed = RedisFeed::new(&connections, &keyspaces);
+        Self { layout, keyspaces, owners, limit, connections, masters: Masters::default(), feed, entrance }
     }
 
     /// The layout itself: called on the `Box`, which is a store too, an operation would be boxed twice.
@@ -238,6 +243,10 @@ impl SessionStore for RedisStore {
     }
 
     fn scan(&self) -> Option<&dyn Scan> {
+        Some(self)
+    }
+
+    fn feed(&self) -> Option<&dyn Feed> {
         Some(self)
     }
 

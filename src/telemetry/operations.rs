@@ -101,6 +101,7 @@ operations! {
         IndexRemove index_remove,
         ScanPage scan_page,
         ScanUsage scan_usage,
+        FeedFind feed_find,
     }
 }
 

@@ -1,6 +1,8 @@
 //! How an operation of the store came out, in a word or two: for spans, logs and metrics.
 
 use crate::error::Error;
+use crate::id::SessionKey;
+use crate::record::Record;
 use crate::store::owner_index::{Entry, IndexInserted, Owned, Verdict};
 use crate::store::scan::{Page, Usage};
 use crate::store::{Created, Loaded, Updated};
@@ -47,6 +49,13 @@ impl Answer for Updated {
             Self::Missing => "missing",
             Self::Moved => "moved",
         }
+    }
+}
+
+/// Of a session that is looked for wherever it is.
+impl Answer for Option<(SessionKey, Record)> {
+    fn name(&self) -> &'static str {
+        if self.is_some() { "found" } else { "absent" }
     }
 }
 

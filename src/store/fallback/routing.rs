@@ -12,6 +12,7 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::error::Error;
 use crate::id::SessionKey;
 use crate::record::{Envelope, Record};
+use crate::store::feed::Feed;
 use crate::store::owner_index::OwnerIndex;
 use crate::store::scan::Scan;
 use crate::store::status::StoreStatus;
@@ -131,6 +132,10 @@ impl SessionStore for FallbackStore {
 
     fn scan(&self) -> Option<&dyn Scan> {
         self.0.primary.scan().map(|_| self as _)
+    }
+
+    fn feed(&self) -> Option<&dyn Feed> {
+        self.0.primary.feed().map(|_| self as _)
     }
 
     fn status(&self) -> StoreStatus {

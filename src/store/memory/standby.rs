@@ -38,7 +38,7 @@ impl MemoryStore {
 
     /// Takes the session of `key` away if nobody changed or touched it since it was `known`.
     pub(crate) fn remove_unchanged(&self, key: &SessionKey, known: &Record) -> bool {
-        self.sessions.step(key, |found| match found {
+        self.step(key, |found| match found {
             Some(Envelope::Record(record))
                 if record.revision == known.revision && record.expires_at == known.expires_at =>
             {

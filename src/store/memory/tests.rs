@@ -133,8 +133,9 @@ async fn what_a_full_store_forgot_leaves_the_index_of_owners() {
 fn the_sweeper_ends_with_the_store() {
     let (sender, dropped) = mpsc::channel();
     let sessions = Arc::clone(&MemoryStore::new().sessions);
-    let owners = Owners::default();
-    let sweeper = thread::spawn(move || sweep(&sessions, &owners, Duration::from_secs(3600), &dropped));
+    let (owners, watches) = (Owners::default(), Watches::default());
+    let hour = Duration::from_secs(3600);
+    let sweeper = thread::spawn(move || sweep(&sessions, &owners, &watches, hour, &dropped));
     drop(sender);
     sweeper.join().expect("it ends, and does not wait for the hour");
 }

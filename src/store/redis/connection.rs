@@ -25,6 +25,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use redis::aio::AsyncPushSender;
 use redis::{Cmd, Pipeline, Value};
 
 use self::cluster::Cluster;
@@ -105,7 +106,7 @@ pub(super) enum Repeat<'a> {
 pub(super) struct Connections {
     topology: Topology,
     kind: Kind,
-    #[cfg_attr(not(feature = "memory"), expect(dead_code, reason = "only FallbackStore asks for it"))]
+    dialer: Dialer,
     home: RuntimeHandle,
 }
 
@@ -127,6 +128,7 @@ impl Connections {
     /// [`start`](Self::start).
     pub(super) fn new(target: Target, settings: &Settings) -> Result<Self, Error> {
         let dialer = Dialer::new(target.login, target.database, target.tls.clone())?;
+        let to_servers = dialer.clone();
         // Here, whoever asked for it: a variable, a parameter of a URL.
         if target.tls.as_ref().is_some_and(|tls| tls.insecure) {
             tracing::warn!(
@@ -154,11 +156,10 @@ impl Connections {
             }
             Servers::Cluster(seeds) => Kind::Cluster(Cluster::new(seeds, dialer, settings.clone())),
         };
-        Ok(Self { topology, kind, home: settings.home.clone() })
+        Ok(Self { topology, kind, dialer: to_servers, home: settings.home.clone() })
     }
 
     /// Where background tasks run.
-    #[cfg(feature = "memory")]
     pub(super) fn home(&self) -> &RuntimeHandle {
         &self.home
     }
@@ -231,6 +232,15 @@ impl Connections {
             }
             Kind::Cluster(_) => Ok(None),
         }
+    }
+
+    /// One more connection to a server, which nobody looks after. What the server sends unasked goes to `pushes`.
+    pub(super) async fn connect_beside(
+        &self,
+        address: &Address,
+        pushes: impl AsyncPushSender,
+    ) -> Result<Connection, Failure> {
+        Ok(Connection::new(self.dialer.dial(address, pushes).await?))
     }
 
     /// What each sentinel says; nothing without sentinels.

@@ -27,10 +27,14 @@ use crate::store::{Created, SessionStore};
 
 /// A form in which sessions are kept, or two while they move from one to the other: a store without an index of
 /// owners and without a scan, which are the same for all of them.
+#[async_trait]
 pub(super) trait Layout: SessionStore {
     /// Where its sessions are, in the order in which a scan goes through them: one that moves while it is under
     /// way moves from the first to the second.
     fn keyspaces(&self) -> Vec<Arc<dyn Keyspace>>;
+
+    /// Where a renewal moved the session of `key`, while its marker is there.
+    async fn successor(&self, key: &SessionKey) -> Result<Option<SessionKey>, Error>;
 
     /// The key of a new session of this id.
     fn key(&self, id: &SessionId) -> SessionKey {

@@ -135,7 +135,7 @@ impl SessionStore for Express {
         if !(update.follow && outcome == Updated::Moved) {
             return Ok(outcome);
         }
-        match self.successor(&update).await? {
+        match self.followed(&update).await? {
             Followed::To(successor) => self.swap(Update { key: &successor, ..update }).await,
             Followed::Before => Ok(Updated::Updated),
             Followed::Nowhere => Ok(Updated::Missing),
@@ -182,7 +182,15 @@ impl SessionStore for Express {
     }
 }
 
+#[async_trait]
 impl Layout for Express {
+    async fn successor(&self, key: &SessionKey) -> Result<Option<SessionKey>, Error> {
+        match self.behind(key, String::new()).await? {
+            Followed::To(successor) => Ok(Some(successor)),
+            Followed::Before | Followed::Nowhere => Ok(None),
+        }
+    }
+
     fn keyspaces(&self) -> Vec<Arc<dyn Keyspace>> {
         vec![Arc::<ExpressKeys>::clone(&self.keys)]
     }

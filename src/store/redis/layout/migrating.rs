@@ -148,7 +148,17 @@ impl SessionStore for Migrating {
     }
 }
 
+#[async_trait]
 impl Layout for Migrating {
+    async fn successor(&self, key: &SessionKey) -> Result<Option<SessionKey>, Error> {
+        if key.express_id().is_some()
+            && let Some(successor) = self.express.successor(key).await?
+        {
+            return Ok(Some(successor));
+        }
+        self.native.successor(key).await
+    }
+
     /// Express' first: its index of owners has the sessions' ids, without which they are not found there.
     fn keyspaces(&self) -> Vec<Arc<dyn Keyspace>> {
         [self.express.keyspaces(), self.native.keyspaces()].concat()
@@ -171,7 +181,7 @@ impl Migrating {
             Updated::Moved => {}
             outcome => return Ok(outcome),
         }
-        match self.express.successor(&update).await? {
+        match self.express.followed(&update).await? {
             Followed::To(successor) => {
                 self.update_in_place(Update { key: &successor, follow: false, ..update }).await
             }

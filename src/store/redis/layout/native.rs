@@ -14,7 +14,8 @@ use super::{Base, Keyspace, Layout, Made, NO_STRING, in_use};
 use crate::error::Error;
 use crate::id::SessionKey;
 use crate::record::{
-    Envelope, LONGEST_HEAD, MOVED_FORMAT, Moved, PREVIOUS_REVISION, RECORD_FORMAT, Record, Revision,
+    Envelope, LONGEST_HEAD, MARKER_LENGTH, MOVED_FORMAT, Moved, PREVIOUS_REVISION, RECORD_FORMAT, Record,
+    Revision,
 };
 use crate::store::record_limit::RecordLimit;
 use crate::store::redis::connection::{Connection, Connections, Durability, Repeat};
@@ -149,7 +150,24 @@ impl SessionStore for Native {
     }
 }
 
+#[async_trait]
 impl Layout for Native {
+    async fn successor(&self, key: &SessionKey) -> Result<Option<SessionKey>, Error> {
+        let get = self.get(key, MARKER_LENGTH);
+        let operation = async |mut connection: Connection| connection.send(&get).await;
+        let slot = self.prefix().name(key).slot();
+        let reply = self.connections.run(slot, Durability::Ordinary, Repeat::Read, operation).await;
+        match reply.map_err(|failure| into_error(key, failure, Effect::Read))? {
+            Value::BulkString(bytes) if bytes.first() == Some(&MOVED_FORMAT) => {
+                match Envelope::from_bytes(key, bytes.into())? {
+                    Envelope::Moved(marker) => Ok(Some(marker.successor)),
+                    Envelope::Record(_) => Ok(None),
+                }
+            }
+            _ => Ok(None),
+        }
+    }
+
     fn keyspaces(&self) -> Vec<Arc<dyn Keyspace>> {
         vec![Arc::<NativeKeys>::clone(&self.keys)]
     }

@@ -24,18 +24,21 @@ impl Express {
     /// A step of its own, since in a cluster no script reaches both keys. Together they are as good as one: a
     /// marker never changes. It only goes away, when its time has passed, or when all that it leads to has
     /// been deleted; and the step that counts is the one at the successor.
-    pub(in crate::store::redis::layout) async fn successor(
+    pub(in crate::store::redis::layout) async fn followed(
         &self,
         update: &Update<'_>,
     ) -> Result<Followed, Error> {
-        let own = [text(update.record.revision)];
-        match self.eval(update.key, Durability::Ordinary, Repeat::Read, &scripts::SUCCESSOR, &own).await? {
+        self.behind(update.key, text(update.record.revision)).await
+    }
+
+    /// Where the marker under `key` leads a write of the revision `own`, or an empty one.
+    pub(super) async fn behind(&self, key: &SessionKey, own: String) -> Result<Followed, Error> {
+        match self.eval(key, Durability::Ordinary, Repeat::Read, &scripts::SUCCESSOR, &[own]).await? {
             Value::Nil => Ok(Followed::Nowhere),
             Value::Okay => Ok(Followed::Before),
             Value::BulkString(id) => {
                 let id = std::str::from_utf8(&id).ok().and_then(SessionId::express);
-                let corrupt =
-                    || Error::Corrupt { key: update.key.clone(), reason: "its marker leads nowhere" };
+                let corrupt = || Error::Corrupt { key: key.clone(), reason: "its marker leads nowhere" };
                 Ok(Followed::To(id.ok_or_else(corrupt)?.key()))
             }
             _ => Err(unexpected(Effect::Read)),

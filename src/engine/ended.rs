@@ -1,0 +1,144 @@
+//! Waiting for a session's end: what a connection that stays open needs to know.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::manager::Inner;
+use super::plan;
+use super::state::StoredState;
+use super::{Session, SessionData, SessionManager};
+use crate::error::Error;
+use crate::id::SessionKey;
+use crate::record::Owner;
+
+/// How long it takes until the store is asked again after it was not there, at first and at most.
+const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(5)];
+
+/// Why a session is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Ended {
+    /// Its time was over: nobody used it for the idle timeout, or it was as old as sessions get.
+    Expired,
+    /// It was ended: by a logout, by [`revoke`](SessionManager::revoke) and its like, by the limit of sessions per
+    /// owner, or as somebody else signed in.
+    SignedOut,
+}
+
+/// Whose session is waited for.
+enum Belongs {
+    /// As it turns out.
+    Unknown,
+    To(Option<Owner>),
+}
+
+impl<T: SessionData> Session<T> {
+    /// Waits until the session is over, whichever instance ends it: for WebSockets, server-sent events and whatever
+    /// else stays open for longer than a request.
+    ///
+    /// A renewal does not end it, nor does a sign-in, unless somebody else was signed in before. Nor does a
+    /// store that is away for a while. Each request of the same browser keeps the session alive; what
+    /// goes over an open socket does not, unless it calls [`touch`](Self::touch).
+    ///
+    /// `RedisStore` learns of an end within milliseconds by a push of the server, and within 5 seconds where that is
+    /// lost or not allowed. While nothing changes, the store is asked nothing.
+    ///
+    /// A session that is not stored is over. In a handler that stores it by its response, wait for its end in
+    /// what comes after: the callback of the upgrade, or the stream.
+    ///
+    /// ```
+    /// use session_store::{Ended, Error, Session};
+    ///
+    /// # async fn next_message() -> Option<String> { None }
+    /// async fn serve(session: Session<String>) -> Result<(), Error> {
+    ///     let mut ended = std::pin::pin!(session.ended());
+    ///     loop {
+    ///         tokio::select! {
+    ///             end = &mut ended => {
+    ///                 let reason = if end? == Ended::Expired { "session expired" } else { "signed out" };
+    ///                 println!("closing: {reason}");
+    ///                 return Ok(());
+    ///             }
+    ///             message = next_message() => match message {
+    ///                 Some(message) => println!("{message}"),
+    ///                 None => return Ok(()),
+    ///             },
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] if the store has no [`feed`](crate::SessionStore::feed); [`Error::Refused`] if it
+    /// does not let the session be read.
+    pub async fn ended(&self) -> Result<Ended, Error> {
+        let known = self.0.state().read(|state| match &state.stored {
+            StoredState::Live { id, record } | StoredState::Renewed { id, record, .. } => {
+                Some((id.key(), Belongs::To(record.owner.clone())))
+            }
+            StoredState::Moved { id } => Some((id.key(), Belongs::Unknown)),
+            StoredState::New { .. } | StoredState::Ended => None,
+        });
+        let Some((key, belongs)) = known else { return Ok(Ended::SignedOut) };
+        self.0.manager.ended(key, belongs).await
+    }
+}
+
+impl<T: SessionData> SessionManager<T> {
+    /// Waits until the session of `key` is over, as [`Session::ended`] does.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Session::ended`].
+    pub async fn ended(&self, key: &SessionKey) -> Result<Ended, Error> {
+        self.0.ended(key.clone(), Belongs::Unknown).await
+    }
+}
+
+impl<T> Inner<T> {
+    async fn ended(&self, mut key: SessionKey, mut belongs: Belongs) -> Result<Ended, Error> {
+        let mut watch = self.store.watch_key(&key)?;
+        let mut known_end = None;
+        let [first_pause, longest_pause] = PAUSES;
+        let mut pause = first_pause;
+        loop {
+            let found = self.store.find(&key).await;
+            let now = self.clock.now();
+            match found {
+                Ok(Some((present, record))) => {
+                    if self.has_ended_by(now, &record) {
+                        return Ok(Ended::Expired);
+                    }
+                    match &belongs {
+                        Belongs::To(Some(owner)) if record.owner.as_ref() != Some(owner) => {
+                            return Ok(Ended::SignedOut);
+                        }
+                        _ => belongs = Belongs::To(record.owner.clone()),
+                    }
+                    let deadline = plan::limits(&record, &self.expiry).deadline;
+                    let end = deadline.map_or(record.expires_at, |deadline| deadline.min(record.expires_at));
+                    known_end = Some(end);
+                    pause = first_pause;
+                    if present == key {
+                        let _in_time = timeout(end.saturating_since(now), watch.changed()).await;
+                    } else {
+                        // It may have changed before it was watched.
+                        watch = self.store.watch_key(&present)?;
+                        key = present;
+                    }
+                }
+                Ok(None) | Err(Error::Corrupt { .. }) => {
+                    let is_past = known_end.is_some_and(|end| end <= now);
+                    return Ok(if is_past { Ended::Expired } else { Ended::SignedOut });
+                }
+                Err(Error::Unavailable { .. } | Error::NewerFormat { .. }) => {
+                    let _in_time = timeout(pause, watch.changed()).await;
+                    pause = (2 * pause).min(longest_pause);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! What a store tells of changes by itself: [`Feed`], a capability that a store may offer.
+//!
+//! A WebSocket that stays open for hours needs to know when its session ends. Asking the store every second
+//! is a load for nothing; a store with a feed says so when something happens.
+//!
+//! A store of one's own keeps [`Watches`], and tells them of each change after it has made it:
+//!
+//! ```
+//! use session_store::SessionId;
+//! use session_store::feed::Watches;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! let watches = Watches::default();
+//! let key = SessionId::generate().key();
+//! let mut watch = watches.watch(&key);
+//! watches.tell(&key);
+//! watch.changed().await;
+//! # }
+//! ```
+
+use std::collections::HashMap;
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+
+use async_trait::async_trait;
+use tokio::sync::Notify;
+
+use crate::error::Error;
+use crate::id::SessionKey;
+use crate::record::Record;
+
+/// Tells of changes, without being asked again and again.
+#[async_trait]
+pub trait Feed: fmt::Debug + Send + Sync {
+    /// Watches what is stored under `key`, from now on: whatever changes there after this returned is told,
+    /// by whichever instance it is made. A store that loses touch with what it watches tells too, once it has found
+    /// out: something may have changed.
+    ///
+    /// What ends by its time to live alone may be told late, or not at all.
+    fn watch(&self, key: &SessionKey) -> Watch;
+
+    /// The session that is stored under `key` or, unlike with [`load`](crate::SessionStore::load), where it went from
+    /// there by renewals, and the key that it has by now. `None` if it has ended.
+    ///
+    /// For who holds on to a session that was theirs, and never for a request that comes with an old id: it
+    /// would get hold of the new session.
+    ///
+    /// # Errors
+    ///
+    /// Those of a load.
+    async fn find(&self, key: &SessionKey) -> Result<Option<(SessionKey, Record)>, Error>;
+}
+
+/// Who watches which sessions of a store. Clones are the same.
+#[derive(Clone, Default)]
+pub struct Watches(Arc<Shared>);
+
+const SHARDS: usize = 16;
+
+#[derive(Default)]
+struct Shared {
+    shards: [Mutex<Shard>; SHARDS],
+    /// How many keys are watched. Where it is zero, nobody is told anything.
+    count: AtomicUsize,
+}
+
+/// How many watch a key, and what they wait for.
+type Shard = HashMap<SessionKey, (usize, Arc<Watched>)>;
+
+/// A key that is watched.
+#[derive(Default)]
+struct Watched {
+    changes: AtomicU64,
+    changed: Notify,
+}
+
+/// What watches one session. Dropping it ends that.
+#[derive(Debug)]
+pub struct Watch {
+    /// One for each store that the session may be in.
+    sources: Vec<Source>,
+}
+
+struct Source {
+    watches: Watches,
+    key: SessionKey,
+    watched: Arc<Watched>,
+    /// The changes that were told so far.
+    seen: u64,
+}
+
+impl Watches {
+    /// Watches `key` from now on.
+    pub fn watch(&self, key: &SessionKey) -> Watch {
+        let watched = {
+            let mut shard = self.shard(key);
+            let (count, watched) = shard.entry(key.clone()).or_insert_with(|| {
+                self.0.count.fetch_add(1, Ordering::Relaxed);
+                Default::default()
+            });
+            *count += 1;
+            Arc::clone(watched)
+        };
+        // What is read after this sees every change of which nobody was told.
+        fence(Ordering::SeqCst);
+        let seen = watched.changes.load(Ordering::Acquire);
+        Watch { sources: vec![Source { watches: self.clone(), key: key.clone(), watched, seen }] }
+    }
+
+    /// Tells that what is stored under `key` has changed. To be called after the change.
+    pub fn tell(&self, key: &SessionKey) {
+        if self.is_empty() {
+            return;
+        }
+        if let Some((_, watched)) = self.shard(key).get(key) {
+            watched.tell();
+        }
+    }
+
+    /// Tells everybody that something may have changed.
+    pub fn tell_all(&self) {
+        for shard in &self.0.shards {
+            lock(shard).values().for_each(|(_, watched)| watched.tell());
+        }
+    }
+
+    /// Tells those whose session is not there any more, as `is_there` says.
+    #[cfg(feature = "memory")]
+    pub(crate) fn tell_missing(&self, is_there: impl Fn(&SessionKey) -> bool) {
+        if self.is_empty() {
+            return;
+        }
+        for shard in &self.0.shards {
+            let shard = lock(shard);
+            let missing = shard.iter().filter(|(key, _)| !is_there(key));
+            missing.for_each(|(_, (_, watched))| watched.tell());
+        }
+    }
+
+    /// Whether nobody watches anything.
+    pub fn is_empty(&self) -> bool {
+        // The change that is to be told comes before the look at who watches.
+        fence(Ordering::SeqCst);
+        self.0.count.load(Ordering::Relaxed) == 0
+    }
+
+    fn shard(&self, key: &SessionKey) -> MutexGuard<'_, Shard> {
+        // The end of a digest is as good as a hash.
+        let name = key.storage_name().as_bytes();
+        lock(&self.0.shards[usize::from(name[name.len() - 1]) % SHARDS])
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Watched {
+    fn tell(&self) {
+        self.changes.fetch_add(1, Ordering::AcqRel);
+        self.changed.notify_waiters();
+    }
+}
+
+impl Watch {
+    /// Waits until something has changed, or may have, since the watch began or this returned last.
+    ///
+    /// Nothing is lost if it is dropped before it returns.
+    pub async fn changed(&mut self) {
+        if let [only] = &mut *self.sources {
+            return only.changed().await;
+        }
+        let mut changes: Vec<Pin<Box<dyn Future<Output = ()> + Send>>> = Vec::new();
+        for source in &mut self.sources {
+            changes.push(Box::pin(source.changed()));
+        }
+        poll_fn(|cx| {
+            let any = changes.iter_mut().any(|change| change.as_mut().poll(cx).is_ready());
+            if any { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+
+    /// Hears of what `other` hears, too: for a session that may be in either of two stores.
+    #[must_use]
+    pub fn or(mut self, other: Self) -> Self {
+        self.sources.extend(other.sources);
+        self
+    }
+}
+
+impl Source {
+    async fn changed(&mut self) {
+        loop {
+            let mut told = std::pin::pin!(self.watched.changed.notified());
+            told.as_mut().enable();
+            let changes = self.watched.changes.load(Ordering::Acquire);
+            if std::mem::replace(&mut self.seen, changes) != changes {
+                return;
+            }
+            told.await;
+        }
+    }
+}
+
+impl Drop for Source {
+    fn drop(&mut self) {
+        let mut shard = self.watches.shard(&self.key);
+        let Some((count, _)) = shard.get_mut(&self.key) else { return };
+        *count -= 1;
+        if *count == 0 {
+            shard.remove(&self.key);
+            self.watches.0.count.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl fmt::Debug for Watches {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watches").field("keys", &self.0.count).finish()
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source").field("key", &self.key).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;
