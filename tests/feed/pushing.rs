@@ -1,0 +1,154 @@
+//! What Redis tells, in each topology and layout, and what that costs.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use session_store::{
+    Ended, ExpressLayout, KeyRing, RedisLayout, RedisStore, SessionCookie, SessionManager, Values,
+};
+
+use crate::stage::{
+    AT_ONCE, SETTLED, Visitor, assert_goes_on, connected, end_of, manager, trackers, wait_for_trackers,
+    waiting,
+};
+use crate::support::redis::{Cluster, Sentinels, Server, Traffic};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_who_wait_have_one_connection_and_ask_nothing() {
+    let server = Server::start().await;
+    let (here, there) = (manager(connected(&server.url()).await), manager(connected(&server.url()).await));
+    let mut client = server.client().await;
+    assert_eq!(trackers(&mut client).await, 0, "nobody watches yet");
+    let mut visitors = Vec::new();
+    let mut all = Vec::new();
+    for _ in 0..1000 {
+        let visitor = Visitor::signed_in(&there, "ada").await;
+        let (here, key) = (here.clone(), visitor.key.clone());
+        all.push(tokio::spawn(async move { here.ended(&key).await }));
+        visitors.push(visitor);
+    }
+    wait_for_trackers(&client, 1).await;
+    // All have looked once more after the connection was there.
+    tokio::time::sleep(2 * SETTLED).await;
+
+    let before = Traffic::of(&mut client).await;
+    tokio::time::sleep(SETTLED).await;
+    let calls = reads(&Traffic::of(&mut client).await.since(&before).calls);
+    assert_eq!(calls, 0, "nothing happens");
+
+    // Each change of a session is looked at once, by the one who waits for it.
+    let before = Traffic::of(&mut client).await;
+    for visitor in &mut visitors[..10] {
+        let write = async |session: &session_store::Session<Values>| {
+            session.write(|values| values.insert("page", 2)).unwrap().unwrap();
+        };
+        visitor.asks(&there, write).await;
+    }
+    tokio::time::sleep(SETTLED).await;
+    let calls = reads(&Traffic::of(&mut client).await.since(&before).calls);
+    // The request's own read, and the one in its script.
+    let own = if server.sets_if_equal().await { 10 } else { 20 };
+    assert_eq!(calls, own + 10);
+
+    assert_eq!(there.revoke_all("ada").await.unwrap(), 1000);
+    for waiting in all {
+        assert_eq!(end_of(waiting, AT_ONCE).await.0, Ended::SignedOut);
+    }
+    wait_for_trackers(&client, 0).await;
+}
+
+/// How often a session was read.
+fn reads(calls: &BTreeMap<String, u64>) -> u64 {
+    calls.get("getrange").copied().unwrap_or(0)
+}
+
+async fn tells_of_a_logout(url: &str) {
+    let (here, there) = (manager(connected(url).await), manager(connected(url).await));
+    let mut all = Vec::new();
+    for _ in 0..12 {
+        let visitor = Visitor::of(&there).await;
+        all.push((waiting(&here, &visitor.key).await, visitor));
+    }
+    for (mut waiting, mut visitor) in all {
+        visitor.asks(&there, async |session| session.renew().unwrap()).await;
+        assert_goes_on(&mut waiting).await;
+        visitor.asks(&there, async |session| session.destroy().await.unwrap()).await;
+        assert_eq!(end_of(waiting, AT_ONCE).await.0, Ended::SignedOut);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_master_of_a_cluster_tells() {
+    let cluster = Cluster::start().await;
+    tells_of_a_logout(&cluster.url()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_master_behind_sentinels_tells() {
+    let sentinels = Sentinels::start().await;
+    tells_of_a_logout(&sentinels.url()).await;
+}
+
+#[cfg(feature = "tls")]
+#[tokio::test(flavor = "multi_thread")]
+async fn it_is_told_over_tls() {
+    use crate::support::redis::Certificates;
+
+    let certificates = Certificates::generate();
+    let server = Server::start_tls(&certificates, &[]).await;
+    let authority = certificates.authority.certificate.path().display();
+    tells_of_a_logout(&format!("{}?cacert={authority}", server.url())).await;
+}
+
+#[cfg(feature = "express")]
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_of_express_are_told_of_in_each_step_of_the_move() {
+    let secret = crate::stage::SECRET;
+    let layout = || ExpressLayout::new(SessionCookie::new().name("connect.sid"));
+    for step in [RedisLayout::express, RedisLayout::express_before_move, RedisLayout::move_to_native] {
+        let server = Server::start().await;
+        let built = async || {
+            let store = RedisStore::builder(server.url()).layout(step(layout())).connect().await.unwrap();
+            SessionManager::<Values>::builder(store, KeyRing::express(secret).unwrap()).build().unwrap()
+        };
+        let (here, there) = (built().await, built().await);
+        let mut visitor = Visitor::of(&there).await;
+        let mut waiting = waiting(&here, &visitor.key).await;
+        visitor.asks(&there, async |session| session.renew().unwrap()).await;
+        assert_goes_on(&mut waiting).await;
+        visitor.asks(&there, async |session| session.destroy().await.unwrap()).await;
+        assert_eq!(end_of(waiting, AT_ONCE).await.0, Ended::SignedOut);
+    }
+}
+
+/// With an index of owners under the same prefix, another service's sessions, and other databases.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_else_is_written_ends_nothing() {
+    let server = Server::start().await;
+    let (here, there) = (manager(connected(&server.url()).await), manager(connected(&server.url()).await));
+    let visitor = Visitor::signed_in(&there, "ada").await;
+    let mut waiting = waiting(&here, &visitor.key).await;
+    let mut client = server.client().await;
+    let mut junk = redis::pipe();
+    for name in ["session:", "session:{AAAA}", "session:\u{ff}", "other:{AAAA}:x", "session:owner:x"] {
+        junk.cmd("SET").arg(name).arg("x").ignore();
+    }
+    junk.query_async::<()>(&mut client).await.unwrap();
+    Visitor::signed_in(&there, "ada").await;
+    assert_goes_on(&mut waiting).await;
+    // Everything is gone at once.
+    redis::cmd("FLUSHALL").query_async::<()>(&mut client).await.unwrap();
+    assert_eq!(end_of(waiting, AT_ONCE).await.0, Ended::SignedOut);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_redis_evicts_has_ended() {
+    let server = Server::start().await;
+    let (here, there) = (manager(connected(&server.url()).await), manager(connected(&server.url()).await));
+    let visitor = Visitor::of(&there).await;
+    let waiting = waiting(&here, &visitor.key).await;
+    for setting in ["maxmemory-policy volatile-ttl", "maxmemory 1"] {
+        server.ask::<String>(&format!("CONFIG SET {setting}")).await.unwrap();
+    }
+    assert_eq!(end_of(waiting, Duration::from_secs(2)).await.0, Ended::SignedOut);
+}
