@@ -4,11 +4,15 @@
 use axum::extract::State;
 use axum::http::header::USER_AGENT;
 use axum::http::{HeaderMap, StatusCode};
+use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{Html, Redirect};
 use axum::routing::{get, post};
 use axum::{Form, Router};
+use futures_util::stream::{self, Stream};
 use serde::Deserialize;
-use session_store::{Error, Evict, Label, Owner, Session, SessionLayer, SessionManager, SessionSummary};
+use session_store::{
+    Ended, Error, Evict, Label, Owner, Session, SessionLayer, SessionManager, SessionSummary,
+};
 
 /// Nothing but whose session it is.
 type Account = ();
@@ -21,12 +25,26 @@ async fn page(State(manager): State<Manager>, session: Session<Account>) -> Resu
     };
     let rows: String =
         manager.sessions_of(&owner).await?.iter().map(|device| row(device, &session)).collect();
+    let live = "<script>new EventSource('/events').addEventListener('ended', end => { \
+                alert(end.data); location.reload() })</script>";
     Ok(Html(format!(
         "<!doctype html><title>Your devices</title><h1>{}, you are signed in here</h1><table>{rows}</table>\
          <form method=\"post\" action=\"/sign-out-others\"><button>Sign out everywhere else</button></form>\
-         <form method=\"post\" action=\"/logout\"><button>Sign out</button></form>",
+         <form method=\"post\" action=\"/logout\"><button>Sign out</button></form>{live}",
         escape(owner.as_str())
     )))
+}
+
+/// Tells an open page when its session is over, wherever it was ended.
+async fn events(session: Session<Account>) -> Sse<impl Stream<Item = Result<Event, Error>>> {
+    let end = stream::once(async move {
+        let reason = match session.ended().await? {
+            Ended::Expired => "Your session has expired.",
+            _ => "You were signed out.",
+        };
+        Ok(Event::default().event("ended").data(reason))
+    });
+    Sse::new(end).keep_alive(KeepAlive::default())
 }
 
 fn row(device: &SessionSummary, session: &Session<Account>) -> String {
@@ -103,6 +121,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let manager = Manager::from_env().await?.max_sessions_per_owner(5, Evict::Oldest).build()?;
     let app = Router::new().route("/", get(page)).route("/login", post(login)).route("/end", post(end));
     let app = app.route("/sign-out-others", post(sign_out_others)).route("/logout", post(logout));
+    let app = app.route("/events", get(events));
     let app = app.layer(SessionLayer::new(manager.clone())).with_state(manager);
     let port = std::env::var("PORT").map_or(Ok(3000), |port| port.parse::<u16>())?;
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await?;

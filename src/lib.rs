@@ -49,6 +49,10 @@ pub mod moving_from_express {}
 #[doc = include_str!("../docs/security.md")]
 pub mod security {}
 
+#[cfg(all(any(doc, doctest), feature = "json"))]
+#[doc = include_str!("../docs/live.md")]
+pub mod live {}
+
 #[cfg(all(any(doc, doctest), feature = "redis", feature = "json"))]
 #[doc = include_str!("../docs/operations.md")]
 pub mod operations {}

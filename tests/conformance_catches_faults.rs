@@ -7,12 +7,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use session_store::feed::{Watch, Watches};
 use session_store::owners::{
     Entry, IndexInsert, IndexInserted, Owned, OwnerIndex, Revocation, Stage, Verdict,
 };
 use session_store::{
-    Created, Cursor, Error, Loaded, MemoryStore, Owner, Page, Payload, Record, Rotation, Scan, SessionKey,
-    SessionStore, SessionSummary, Touch, Ttl, Update, Updated, Usage, conformance,
+    Created, Cursor, Error, Feed, Loaded, MemoryStore, Owner, Page, Payload, Record, Rotation, Scan,
+    SessionKey, SessionStore, SessionSummary, Touch, Ttl, Update, Updated, Usage, conformance,
 };
 
 /// A list of faults and the promises that each breaks: one test of each fault, and one that no
@@ -131,6 +132,10 @@ faults! {
     scans_what_moved: ScanSeesOldIds breaks a_scan_does_not_see_markers;
     scans_what_ended: ScanSeesTheDead breaks a_scan_does_not_see_what_has_ended;
     scans_from_anywhere: ScanTakesAnyCursor breaks a_scan_refuses_what_is_no_cursor;
+
+    tells_nobody: FeedTellsNobody
+        breaks a_watch_is_told_of_every_change a_watch_misses_nothing_from_its_beginning;
+    finds_under_one_id: FeedFindsNoSuccessor breaks a_session_is_found_wherever_renewals_moved_it;
 }
 
 #[test]
@@ -311,6 +316,32 @@ impl SessionStore for Faulty {
         let faults =
             [ScanEndsEarly, ScanForgetsTheOwner, ScanSeesOldIds, ScanSeesTheDead, ScanTakesAnyCursor];
         faults.contains(&self.fault).then_some(self)
+    }
+
+    fn feed(&self) -> Option<&dyn Feed> {
+        [Fault::FeedTellsNobody, Fault::FeedFindsNoSuccessor].contains(&self.fault).then_some(self)
+    }
+}
+
+#[async_trait]
+impl Feed for Faulty {
+    fn watch(&self, key: &SessionKey) -> Watch {
+        match self.fault {
+            Fault::FeedTellsNobody => Watches::default().watch(key),
+            _ => self.inner.feed().unwrap().watch(key),
+        }
+    }
+
+    async fn find(&self, key: &SessionKey) -> Result<Option<(SessionKey, Record)>, Error> {
+        match self.fault {
+            Fault::FeedFindsNoSuccessor => Ok(self.found(key).await.map(|record| (key.clone(), record))),
+            // So slowly that what is deleted meanwhile has to be told of.
+            _ => {
+                let found = self.inner.feed().unwrap().find(key).await;
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                found
+            }
+        }
     }
 }
 

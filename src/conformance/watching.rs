@@ -12,7 +12,7 @@ use crate::store::Updated;
 use crate::store::feed::{Feed, Watch};
 
 /// A change may be known late where the store lost touch with its servers. This is longer.
-const AT_LEAST_BY_THEN: Duration = Duration::from_secs(20);
+const AT_LEAST_BY_THEN: Duration = Duration::from_secs(10);
 
 async fn assert_told(watch: &mut Watch, change: &str) {
     let told = timeout(AT_LEAST_BY_THEN, watch.changed()).await;

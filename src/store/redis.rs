@@ -93,6 +93,9 @@ pub(crate) use self::redis_scan::reread_cursor;
 /// `+time +zadd +zcount +zrange +zrangebyscore +zrank +zrem +zrevrangebyscore +zscore +pexpireat` besides, on keys that
 /// begin with the prefix too. [`checkup`](Self::checkup) tries all of that out.
 ///
+/// Waiting for a session's end (`ended` of a session or a manager) takes `+client|tracking +ping`; without them such sessions
+/// are looked at every five seconds.
+///
 /// Going through all sessions (a manager's `count_sessions`, `sessions`, `revoke_everyone` and `usage`) takes
 /// `+scan +strlen +dbsize +info +memory|usage` besides; in a cluster `+cluster|nodes`, and
 /// `+cluster|getkeysinslot` for slots that are migrating; nothing else does. `SCAN` shows such a user the names of all keys of the database, other services' included; this

@@ -4,7 +4,7 @@ use reqwest::header::{COOKIE, SET_COOKIE, USER_AGENT};
 use reqwest::{Client, StatusCode, redirect::Policy};
 
 use crate::support::app::{App, Host};
-use crate::support::redis::Server;
+use crate::support::redis::{Server, wait_until};
 
 struct Device {
     client: Client,
@@ -34,6 +34,13 @@ impl Device {
             cookie.to_str().unwrap().split(';').next().unwrap().clone_into(&mut self.cookie);
         }
         response.status()
+    }
+
+    /// What its open page is told next.
+    async fn event(&self) -> String {
+        let events = self.client.get(format!("{}/events", self.url)).header(COOKIE, &self.cookie);
+        // It ends with the session.
+        events.send().await.unwrap().text().await.unwrap()
     }
 
     async fn is_signed_in(&self) -> bool {
@@ -68,7 +75,16 @@ async fn users_see_and_end_their_sessions() {
 
     assert_eq!(mallory.post("/end", &[("device", phones)]).await, StatusCode::NOT_FOUND);
     assert!(phone.is_signed_in().await);
-    laptop.post("/end", &[("device", phones)]).await;
+    let (told, _) = tokio::join!(phone.event(), async {
+        // Its page is open by then.
+        wait_until("the server is to tell", || async {
+            let list: String = server.ask("CLIENT LIST").await.unwrap();
+            list.contains("flags=tB")
+        })
+        .await;
+        laptop.post("/end", &[("device", phones)]).await
+    });
+    assert!(told.contains("event: ended") && told.contains("data: You were signed out."), "{told}");
     assert!(!phone.is_signed_in().await && tablet.is_signed_in().await);
     assert_eq!(laptop.post("/end", &[("device", phones)]).await, StatusCode::NOT_FOUND, "it is gone");
     assert!(!tablets.is_empty());
