@@ -136,3 +136,15 @@ fn the_layer_adds_six_allocations_to_those_of_the_engine() {
         service.call(request()).await.unwrap();
     });
 }
+
+/// What waits for the end of each session, beside its task.
+#[test]
+fn a_watch_takes_200_bytes_at_most() {
+    const MANY: u64 = 10_000;
+    let store = MemoryStore::new();
+    let keys: Vec<_> = (0..MANY).map(|_| SessionId::generate().key()).collect();
+    let feed = store.feed().unwrap();
+    let mut watches = Vec::with_capacity(keys.len());
+    let held = measure(|| watches.extend(keys.iter().map(|key| feed.watch(key)))).bytes_current;
+    assert!(held <= 200 * i64::try_from(MANY).unwrap(), "{} bytes each", held / 10_000);
+}

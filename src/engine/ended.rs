@@ -34,7 +34,7 @@ enum Belongs {
 }
 
 impl<T: SessionData> Session<T> {
-    /// Waits until the session is over, whichever instance ends it: for WebSockets, server-sent events and whatever
+    /// Waits until the session is over, whichever instance ends it: for websockets, server-sent events and whatever
     /// else stays open for longer than a request.
     ///
     /// A renewal does not end it, nor does a sign-in, unless somebody else was signed in before. Nor does a

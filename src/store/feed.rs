@@ -19,9 +19,11 @@
 //! # }
 //! ```
 
-use std::collections::HashMap;
+use std::borrow::Borrow;
+use std::collections::HashSet;
 use std::fmt;
 use std::future::poll_fn;
+use std::hash::{Hash, Hasher};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -69,15 +71,19 @@ struct Shared {
     count: AtomicUsize,
 }
 
-/// How many watch a key, and what they wait for.
-type Shard = HashMap<SessionKey, (usize, Arc<Watched>)>;
+type Shard = HashSet<ByKey>;
 
 /// A key that is watched.
-#[derive(Default)]
 struct Watched {
+    key: SessionKey,
+    /// By how many; changed under the lock of the shard alone.
+    count: AtomicUsize,
     changes: AtomicU64,
     changed: Notify,
 }
+
+/// Found by its key.
+struct ByKey(Arc<Watched>);
 
 /// What watches one session. Dropping it ends that.
 #[derive(Debug)]
@@ -88,7 +94,6 @@ pub struct Watch {
 
 struct Source {
     watches: Watches,
-    key: SessionKey,
     watched: Arc<Watched>,
     /// The changes that were told so far.
     seen: u64,
@@ -99,17 +104,21 @@ impl Watches {
     pub fn watch(&self, key: &SessionKey) -> Watch {
         let watched = {
             let mut shard = self.shard(key);
-            let (count, watched) = shard.entry(key.clone()).or_insert_with(|| {
+            let watched = if let Some(ByKey(watched)) = shard.get(key) {
+                Arc::clone(watched)
+            } else {
+                let watched = Arc::new(Watched::new(key.clone()));
+                shard.insert(ByKey(Arc::clone(&watched)));
                 self.0.count.fetch_add(1, Ordering::Relaxed);
-                Default::default()
-            });
-            *count += 1;
-            Arc::clone(watched)
+                watched
+            };
+            watched.count.fetch_add(1, Ordering::Relaxed);
+            watched
         };
         // What is read after this sees every change of which nobody was told.
         fence(Ordering::SeqCst);
         let seen = watched.changes.load(Ordering::Acquire);
-        Watch { sources: vec![Source { watches: self.clone(), key: key.clone(), watched, seen }] }
+        Watch { sources: vec![Source { watches: self.clone(), watched, seen }] }
     }
 
     /// Tells that what is stored under `key` has changed. To be called after the change.
@@ -117,7 +126,7 @@ impl Watches {
         if self.is_empty() {
             return;
         }
-        if let Some((_, watched)) = self.shard(key).get(key) {
+        if let Some(ByKey(watched)) = self.shard(key).get(key) {
             watched.tell();
         }
     }
@@ -125,7 +134,7 @@ impl Watches {
     /// Tells everybody that something may have changed.
     pub fn tell_all(&self) {
         for shard in &self.0.shards {
-            lock(shard).values().for_each(|(_, watched)| watched.tell());
+            lock(shard).iter().for_each(|ByKey(watched)| watched.tell());
         }
     }
 
@@ -137,8 +146,8 @@ impl Watches {
         }
         for shard in &self.0.shards {
             let shard = lock(shard);
-            let missing = shard.iter().filter(|(key, _)| !is_there(key));
-            missing.for_each(|(_, (_, watched))| watched.tell());
+            let missing = shard.iter().filter(|ByKey(watched)| !is_there(&watched.key));
+            missing.for_each(|ByKey(watched)| watched.tell());
         }
     }
 
@@ -161,6 +170,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Watched {
+    fn new(key: SessionKey) -> Self {
+        Self { key, count: AtomicUsize::new(0), changes: AtomicU64::new(0), changed: Notify::new() }
+    }
+
     fn tell(&self) {
         self.changes.fetch_add(1, Ordering::AcqRel);
         self.changed.notify_waiters();
@@ -210,15 +223,33 @@ impl Source {
 
 impl Drop for Source {
     fn drop(&mut self) {
-        let mut shard = self.watches.shard(&self.key);
-        let Some((count, _)) = shard.get_mut(&self.key) else { return };
-        *count -= 1;
-        if *count == 0 {
-            shard.remove(&self.key);
+        let mut shard = self.watches.shard(&self.watched.key);
+        if self.watched.count.fetch_sub(1, Ordering::Relaxed) == 1 {
+            shard.remove(&self.watched.key);
             self.watches.0.count.fetch_sub(1, Ordering::Relaxed);
         }
     }
 }
+
+impl Borrow<SessionKey> for ByKey {
+    fn borrow(&self) -> &SessionKey {
+        &self.0.key
+    }
+}
+
+impl Hash for ByKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.key.hash(state);
+    }
+}
+
+impl PartialEq for ByKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.key == other.0.key
+    }
+}
+
+impl Eq for ByKey {}
 
 impl fmt::Debug for Watches {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -228,7 +259,7 @@ impl fmt::Debug for Watches {
 
 impl fmt::Debug for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Source").field("key", &self.key).finish_non_exhaustive()
+        f.debug_struct("Source").field("key", &self.watched.key).finish_non_exhaustive()
     }
 }
 

@@ -52,15 +52,15 @@ macro_rules! everywhere {
 }
 
 everywhere! {
-    a_logout_ends_it: Default::default();
-    a_revocation_ends_it: Default::default();
-    a_renewal_does_not_end_it: Default::default();
-    a_sign_in_ends_it_only_for_somebody_else: Default::default();
-    changes_do_not_end_it: Default::default();
+    a_logout_ends_it: super::Expiry::default();
+    a_revocation_ends_it: super::Expiry::default();
+    a_renewal_does_not_end_it: super::Expiry::default();
+    a_sign_in_ends_it_only_for_somebody_else: super::Expiry::default();
+    changes_do_not_end_it: super::Expiry::default();
     it_expires: super::idle_for(1200);
     a_touch_keeps_it: super::idle_for(1500);
     it_expires_at_its_deadline: super::at_most(1200);
-    what_is_not_stored_is_over: Default::default();
+    what_is_not_stored_is_over: super::Expiry::default();
 }
 
 fn idle_for(millis: u64) -> Expiry {

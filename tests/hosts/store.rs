@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use session_store::{
-    Created, Error, Loaded, OwnerIndex, Record, Requirements, Rotation, Scan, SessionKey, SessionStore,
+    Created, Error, Feed, Loaded, OwnerIndex, Record, Requirements, Rotation, Scan, SessionKey, SessionStore,
     StoreStatus, Touch, Ttl, Update, Updated,
 };
 
@@ -115,6 +115,10 @@ impl SessionStore for StagedStore {
 
     fn scan(&self) -> Option<&dyn Scan> {
         self.sessions.scan()
+    }
+
+    fn feed(&self) -> Option<&dyn Feed> {
+        self.sessions.feed()
     }
 
     fn status(&self) -> StoreStatus {
