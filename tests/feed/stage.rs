@@ -68,7 +68,7 @@ impl Visitor {
         let actions = request.finish(200).await;
         assert!(actions.failure.is_none(), "{:?}", actions.failure);
         if let Some(set_cookie) = actions.set_cookie {
-            self.cookie = set_cookie.split(';').next().unwrap().to_owned();
+            set_cookie.split(';').next().unwrap().clone_into(&mut self.cookie);
         }
         if let Some(key) = session.key() {
             self.key = key;
