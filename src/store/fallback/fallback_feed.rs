@@ -21,6 +21,10 @@ impl Feed for FallbackStore {
 
     async fn find(&self, key: &SessionKey) -> Result<Option<(SessionKey, Record)>, Error> {
         let shared = &self.0;
+        // It has ended, though the primary does not know it yet.
+        if shared.is_engaged() && shared.ledger().owes(key) {
+            return Ok(None);
+        }
         if shared.held(key)?.is_some()
             && let Some((key, record)) = shared.memory.find(key).await?
         {

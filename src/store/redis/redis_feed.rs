@@ -101,6 +101,11 @@ impl Feed for RedisStore {
     }
 
     async fn find(&self, key: &SessionKey) -> Result<Option<(SessionKey, Record)>, Error> {
+        let shared = &self.feed.shared;
+        if shared.is_needed() {
+            // The task may have gone down with the runtime that it was on.
+            shared.background.ask(shared, Duration::ZERO);
+        }
         let mut key = key.clone();
         for _ in 0..MOST_RENEWALS {
             match self.load(&key).await? {
@@ -141,6 +146,11 @@ impl Job for Shared {
 
     fn is_needed(&self) -> bool {
         !self.watches.is_empty()
+    }
+
+    /// Who watches on another runtime looks, and starts another.
+    fn abandoned(&self) {
+        self.watches.tell_all();
     }
 }
 
