@@ -105,7 +105,7 @@ async fn without_permission_sessions_are_looked_at_from_time_to_time() {
     let mut waiting = waiting(&here, &visitor.key).await;
     assert_goes_on(&mut waiting).await;
     visitor.asks(&there, async |session| session.destroy().await.unwrap()).await;
-    assert_eq!(end_of(waiting, BOUND + Duration::from_secs(1)).await.0, Ended::SignedOut);
+    assert_eq!(end_of(waiting, BOUND).await.0, Ended::SignedOut);
     assert_eq!(log.text().matches("does not tell of changes").count(), 1, "{}", log.text());
 }
 

@@ -136,7 +136,8 @@ impl Job for Shared {
         }
         tracking.keep_those_that_answer().await;
         let (is_news, is_whole) = self.join_masters(&mut tracking).await;
-        let is_due = || tracking.told.is_none_or(|told| told.elapsed() + ROUND > BOUND);
+        // The next round may be half as long again as this one.
+        let is_due = || tracking.told.is_none_or(|told| told.elapsed() + 2 * ROUND > BOUND);
         if is_news || (!is_whole && is_due()) {
             self.watches.tell_all();
             tracking.told = Some(Instant::now());
