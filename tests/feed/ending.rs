@@ -58,7 +58,7 @@ everywhere! {
     a_sign_in_ends_it_only_for_somebody_else: super::Expiry::default();
     changes_do_not_end_it: super::Expiry::default();
     it_expires: super::idle_for(1200);
-    a_touch_keeps_it: super::idle_for(1500);
+    a_touch_keeps_it: super::idle_for(3000);
     it_expires_at_its_deadline: super::at_most(1200);
     what_is_not_stored_is_over: super::Expiry::default();
 }
@@ -134,24 +134,24 @@ async fn changes_do_not_end_it(service: Service) {
 async fn it_expires(service: Service) {
     let visitor = Visitor::of(&service.there).await;
     let waiting = waiting(&service.here, &visitor.key).await;
-    assert_eq!(end_of(waiting, Duration::from_secs(2)).await.0, Ended::Expired);
+    assert_eq!(end_of(waiting, Duration::from_secs(5)).await.0, Ended::Expired);
 }
 
 async fn it_expires_at_its_deadline(service: Service) {
     let mut visitor = Visitor::of(&service.there).await;
     let waiting = waiting(&service.here, &visitor.key).await;
     visitor.asks(&service.there, async |session| session.touch().await.unwrap()).await;
-    assert_eq!(end_of(waiting, Duration::from_secs(2)).await.0, Ended::Expired);
+    assert_eq!(end_of(waiting, Duration::from_secs(5)).await.0, Ended::Expired);
 }
 
 async fn a_touch_keeps_it(service: Service) {
     let mut visitor = Visitor::of(&service.there).await;
     let mut waiting = waiting(&service.here, &visitor.key).await;
-    for _ in 0..6 {
+    for _ in 0..9 {
         visitor.asks(&service.there, async |session| session.touch().await.unwrap()).await;
         assert_goes_on(&mut waiting).await;
     }
-    assert_eq!(end_of(waiting, Duration::from_secs(3)).await.0, Ended::Expired);
+    assert_eq!(end_of(waiting, Duration::from_secs(6)).await.0, Ended::Expired);
 }
 
 async fn what_is_not_stored_is_over(service: Service) {
