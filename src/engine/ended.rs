@@ -5,7 +5,6 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::manager::Inner;
-use super::plan;
 use super::state::StoredState;
 use super::{Session, SessionData, SessionManager};
 use crate::error::Error;
@@ -26,16 +25,9 @@ pub enum Ended {
     SignedOut,
 }
 
-/// Whose session is waited for.
-enum Belongs {
-    /// As it turns out.
-    Unknown,
-    To(Option<Owner>),
-}
-
 impl<T: SessionData> Session<T> {
-    /// Waits until the session is over, whichever instance ends it: for websockets, server-sent events and whatever
-    /// else stays open for longer than a request.
+    /// Waits until the session is over, whichever instance ends it: for a WebSocket, a stream of server-sent events and
+    /// whatever else stays open for longer than a request.
     ///
     /// A renewal does not end it, nor does a sign-in, unless somebody else was signed in before. Nor does a
     /// store that is away for a while. Each request of the same browser keeps the session alive; what
@@ -44,8 +36,9 @@ impl<T: SessionData> Session<T> {
     /// `RedisStore` learns of an end within milliseconds by a push of the server, and within 5 seconds where that is
     /// lost or not allowed. While nothing changes, the store is asked nothing.
     ///
-    /// A session that is not stored is over. In a handler that stores it by its response, wait for its end in
-    /// what comes after: the callback of the upgrade, or the stream.
+    /// A session that is not stored is over, and so is one that this request has lost: it came with an id that a renewal
+    /// had replaced. In a handler that stores its session by its response, wait for the end in what comes after:
+    /// the callback of the upgrade, or the stream.
     ///
     /// ```
     /// use session_store::{Ended, Error, Session};
@@ -75,14 +68,14 @@ impl<T: SessionData> Session<T> {
     /// does not let the session be read.
     pub async fn ended(&self) -> Result<Ended, Error> {
         let known = self.0.state().read(|state| match &state.stored {
-            StoredState::Live { id, record } | StoredState::Renewed { id, record, .. } => {
-                Some((id.key(), Belongs::To(record.owner.clone())))
+            StoredState::Live { id, record } | StoredState::Renewed { id, record } => {
+                Some((id.key(), record.owner.clone()))
             }
-            StoredState::Moved { id } => Some((id.key(), Belongs::Unknown)),
-            StoredState::New { .. } | StoredState::Ended => None,
+            // Who came with an old id is told nothing of the session that has another by now (SECURITY 7).
+            StoredState::New { .. } | StoredState::Moved { .. } | StoredState::Ended => None,
         });
-        let Some((key, belongs)) = known else { return Ok(Ended::SignedOut) };
-        self.0.manager.ended(key, belongs).await
+        let Some((key, owner)) = known else { return Ok(Ended::SignedOut) };
+        self.0.manager.ended(key, owner).await
     }
 }
 
@@ -93,12 +86,13 @@ impl<T: SessionData> SessionManager<T> {
     ///
     /// Those of [`Session::ended`].
     pub async fn ended(&self, key: &SessionKey) -> Result<Ended, Error> {
-        self.0.ended(key.clone(), Belongs::Unknown).await
+        self.0.ended(key.clone(), None).await
     }
 }
 
 impl<T> Inner<T> {
-    async fn ended(&self, mut key: SessionKey, mut belongs: Belongs) -> Result<Ended, Error> {
+    /// `owner` is who is signed in, if anybody is known to be.
+    async fn ended(&self, mut key: SessionKey, mut owner: Option<Owner>) -> Result<Ended, Error> {
         let mut watch = self.store.watch_key(&key)?;
         let mut known_end = None;
         let [first_pause, longest_pause] = PAUSES;
@@ -108,17 +102,14 @@ impl<T> Inner<T> {
             let now = self.clock.now();
             match found {
                 Ok(Some((present, record))) => {
-                    if self.has_ended_by(now, &record) {
+                    let end = self.end_of(&record);
+                    if end <= now {
                         return Ok(Ended::Expired);
                     }
-                    match &belongs {
-                        Belongs::To(Some(owner)) if record.owner.as_ref() != Some(owner) => {
-                            return Ok(Ended::SignedOut);
-                        }
-                        _ => belongs = Belongs::To(record.owner.clone()),
+                    if owner.is_some() && record.owner != owner {
+                        return Ok(Ended::SignedOut);
                     }
-                    let deadline = plan::limits(&record, &self.expiry).deadline;
-                    let end = deadline.map_or(record.expires_at, |deadline| deadline.min(record.expires_at));
+                    owner = record.owner;
                     known_end = Some(end);
                     pause = first_pause;
                     if present == key {

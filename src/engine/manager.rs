@@ -214,8 +214,13 @@ impl<T> Inner<T> {
     }
 
     pub(crate) fn has_ended_by(&self, now: Timestamp, record: &Record) -> bool {
+        self.end_of(record) <= now
+    }
+
+    /// When the session ends unless something moves that.
+    pub(super) fn end_of(&self, record: &Record) -> Timestamp {
         let deadline = plan::limits(record, &self.expiry).deadline;
-        record.expires_at <= now || deadline.is_some_and(|deadline| deadline <= now)
+        deadline.map_or(record.expires_at, |deadline| deadline.min(record.expires_at))
     }
 
     /// Whether the session's cookie carries a `Max-Age`, and so is sent again when its end moves.

@@ -8,6 +8,7 @@ use session_store::{
     Created, Ended, Error, Evict, Expiry, Loaded, MemoryStore, Record, Rotation, SessionKey, SessionStore,
     Touch, Ttl, Update, Updated,
 };
+use tokio::time::timeout;
 
 use crate::stage::{AT_ONCE, Manager, Visitor, assert_goes_on, builder, connected, end_of, manager, waiting};
 use crate::support::redis::Server;
@@ -56,6 +57,7 @@ everywhere! {
     a_revocation_ends_it: super::Expiry::default();
     a_renewal_does_not_end_it: super::Expiry::default();
     a_sign_in_ends_it_only_for_somebody_else: super::Expiry::default();
+    who_comes_with_an_old_id_is_told_nothing: super::Expiry::default();
     changes_do_not_end_it: super::Expiry::default();
     it_expires: super::idle_for(1200);
     a_touch_keeps_it: super::idle_for(3000);
@@ -103,6 +105,17 @@ async fn a_renewal_does_not_end_it(service: Service) {
     }
     visitor.asks(&service.there, async |session| session.destroy().await.unwrap()).await;
     assert_eq!(end_of(waiting, AT_ONCE).await.0, Ended::SignedOut);
+}
+
+/// SECURITY 7: the session behind the new id is none of theirs, not even whether it is there.
+async fn who_comes_with_an_old_id_is_told_nothing(service: Service) {
+    let mut visitor = Visitor::of(&service.there).await;
+    let old = visitor.cookie.clone();
+    visitor.asks(&service.there, async |session| session.sign_in("ada", |_| ()).unwrap()).await;
+    let request = service.here.begin(Some(&old));
+    let session = request.session().await.unwrap();
+    let ended = timeout(AT_ONCE, session.ended()).await.expect("nothing is waited for");
+    assert_eq!(ended.unwrap(), Ended::SignedOut);
 }
 
 async fn a_sign_in_ends_it_only_for_somebody_else(service: Service) {
