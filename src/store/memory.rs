@@ -161,7 +161,7 @@ impl MemoryStore {
     fn step<A>(&self, key: &SessionKey, decide: impl FnOnce(Option<&Envelope>) -> (Op<Arc<Entry>>, A)) -> A {
         let (changed, answer) = self.sessions.step(key, |found| {
             let (op, answer) = decide(found);
-            let changes = !matches!(op, Op::Nop);
+            let changes = matches!(op, Op::Put(_)) || (matches!(op, Op::Remove) && found.is_some());
             (op, (changes, answer))
         });
         if changed {

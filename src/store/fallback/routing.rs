@@ -233,6 +233,7 @@ impl Shared {
             Ok(_) => {}
             Err(_) => {
                 self.engage().owe(key);
+                self.memory.tell(key);
                 self.start_recovery();
             }
         }

@@ -8,6 +8,13 @@ use crate::id::SessionKey;
 use crate::record::{Envelope, Record};
 use crate::store::feed::{Feed, Watch};
 
+impl MemoryStore {
+    /// Tells of a session that has ended elsewhere.
+    pub(crate) fn tell(&self, key: &SessionKey) {
+        self.watches.tell(key);
+    }
+}
+
 #[async_trait]
 impl Feed for MemoryStore {
     fn watch(&self, key: &SessionKey) -> Watch {
