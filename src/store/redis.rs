@@ -2,6 +2,7 @@
 
 mod builder;
 pub mod checkup;
+mod complaint;
 mod connection;
 mod failure;
 pub(crate) mod layout;
@@ -137,7 +138,7 @@ pub struct RedisStore {
     limit: RecordLimit,
     connections: Arc<Connections>,
     masters: Masters,
-    feed: RedisFeed,
+    feed: Arc<RedisFeed>,
     entrance: Entrance,
 }
 
@@ -150,7 +151,7 @@ impl RedisStore {
     ) -> Self {
         let keyspaces = layout.keyspaces();
         let owners = Indexes::new(&keyspaces, &connections);
-        let feed = RedisFeed::new(&connections, &keyspaces);
+        let feed = Arc::new(RedisFeed::new(&connections, &keyspaces));
         Self { layout, keyspaces, owners, limit, connections, masters: Masters::default(), feed, entrance }
     }
 

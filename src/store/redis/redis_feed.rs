@@ -16,7 +16,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -26,6 +26,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
 use super::RedisStore;
+use super::complaint::Complaint;
 use super::connection::{Address, Connection, Connections};
 use super::failure::Failure;
 use super::layout::Keyspace;
@@ -47,17 +48,13 @@ const MOST_RENEWALS: usize = 1000;
 
 /// Keeps the connections that tell of changes.
 pub(super) struct RedisFeed {
-    shared: Arc<Shared>,
-}
-
-struct Shared {
     connections: Arc<Connections>,
     keyspaces: Vec<Arc<dyn Keyspace>>,
     watches: Watches,
     background: Background,
     tracking: Mutex<Tracking>,
     /// Why there is no connection, as the log has it already.
-    complaint: std::sync::Mutex<String>,
+    complaint: Complaint,
 }
 
 #[derive(Default)]
@@ -79,14 +76,12 @@ struct Tracker {
 impl RedisFeed {
     pub(super) fn new(connections: &Arc<Connections>, keyspaces: &[Arc<dyn Keyspace>]) -> Self {
         Self {
-            shared: Arc::new(Shared {
-                connections: Arc::clone(connections),
-                keyspaces: keyspaces.to_vec(),
-                watches: Watches::default(),
-                background: Background::new(connections.home().clone()),
-                tracking: Mutex::default(),
-                complaint: std::sync::Mutex::default(),
-            }),
+            connections: Arc::clone(connections),
+            keyspaces: keyspaces.to_vec(),
+            watches: Watches::default(),
+            background: Background::new(connections.home().clone()),
+            tracking: Mutex::default(),
+            complaint: Complaint::default(),
         }
     }
 }
@@ -94,17 +89,15 @@ impl RedisFeed {
 #[async_trait]
 impl Feed for RedisStore {
     fn watch(&self, key: &SessionKey) -> Watch {
-        let shared = &self.feed.shared;
-        let watch = shared.watches.watch(key);
-        shared.background.ask(shared, Duration::ZERO);
+        let watch = self.feed.watches.watch(key);
+        self.feed.background.ask(&self.feed, Duration::ZERO);
         watch
     }
 
     async fn find(&self, key: &SessionKey) -> Result<Option<(SessionKey, Record)>, Error> {
-        let shared = &self.feed.shared;
-        if shared.is_needed() {
+        if self.feed.is_needed() {
             // The task may have gone down with the runtime that it was on.
-            shared.background.ask(shared, Duration::ZERO);
+            self.feed.background.ask(&self.feed, Duration::ZERO);
         }
         let mut key = key.clone();
         for _ in 0..MOST_RENEWALS {
@@ -122,7 +115,7 @@ impl Feed for RedisStore {
     }
 }
 
-impl Job for Shared {
+impl Job for RedisFeed {
     async fn attempt(self: &Arc<Self>, _: Duration) -> Next {
         let mut tracking = self.tracking.lock().await;
         if self.watches.is_empty() {
@@ -136,6 +129,9 @@ impl Job for Shared {
         }
         tracking.keep_those_that_answer().await;
         let (is_news, is_whole) = self.join_masters(&mut tracking).await;
+        if is_whole {
+            self.complaint.settle();
+        }
         // The next round may be half as long again as this one.
         let is_due = || tracking.told.is_none_or(|told| told.elapsed() + 2 * ROUND > BOUND);
         if is_news || (!is_whole && is_due()) {
@@ -168,7 +164,7 @@ impl Tracking {
     }
 }
 
-impl Shared {
+impl RedisFeed {
     /// Connects to the masters that are not tracked. Answers whether it did to any, and whether all are tracked.
     async fn join_masters(self: &Arc<Self>, tracking: &mut Tracking) -> (bool, bool) {
         let masters = match self.masters(tracking).await {
@@ -182,9 +178,9 @@ impl Shared {
         let mut joining = JoinSet::new();
         for address in &masters {
             if tracking.trackers.iter().all(|tracker| tracker.address != *address) {
-                let (shared, address) = (Arc::clone(self), address.clone());
+                let (feed, address) = (Arc::clone(self), address.clone());
                 joining.spawn(async move {
-                    let joined = timeout(PATIENCE, shared.join(address)).await;
+                    let joined = timeout(PATIENCE, feed.join(address)).await;
                     joined.unwrap_or(Err(Failure::TimedOut(PATIENCE)))
                 });
             }
@@ -211,10 +207,10 @@ impl Shared {
     }
 
     async fn join(self: &Arc<Self>, address: Address) -> Result<Tracker, Failure> {
-        let (shared, lost) = (Arc::downgrade(self), Arc::new(AtomicBool::new(false)));
+        let (feed, lost) = (Arc::downgrade(self), Arc::new(AtomicBool::new(false)));
         let is_lost = Arc::clone(&lost);
         let hear = move |push| {
-            hear(&shared, &is_lost, &push);
+            hear(&feed, &is_lost, &push);
             Ok::<(), ()>(())
         };
         let mut connection = self.connections.connect_beside(&address, hear).await?;
@@ -246,11 +242,10 @@ impl Shared {
         }
     }
 
-    /// Logs each new reason once.
+    /// Logs each new reason once, until all masters tell.
     fn complain(&self, failure: Failure) {
         let reason = failure.into_reason();
-        let mut complaint = self.complaint.lock().unwrap_or_else(PoisonError::into_inner);
-        if std::mem::replace(&mut *complaint, reason.clone()) != reason {
+        if self.complaint.is_new(&reason) {
             tracing::warn!(
                 "Redis does not tell of changes yet ({reason}): sessions that are watched are looked at every {BOUND:?}"
             );
@@ -258,28 +253,28 @@ impl Shared {
     }
 }
 
-fn hear(shared: &Weak<Shared>, lost: &AtomicBool, push: &PushInfo) {
-    let Some(shared) = shared.upgrade() else { return };
+fn hear(feed: &Weak<RedisFeed>, lost: &AtomicBool, push: &PushInfo) {
+    let Some(feed) = feed.upgrade() else { return };
     match (&push.kind, &*push.data) {
         (PushKind::Disconnection, _) => {
             lost.store(true, Ordering::Release);
-            shared.background.hurry();
+            feed.background.hurry();
         }
         (PushKind::Invalidate, [Value::Array(names)]) => {
             for name in names {
                 if let Value::BulkString(name) = name {
-                    shared.tell(name);
+                    feed.tell(name);
                 }
             }
         }
         // The whole database was emptied.
-        (PushKind::Invalidate, _) => shared.watches.tell_all(),
+        (PushKind::Invalidate, _) => feed.watches.tell_all(),
         _ => {}
     }
 }
 
 impl fmt::Debug for RedisFeed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RedisFeed").field("watches", &self.shared.watches).finish_non_exhaustive()
+        f.debug_struct("RedisFeed").field("watches", &self.watches).finish_non_exhaustive()
     }
 }

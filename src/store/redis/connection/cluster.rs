@@ -28,6 +28,7 @@ use super::node::Node;
 use super::standalone::Standalone;
 use super::{Connection, Durability, Failure, Repeat, Settings};
 use crate::store::background::Background;
+use crate::store::redis::complaint::Complaint;
 use crate::store::redis::failure::Redirection;
 use crate::store::redis::name::Slot;
 use crate::store::redis::target::Host;
@@ -53,7 +54,7 @@ struct Shared {
     /// Makes the map anew.
     background: Background,
     /// Why that failed, as the log has it already.
-    complaint: std::sync::Mutex<String>,
+    complaint: Complaint,
 }
 
 impl Cluster {
@@ -73,7 +74,7 @@ impl Cluster {
                 journal: Arc::new(Journal::with_listener(refresh)),
                 map: ArcSwap::from_pointee(Map::empty()),
                 joining: Mutex::new(()),
-                complaint: std::sync::Mutex::default(),
+                complaint: Complaint::default(),
             }
         }))
     }

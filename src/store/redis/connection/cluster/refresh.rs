@@ -1,7 +1,6 @@
 //! The map of a cluster, made anew whenever there is doubt about it.
 
-use std::mem;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use redis::Value;
@@ -64,8 +63,7 @@ impl Shared {
 
     /// Logs each new reason once, until the map is whole again.
     fn complain(&self, reason: String) {
-        let mut complaint = self.complaint.lock().unwrap_or_else(PoisonError::into_inner);
-        if mem::replace(&mut *complaint, reason.clone()) != reason {
+        if self.complaint.is_new(&reason) {
             tracing::warn!("cannot find the nodes of the Redis Cluster yet: {reason}");
         }
         self.journal.failed(reason);
@@ -125,7 +123,7 @@ impl Job for Shared {
         if self.is_needed() {
             return Next::Retry(BACKOFF.after(waited));
         }
-        self.complaint.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.complaint.settle();
         // A migration redirects many operations at once, and one refresh is enough.
         sleep(jittered(BACKOFF.after(waited))).await;
         Next::Done(Duration::ZERO)
