@@ -44,3 +44,62 @@ impl<F: Future<Output: Send> + Send + 'static> Drop for Shielded<F> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use futures_util::FutureExt as _;
+    use tokio::sync::Notify;
+    use tokio::task::yield_now;
+
+    use super::*;
+
+    /// Work that waits to be let through, and counts how often it came to its end.
+    fn work(gate: &Arc<Notify>, done: &Arc<AtomicU32>) -> impl Future<Output = ()> + Send + 'static {
+        let (gate, done) = (Arc::clone(gate), Arc::clone(done));
+        async move {
+            gate.notified().await;
+            done.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    async fn is_done(done: &AtomicU32) -> bool {
+        for _ in 0..10 {
+            yield_now().await;
+        }
+        done.load(Ordering::Relaxed) == 1
+    }
+
+    #[tokio::test]
+    async fn what_is_dropped_half_way_goes_on() {
+        let (gate, done) = <(Arc<Notify>, Arc<AtomicU32>)>::default();
+        let mut dropped = Box::pin(shielded(work(&gate, &done)));
+        assert!((&mut dropped).now_or_never().is_none());
+        drop(dropped);
+        assert!(!is_done(&done).await);
+        gate.notify_one();
+        assert!(is_done(&done).await);
+    }
+
+    #[tokio::test]
+    async fn what_is_awaited_runs_once() {
+        let (gate, done) = <(Arc<Notify>, Arc<AtomicU32>)>::default();
+        gate.notify_one();
+        shielded(work(&gate, &done)).await;
+        assert!(is_done(&done).await);
+    }
+
+    #[tokio::test]
+    async fn what_panics_does_not_go_on() {
+        let polls = Arc::new(AtomicU32::new(0));
+        let polled = Arc::clone(&polls);
+        let task = tokio::spawn(shielded(async move {
+            polled.fetch_add(1, Ordering::Relaxed);
+            panic!("of the work");
+        }));
+        assert!(task.await.unwrap_err().is_panic());
+        assert!(is_done(&polls).await, "it is not polled again");
+    }
+}

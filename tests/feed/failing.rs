@@ -8,7 +8,8 @@ use session_store::{Ended, FallbackPolicy, FallbackStore, RedisStore, SessionKey
 use tokio::time::sleep;
 
 use crate::stage::{
-    AT_ONCE, BOUND, SETTLED, Visitor, assert_goes_on, connected, end_of, manager, wait_for_trackers, waiting,
+    AT_ONCE, BOUND, SETTLED, Visitor, assert_goes_on, connected, end_of, instances, manager,
+    wait_for_trackers, waiting,
 };
 use crate::support::log::Log;
 use crate::support::redis::{Cluster, Proxy, Sentinels, Server, wait_until};
@@ -24,7 +25,7 @@ async fn kill_trackers(client: &mut MultiplexedConnection) {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_ends_while_nobody_is_told_is_found_when_the_connection_is_back() {
     let server = Server::start().await;
-    let (here, there) = (manager(connected(&server.url()).await), manager(connected(&server.url()).await));
+    let (here, there) = instances(&server.url()).await;
     let mut client = server.client().await;
     for _ in 0..5 {
         let mut visitor = Visitor::of(&there).await;
@@ -58,7 +59,7 @@ async fn a_connection_that_is_cut_in_silence_is_noticed_within_the_bound() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_is_away_is_no_end() {
     let server = Server::start().await;
-    let (here, there) = (manager(connected(&server.url()).await), manager(connected(&server.url()).await));
+    let (here, there) = instances(&server.url()).await;
     let mut visitor = Visitor::of(&there).await;
     let mut waiting = waiting(&here, &visitor.key).await;
     server.freeze();
@@ -75,7 +76,7 @@ async fn a_store_that_is_away_is_no_end() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_new_master_is_listened_to_after_a_failover() {
     let mut redis = Sentinels::start().await;
-    let (here, there) = (manager(connected(&redis.url()).await), manager(connected(&redis.url()).await));
+    let (here, there) = instances(&redis.url()).await;
     let mut visitor = Visitor::of(&there).await;
     let mut waiting = waiting(&here, &visitor.key).await;
     let old = redis.master().await;
@@ -154,7 +155,7 @@ async fn slot_of(cluster: &Cluster, key: &SessionKey) -> u16 {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_is_watched_wherever_its_slot_goes() {
     let cluster = Cluster::start().await;
-    let (here, there) = (manager(connected(&cluster.url()).await), manager(connected(&cluster.url()).await));
+    let (here, there) = instances(&cluster.url()).await;
     let mut visitor = Visitor::of(&there).await;
     let mut waiting = waiting(&here, &visitor.key).await;
     let slot = slot_of(&cluster, &visitor.key).await;
@@ -170,7 +171,7 @@ async fn a_session_is_watched_wherever_its_slot_goes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_replica_that_takes_over_is_listened_to() {
     let mut cluster = Cluster::start().await;
-    let (here, there) = (manager(connected(&cluster.url()).await), manager(connected(&cluster.url()).await));
+    let (here, there) = instances(&cluster.url()).await;
     let mut visitor = Visitor::of(&there).await;
     let mut waiting = waiting(&here, &visitor.key).await;
     let master = cluster.master_of(slot_of(&cluster, &visitor.key).await).await;
@@ -197,7 +198,7 @@ async fn a_session_that_was_born_in_memory_is_watched_when_redis_is_back() {
     wait_until("the loss is noticed", || async { !manager.status().connected }).await;
     // Redis will hear of the logout later; the session is over here.
     let _owed = store.delete(&before.key).await;
-    assert_eq!(end_of(from_before, AT_ONCE + BOUND).await.0, Ended::SignedOut);
+    assert_eq!(end_of(from_before, AT_ONCE).await.0, Ended::SignedOut);
     let mut visitor = Visitor::of(&manager).await;
     assert!(manager.status().uses_fallback());
     let mut born_in_memory = waiting(&manager, &visitor.key).await;

@@ -7,15 +7,14 @@ use session_store::{
 };
 
 use crate::stage::{
-    AT_ONCE, SETTLED, Visitor, assert_goes_on, connected, end_of, manager, trackers, wait_for_trackers,
-    waiting,
+    AT_ONCE, SETTLED, Visitor, assert_goes_on, end_of, instances, trackers, wait_for_trackers, waiting,
 };
 use crate::support::redis::{Cluster, Sentinels, Server, Traffic, wait_until};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_thousand_who_wait_have_one_connection_and_ask_nothing() {
     let server = Server::start().await;
-    let (here, there) = (manager(connected(&server.url()).await), manager(connected(&server.url()).await));
+    let (here, there) = instances(&server.url()).await;
     let mut client = server.client().await;
     assert_eq!(trackers(&mut client).await, 0, "nobody watches yet");
     let mut visitors = Vec::new();
@@ -64,7 +63,7 @@ fn reads(calls: &BTreeMap<String, u64>) -> u64 {
 }
 
 async fn tells_of_a_logout(url: &str) {
-    let (here, there) = (manager(connected(url).await), manager(connected(url).await));
+    let (here, there) = instances(url).await;
     let mut all = Vec::new();
     for _ in 0..12 {
         let visitor = Visitor::of(&there).await;
@@ -126,7 +125,7 @@ async fn sessions_of_express_are_told_of_in_each_step_of_the_move() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_else_is_written_ends_nothing() {
     let server = Server::start().await;
-    let (here, there) = (manager(connected(&server.url()).await), manager(connected(&server.url()).await));
+    let (here, there) = instances(&server.url()).await;
     let visitor = Visitor::signed_in(&there, "ada").await;
     let mut waiting = waiting(&here, &visitor.key).await;
     let mut client = server.client().await;
@@ -145,7 +144,7 @@ async fn what_else_is_written_ends_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_redis_evicts_has_ended() {
     let server = Server::start().await;
-    let (here, there) = (manager(connected(&server.url()).await), manager(connected(&server.url()).await));
+    let (here, there) = instances(&server.url()).await;
     let visitor = Visitor::of(&there).await;
     let waiting = waiting(&here, &visitor.key).await;
     for setting in ["maxmemory-policy volatile-ttl", "maxmemory 1"] {

@@ -36,6 +36,11 @@ pub(crate) async fn connected(url: &str) -> Arc<RedisStore> {
     Arc::new(RedisStore::connect(url).await.unwrap())
 }
 
+/// Two instances of a service.
+pub(crate) async fn instances(url: &str) -> (Manager, Manager) {
+    (manager(connected(url).await), manager(connected(url).await))
+}
+
 /// A visitor with a session, and the cookie that brings it.
 pub(crate) struct Visitor {
     pub(crate) key: SessionKey,

@@ -182,7 +182,7 @@ mod tls {
         ))
     }
 
-    #[allow(clippy::unused_async)]
+    #[expect(clippy::unused_async, reason = "the other one shakes hands")]
     pub(super) async fn over(_: TcpStream, _: &Host, _: &Tls) -> RedisResult<TcpStream> {
         unreachable!("a Dialer without TLS has none")
     }

@@ -146,3 +146,15 @@ impl ServerCertVerifier for Unverified {
         self.0.signature_verification_algorithms.supported_schemes()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Another part of the program may want another one.
+    #[test]
+    fn no_cryptography_is_chosen_for_the_process() {
+        check(&Tls { insecure: true, ..Tls::default() }).unwrap();
+        assert!(CryptoProvider::get_default().is_none());
+    }
+}
