@@ -38,6 +38,11 @@ impl Timestamp {
         UNIX_EPOCH + Duration::from_millis(bounded)
     }
 
+    #[cfg(feature = "json")]
+    pub(crate) fn saturating_sub(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(millis_rounded_up(duration)))
+    }
+
     /// `self + duration`, rounded up to a millisecond and saturating.
     #[must_use]
     pub fn saturating_add(self, duration: Duration) -> Self {

@@ -14,6 +14,8 @@ mod error;
 mod id;
 mod random;
 mod record;
+#[cfg(any(feature = "json", feature = "memory"))]
+mod shards;
 #[cfg(any(feature = "json", feature = "memory", feature = "redis"))]
 mod sync;
 mod ttl;
@@ -44,6 +46,10 @@ pub mod fuzzing;
 #[cfg(all(any(doc, doctest), feature = "express"))]
 #[doc = include_str!("../docs/moving_from_express.md")]
 pub mod moving_from_express {}
+
+#[cfg(all(any(doc, doctest), feature = "memory", feature = "redis", feature = "json"))]
+#[doc = include_str!("../docs/near_cache.md")]
+pub mod near_cache {}
 
 #[cfg(any(doc, doctest))]
 #[doc = include_str!("../docs/security.md")]
@@ -79,6 +85,8 @@ pub use store::fallback::{FallbackPolicy, FallbackStatus, FallbackStore};
 pub use store::feed::{self, Feed};
 #[cfg(feature = "memory")]
 pub use store::memory::MemoryStore;
+#[cfg(feature = "memory")]
+pub use store::near_cache::{NearCache, NearCacheStatus, NearCached};
 pub use store::owner_index::{self as owners, Evict, OwnerIndex};
 #[cfg(feature = "redis")]
 pub use store::redis::layout::RedisLayout;

@@ -2,6 +2,8 @@
 
 use std::fmt;
 use std::sync::Arc;
+#[cfg(feature = "json")]
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -24,6 +26,8 @@ pub(crate) mod fallback;
 pub mod feed;
 #[cfg(feature = "memory")]
 pub(crate) mod memory;
+#[cfg(feature = "memory")]
+pub(crate) mod near_cache;
 pub mod owner_index;
 #[cfg(feature = "redis")]
 pub(crate) mod record_limit;
@@ -70,6 +74,12 @@ pub(crate) mod told_owner;
 pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// Reads the session of `key`.
     async fn load(&self, key: &SessionKey) -> Result<Loaded, Error>;
+
+    /// The same, and never from a [copy](crate::feed::CopySource): for what must know what is there now. A store
+    /// that keeps no copies has no need of its own.
+    async fn load_fresh(&self, key: &SessionKey) -> Result<Loaded, Error> {
+        self.load(key).await
+    }
 
     /// Stores a new session, unless there is one already.
     async fn create(&self, key: &SessionKey, record: &Record, ttl: Ttl) -> Result<Created, Error>;
@@ -140,6 +150,9 @@ pub struct Requirements {
     /// Where it is to be told how the owner is found in a session's data.
     #[cfg(feature = "json")]
     pub(crate) told_owner: Option<told_owner::ToldOwner>,
+    /// How long ago a session may have been as it is loaded.
+    #[cfg(feature = "json")]
+    pub(crate) oldest_copy: Duration,
     /// Where the store's background tasks run.
     #[cfg(all(feature = "memory", feature = "redis"))]
     pub(crate) home: Option<background::RuntimeHandle>,
@@ -295,6 +308,10 @@ macro_rules! forward {
         impl<S: SessionStore + ?Sized> SessionStore for $pointer {
             async fn load(&self, key: &SessionKey) -> Result<Loaded, Error> {
                 (**self).load(key).await
+            }
+
+            async fn load_fresh(&self, key: &SessionKey) -> Result<Loaded, Error> {
+                (**self).load_fresh(key).await
             }
 
             async fn create(&self, key: &SessionKey, record: &Record, ttl: Ttl) -> Result<Created, Error> {

@@ -12,7 +12,6 @@ pub mod metrics;
 pub(crate) mod operations;
 pub(crate) mod outcome;
 mod rate;
-mod shards;
 pub(crate) mod stats;
 
 #[cfg(feature = "metrics")]
@@ -24,9 +23,9 @@ use self::counters::Counters;
 use self::histogram::Tally;
 use self::operations::{Latencies, Operation};
 use self::rate::LastMinute;
-use self::shards::Shards;
 use self::stats::DURATION_BUCKETS;
 use crate::error::Error;
+use crate::shards::Shards;
 use crate::store::status::StoreStatus;
 
 /// What one manager's sessions have gone through.

@@ -322,6 +322,7 @@ impl<T: SessionData> SessionManagerBuilder<T> {
             owner_limit: self.owner_limit,
             told_owner: requirements.told_owner,
             revoke_within: self.revoke_within,
+            oldest_copy: requirements.oldest_copy,
             clock: self.clock,
         })))
     }

@@ -167,8 +167,10 @@ impl<T: SessionData> Shared<T> {
         let mut best = None;
         for candidate in self.verified_ids.iter() {
             let now = self.manager.clock.now();
-            let (stored, value) = self.load_one(&candidate.id, now).await?;
-            let state = State { known_at: now, ..State::new(stored, value) };
+            let loaded = self.manager.store.load(&candidate.id.key()).await;
+            let (stored, value) = self.usable(&candidate.id, loaded, now)?;
+            let known_at = now.saturating_sub(self.manager.oldest_copy);
+            let state = State { known_at, ..State::new(stored, value) };
             match (&state.stored, &best) {
                 (StoredState::Live { .. }, _) => {
                     let refresh = CookieChange::Refresh { confirmed: false };
@@ -186,16 +188,26 @@ impl<T: SessionData> Shared<T> {
         Ok(StateCell::new(best.unwrap_or_else(nothing)))
     }
 
-    /// Loads the session of one id, as far as it is there, in time and readable.
+    /// Loads the session of one id as it is in the store now, as far as it is there, in time and readable.
     pub(super) async fn load_one(
         &self,
         id: &SessionId,
         now: Timestamp,
     ) -> Result<(StoredState, Arc<T>), Error> {
+        let loaded = self.manager.store.load_fresh(&id.key()).await;
+        self.usable(id, loaded, now)
+    }
+
+    fn usable(
+        &self,
+        id: &SessionId,
+        loaded: Result<Loaded, Error>,
+        now: Timestamp,
+    ) -> Result<(StoredState, Arc<T>), Error> {
         let manager = &*self.manager;
         let key = id.key();
         let unusable = || Ok((StoredState::New { unusable: Some(id.clone()) }, Arc::default()));
-        let error = match manager.store.load(&key).await {
+        let error = match loaded {
             Ok(Loaded::Found(record)) if manager.has_ended_by(now, &record) => {
                 manager.telemetry().expired(&record, record.expires_at.min(now));
                 return unusable();
@@ -226,6 +238,21 @@ impl<T: SessionData> Shared<T> {
                 Err(error)
             }
         }
+    }
+
+    /// Loads a session that was there once: if it is gone, what is written now is not a new visitor's.
+    pub(super) async fn load_again(
+        &self,
+        id: SessionId,
+        now: Timestamp,
+    ) -> Result<(StoredState, Arc<T>), Error> {
+        Ok(match self.load_one(&id, now).await? {
+            (StoredState::New { .. }, _) if self.may_have_moved() => {
+                (StoredState::Moved { id }, Arc::default())
+            }
+            (StoredState::New { .. }, _) => (StoredState::Ended, Arc::default()),
+            found => found,
+        })
     }
 
     /// Asks the store whether the session still has the id that its client is to get again, unless a

@@ -211,6 +211,11 @@ impl<T: SessionData> State<T> {
         Ok(())
     }
 
+    /// Whether something was written or asked for, and is not stored.
+    pub(crate) fn is_pending(&self) -> bool {
+        self.baseline.is_some() || !self.intent.is_none() || self.failed.is_some()
+    }
+
     /// Drops everything that is not stored.
     pub(crate) fn drop_pending(&mut self) {
         self.drop_written();

@@ -62,6 +62,14 @@ impl StoreClient {
         self.call(Operation::Load, key, self.store().load(key))
     }
 
+    /// The same, and never from a copy that the store keeps in this process: what is decided by it may not be undone.
+    pub(super) fn load_fresh<'a>(
+        &'a self,
+        key: &'a SessionKey,
+    ) -> impl Future<Output = Result<Loaded, Error>> + Send + 'a {
+        self.call(Operation::Load, key, self.store().load_fresh(key))
+    }
+
     /// Deletes whatever is there, and lets no index know; [`Writes::delete`] does.
     pub(super) fn delete<'a>(
         &'a self,
@@ -103,7 +111,7 @@ impl StoreClient {
 
     /// Ends a session from outside its own requests, and answers whether it was there.
     pub(super) async fn revoke(self: &Arc<Self>, key: &SessionKey, now: Timestamp) -> Result<bool, Error> {
-        let record = match self.load(key).await {
+        let record = match self.load_fresh(key).await {
             Ok(Loaded::Found(record)) => Some(record),
             Ok(_) => None,
             // Whatever it is, it can be deleted.

@@ -26,8 +26,9 @@ use std::future::poll_fn;
 use std::hash::{Hash, Hasher};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering, fence};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::task::Poll;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use tokio::sync::Notify;
@@ -35,6 +36,7 @@ use tokio::sync::Notify;
 use crate::error::Error;
 use crate::id::SessionKey;
 use crate::record::Record;
+use crate::store::Loaded;
 
 /// Tells of changes, without being asked again and again.
 #[async_trait]
@@ -56,6 +58,43 @@ pub trait Feed: fmt::Debug + Send + Sync {
     ///
     /// Those of a load.
     async fn find(&self, key: &SessionKey) -> Result<Option<(SessionKey, Record)>, Error>;
+
+    /// What a [near cache](crate::NearCache) needs besides, if the store has that: without it, copies of its sessions
+    /// could not be trusted. `None` unless the store says otherwise.
+    fn copies(&self) -> Option<&dyn CopySource> {
+        None
+    }
+}
+
+/// A store of whose sessions copies can be kept elsewhere, as it tells when these are out of date.
+#[async_trait]
+pub trait CopySource: fmt::Debug + Send + Sync {
+    /// Tells `copies` of every change from now on, as long as they exist. What cannot be told within `bound` is found out by
+    /// [`told_until`](Self::told_until).
+    fn subscribe(&self, copies: Weak<dyn Copies>, bound: Duration);
+
+    /// A moment such that all who subscribed were told of every change from before it, as far as this process knows of the
+    /// servers that have the sessions. `None` where nobody can be told at present.
+    ///
+    /// Whatever is kept is right as of this moment. It is asked before each use of a copy, so it asks no server.
+    fn told_until(&self) -> Option<Instant>;
+
+    /// As [`load`](crate::SessionStore::load), besides telling for how long what was found stays there if nothing changes:
+    /// of its end nobody may be told. It is never answered from a copy.
+    ///
+    /// # Errors
+    ///
+    /// Those of a load.
+    async fn load_to_copy(&self, key: &SessionKey) -> Result<(Loaded, Option<Duration>), Error>;
+}
+
+/// Copies of sessions, as the store that they come from sees them.
+pub trait Copies: Send + Sync {
+    /// What is stored under `key` has changed.
+    fn changed(&self, key: &SessionKey);
+
+    /// Anything may have changed.
+    fn all_changed(&self);
 }
 
 /// Who watches which sessions of a store. Clones are the same.
@@ -67,7 +106,9 @@ const SHARDS: usize = 16;
 #[derive(Default)]
 struct Shared {
     shards: [Mutex<Shard>; SHARDS],
-    /// How many keys are watched. Where it is zero, nobody is told anything.
+    copies: RwLock<Vec<Weak<dyn Copies>>>,
+    /// How many keys are watched, and how many have copies of whatever there is. Where it is zero, nobody is told
+    /// anything.
     count: AtomicUsize,
 }
 
@@ -121,11 +162,19 @@ impl Watches {
         Watch { sources: vec![Source { watches: self.clone(), watched, seen }] }
     }
 
+    /// Tells `copies` of everything, as long as they exist.
+    pub fn subscribe(&self, copies: Weak<dyn Copies>) {
+        self.0.copies.write().unwrap_or_else(PoisonError::into_inner).push(copies);
+        self.0.count.fetch_add(1, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+    }
+
     /// Tells that what is stored under `key` has changed. To be called after the change.
     pub fn tell(&self, key: &SessionKey) {
         if self.is_empty() {
             return;
         }
+        self.tell_copies(|copies| copies.changed(key));
         if let Some(ByKey(watched)) = self.shard(key).get(key) {
             watched.tell();
         }
@@ -133,6 +182,7 @@ impl Watches {
 
     /// Tells everybody that something may have changed.
     pub fn tell_all(&self) {
+        self.tell_copies(|copies| copies.all_changed());
         for shard in &self.0.shards {
             lock(shard).iter().for_each(|ByKey(watched)| watched.tell());
         }
@@ -151,7 +201,32 @@ impl Watches {
         }
     }
 
-    /// Whether nobody watches anything.
+    /// Copies come before those who watch: what these read then is no copy from before the change.
+    fn tell_copies(&self, tell: impl Fn(&dyn Copies)) {
+        let subscribed = self.0.copies.read().unwrap_or_else(PoisonError::into_inner);
+        let mut are_all_there = true;
+        for copies in &*subscribed {
+            match copies.upgrade() {
+                Some(copies) => tell(&*copies),
+                None => are_all_there = false,
+            }
+        }
+        drop(subscribed);
+        if !are_all_there {
+            let mut subscribed = self.0.copies.write().unwrap_or_else(PoisonError::into_inner);
+            let before = subscribed.len();
+            subscribed.retain(|copies| copies.strong_count() > 0);
+            self.0.count.fetch_sub(before - subscribed.len(), Ordering::Relaxed);
+        }
+    }
+
+    /// Whether somebody has copies.
+    #[cfg(feature = "redis")]
+    pub(crate) fn have_copies(&self) -> bool {
+        !self.0.copies.read().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
+    /// Whether nobody watches anything, or has copies.
     pub fn is_empty(&self) -> bool {
         // The change that is to be told comes before the look at who watches.
         fence(Ordering::SeqCst);

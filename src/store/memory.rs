@@ -306,7 +306,8 @@ impl Entry {
     }
 }
 
-fn weight(record: &Record) -> usize {
+/// How much of a bound a session takes.
+pub(super) fn weight(record: &Record) -> usize {
     let length = |text: Option<&str>| text.map_or(0, str::len);
     let (owner, label) = (record.owner.as_ref().map(Owner::as_str), record.label.as_ref().map(Label::as_str));
     OVERHEAD + length(owner) + length(label) + record.extensions.as_bytes().len() + record.data.bytes().len()

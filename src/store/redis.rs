@@ -4,6 +4,7 @@ mod builder;
 pub mod checkup;
 mod complaint;
 mod connection;
+mod copied;
 mod failure;
 pub(crate) mod layout;
 mod name;
@@ -29,6 +30,7 @@ use redis::ErrorKind;
 
 use self::checkup::Entrance;
 use self::connection::Connections;
+use self::copied::Copied;
 use self::failure::{Effect, Failure};
 use self::layout::{Keyspace, Layout};
 use self::redis_feed::RedisFeed;
@@ -139,6 +141,7 @@ pub struct RedisStore {
     connections: Arc<Connections>,
     masters: Masters,
     feed: Arc<RedisFeed>,
+    copied: Copied,
     entrance: Entrance,
 }
 
@@ -152,7 +155,17 @@ impl RedisStore {
         let keyspaces = layout.keyspaces();
         let owners = Indexes::new(&keyspaces, &connections);
         let feed = Arc::new(RedisFeed::new(&connections, &keyspaces));
-        Self { layout, keyspaces, owners, limit, connections, masters: Masters::default(), feed, entrance }
+        Self {
+            layout,
+            keyspaces,
+            owners,
+            limit,
+            connections,
+            masters: Masters::default(),
+            feed,
+            copied: Copied::default(),
+            entrance,
+        }
     }
 
     /// The layout itself: called on the `Box`, which is a store too, an operation would be boxed twice.
@@ -188,7 +201,16 @@ impl SessionStore for RedisStore {
         's: 'f,
         'k: 'f,
     {
-        self.layout().load(key)
+        self.copied.load(self, key)
+    }
+
+    fn load_fresh<'s, 'k, 'f>(&'s self, key: &'k SessionKey) -> Answer<'f, Loaded>
+    where
+        Self: 'f,
+        's: 'f,
+        'k: 'f,
+    {
+        self.copied.load_fresh(self, key)
     }
 
     fn create<'s, 'k, 'r, 'f>(
@@ -203,7 +225,7 @@ impl SessionStore for RedisStore {
         'k: 'f,
         'r: 'f,
     {
-        self.layout().create(key, record, ttl)
+        self.copied.during(key, self.layout().create(key, record, ttl))
     }
 
     fn update<'s, 'u, 'f>(&'s self, update: Update<'u>) -> Answer<'f, Updated>
@@ -212,7 +234,7 @@ impl SessionStore for RedisStore {
         's: 'f,
         'u: 'f,
     {
-        self.layout().update(update)
+        self.copied.during(update.key, self.layout().update(update))
     }
 
     fn touch<'s, 't, 'f>(&'s self, touch: Touch<'t>) -> Answer<'f, bool>
@@ -221,7 +243,7 @@ impl SessionStore for RedisStore {
         's: 'f,
         't: 'f,
     {
-        self.layout().touch(touch)
+        self.copied.during(touch.key, self.layout().touch(touch))
     }
 
     fn rotate<'s, 'r, 'f>(&'s self, rotation: Rotation<'r>) -> Answer<'f, Updated>
@@ -230,7 +252,7 @@ impl SessionStore for RedisStore {
         's: 'f,
         'r: 'f,
     {
-        self.layout().rotate(rotation)
+        self.copied.during(rotation.old, self.layout().rotate(rotation))
     }
 
     fn delete<'s, 'k, 'f>(&'s self, key: &'k SessionKey) -> Answer<'f, bool>
@@ -239,7 +261,7 @@ impl SessionStore for RedisStore {
         's: 'f,
         'k: 'f,
     {
-        self.layout().delete(key)
+        self.copied.during(key, self.layout().delete(key))
     }
 
     fn owners(&self) -> Option<&dyn OwnerIndex> {
@@ -255,7 +277,7 @@ impl SessionStore for RedisStore {
     }
 
     fn status(&self) -> StoreStatus {
-        self.connections.status()
+        self.copied.add_to(self.connections.status(), self)
     }
 
     fn requirements(&self) -> Requirements {
@@ -264,6 +286,8 @@ impl SessionStore for RedisStore {
             home: Some(self.connections.home().clone()),
             #[cfg(feature = "json")]
             record_limit: Some(self.limit.clone()),
+            #[cfg(feature = "json")]
+            oldest_copy: self.copied.oldest(),
             ..self.layout().requirements()
         }
     }

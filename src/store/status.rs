@@ -39,6 +39,9 @@ pub struct StoreStatus {
     /// How a [`FallbackStore`](crate::FallbackStore) is doing. The other fields are its primary's.
     #[cfg(feature = "memory")]
     pub fallback: Option<crate::FallbackStatus>,
+    /// How a [`NearCache`](crate::NearCache) is doing, where there is one.
+    #[cfg(feature = "memory")]
+    pub near_cache: Option<crate::NearCacheStatus>,
 }
 
 impl Default for StoreStatus {
@@ -54,6 +57,8 @@ impl Default for StoreStatus {
             last_error: None,
             #[cfg(feature = "memory")]
             fallback: None,
+            #[cfg(feature = "memory")]
+            near_cache: None,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 
-use super::shards::Shards;
+use crate::shards::Shards;
 
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident,)*) => {

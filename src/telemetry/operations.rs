@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::histogram::{Histogram, Tally};
-use super::shards::Shards;
 use super::stats::LATENCY_BUCKETS;
+use crate::shards::Shards;
 use crate::store::status::StoreStatus;
 
 macro_rules! operations {

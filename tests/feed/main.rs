@@ -1,4 +1,4 @@
-//! What stores tell of changes, and waiting for a session's end: in memory and on real servers, with connections that
+//! What stores tell of changes, waiting for a session's end, and near caches: in memory and on real servers, with connections that
 //! are closed, cut and refused.
 
 #![cfg(all(feature = "redis", feature = "memory", feature = "json"))]
@@ -6,7 +6,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod copying;
 mod ending;
 mod failing;
 mod pushing;
 mod stage;
+mod told_by;

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use redis::aio::MultiplexedConnection;
 use session_store::{
-    Ended, Error, KeyRing, RedisStore, Session, SessionKey, SessionManager, SessionManagerBuilder,
-    SessionStore, Values,
+    Ended, Error, KeyRing, NearCache, RedisStore, Session, SessionId, SessionKey, SessionManager,
+    SessionManagerBuilder, SessionStore, Values,
 };
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -16,6 +16,8 @@ use crate::support::redis::wait_until;
 pub(crate) const SECRET: &str = "oGCmMcXRPzbF9Qd1Ckm7UO4u9UmDSPlDmIrKHq5x";
 /// Within so long everything is known that the store's servers can tell.
 pub(crate) const BOUND: Duration = Duration::from_secs(5);
+/// The bound of the near caches.
+pub(crate) const NEAR_BOUND: Duration = Duration::from_secs(1);
 /// A push takes less than a millisecond; this is for a machine that is busy, and less than the bound.
 pub(crate) const AT_ONCE: Duration = Duration::from_secs(3);
 /// A connection that was to be made has been made by then.
@@ -34,6 +36,26 @@ pub(crate) fn manager(store: impl SessionStore) -> Manager {
 
 pub(crate) async fn connected(url: &str) -> Arc<RedisStore> {
     Arc::new(RedisStore::connect(url).await.unwrap())
+}
+
+pub(crate) fn near_cache() -> NearCache {
+    NearCache::new(16 * 1024 * 1024).bound(NEAR_BOUND)
+}
+
+/// A store that has copies, and uses them from now on.
+pub(crate) async fn copied(url: &str) -> Arc<RedisStore> {
+    let store = Arc::new(RedisStore::builder(url).near_cache(near_cache()).connect().await.unwrap());
+    until_trusted(&manager(Arc::clone(&store))).await;
+    store
+}
+
+pub(crate) async fn until_trusted(manager: &Manager) {
+    wait_until("copies are used", || async {
+        // Who looks for a session has the store connect to what tells of changes.
+        let _nothing = manager.ended(&SessionId::generate().key()).await;
+        manager.status().near_cache.is_some_and(|near_cache| near_cache.trusted)
+    })
+    .await;
 }
 
 /// Two instances of a service.
@@ -60,7 +82,7 @@ impl Visitor {
     }
 
     async fn with(manager: &Manager, handler: impl AsyncFnOnce(&Session<Values>)) -> Self {
-        let mut visitor = Self { key: session_store::SessionId::generate().key(), cookie: String::new() };
+        let mut visitor = Self { key: SessionId::generate().key(), cookie: String::new() };
         visitor.asks(manager, handler).await;
         visitor
     }

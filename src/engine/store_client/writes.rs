@@ -228,7 +228,7 @@ impl<'a> Writes<'a> {
     }
 
     async fn is_there(&self, key: &SessionKey) -> Result<bool, Error> {
-        Ok(matches!(self.client.load(key).await?, Loaded::Found(_)))
+        Ok(matches!(self.client.load_fresh(key).await?, Loaded::Found(_)))
     }
 
     async fn leave(&self, key: &SessionKey, record: &Record) {

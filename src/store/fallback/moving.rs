@@ -95,7 +95,7 @@ impl Shared {
     }
 
     async fn look_there(self: &Arc<Self>, key: &SessionKey) -> Result<There, Error> {
-        match self.observe(self.primary.load(key).await) {
+        match self.observe(self.primary.load_fresh(key).await) {
             Ok(Loaded::Found(found)) => Ok(self.whose(key, found)),
             Ok(Loaded::Moved) => Ok(There::Other),
             Err(error) if error.is_about_the_record() => Ok(There::Other),

@@ -23,18 +23,16 @@ use crate::ttl::Ttl;
 #[deny(clippy::missing_trait_methods)]
 impl SessionStore for FallbackStore {
     async fn load(&self, key: &SessionKey) -> Result<Loaded, Error> {
-        let shared = &self.0;
-        let mut held = shared.held(key)?;
-        if let Some(Envelope::Record(record)) = &held
-            && record.owner.is_some()
-        {
-            shared.ask_whether_it_was_revoked(key).await;
-            held = shared.held(key)?;
+        match self.0.held_by_now(key).await? {
+            Some(held) => Ok(held),
+            None => self.0.observe(self.0.primary.load(key).await),
         }
-        match held {
-            Some(Envelope::Record(record)) => Ok(Loaded::Found(record)),
-            Some(Envelope::Moved(_)) => Ok(Loaded::Moved),
-            None => shared.observe(shared.primary.load(key).await),
+    }
+
+    async fn load_fresh(&self, key: &SessionKey) -> Result<Loaded, Error> {
+        match self.0.held_by_now(key).await? {
+            Some(held) => Ok(held),
+            None => self.0.observe(self.0.primary.load_fresh(key).await),
         }
     }
 
@@ -156,6 +154,21 @@ impl Shared {
             self.refuse_owed(key)?;
         }
         Ok(held)
+    }
+
+    /// What a load finds in memory, once the primary was asked about it where that is due.
+    async fn held_by_now(self: &Arc<Self>, key: &SessionKey) -> Result<Option<Loaded>, Error> {
+        let mut held = self.held(key)?;
+        if let Some(Envelope::Record(record)) = &held
+            && record.owner.is_some()
+        {
+            self.ask_whether_it_was_revoked(key).await;
+            held = self.held(key)?;
+        }
+        Ok(held.map(|held| match held {
+            Envelope::Record(record) => Loaded::Found(record),
+            Envelope::Moved(_) => Loaded::Moved,
+        }))
     }
 
     fn refuse_owed(&self, key: &SessionKey) -> Result<(), Error> {

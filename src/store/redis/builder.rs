@@ -7,11 +7,15 @@ use std::time::Duration;
 use super::RedisStore;
 use super::checkup::Entrance;
 use super::connection::{Connections, Replication, Settings};
+#[cfg(feature = "memory")]
+use super::copied::Copied;
 use super::failure::Effect;
 use super::layout::{Base, RedisLayout};
 use super::name::Prefix;
 use super::target::{ClientCertificate, Credentials, Login, Pem, Target, Tls};
 use crate::error::{BoxError, Error};
+#[cfg(feature = "memory")]
+use crate::store::near_cache::NearCache;
 use crate::store::record_limit::RecordLimit;
 
 /// Settings of a [`RedisStore`]; made by [`RedisStore::builder`].
@@ -41,6 +45,8 @@ pub struct RedisStoreBuilder {
     replication: Option<Replication>,
     layout: RedisLayout,
     compare_by_script: bool,
+    #[cfg(feature = "memory")]
+    near_cache: Option<NearCache>,
 }
 
 impl RedisStore {
@@ -66,6 +72,8 @@ impl RedisStoreBuilder {
             replication: None,
             layout: RedisLayout::native(),
             compare_by_script: false,
+            #[cfg(feature = "memory")]
+            near_cache: None,
         }
     }
 
@@ -119,6 +127,17 @@ impl RedisStoreBuilder {
     /// How sessions are kept: in this crate's own layout, unless they are shared with an Express service.
     pub fn layout(mut self, layout: RedisLayout) -> Self {
         self.layout = layout;
+        self
+    }
+
+    /// Keeps copies of sessions in this process, so that most requests ask no server. See [`NearCache`] for what is promised
+    /// of them.
+    ///
+    /// A user with an ACL needs `+client|tracking +role +pttl` for it. Without, or where a server does not speak RESP3,
+    /// copies are not used, and the log says why.
+    #[cfg(feature = "memory")]
+    pub fn near_cache(mut self, near_cache: NearCache) -> Self {
+        self.near_cache = Some(near_cache);
         self
     }
 
@@ -241,7 +260,12 @@ impl RedisStoreBuilder {
             connections: Arc::clone(&connections),
             compare_by_script: self.compare_by_script,
         };
-        Ok(RedisStore::new(self.layout.build(base), limit, connections, entrance))
+        let store = RedisStore::new(self.layout.build(base), limit, connections, entrance);
+        #[cfg(feature = "memory")]
+        if let Some(near_cache) = self.near_cache {
+            return Ok(RedisStore { copied: Copied::of(near_cache, &store)?, ..store });
+        }
+        Ok(store)
     }
 
     fn with(mut self, set: impl FnOnce(&mut Target)) -> Self {

@@ -215,6 +215,23 @@ impl Connections {
         }
     }
 
+    /// A number that grows when a server may have become another one, and when a node of a cluster was met.
+    pub(super) fn generation(&self) -> u64 {
+        match &self.kind {
+            Kind::One { journal, .. } => journal.reconnects(),
+            Kind::Cluster(cluster) => cluster.journal().reconnects() + cluster.arrivals(),
+        }
+    }
+
+    /// The nodes of a cluster that may have sessions, and whether each has slots: one without may be about to get
+    /// some.
+    pub(super) fn holders(&self) -> Vec<(Host, bool)> {
+        match &self.kind {
+            Kind::One { .. } => Vec::new(),
+            Kind::Cluster(cluster) => cluster.holders(),
+        }
+    }
+
     /// The nodes of a cluster that are known so far.
     pub(super) fn nodes(&self) -> Vec<Host> {
         match &self.kind {
@@ -319,7 +336,6 @@ impl Connection {
 
     /// The same, or nothing where a node of a cluster can't answer all of them by itself, as the slot is migrating
     /// or has moved.
-    #[cfg(feature = "express")]
     pub(super) async fn send_together(&mut self, commands: &Pipeline) -> Result<Option<Value>, Failure> {
         if self.asking {
             return Ok(None);

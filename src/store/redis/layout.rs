@@ -23,7 +23,7 @@ use super::redis_scan::reading::{Reader, Reading};
 use crate::error::Error;
 use crate::id::{SessionId, SessionKey};
 use crate::store::record_limit::RecordLimit;
-use crate::store::{Created, SessionStore};
+use crate::store::{Created, Loaded, SessionStore};
 
 /// A form in which sessions are kept, or two while they move from one to the other: a store without an index of
 /// owners and without a scan, which are the same for all of them.
@@ -32,6 +32,9 @@ pub(super) trait Layout: SessionStore {
     /// Where its sessions are, in the order in which a scan goes through them: one that moves while it is under
     /// way moves from the first to the second.
     fn keyspaces(&self) -> Vec<Arc<dyn Keyspace>>;
+
+    /// A load that besides tells how long the server keeps what it found, if it tells.
+    async fn load_to_copy(&self, key: &SessionKey) -> Result<(Loaded, Option<Duration>), Error>;
 
     /// Where a renewal moved the session of `key`, while its marker is there.
     async fn successor(&self, key: &SessionKey) -> Result<Option<SessionKey>, Error>;

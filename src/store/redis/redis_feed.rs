@@ -14,35 +14,37 @@
 //!
 //! <https://redis.io/docs/latest/develop/reference/client-side-caching/>
 
+mod confirmed;
+mod tracker;
+
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use redis::{Cmd, PushInfo, PushKind, Value};
-use tokio::sync::Mutex;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
+use self::confirmed::Confirmed;
+use self::tracker::{PATIENCE, Question, Standing, Tracker};
 use super::RedisStore;
 use super::complaint::Complaint;
-use super::connection::{Address, Connection, Connections};
+use super::connection::{Address, Connections};
 use super::failure::Failure;
 use super::layout::Keyspace;
 use crate::error::Error;
 use crate::id::SessionKey;
 use crate::record::Record;
+use crate::store::Loaded;
 use crate::store::background::{Background, Job, Next};
-use crate::store::feed::{Feed, Watch, Watches};
-use crate::store::{Loaded, SessionStore as _};
+use crate::store::feed::{Copies, CopySource, Feed, Watch, Watches};
 
 /// How long a change may stay unknown while Redis can be reached.
 const BOUND: Duration = Duration::from_secs(5);
-/// How often connections are looked after.
-const ROUND: Duration = Duration::from_millis(1250);
-/// How long a server may take to let in or to answer.
-const PATIENCE: Duration = Duration::from_millis(1250);
+/// How often connections are looked after within the bound.
+const ROUNDS: u32 = 4;
 /// More renewals than fit into the life of a marker can only be a circle.
 const MOST_RENEWALS: usize = 1000;
 
@@ -52,7 +54,10 @@ pub(super) struct RedisFeed {
     keyspaces: Vec<Arc<dyn Keyspace>>,
     watches: Watches,
     background: Background,
-    tracking: Mutex<Tracking>,
+    tracking: tokio::sync::Mutex<Tracking>,
+    confirmed: Confirmed,
+    /// The least that those who have copies can bear.
+    bound: Mutex<Duration>,
     /// Why there is no connection, as the log has it already.
     complaint: Complaint,
 }
@@ -60,17 +65,16 @@ pub(super) struct RedisFeed {
 #[derive(Default)]
 struct Tracking {
     trackers: Vec<Tracker>,
-    /// How often the store had connected anew when these were made.
-    reconnects: u64,
+    /// The generation of the store's connections when these were made.
+    generation: u64,
     /// When everybody was told to look.
     told: Option<Instant>,
 }
 
-/// A connection to a master.
-struct Tracker {
+/// A server that has sessions, or may get some.
+struct Master {
     address: Address,
-    connection: Connection,
-    lost: Arc<AtomicBool>,
+    has_sessions: bool,
 }
 
 impl RedisFeed {
@@ -80,9 +84,29 @@ impl RedisFeed {
             keyspaces: keyspaces.to_vec(),
             watches: Watches::default(),
             background: Background::new(connections.home().clone()),
-            tracking: Mutex::default(),
+            tracking: tokio::sync::Mutex::default(),
+            confirmed: Confirmed::nothing(),
+            bound: Mutex::new(BOUND),
             complaint: Complaint::default(),
         }
+    }
+
+    /// Tells `copies` of all changes.
+    pub(super) fn subscribe(&self, copies: Weak<dyn Copies>, bound: Duration) {
+        let mut least = self.bound.lock().unwrap_or_else(PoisonError::into_inner);
+        *least = bound.min(*least);
+        self.watches.subscribe(copies);
+    }
+
+    /// The task may have gone down with the runtime that it was on.
+    fn go_on(self: &Arc<Self>) {
+        if self.is_needed() {
+            self.background.ask(self, Duration::ZERO);
+        }
+    }
+
+    fn round(&self) -> Duration {
+        *self.bound.lock().unwrap_or_else(PoisonError::into_inner) / ROUNDS
     }
 }
 
@@ -90,18 +114,15 @@ impl RedisFeed {
 impl Feed for RedisStore {
     fn watch(&self, key: &SessionKey) -> Watch {
         let watch = self.feed.watches.watch(key);
-        self.feed.background.ask(&self.feed, Duration::ZERO);
+        self.feed.go_on();
         watch
     }
 
     async fn find(&self, key: &SessionKey) -> Result<Option<(SessionKey, Record)>, Error> {
-        if self.feed.is_needed() {
-            // The task may have gone down with the runtime that it was on.
-            self.feed.background.ask(&self.feed, Duration::ZERO);
-        }
+        self.feed.go_on();
         let mut key = key.clone();
         for _ in 0..MOST_RENEWALS {
-            match self.load(&key).await? {
+            match self.layout().load(&key).await? {
                 Loaded::Found(record) => return Ok(Some((key, record))),
                 Loaded::Absent => return Ok(None),
                 Loaded::Moved => match self.layout().successor(&key).await? {
@@ -113,6 +134,26 @@ impl Feed for RedisStore {
         }
         Ok(None)
     }
+
+    fn copies(&self) -> Option<&dyn CopySource> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl CopySource for RedisStore {
+    fn subscribe(&self, copies: Weak<dyn Copies>, bound: Duration) {
+        self.feed.subscribe(copies, bound);
+    }
+
+    fn told_until(&self) -> Option<Instant> {
+        self.feed.confirmed.until(self.connections.generation())
+    }
+
+    async fn load_to_copy(&self, key: &SessionKey) -> Result<(Loaded, Option<Duration>), Error> {
+        self.feed.go_on();
+        self.layout().load_to_copy(key).await
+    }
 }
 
 impl Job for RedisFeed {
@@ -120,25 +161,35 @@ impl Job for RedisFeed {
         let mut tracking = self.tracking.lock().await;
         if self.watches.is_empty() {
             *tracking = Tracking::default();
+            self.confirmed.clear();
             return Next::Done(Duration::ZERO);
         }
-        let reconnects = self.connections.status().reconnects;
-        if reconnects != tracking.reconnects {
+        // What is confirmed holds for the servers that there were when this began.
+        let (began, generation) = (Instant::now(), self.connections.generation());
+        if generation != tracking.generation {
             tracking.trackers.clear();
-            tracking.reconnects = reconnects;
+            tracking.generation = generation;
         }
-        tracking.keep_those_that_answer().await;
-        let (is_news, is_whole) = self.join_masters(&mut tracking).await;
-        if is_whole {
-            self.complaint.settle();
-        }
-        // The next round may be half as long again as this one.
-        let is_due = || tracking.told.is_none_or(|told| told.elapsed() + 2 * ROUND > BOUND);
+        let question = self.question();
+        tracking.keep_those_that_answer(question).await;
+        let masters = self.masters(&tracking).await.unwrap_or_else(|failure| {
+            self.complain(failure.into_reason());
+            Vec::new()
+        });
+        let is_news = self.join(&mut tracking, &masters, question).await;
+        let is_whole = !masters.is_empty() && tracking.trackers.len() == masters.len();
+        let is_due = || tracking.told.is_none_or(|told| told.elapsed() + 2 * self.round() > BOUND);
         if is_news || (!is_whole && is_due()) {
             self.watches.tell_all();
             tracking.told = Some(Instant::now());
         }
-        Next::Retry(ROUND)
+        if is_whole && question == Question::Alive {
+            self.complaint.settle();
+        } else if is_whole && self.know_all(&tracking.trackers, &masters) {
+            self.complaint.settle();
+            self.confirmed.confirm(began, generation);
+        }
+        Next::Retry(self.round())
     }
 
     fn is_needed(&self) -> bool {
@@ -147,40 +198,40 @@ impl Job for RedisFeed {
 
     /// Who watches on another runtime looks, and starts another.
     fn abandoned(&self) {
+        self.confirmed.clear();
         self.watches.tell_all();
     }
 }
 
 impl Tracking {
-    async fn keep_those_that_answer(&mut self) {
+    async fn keep_those_that_answer(&mut self, question: Question) {
         let mut asking = JoinSet::new();
-        for mut tracker in self.trackers.drain(..).filter(|tracker| !tracker.lost.load(Ordering::Acquire)) {
-            asking.spawn(async move {
-                let answer = timeout(PATIENCE, tracker.connection.send(&redis::cmd("PING"))).await;
-                matches!(answer, Ok(Ok(_))).then_some(tracker)
-            });
+        for mut tracker in self.trackers.drain(..).filter(|tracker| !tracker.is_lost()) {
+            asking.spawn(async move { tracker.ask(question).await.is_ok().then_some(tracker) });
         }
         self.trackers.extend(asking.join_all().await.into_iter().flatten());
     }
 }
 
 impl RedisFeed {
-    /// Connects to the masters that are not tracked. Answers whether it did to any, and whether all are tracked.
-    async fn join_masters(self: &Arc<Self>, tracking: &mut Tracking) -> (bool, bool) {
-        let masters = match self.masters(tracking).await {
-            Ok(masters) => masters,
-            Err(failure) => {
-                self.complain(failure);
-                return (false, false);
-            }
-        };
-        tracking.trackers.retain(|tracker| masters.contains(&tracker.address));
+    /// What servers are asked: more than whether they are there, if somebody trusts in that nothing has changed.
+    fn question(&self) -> Question {
+        match (self.watches.have_copies(), self.connections.are_one_server()) {
+            (false, _) => Question::Alive,
+            (true, true) => Question::Role,
+            (true, false) => Question::RoleInCluster,
+        }
+    }
+
+    /// Connects to the masters that are not tracked. Answers whether it did to any.
+    async fn join(self: &Arc<Self>, tracking: &mut Tracking, masters: &[Master], question: Question) -> bool {
+        tracking.trackers.retain(|tracker| masters.iter().any(|master| master.address == tracker.address));
         let mut joining = JoinSet::new();
-        for address in &masters {
+        for Master { address, .. } in masters {
             if tracking.trackers.iter().all(|tracker| tracker.address != *address) {
                 let (feed, address) = (Arc::clone(self), address.clone());
                 joining.spawn(async move {
-                    let joined = timeout(PATIENCE, feed.join(address)).await;
+                    let joined = timeout(PATIENCE, feed.track(address, question)).await;
                     joined.unwrap_or(Err(Failure::TimedOut(PATIENCE)))
                 });
             }
@@ -189,24 +240,26 @@ impl RedisFeed {
         for joined in joining.join_all().await {
             match joined {
                 Ok(tracker) => tracking.trackers.push(tracker),
-                Err(failure) => self.complain(failure),
+                Err(failure) => self.complain(failure.into_reason()),
             }
         }
-        (tracking.trackers.len() > before, !masters.is_empty() && tracking.trackers.len() == masters.len())
+        tracking.trackers.len() > before
     }
 
     /// Where the masters are. One that is tracked stays the only one until the store connects anew.
-    async fn masters(&self, tracking: &Tracking) -> Result<Vec<Address>, Failure> {
+    async fn masters(&self, tracking: &Tracking) -> Result<Vec<Master>, Failure> {
+        let needed = |address| Master { address, has_sessions: true };
         if self.connections.are_one_server() {
-            if let [only] = &*tracking.trackers {
-                return Ok(vec![only.address.clone()]);
-            }
-            return Ok(self.connections.address().await?.into_iter().collect());
+            return Ok(match &*tracking.trackers {
+                [only] if only.standing != Standing::Replica => vec![needed(only.address.clone())],
+                _ => self.connections.address().await?.into_iter().map(needed).collect(),
+            });
         }
-        Ok(self.connections.nodes().into_iter().map(Address::Host).collect())
+        let holders = self.connections.holders().into_iter();
+        Ok(holders.map(|(host, owns)| Master { address: Address::Host(host), has_sessions: owns }).collect())
     }
 
-    async fn join(self: &Arc<Self>, address: Address) -> Result<Tracker, Failure> {
+    async fn track(self: &Arc<Self>, address: Address, question: Question) -> Result<Tracker, Failure> {
         let (feed, lost) = (Arc::downgrade(self), Arc::new(AtomicBool::new(false)));
         let is_lost = Arc::clone(&lost);
         let hear = move |push| {
@@ -215,7 +268,31 @@ impl RedisFeed {
         };
         let mut connection = self.connections.connect_beside(&address, hear).await?;
         connection.send(&self.tracking_on()).await?;
-        Ok(Tracker { address, connection, lost })
+        let mut tracker = Tracker { address, connection, lost, standing: Standing::not_asked() };
+        tracker.ask(question).await?;
+        Ok(tracker)
+    }
+
+    /// Whether these tell of everything that happens to sessions; and, of masters that were asked for it, why they may not.
+    fn know_all(&self, trackers: &[Tracker], masters: &[Master]) -> bool {
+        let has_sessions = |address: &Address| {
+            masters.iter().any(|master| master.has_sessions && master.address == *address)
+        };
+        let mut doubts = trackers.iter().filter_map(|tracker| match &tracker.standing {
+            Standing::Master => None,
+            Standing::Replica if !has_sessions(&tracker.address) => None,
+            Standing::Replica => Some(format!("{} is a replica", tracker.address)),
+            Standing::Unknown(reason) => Some(format!("{}: {reason}", tracker.address)),
+        });
+        match doubts.next() {
+            None => true,
+            Some(doubt) => {
+                if self.complaint.is_new(&doubt) {
+                    tracing::warn!("copies of sessions are not used yet: {doubt}");
+                }
+                false
+            }
+        }
     }
 
     fn tracking_on(&self) -> Cmd {
@@ -243,11 +320,11 @@ impl RedisFeed {
     }
 
     /// Logs each new reason once, until all masters tell.
-    fn complain(&self, failure: Failure) {
-        let reason = failure.into_reason();
+    fn complain(&self, reason: String) {
         if self.complaint.is_new(&reason) {
             tracing::warn!(
-                "Redis does not tell of changes yet ({reason}): sessions that are watched are looked at every {BOUND:?}"
+                "Redis does not tell of changes yet ({reason}): sessions that are watched are looked at every {BOUND:?}, \
+                 and copies of sessions are not used"
             );
         }
     }
@@ -258,6 +335,7 @@ fn hear(feed: &Weak<RedisFeed>, lost: &AtomicBool, push: &PushInfo) {
     match (&push.kind, &*push.data) {
         (PushKind::Disconnection, _) => {
             lost.store(true, Ordering::Release);
+            feed.confirmed.clear();
             feed.background.hurry();
         }
         (PushKind::Invalidate, [Value::Array(names)]) => {

@@ -41,20 +41,20 @@ impl RedisStore {
         let first = record();
         self.create(&old, &first, ttl).await?;
         let began = Instant::now();
-        let loaded = self.load(&old).await?;
+        let loaded = self.load_fresh(&old).await?;
         let took = began.elapsed();
         // The layout of Express counts its versions in its own way.
         let Loaded::Found(first) = loaded else { return Err(lost()) };
         let later = first.expires_at.saturating_add(Duration::from_secs(1));
         self.touch(Touch::new(&old, &first, later, ttl)).await?;
-        let Loaded::Found(touched) = self.load(&old).await? else { return Err(lost()) };
+        let Loaded::Found(touched) = self.load_fresh(&old).await? else { return Err(lost()) };
         let second = touched.next();
         self.update(Update::new(&old, &second, ttl)).await?;
-        let Loaded::Found(second) = self.load(&old).await? else { return Err(lost()) };
+        let Loaded::Found(second) = self.load_fresh(&old).await? else { return Err(lost()) };
         let third = second.next();
         let rotation = Rotation::new(&old, &new, &third, ttl);
         self.rotate(rotation).await?;
-        if !matches!(self.load(&new).await?, Loaded::Found(_)) {
+        if !matches!(self.load_fresh(&new).await?, Loaded::Found(_)) {
             return Err(lost());
         }
         // The end of the old one is the end of the new one, and of what leads to it.

@@ -150,6 +150,14 @@ impl Cluster {
         map.members().iter().map(|member| member.host.clone()).collect()
     }
 
+    pub(super) fn holders(&self) -> Vec<(Host, bool)> {
+        self.0.map.load().holders()
+    }
+
+    pub(super) fn arrivals(&self) -> u64 {
+        self.0.map.load().arrivals()
+    }
+
     pub(super) fn journal(&self) -> &Journal {
         &self.0.journal
     }

@@ -75,6 +75,10 @@ impl Journal {
         self.reconnects.fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(super) fn reconnects(&self) -> u64 {
+        self.reconnects.load(Ordering::Relaxed)
+    }
+
     pub(super) fn unreplicated(&self) {
         self.unreplicated.fetch_add(1, Ordering::Relaxed);
     }
@@ -86,7 +90,7 @@ impl Journal {
             connected: status.connected,
             since: Some(status.since),
             last_error: self.last_error(),
-            reconnects: self.reconnects.load(Ordering::Relaxed),
+            reconnects: self.reconnects(),
             unreplicated: self.unreplicated.load(Ordering::Relaxed),
             ..StoreStatus::default()
         }

@@ -184,6 +184,16 @@ impl SessionStore for Express {
 
 #[async_trait]
 impl Layout for Express {
+    async fn load_to_copy(&self, key: &SessionKey) -> Result<(Loaded, Option<Duration>), Error> {
+        let loaded = self.load(key).await?;
+        let life = match &loaded {
+            // The end was made of the time to live.
+            Loaded::Found(record) => Some(record.expires_at.saturating_since(SystemClock.now())),
+            _ => None,
+        };
+        Ok((loaded, life))
+    }
+
     async fn successor(&self, key: &SessionKey) -> Result<Option<SessionKey>, Error> {
         match self.behind(key, String::new()).await? {
             Followed::To(successor) => Ok(Some(successor)),

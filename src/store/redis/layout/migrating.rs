@@ -2,6 +2,7 @@
 //! goes from the one to the other.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -150,6 +151,18 @@ impl SessionStore for Migrating {
 
 #[async_trait]
 impl Layout for Migrating {
+    async fn load_to_copy(&self, key: &SessionKey) -> Result<(Loaded, Option<Duration>), Error> {
+        match self.native.load_to_copy(key).await? {
+            (Loaded::Absent, _) if key.express_id().is_none() => return Ok((Loaded::Absent, None)),
+            (Loaded::Absent, _) => {}
+            found => return Ok(found),
+        }
+        match self.express.load_to_copy(key).await? {
+            (Loaded::Absent, _) => self.native.load_to_copy(key).await,
+            found => Ok(found),
+        }
+    }
+
     async fn successor(&self, key: &SessionKey) -> Result<Option<SessionKey>, Error> {
         if key.express_id().is_some()
             && let Some(successor) = self.express.successor(key).await?

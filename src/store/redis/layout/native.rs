@@ -4,6 +4,7 @@ pub(super) mod keyspace;
 mod scripts;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -46,15 +47,7 @@ impl SessionStore for Native {
         let operation = async |mut connection: Connection| connection.send(&get).await;
         let slot = self.prefix().name(key).slot();
         let reply = self.connections.run(slot, Durability::Ordinary, Repeat::Read, operation).await;
-        match reply.map_err(|failure| into_error(key, failure, Effect::Read))? {
-            Value::BulkString(bytes) if bytes.is_empty() => Ok(Loaded::Absent),
-            Value::BulkString(bytes) if bytes.len() > limit => Err(too_large(key)),
-            Value::BulkString(bytes) => Ok(match Envelope::from_bytes(key, bytes.into())? {
-                Envelope::Record(record) => Loaded::Found(record),
-                Envelope::Moved(_) => Loaded::Moved,
-            }),
-            _ => Err(unexpected(Effect::Read)),
-        }
+        loaded(key, reply.map_err(|failure| into_error(key, failure, Effect::Read))?, limit)
     }
 
     async fn create(&self, key: &SessionKey, record: &Record, ttl: Ttl) -> Result<Created, Error> {
@@ -152,6 +145,34 @@ impl SessionStore for Native {
 
 #[async_trait]
 impl Layout for Native {
+    async fn load_to_copy(&self, key: &SessionKey) -> Result<(Loaded, Option<Duration>), Error> {
+        let limit = self.limit.bytes();
+        let get = self.get(key, limit);
+        let mut both = redis::pipe();
+        both.add_command(get.clone()).cmd("PTTL").arg(self.prefix().name(key));
+        let operation = async |mut connection: Connection| match connection.send_together(&both).await? {
+            Some(answers) => Ok(answers),
+            None => connection.send(&get).await,
+        };
+        let slot = self.prefix().name(key).slot();
+        let reply = self.connections.run(slot, Durability::Ordinary, Repeat::Read, operation).await;
+        let (value, left) = match reply.map_err(|failure| into_error(key, failure, Effect::Read))? {
+            Value::Array(answers) => {
+                let [value, left] = <[Value; 2]>::try_from(answers).map_err(|_| unexpected(Effect::Read))?;
+                let value =
+                    value.extract_error().map_err(|error| into_error(key, error.into(), Effect::Read))?;
+                (value, left)
+            }
+            value => (value, Value::Nil),
+        };
+        let life = match left {
+            Value::Int(left) => u64::try_from(left).ok().map(Duration::from_millis),
+            // It may not be asked for.
+            _ => None,
+        };
+        Ok((loaded(key, value, limit)?, life))
+    }
+
     async fn successor(&self, key: &SessionKey) -> Result<Option<SessionKey>, Error> {
         let get = self.get(key, MARKER_LENGTH);
         let operation = async |mut connection: Connection| connection.send(&get).await;
@@ -258,6 +279,19 @@ impl Native {
         let slot = self.prefix().name(key).slot();
         let reply = script.run(&self.connections, slot, durability, repeat, keys, arguments).await;
         reply.map_err(|failure| into_error(key, failure, Effect::Write))
+    }
+}
+
+/// What a session's bytes say, of which those at `limit` and after it are too many.
+fn loaded(key: &SessionKey, reply: Value, limit: usize) -> Result<Loaded, Error> {
+    match reply {
+        Value::BulkString(bytes) if bytes.is_empty() => Ok(Loaded::Absent),
+        Value::BulkString(bytes) if bytes.len() > limit => Err(too_large(key)),
+        Value::BulkString(bytes) => Ok(match Envelope::from_bytes(key, bytes.into())? {
+            Envelope::Record(record) => Loaded::Found(record),
+            Envelope::Moved(_) => Loaded::Moved,
+        }),
+        _ => Err(unexpected(Effect::Read)),
     }
 }
 

@@ -17,6 +17,8 @@ pub(super) struct Map {
     /// For each slot, the index of its node.
     owners: Vec<Option<u16>>,
     nodes: Vec<Arc<Member>>,
+    /// How often a node was met that had not been there.
+    arrivals: u64,
     since: Timestamp,
 }
 
@@ -35,12 +37,19 @@ pub(super) struct Range {
 
 impl Map {
     pub(super) fn empty() -> Self {
-        Self { owners: vec![None; usize::from(SLOTS)], nodes: Vec::new(), since: SystemClock.now() }
+        Self {
+            owners: vec![None; usize::from(SLOTS)],
+            nodes: Vec::new(),
+            arrivals: 0,
+            since: SystemClock.now(),
+        }
     }
 
-    /// `members` has one for each master of `ranges`.
-    pub(super) fn new(ranges: &[Range], members: Vec<Arc<Member>>) -> Self {
-        let mut map = Self { nodes: members, ..Self::empty() };
+    /// What `ranges` say; `members` has one for each master of them.
+    pub(super) fn replaced_by(&self, ranges: &[Range], members: Vec<Arc<Member>>) -> Self {
+        let arrived = members.iter().filter(|member| self.member(&member.host).is_none()).count();
+        let arrivals = self.arrivals + arrived as u64;
+        let mut map = Self { nodes: members, arrivals, ..Self::empty() };
         for range in ranges {
             let owner = map.index(&range.master);
             for slot in range.first..=range.last {
@@ -52,15 +61,38 @@ impl Map {
 
     /// The same with another member, and with a slot moved to it.
     pub(super) fn with(&self, member: &Arc<Member>, slot: Option<Slot>) -> Self {
-        let mut nodes = self.nodes.clone();
+        let mut map = Self { owners: self.owners.clone(), nodes: self.nodes.clone(), ..*self };
         if self.member(&member.host).is_none() {
-            nodes.push(Arc::clone(member));
+            map.nodes.push(Arc::clone(member));
+            map.arrivals += 1;
         }
-        let mut map = Self { owners: self.owners.clone(), nodes, since: self.since };
         if let Some(slot) = slot {
             map.owners[usize::from(slot)] = map.index(&member.host);
         }
         map
+    }
+
+    pub(super) fn arrivals(&self) -> u64 {
+        self.arrivals
+    }
+
+    /// Nodes that have slots, and those that can be asked for a session of a slot that is migrating to them.
+    pub(super) fn holders(&self) -> Vec<(Host, bool)> {
+        let holders = self
+            .nodes
+            .iter()
+            .zip(self.own_slots())
+            .filter(|(member, owns)| *owns || member.node.status().connected);
+        holders.map(|(member, owns)| (member.host.clone(), owns)).collect()
+    }
+
+    /// Of each node, whether it has slots.
+    fn own_slots(&self) -> Vec<bool> {
+        let mut own = vec![false; self.nodes.len()];
+        for owner in self.owners.iter().flatten() {
+            own[usize::from(*owner)] = true;
+        }
+        own
     }
 
     pub(super) fn owner(&self, slot: Slot) -> Option<&Arc<Member>> {
@@ -88,17 +120,14 @@ impl Map {
 
     /// Whether each slot has a master that is connected.
     pub(super) fn status(&self) -> Status {
-        let mut owns = vec![false; self.nodes.len()];
-        let mut covered = true;
-        for owner in &self.owners {
-            match owner {
-                Some(index) => owns[usize::from(*index)] = true,
-                None => covered = false,
-            }
-        }
+        let covered = self.owners.iter().all(Option::is_some);
         let coverage = Status { connected: covered, since: self.since };
-        let owners =
-            self.nodes.iter().zip(owns).filter(|(_, owns)| *owns).map(|(member, _)| member.node.status());
+        let owners = self
+            .nodes
+            .iter()
+            .zip(self.own_slots())
+            .filter(|(_, owns)| *owns)
+            .map(|(member, _)| member.node.status());
         Status::of_all(owners.chain([coverage]))
     }
 

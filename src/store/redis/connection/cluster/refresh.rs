@@ -10,7 +10,7 @@ use tokio::time::{sleep, timeout};
 use super::super::dialer::Address;
 use super::super::{Connection, Durability, Failure, Repeat, poll};
 use super::Shared;
-use super::map::{self, Map, Range};
+use super::map::{self, Range};
 use crate::random::{self, jittered};
 use crate::store::background::{Backoff, Job, Next};
 
@@ -52,7 +52,7 @@ impl Shared {
         while let Some(joined) = joining.join_next().await {
             members.extend(joined.ok());
         }
-        self.map.store(Arc::new(Map::new(&ranges, members)));
+        self.map.store(Arc::new(self.map.load().replaced_by(&ranges, members)));
         tracing::info!("the slots of the Redis Cluster have new masters");
     }
 

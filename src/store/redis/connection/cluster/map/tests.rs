@@ -37,7 +37,8 @@ fn told(lines: &str) -> RedisResult<Vote<Vec<Range>>> {
 
 #[test]
 fn every_slot_has_the_master_of_its_range() {
-    let map = Map::new(&[range(0, 99, "a"), range(200, 16383, "b")], vec![member("a"), member("b")]);
+    let ranges = [range(0, 99, "a"), range(200, 16383, "b")];
+    let map = Map::empty().replaced_by(&ranges, vec![member("a"), member("b")]);
     for (slot, expected) in
         [(0, Some("a")), (99, Some("a")), (100, None), (199, None), (200, Some("b")), (16383, Some("b"))]
     {
@@ -48,7 +49,7 @@ fn every_slot_has_the_master_of_its_range() {
 
 #[test]
 fn a_moved_slot_is_the_only_change() {
-    let map = Map::new(&[range(0, 16383, "a")], vec![member("a")]);
+    let map = Map::empty().replaced_by(&[range(0, 16383, "a")], vec![member("a")]);
     let moved = map.with(&member("b"), Some(7));
     assert_eq!((owner(&moved, 6), owner(&moved, 7), owner(&moved, 8)), (Some("a"), Some("b"), Some("a")));
     let guest = map.with(&member("c"), None);
@@ -57,9 +58,21 @@ fn a_moved_slot_is_the_only_change() {
 }
 
 #[test]
+fn who_is_new_is_counted_and_who_moves_is_not() {
+    let map = Map::empty().replaced_by(&[range(0, 16383, "a")], vec![member("a")]);
+    assert_eq!((Map::empty().arrivals(), map.arrivals()), (0, 1));
+    let guest = map.with(&member("b"), None);
+    assert_eq!((guest.arrivals(), guest.with(&member("b"), Some(7)).arrivals()), (2, 2));
+    let ranges = [range(0, 7, "b"), range(8, 16383, "c")];
+    assert_eq!(guest.replaced_by(&ranges, vec![member("b"), member("c")]).arrivals(), 3);
+    // One without slots to which there is no connection can't be asked for a session.
+    assert_eq!(guest.holders(), [(host("a"), true)]);
+}
+
+#[test]
 fn a_map_agrees_with_what_it_was_made_of_and_nothing_else() {
     let ranges = [range(0, 8000, "a"), range(8001, 16383, "b")];
-    let map = Map::new(&ranges, vec![member("a"), member("b")]);
+    let map = Map::empty().replaced_by(&ranges, vec![member("a"), member("b")]);
     assert!(map.agrees_with(&ranges));
     assert!(map.agrees_with(&[range(8001, 16383, "b"), range(0, 10, "a"), range(11, 8000, "a")]));
     for other in [

@@ -9,7 +9,7 @@ const SHARDS: usize = 64;
 /// A `T` for each thread that counts, or for a few of them, so that threads don't wait for each other's writes.
 /// A shard is made when it is first counted in.
 #[derive(Debug)]
-pub(super) struct Shards<T>([OnceLock<Box<Shard<T>>>; SHARDS]);
+pub(crate) struct Shards<T>([OnceLock<Box<Shard<T>>>; SHARDS]);
 
 /// In cache lines of its own; processors fetch them in pairs.
 #[derive(Debug, Default)]
@@ -18,7 +18,7 @@ struct Shard<T>(T);
 
 impl<T: Default> Shards<T> {
     /// Where this thread counts.
-    pub(super) fn mine(&self) -> &T {
+    pub(crate) fn mine(&self) -> &T {
         static THREADS: AtomicUsize = AtomicUsize::new(0);
         thread_local! {
             static NUMBER: usize = THREADS.fetch_add(1, Ordering::Relaxed) % SHARDS;
@@ -27,7 +27,7 @@ impl<T: Default> Shards<T> {
     }
 
     /// All in which something was counted.
-    pub(super) fn all(&self) -> impl Iterator<Item = &T> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = &T> {
         self.0.iter().filter_map(|shard| shard.get().map(|shard| &shard.0))
     }
 }

@@ -1,0 +1,211 @@
+//! A near cache: copies of sessions in this process, which the store's [feed](super::feed) keeps right.
+
+mod near_copies;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+pub(crate) use self::near_copies::NearCopies;
+use super::feed::{CopySource, Feed};
+use super::owner_index::OwnerIndex;
+use super::scan::Scan;
+use super::status::StoreStatus;
+use super::{Created, Loaded, Requirements, Rotation, SessionStore, Touch, Update, Updated};
+use crate::error::Error;
+use crate::id::SessionKey;
+use crate::record::Record;
+use crate::ttl::Ttl;
+
+/// How copies of sessions are kept in this process, so that a request whose session was read before asks no server.
+///
+/// For a `RedisStore` it is an option of the builder, and for any store whose [feed](crate::feed) has
+/// [`copies`](crate::feed::Feed::copies) a wrapper, made by [`around`](Self::around).
+///
+/// - A copy is used only if the servers have confirmed within the [bound](Self::bound) that it is right. **A session that
+///   was ended or changed by another instance is seen as it was for that long at most**, and as a rule for as long as a push
+///   of Redis takes: milliseconds. What this process writes or ends itself, it sees at once.
+/// - A change is never made on a copy: each write compares revisions in the store, and is merged or refused there.
+/// - Where the servers can't tell of changes, sessions are read from them as if there were no copies.
+/// - What is not there is not remembered.
+///
+/// [`Session::fresh`](crate::Session::fresh) reads past the copies, for what must not be allowed to a session that ended a
+/// moment ago. The page [`near_cache`](crate::near_cache) tells when copies pay.
+///
+/// ```no_run
+/// use session_store::{NearCache, RedisStore};
+/// use std::time::Duration;
+///
+/// # async fn example() -> Result<(), session_store::Error> {
+/// let store = RedisStore::builder("redis://127.0.0.1:6379")
+///     .near_cache(NearCache::new(64 * 1024 * 1024).bound(Duration::from_secs(1)))
+///     .connect()
+///     .await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct NearCache {
+    bytes: usize,
+    bound: Duration,
+}
+
+impl NearCache {
+    /// How old a copy may be unless told otherwise.
+    pub const DEFAULT_BOUND: Duration = Duration::from_secs(2);
+    const BOUNDS: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(60)];
+    const LEAST_BYTES: usize = 64 * 1024;
+
+    /// Copies in this many bytes, at least 64 KiB. Those that were not used for the longest time make room for others.
+    ///
+    /// A session counts as the length of its encoded data, its owner's name and its label, and 600 bytes for everything
+    /// around them. Copies are decoded by the first request that reads them, for all that come after, in up to half as
+    /// many bytes again.
+    pub fn new(bytes: usize) -> Self {
+        Self { bytes, bound: Self::DEFAULT_BOUND }
+    }
+
+    /// How old a copy may be at most: from 100 ms to a minute, [2 seconds](Self::DEFAULT_BOUND) by default.
+    ///
+    /// So long may a session that another instance has ended go on in this one, if what tells of changes breaks at that
+    /// moment. Each server is asked four times within the bound whether it is still there.
+    pub fn bound(mut self, bound: Duration) -> Self {
+        self.bound = bound;
+        self
+    }
+
+    /// Copies of the sessions in `store`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] if the store does not tell of changes; [`Error::Config`] for bounds that are not allowed.
+    pub fn around<S: SessionStore>(self, store: S) -> Result<NearCached<S>, Error> {
+        let copies = self.keep_of(source(&store)?)?;
+        Ok(NearCached { store, copies })
+    }
+
+    /// Copies of what `source` has.
+    pub(crate) fn keep_of(self, source: &dyn CopySource) -> Result<Arc<NearCopies>, Error> {
+        let [least, most] = Self::BOUNDS;
+        if !(least..=most).contains(&self.bound) {
+            return Err(Error::Config(format!(
+                "a near cache is bound by {least:?} to {most:?}, not by {:?}",
+                self.bound
+            )));
+        }
+        if self.bytes < Self::LEAST_BYTES {
+            return Err(Error::Config(format!("a near cache takes {} bytes at least", Self::LEAST_BYTES)));
+        }
+        let copies = Arc::new(NearCopies::new(self.bytes, self.bound));
+        source.subscribe(Arc::<NearCopies>::downgrade(&copies), self.bound);
+        Ok(copies)
+    }
+}
+
+fn source(store: &impl SessionStore) -> Result<&dyn CopySource, Error> {
+    store.feed().and_then(Feed::copies).ok_or(Error::Unsupported { what: "tell when copies are out of date" })
+}
+
+/// How a [`NearCache`] is doing: [`StoreStatus::near_cache`](crate::StoreStatus::near_cache). What is counted is counted
+/// since it was built.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "json", derive(serde::Serialize), serde(rename_all = "camelCase"))]
+#[non_exhaustive]
+pub struct NearCacheStatus {
+    /// Whether copies are used at present: the servers have confirmed them within the bound.
+    pub trusted: bool,
+    /// How many copies there are, about.
+    pub copies: u64,
+    /// How many bytes they count as, about.
+    pub bytes: u64,
+    /// Loads that a copy answered.
+    pub hits: u64,
+    /// Loads that asked the store because there was no copy.
+    pub misses: u64,
+    /// Loads that asked the store because copies could not be trusted.
+    pub bypassed: u64,
+    /// Changes of a session that took its copy away.
+    pub invalidated: u64,
+    /// How often all copies were given up, since anything may have changed: when the connections that tell of changes were
+    /// made anew, and when a database was emptied.
+    pub emptied: u64,
+}
+
+/// A store, and copies of its sessions in this process; made by [`NearCache::around`].
+///
+/// Share it, and not the store in it: who writes past the copies is seen after the store has told of it.
+pub struct NearCached<S> {
+    store: S,
+    copies: Arc<NearCopies>,
+}
+
+#[async_trait]
+#[deny(clippy::missing_trait_methods)]
+impl<S: SessionStore> SessionStore for NearCached<S> {
+    async fn load(&self, key: &SessionKey) -> Result<Loaded, Error> {
+        self.copies.load(source(&self.store)?, key).await
+    }
+
+    async fn load_fresh(&self, key: &SessionKey) -> Result<Loaded, Error> {
+        self.copies.load_fresh(source(&self.store)?, key).await
+    }
+
+    async fn create(&self, key: &SessionKey, record: &Record, ttl: Ttl) -> Result<Created, Error> {
+        let _writing = self.copies.writing(key);
+        self.store.create(key, record, ttl).await
+    }
+
+    async fn update(&self, update: Update<'_>) -> Result<Updated, Error> {
+        let _writing = self.copies.writing(update.key);
+        self.store.update(update).await
+    }
+
+    async fn touch(&self, touch: Touch<'_>) -> Result<bool, Error> {
+        let _writing = self.copies.writing(touch.key);
+        self.store.touch(touch).await
+    }
+
+    async fn rotate(&self, rotation: Rotation<'_>) -> Result<Updated, Error> {
+        let _writing = self.copies.writing(rotation.old);
+        self.store.rotate(rotation).await
+    }
+
+    async fn delete(&self, key: &SessionKey) -> Result<bool, Error> {
+        let _writing = self.copies.writing(key);
+        self.store.delete(key).await
+    }
+
+    fn requirements(&self) -> Requirements {
+        Requirements {
+            #[cfg(feature = "json")]
+            oldest_copy: self.copies.bound(),
+            ..self.store.requirements()
+        }
+    }
+
+    fn owners(&self) -> Option<&dyn OwnerIndex> {
+        self.store.owners()
+    }
+
+    fn scan(&self) -> Option<&dyn Scan> {
+        self.store.scan()
+    }
+
+    fn feed(&self) -> Option<&dyn Feed> {
+        self.store.feed()
+    }
+
+    fn status(&self) -> StoreStatus {
+        let near_cache = source(&self.store).ok().map(|source| self.copies.status(source));
+        StoreStatus { near_cache, ..self.store.status() }
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for NearCached<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NearCached").field("store", &self.store).field("copies", &self.copies).finish()
+    }
+}
