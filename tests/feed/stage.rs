@@ -64,6 +64,7 @@ pub(crate) async fn instances(url: &str) -> (Manager, Manager) {
 }
 
 /// A visitor with a session, and the cookie that brings it.
+#[derive(Clone)]
 pub(crate) struct Visitor {
     pub(crate) key: SessionKey,
     pub(crate) cookie: String,
