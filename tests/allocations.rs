@@ -12,14 +12,15 @@ use std::time::Duration;
 use allocation_counter::measure;
 use http::{Request, Response, header::COOKIE};
 use session_store::{
-    Clock as _, Codec, KeyRing, Loaded, MemoryStore, Record, RedisStore, Session, SessionId, SessionLayer,
-    SessionManager, SessionStore, SystemClock, Ttl, Values,
+    Clock as _, Codec, KeyRing, Loaded, MemoryStore, NearCache, Record, RedisStore, Session, SessionId,
+    SessionLayer, SessionManager, SessionStore, SystemClock, Ttl, Values,
 };
 use support::redis::Server;
 use tokio::runtime::{Builder, Runtime};
 use tower::{Layer as _, Service as _, service_fn};
 
 const ROUNDS: u64 = 500;
+const MINUTE: Duration = Duration::from_secs(60);
 /// A text, which is an allocation by itself wherever it is decoded.
 type Data = String;
 
@@ -117,6 +118,24 @@ fn a_read_from_redis_allocates_ten_times_four_of_which_are_the_clients() {
     let store = runtime.block_on(RedisStore::connect(server.url())).unwrap();
     let (manager, cookie) = runtime.block_on(service(store));
     assert_allocations(&runtime, 10, async || read(&manager, &cookie).await);
+}
+
+/// As from memory: the request's handles, and the future in a box.
+#[test]
+fn a_read_from_a_copy_allocates_twice() {
+    let runtime = runtime();
+    let server = runtime.block_on(Server::start());
+    let (manager, cookie) = runtime.block_on(async {
+        let store = RedisStore::builder(server.url()).near_cache(NearCache::new(1 << 20).bound(MINUTE));
+        let (manager, cookie) = service(store.connect().await.unwrap()).await;
+        while manager.status().near_cache.unwrap().hits == 0 {
+            read(&manager, &cookie).await;
+        }
+        (manager, cookie)
+    });
+    let misses = manager.status().near_cache.unwrap().misses;
+    assert_allocations(&runtime, 2, async || read(&manager, &cookie).await);
+    assert_eq!(manager.status().near_cache.unwrap().misses, misses);
 }
 
 /// The request's extensions are three, the layer's future is one, and the response's headers are two. A body

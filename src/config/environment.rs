@@ -74,6 +74,27 @@ impl<'a> Environment<'a> {
             }
         }
     }
+
+    /// A number of milliseconds or seconds, as its unit says, up to an hour. Without a unit, whichever it was taken
+    /// for, it would be wrong by a factor of 1,000 for somebody.
+    #[cfg(feature = "redis")]
+    pub(super) fn brief(&self, name: &str) -> Result<Option<Duration>, Error> {
+        const LONGEST: Duration = Duration::from_secs(60 * 60);
+        let Some(text) = self.text(name)? else { return Ok(None) };
+        let duration = match text.strip_suffix("ms") {
+            Some(number) => whole_number(number).map(Duration::from_millis),
+            None => text.strip_suffix('s').and_then(whole_number).map(Duration::from_secs),
+        };
+        match duration.filter(|duration| !duration.is_zero() && *duration <= LONGEST) {
+            Some(duration) => Ok(Some(duration)),
+            None if whole_number::<u64>(&text).is_some() => {
+                let advice = "give its unit, such as `500ms` or `2s`: a number alone is milliseconds to some (ioredis), \
+                              and seconds to others";
+                Err(wrong(name, &text, advice))
+            }
+            None => Err(wrong(name, &text, "give `1ms` to `3600s`, such as `500ms` or `2s`")),
+        }
+    }
 }
 
 /// `parse` by itself would take `+1`, too.

@@ -1,5 +1,6 @@
 //! The variables about Redis, put together to a [`Target`].
 
+mod near_cache;
 #[cfg(test)]
 mod tests;
 mod tuning;
@@ -9,6 +10,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use self::near_cache::CopySettings;
 use self::tuning::Tuning;
 use super::environment::{Environment, wrong};
 use super::layout::Layout;
@@ -37,6 +39,7 @@ const OTHER_NAMES: [(&str, &str); 4] = [
 pub(super) struct RedisSettings {
     target: Target,
     tuning: Tuning,
+    copies: CopySettings,
 }
 
 impl RedisSettings {
@@ -47,7 +50,8 @@ impl RedisSettings {
         warnings: &mut Vec<String>,
     ) -> Result<Self, Error> {
         let target = target(environment, servers, warnings)?;
-        Ok(Self { target, tuning: Tuning::read(environment, warnings)? })
+        let tuning = Tuning::read(environment, warnings)?;
+        Ok(Self { target, tuning, copies: CopySettings::read(environment, warnings)? })
     }
 }
 
@@ -294,7 +298,7 @@ impl RedisStoreBuilder {
         let settings = Settings::read(&Environment::new(&lookup))?;
         settings.warn();
         let Settings { redis, prefix, layout, cookie, .. } = settings;
-        Ok(redis.map(|redis| builder(redis, prefix, &layout, &cookie)))
+        redis.map(|redis| builder(redis, prefix, &layout, &cookie)).transpose()
     }
 }
 
@@ -303,9 +307,10 @@ fn builder(
     prefix: Option<String>,
     layout: &Layout,
     cookie: &SessionCookie,
-) -> RedisStoreBuilder {
+) -> Result<RedisStoreBuilder, Error> {
     let redis = settings.tuning.apply(RedisStoreBuilder::from_target(settings.target));
-    layout.apply(if let Some(prefix) = prefix { redis.prefix(prefix) } else { redis }, cookie)
+    let redis = settings.copies.apply(redis)?;
+    Ok(layout.apply(if let Some(prefix) = prefix { redis.prefix(prefix) } else { redis }, cookie))
 }
 
 /// The store that the variables ask for.
@@ -316,7 +321,7 @@ pub(super) async fn store(
     layout: &Layout,
     cookie: &SessionCookie,
 ) -> Result<Store, Error> {
-    with_fallback(builder(settings, prefix, layout, cookie), fallback).await
+    with_fallback(builder(settings, prefix, layout, cookie)?, fallback).await
 }
 
 async fn with_fallback(redis: RedisStoreBuilder, fallback: Fallback) -> Result<Store, Error> {

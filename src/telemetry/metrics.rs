@@ -89,6 +89,16 @@ metrics! {
         Count "1: new sessions go to memory, because the primary store is away; else 0.",
     counter RECONNECTS "session_store_reconnects_total" [""]
         Count "Lost connections that were made again.",
+    gauge NEAR_CACHE_TRUSTED "session_store_near_cache_trusted" [""]
+        Count "1: copies in the process are used; 0: they are not confirmed. None without a near cache, as below.",
+    gauge NEAR_CACHE_COPIES "session_store_near_cache_copies" [""]
+        Count "About how many copies there are.",
+    gauge NEAR_CACHE_BYTES "session_store_near_cache_bytes" [""]
+        Bytes "What they count as.",
+    counter NEAR_CACHE_LOADS "session_store_near_cache_loads_total" ["`result`: `hit` `miss` `bypassed`"]
+        Count "Loads that a copy answered, for which there was none, and for which none could be trusted.",
+    counter NEAR_CACHE_CHANGES "session_store_near_cache_changes_total" ["`kind`: `invalidated` `emptied`"]
+        Count "Copies that a change took away, and how often all were given up.",
     gauge SESSIONS "session_store_sessions" [""]
         Count "About how many sessions there are.",
     gauge SESSIONS_ERROR "session_store_sessions_error" [""]
@@ -167,10 +177,37 @@ pub(super) fn show(stats: &Stats) {
     ] {
         set(&Key::from_static_name(name), value);
     }
-    let reconnects = Key::from_static_name(RECONNECTS);
-    with_recorder(|recorder| {
-        recorder.register_counter(&reconnects, &METADATA).absolute(stats.redis_stats.reconnects);
-    });
+    absolute(&Key::from_static_name(RECONNECTS), stats.redis_stats.reconnects);
+    show_near_cache(stats);
+}
+
+#[cfg(feature = "memory")]
+fn show_near_cache(stats: &Stats) {
+    let near_cache = stats.near_cache;
+    for (name, value) in [
+        (NEAR_CACHE_TRUSTED, near_cache.map(|it| f64::from(u8::from(it.trusted)))),
+        (NEAR_CACHE_COPIES, near_cache.map(|it| as_float(it.copies))),
+        (NEAR_CACHE_BYTES, near_cache.map(|it| as_float(it.bytes))),
+    ] {
+        set(&Key::from_static_name(name), value);
+    }
+    let counted = near_cache.unwrap_or_default();
+    for (name, label, value, count) in [
+        (NEAR_CACHE_LOADS, "result", "hit", counted.hits),
+        (NEAR_CACHE_LOADS, "result", "miss", counted.misses),
+        (NEAR_CACHE_LOADS, "result", "bypassed", counted.bypassed),
+        (NEAR_CACHE_CHANGES, "kind", "invalidated", counted.invalidated),
+        (NEAR_CACHE_CHANGES, "kind", "emptied", counted.emptied),
+    ] {
+        absolute(&Key::from_parts(name, vec![Label::new(label, value)]), count);
+    }
+}
+
+#[cfg(not(feature = "memory"))]
+fn show_near_cache(_: &Stats) {}
+
+fn absolute(key: &Key, count: u64) {
+    with_recorder(|recorder| recorder.register_counter(key, &METADATA).absolute(count));
 }
 
 fn set(key: &Key, value: Option<f64>) {

@@ -57,6 +57,10 @@ pub(crate) static DURATION_BUCKETS: [f64; 14] = [
 ///     "connected": true, "usingFallback": false, "inMemoryKeys": 0,
 ///     "sinceUnixSeconds": 1767225600, "reconnects": 0, "lastError": null
 ///   },
+///   "nearCache": {
+///     "trusted": true, "copies": 118, "bytes": 107144,
+///     "hits": 80120, "misses": 7914, "bypassed": 89, "invalidated": 6801, "emptied": 1
+///   },
 ///   "memoryUsedBytes": 2412544, "memoryLimitBytes": 1073741824, "bytesPerSession": 412.5,
 ///   "counts": {
 ///     "created": 1310, "loaded": 88123, "updated": 5020, "touched": 1911, "rotated": 412,
@@ -98,6 +102,9 @@ pub struct Stats {
     pub total_sessions_error: Option<u64>,
     /// How the connection to Redis is.
     pub redis_stats: RedisStats,
+    /// How the copies in this process are; `None` without a [`NearCache`](crate::NearCache).
+    #[cfg(feature = "memory")]
+    pub near_cache: Option<crate::NearCacheStatus>,
     /// Bytes in use, of all servers together, by whatever is kept there.
     pub memory_used_bytes: Option<u64>,
     /// The most bytes that they may use; `None` also where there is no limit.
@@ -172,6 +179,8 @@ impl Telemetry {
                 reconnects: status.reconnects,
                 last_error: status.last_error.or_else(|| fault.map(|error| error.to_string())),
             },
+            #[cfg(feature = "memory")]
+            near_cache: status.near_cache,
             memory_used_bytes: usage.as_ref().and_then(|usage| usage.used_bytes),
             memory_limit_bytes: usage.as_ref().and_then(|usage| usage.limit_bytes),
             bytes_per_session: usage.as_ref().and_then(|usage| usage.bytes_per_session),

@@ -83,6 +83,10 @@ fn build(host: Host) -> PathBuf {
     let test = env::current_exe().expect("a running test has a path");
     let profile = test.ancestors().nth(2).expect("tests are in target/<profile>/deps");
     let features = [
+        // Also those that only name others: with the same features, nothing is compiled again.
+        ("default", cfg!(feature = "default")),
+        ("full", cfg!(feature = "full")),
+        ("cli", cfg!(feature = "cli")),
         ("memory", cfg!(feature = "memory")),
         ("redis", cfg!(feature = "redis")),
         ("tls", cfg!(feature = "tls")),
@@ -98,6 +102,13 @@ fn build(host: Host) -> PathBuf {
     ];
     let features: Vec<_> = features.iter().filter(|(_, on)| *on).map(|(name, _)| *name).collect();
     let mut cargo = Command::new(env!("CARGO"));
+    // As if it was not called from a test: some build scripts are run again where these change.
+    for (name, _) in env::vars_os() {
+        let name = name.to_string_lossy();
+        if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
+            cargo.env_remove(&*name);
+        }
+    }
     cargo.args(["build", "--quiet", "--no-default-features", "--example", host.example]);
     cargo.arg("--features").arg(features.join(","));
     cargo.arg("--target-dir").arg(profile.parent().expect("a profile is in the target directory"));

@@ -13,6 +13,14 @@ pub async fn cross(origin: &impl Site) -> Value {
     node::output(walk).await
 }
 
+/// Opens an example with a WebSocket in two tabs, as `tests/browser/live.mjs` says, and answers what the first one
+/// showed.
+pub async fn open_socket(app: &impl Site) -> Value {
+    let mut walk = node::node("tests/browser");
+    walk.args(["live.mjs", app.url()]);
+    node::output(walk).await
+}
+
 /// Lets a page of `evil.shop.test` set cookies for `shop.test`, both at this port of the loopback interface, while
 /// somebody is signed in there, as `tests/browser/sibling.mjs` says; answers what was seen. `planted` is the
 /// attacker's own cookie.

@@ -44,8 +44,10 @@ fn measure(quick: bool) -> Results {
         eprintln!("bytes");
         let bytes = bytes_level::measure(&url, &raw, |text| express_writes(text, &url)).await;
         eprintln!("stores in memory");
-        let cells = store_level::memory_cells();
+        let cells = store_level::memory_cells(&url).await;
         let memory = store_level::measure(&cells, store_extent(quick), || async {}).await;
+        drop(cells);
+        raw.empty().await;
         eprintln!("stores on Redis");
         // The connections of these cells go before the servers come.
         let cells = store_level::redis_cells(&redis, &raw).await;

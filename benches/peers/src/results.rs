@@ -85,8 +85,10 @@ pub mod contender {
     pub const OURS: &str = "session-store";
     pub const OURS_COMPACT: &str = "session-store, MessagePack";
     pub const OURS_EXPRESS: &str = "session-store, Express' layout";
+    pub const OURS_COPIES: &str = "session-store, a near cache's copy";
     pub const MANAGED: &str = "session-store, a whole request";
     pub const TOWER_SESSIONS: &str = "tower-sessions";
+    pub const TOWER_CACHED: &str = "tower-sessions, CachingSessionStore";
     pub const TOWER_MOKA: &str = "tower-sessions, moka";
     pub const TOWER_MEMORY: &str = "tower-sessions, MemoryStore";
     pub const ACTIX_SESSION: &str = "actix-session";

@@ -81,7 +81,7 @@ pub(crate) fn hit_ratio(hits: u64, misses: u64) -> Option<u64> {
     hits.saturating_mul(100).checked_div(hits.saturating_add(misses))
 }
 
-const COLUMNS: [Column; 11] = [
+const COLUMNS: [Column; 12] = [
     Column("SERVER", 24, Left),
     Column("SOFTWARE", 13, Left),
     Column("KEYS", 11, Right),
@@ -89,6 +89,7 @@ const COLUMNS: [Column; 11] = [
     Column("MAXIMUM", 11, Right),
     Column("EVICTION", 15, Left),
     Column("CLIENTS", 7, Right),
+    Column("FEEDS", 5, Right),
     Column("OPS/S", 7, Right),
     Column("HITS", 5, Right),
     Column("REPLICAS", 8, Right),
@@ -109,6 +110,7 @@ fn cells(server: &ServerInfo) -> Vec<String> {
         bytes(number("maxmemory").filter(|limit| *limit > 0)),
         text("maxmemory_policy"),
         text("connected_clients"),
+        text("tracking_clients"),
         text("instantaneous_ops_per_sec"),
         hits.map_or_else(none, |hits| format!("{hits} %")),
         server.online_replicas().to_string(),
@@ -127,6 +129,7 @@ fn server(server: &ServerInfo) -> Value {
         "limit_bytes": server.number("maxmemory").filter(|limit| *limit > 0),
         "eviction": server.field("maxmemory_policy"),
         "clients": server.number("connected_clients"),
+        "feeds": server.number("tracking_clients"),
         "commands_per_second": server.number("instantaneous_ops_per_sec"),
         "keyspace_hits": server.number("keyspace_hits"),
         "keyspace_misses": server.number("keyspace_misses"),

@@ -112,6 +112,8 @@ struct Counters {
     hits: f64,
     misses: f64,
     clients: f64,
+    /// Connections that are told of changes.
+    feeds: f64,
     used: f64,
 }
 
@@ -127,6 +129,7 @@ impl Counters {
             hits: sum("keyspace_hits"),
             misses: sum("keyspace_misses"),
             clients: sum("connected_clients"),
+            feeds: sum("tracking_clients"),
             used: sum("used_memory"),
         }
     }
@@ -156,7 +159,7 @@ struct Reading {
     slow_ping: Duration,
 }
 
-const COLUMNS: [Column; 11] = [
+const COLUMNS: [Column; 12] = [
     Column("TIME", 20, Left),
     Column("SESSIONS", 11, Right),
     Column("KEYS +-/S", 10, Right),
@@ -165,6 +168,7 @@ const COLUMNS: [Column; 11] = [
     Column("COMMANDS/S", 10, Right),
     Column("HITS", 5, Right),
     Column("CLIENTS", 7, Right),
+    Column("FEEDS", 5, Right),
     Column("MEMORY", 10, Right),
     Column("PING", 8, Right),
     Column("P99", 8, Right),
@@ -186,6 +190,7 @@ impl Reading {
             rate(|it| it.commands),
             hits,
             HumanCount(whole(self.now.clients)).to_string(),
+            HumanCount(whole(self.now.feeds)).to_string(),
             BinaryBytes(whole(self.now.used)).to_string(),
             millis(self.ping),
             millis(self.slow_ping),
@@ -203,6 +208,7 @@ impl Reading {
             "commands_per_second": self.rates.map(|it| it.commands),
             "hit_percent": self.hit_ratio(),
             "clients": whole(self.now.clients),
+            "feeds": whole(self.now.feeds),
             "used_bytes": whole(self.now.used),
             "ping_millis": self.ping.as_secs_f64() * 1000.0,
             "ping_p99_millis": self.slow_ping.as_secs_f64() * 1000.0,

@@ -288,6 +288,8 @@ fn the_tables_examples_are_right() {
             "REDIS_TLS_CERT" => &[("REDIS_HOST", "h"), ("REDIS_TLS", "1"), ("REDIS_TLS_KEY", "/k")],
             "REDIS_TLS_KEY" => &[("REDIS_HOST", "h"), ("REDIS_TLS", "1"), ("REDIS_TLS_CERT", "/c")],
             "REDIS_WAIT_TIMEOUT" => &[("REDIS_HOST", "h"), ("REDIS_WAIT_REPLICAS", "1")],
+            "SESSION_NEAR_CACHE" | "SESSION_NEAR_CACHE_BOUND" if cfg!(not(feature = "memory")) => continue,
+            "SESSION_NEAR_CACHE_BOUND" => &[("REDIS_HOST", "h"), ("SESSION_NEAR_CACHE", "1MiB")],
             "SESSION_OVER_LIMIT" => &[("SESSION_MAX_PER_OWNER", "5")],
             "REDIS_TLS_CACERT" | "REDIS_TLS_INSECURE" => &[("REDIS_HOST", "h"), ("REDIS_TLS", "1")],
             _ => &[("REDIS_HOST", "h")],

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::environment::{Environment, whole_number, wrong};
+use super::super::environment::Environment;
 use crate::error::Error;
 use crate::store::redis::RedisStoreBuilder;
 
@@ -25,12 +25,12 @@ impl Tuning {
         let connections = environment.number("REDIS_CONNECTIONS", 1..=most, &advice)?;
         let advice = "give the number of replicas, such as `1`, or leave it out";
         let replicas = environment.number("REDIS_WAIT_REPLICAS", 1..=u32::MAX, advice)?;
-        let within = duration(environment, "REDIS_WAIT_TIMEOUT")?;
+        let within = environment.brief("REDIS_WAIT_TIMEOUT")?;
         if replicas.is_none() && within.is_some() {
             warnings.push("REDIS_WAIT_TIMEOUT has no effect: REDIS_WAIT_REPLICAS is not set".to_owned());
         }
         Ok(Self {
-            timeout: duration(environment, "REDIS_TIMEOUT")?,
+            timeout: environment.brief("REDIS_TIMEOUT")?,
             connections,
             wait: replicas.map(|replicas| (replicas, within.unwrap_or(WAIT_TIMEOUT))),
         })
@@ -48,26 +48,6 @@ impl Tuning {
             redis = redis.wait_for_replicas(replicas, within);
         }
         redis
-    }
-}
-
-/// A number of milliseconds or seconds, as its unit says. Without one, whichever it was taken for, it would be
-/// wrong by a factor of 1,000 for somebody.
-fn duration(environment: &Environment<'_>, name: &str) -> Result<Option<Duration>, Error> {
-    let Some(text) = environment.text(name)? else { return Ok(None) };
-    let duration = match text.strip_suffix("ms") {
-        Some(number) => whole_number(number).map(Duration::from_millis),
-        None => text.strip_suffix('s').and_then(whole_number).map(Duration::from_secs),
-    };
-    let fits = |duration: &Duration| !duration.is_zero() && *duration <= RedisStoreBuilder::LONGEST;
-    match duration.filter(fits) {
-        Some(duration) => Ok(Some(duration)),
-        None if whole_number::<u64>(&text).is_some() => {
-            let advice = "give its unit, such as `500ms` or `2s`: a number alone is milliseconds to some (ioredis), \
-                          and seconds to others";
-            Err(wrong(name, &text, advice))
-        }
-        None => Err(wrong(name, &text, "give `1ms` to `3600s`, such as `500ms` or `2s`")),
     }
 }
 

@@ -282,7 +282,12 @@ impl RedisStoreBuilder {
 
 impl fmt::Debug for RedisStoreBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        #[cfg(not(feature = "memory"))]
+        let near_cache = None::<()>;
+        #[cfg(feature = "memory")]
+        let near_cache = &self.near_cache;
         f.debug_struct("RedisStoreBuilder")
+            .field("near_cache", &near_cache)
             .field("prefix", &self.prefix)
             .field("timeout", &self.timeout)
             .field("connections", &self.connections)

@@ -183,11 +183,18 @@ impl Job for RedisFeed {
             self.watches.tell_all();
             tracking.told = Some(Instant::now());
         }
-        if is_whole && question == Question::Alive {
-            self.complaint.settle();
-        } else if is_whole && self.know_all(&tracking.trackers, &masters) {
-            self.complaint.settle();
-            self.confirmed.confirm(began, generation);
+        match doubt(&tracking.trackers, &masters) {
+            _ if !is_whole => {}
+            None => {
+                self.complaint.settle();
+                self.confirmed.confirm(began, generation);
+            }
+            Some(_) if question == Question::Alive => self.complaint.settle(),
+            Some(doubt) => {
+                if self.complaint.is_new(&doubt) {
+                    tracing::warn!("copies of sessions are not used yet: {doubt}");
+                }
+            }
         }
         Next::Retry(self.round())
     }
@@ -273,26 +280,18 @@ impl RedisFeed {
         Ok(tracker)
     }
 
-    /// Whether these tell of everything that happens to sessions; and, of masters that were asked for it, why they may not.
-    fn know_all(&self, trackers: &[Tracker], masters: &[Master]) -> bool {
-        let has_sessions = |address: &Address| {
-            masters.iter().any(|master| master.has_sessions && master.address == *address)
-        };
-        let mut doubts = trackers.iter().filter_map(|tracker| match &tracker.standing {
-            Standing::Master => None,
-            Standing::Replica if !has_sessions(&tracker.address) => None,
-            Standing::Replica => Some(format!("{} is a replica", tracker.address)),
-            Standing::Unknown(reason) => Some(format!("{}: {reason}", tracker.address)),
-        });
-        match doubts.next() {
-            None => true,
-            Some(doubt) => {
-                if self.complaint.is_new(&doubt) {
-                    tracing::warn!("copies of sessions are not used yet: {doubt}");
-                }
-                false
-            }
+    /// Whether the servers tell of changes, and are known to be masters; why not otherwise.
+    pub(super) async fn trial(self: &Arc<Self>) -> Result<(), String> {
+        let masters = self.masters(&Tracking::default()).await.map_err(Failure::into_reason)?;
+        let question =
+            if self.connections.are_one_server() { Question::Role } else { Question::RoleInCluster };
+        let mut trackers = Vec::new();
+        for Master { address, .. } in &masters {
+            let tracked = timeout(PATIENCE, self.track(address.clone(), question)).await;
+            let tracked = tracked.unwrap_or(Err(Failure::TimedOut(PATIENCE)));
+            trackers.push(tracked.map_err(|failure| failure.at(address).into_reason())?);
         }
+        doubt(&trackers, &masters).map_or(Ok(()), Err)
     }
 
     fn tracking_on(&self) -> Cmd {
@@ -328,6 +327,18 @@ impl RedisFeed {
             );
         }
     }
+}
+
+/// Why these may not tell of everything that happens to sessions.
+fn doubt(trackers: &[Tracker], masters: &[Master]) -> Option<String> {
+    let has_sessions =
+        |address: &Address| masters.iter().any(|master| master.has_sessions && master.address == *address);
+    trackers.iter().find_map(|tracker| match &tracker.standing {
+        Standing::Master => None,
+        Standing::Replica if !has_sessions(&tracker.address) => None,
+        Standing::Replica => Some(format!("{} is a replica", tracker.address)),
+        Standing::Unknown(reason) => Some(format!("{}: {reason}", tracker.address)),
+    })
 }
 
 fn hear(feed: &Weak<RedisFeed>, lost: &AtomicBool, push: &PushInfo) {

@@ -3,7 +3,7 @@
 use super::process::ServerProcess;
 use crate::results::contender::{
     ACTIX_SESSION, AXUM_SESSION, AXUM_SESSION_CACHED, BARE, BARE_CLUSTER, EXPRESS, EXPRESS_CLUSTER, OURS,
-    OURS_EXPRESS, TOWER_MEMORY, TOWER_MOKA, TOWER_SESSIONS,
+    OURS_EXPRESS, TOWER_CACHED, TOWER_MEMORY, TOWER_MOKA, TOWER_SESSIONS,
 };
 
 /// Kinds of requests; the names that they have in the results.
@@ -12,6 +12,8 @@ pub mod scene {
     pub const READ: &str = "read-only, Redis";
     pub const ROLLING: &str = "rolling, Redis";
     pub const COUNTER: &str = "counter, Redis";
+    pub const COPIES: &str = "read-only, copies of what is in Redis";
+    pub const COPIES_ROLLING: &str = "rolling, copies of what is in Redis";
     pub const MEMORY: &str = "read-only, memory";
     pub const READ_VALKEY: &str = "read-only, Valkey";
     pub const COUNTER_VALKEY: &str = "counter, Valkey";
@@ -115,6 +117,16 @@ pub fn on_redis() -> Vec<Entry> {
         entry(scene::COUNTER, WARP, OURS, COUNT, rust("warp-ours", "redis"), "compare-and-swap in a script, stale writes are merged"),
         entry(scene::COUNTER, NODE, EXPRESS, COUNT, node("rolling", 0), "blind SET"),
         entry(scene::COUNTER, NODE, EXPRESS_CLUSTER, COUNT, node("rolling", 2), "the same, in two processes"),
+
+        entry(scene::COPIES, AXUM, OURS, READ, rust("axum-ours", "near"), "near cache of 64 MiB: what other instances change is seen within milliseconds"),
+        entry(scene::COPIES, AXUM, TOWER_CACHED, READ, rust("axum-tower-sessions", "cached"), "CachingSessionStore before its Redis store: does not see other instances' changes"),
+        entry(scene::COPIES, AXUM, AXUM_SESSION_CACHED, READ, rust("axum-session", "cached"), "its default: does not see other instances' changes"),
+        entry(scene::COPIES, ACTIX, OURS, READ, rust("actix-ours", "near"), "near cache of 64 MiB"),
+
+        entry(scene::COPIES_ROLLING, AXUM, OURS, READ, rust("axum-ours", "near"), "the same server: a touch once in a tenth of the idle time"),
+        entry(scene::COPIES_ROLLING, AXUM, TOWER_CACHED, READ, rust("axum-tower-sessions", "cached-rolling"), "always_save: the whole session is written back, blind"),
+        entry(scene::COPIES_ROLLING, AXUM, AXUM_SESSION_CACHED, READ, rust("axum-session", "cached"), "the same as above: writes back every ten seconds, blind"),
+        entry(scene::COPIES_ROLLING, ACTIX, OURS, READ, rust("actix-ours", "near"), "the same server: a touch once in a tenth of the idle time"),
 
         entry(scene::MEMORY, AXUM, OURS, READ, rust("axum-ours", "memory"), "signed cookie; bounded in bytes"),
         entry(scene::MEMORY, AXUM, TOWER_MOKA, READ, rust("axum-tower-sessions", "moka"), "unsigned cookie; bounded in entries"),

@@ -3,8 +3,8 @@
 use crate::bytes_level::COMMON;
 use crate::http_level::{framework, scene};
 use crate::results::contender::{
-    ACTIX_SESSION, AXUM_SESSION, BARE, EXPRESS, EXPRESS_CLUSTER, OURS, OURS_COMPACT, OURS_EXPRESS, RAW_GET,
-    RAW_MOKA, RAW_SET, TOWER_MOKA, TOWER_SESSIONS,
+    ACTIX_SESSION, AXUM_SESSION, AXUM_SESSION_CACHED, BARE, EXPRESS, EXPRESS_CLUSTER, OURS, OURS_COMPACT,
+    OURS_COPIES, OURS_EXPRESS, RAW_GET, RAW_MOKA, RAW_SET, TOWER_CACHED, TOWER_MOKA, TOWER_SESSIONS,
 };
 use crate::results::{Results, StoreSlice};
 use crate::statistics::Spread;
@@ -115,15 +115,20 @@ fn in_memory(results: &Results) -> Vec<Target> {
         };
         by_tasks(ratio)
     };
+    let copy = |tasks| {
+        let rounds = &results.in_memory(tasks, Load, OURS_COPIES).rounds;
+        Spread::of(rounds.iter().map(|slice| slice.p50_micros))
+    };
     vec![
         at_least("memory: load, typed ÷ moka's raw get", 0.6, read(LoadBytes, RAW_MOKA)),
         at_least("memory: load, typed ÷ tower-sessions' moka store", 3.0, read(Load, TOWER_MOKA)),
+        at_most("near cache: load of a copy, typed, p50 in µs", 2.0, by_tasks(copy)),
     ]
 }
 
 fn over_http(results: &Results) -> Vec<Target> {
     use framework::{ACTIX, AXUM, EXPRESS as NODE, WARP};
-    use scene::{BARE as BARE_ROUTE, COUNTER, MEMORY, READ, ROLLING};
+    use scene::{BARE as BARE_ROUTE, COPIES, COPIES_ROLLING, COUNTER, MEMORY, READ, ROLLING};
     let ratio = |ours: (&str, &str), other: (&str, &str, &str)| {
         let ours = results.over_http(ours.0, ours.1, OURS)?;
         Some(ours.ratio(results.over_http(other.0, other.1, other.2)?))
@@ -138,7 +143,20 @@ fn over_http(results: &Results) -> Vec<Target> {
     let bare = [AXUM, ACTIX, WARP].into_iter().filter_map(|framework| {
         Some((framework.to_owned(), ratio((MEMORY, framework), (BARE_ROUTE, framework, BARE))?))
     });
+    let copies = [COPIES, COPIES_ROLLING].into_iter().flat_map(|scene| {
+        [AXUM, ACTIX].into_iter().filter_map(move |framework| {
+            let bare = ratio((scene, framework), (BARE_ROUTE, framework, BARE))?;
+            Some((format!("{scene}, {framework}"), bare))
+        })
+    });
+    let cached = [COPIES, COPIES_ROLLING].into_iter().flat_map(|scene| {
+        [AXUM_SESSION_CACHED, TOWER_CACHED].into_iter().filter_map(move |peer| {
+            Some((format!("{scene}, {peer}"), ratio((scene, AXUM), (scene, AXUM, peer))?))
+        })
+    });
     vec![
+        at_least("near cache ÷ the bare route", 0.8, copies.collect()),
+        at_least("near cache ÷ peers' caches", 1.0, cached.collect()),
         at_least("axum: read-only ÷ tower-sessions", 1.3, one((READ, AXUM), (READ, AXUM, TOWER_SESSIONS))),
         at_least(
             "axum: rolling ÷ tower-sessions",

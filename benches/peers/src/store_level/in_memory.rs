@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use session_store::{Codec, MemoryStore};
+use session_store::{Codec, MemoryStore, NearCache, RedisStore};
 use tower_sessions::MemoryStore as TowerMemoryStore;
 use tower_sessions_moka_store::MokaStore;
 
 use super::ours::{Managed, Ours};
 use super::tower_sessions::TowerSessions;
 use super::{Cell, Operation};
-use crate::results::contender::{MANAGED, OURS, OURS_COMPACT, RAW_MOKA, TOWER_MEMORY, TOWER_MOKA};
+use crate::results::contender::{
+    MANAGED, OURS, OURS_COMPACT, OURS_COPIES, RAW_MOKA, TOWER_MEMORY, TOWER_MOKA,
+};
 use crate::support::floor::MokaReader;
 
 /// A read takes not much longer than reading the clock does: so many are timed at once.
@@ -18,7 +20,9 @@ const TOGETHER: u64 = 32;
 /// More than there are sessions.
 const CAPACITY: u64 = 1_000_000;
 
-pub fn cells() -> Vec<Cell> {
+pub async fn cells(redis: &str) -> Vec<Cell> {
+    let near = RedisStore::builder(redis).near_cache(NearCache::new(64 << 20)).connect().await;
+    let near = Ours::new(&Arc::new(near.expect("the server answers")), Codec::Json);
     let store = Arc::new(MemoryStore::new());
     let json = Ours::new(&store, Codec::Json);
     let compact = Ours::new(&store, Codec::MessagePack);
@@ -37,6 +41,13 @@ pub fn cells() -> Vec<Cell> {
         ),
         Cell::of(Operation::LoadBytes, (OURS, RAW_MOKA), "the record, its bytes shared", &json, TOGETHER),
         Cell::of(Operation::Load, (OURS, RAW_MOKA), read, &json, TOGETHER),
+        Cell::of(
+            Operation::Load,
+            (OURS_COPIES, RAW_MOKA),
+            "the same, of a session that is in Redis",
+            &near,
+            TOGETHER,
+        ),
         Cell::of(Operation::Load, (OURS_COMPACT, RAW_MOKA), read, &compact, TOGETHER),
         Cell::of(
             Operation::Load,

@@ -28,8 +28,11 @@ impl RedisStore {
         let mut scan = judge("scan", self.sessions_can_be_scanned().await);
         // A service can do without; it is for operators.
         scan.verdict = scan.verdict.min(Verdict::Warning);
+        // So it can without ends that are pushed, and copies.
+        let mut feed = judge("feed", self.changes_are_told().await);
+        feed.verdict = feed.verdict.min(Verdict::Warning);
         let mut findings =
-            vec![judge("sessions", self.sessions_can_be_kept().await), judge("owners", owners), scan];
+            vec![judge("sessions", self.sessions_can_be_kept().await), judge("owners", owners), scan, feed];
         // What was gone through for the scan.
         findings.extend(self.layout.warning().map(|it| Finding::new("records", Verdict::Warning, it)));
         findings
@@ -73,6 +76,21 @@ impl RedisStore {
         } else {
             "all sessions can be gone through".to_owned()
         })
+    }
+
+    /// What waiting for a session's end takes, and a near cache.
+    async fn changes_are_told(&self) -> Result<String, Error> {
+        let trial = self.feed.trial().await;
+        trial.map_err(|reason| Error::unavailable(format!("changes are not told: {reason}"), None))?;
+        let (key, ttl) = (self.layout.key(&SessionId::generate()), Ttl::new(LIFE));
+        self.create(&key, &record(), ttl).await?;
+        let (_, life) = self.layout.load_to_copy(&key).await?;
+        self.delete(&key).await?;
+        Ok(match life {
+            Some(_) => "the servers tell of changes, so that ends are pushed and copies can be trusted",
+            None => "the servers tell of changes; a near cache would take `+pttl` besides",
+        }
+        .to_owned())
     }
 
     async fn owners_can_be_kept(&self) -> Result<(), Error> {

@@ -3,7 +3,7 @@
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::get;
-use tower_sessions::{Expiry, MemoryStore, Session, SessionManagerLayer, SessionStore};
+use tower_sessions::{CachingSessionStore, Expiry, MemoryStore, Session, SessionManagerLayer, SessionStore};
 use tower_sessions_moka_store::MokaStore;
 use tower_sessions_redis_store::RedisStore;
 
@@ -41,6 +41,11 @@ pub fn serve(mode: &str, redis: &str) -> Outcome {
             "read" | "rolling" => {
                 let store = RedisStore::new(fred::connect(redis).await);
                 Ok(router(store, mode == "rolling"))
+            }
+            "cached" | "cached-rolling" => {
+                let store = RedisStore::new(fred::connect(redis).await);
+                let cached = CachingSessionStore::new(MokaStore::new(Some(1_000_000)), store);
+                Ok(router(cached, mode == "cached-rolling"))
             }
             "moka" => Ok(router(MokaStore::new(Some(1_000_000)), false)),
             "memory" => Ok(router(MemoryStore::default(), false)),

@@ -4,7 +4,8 @@ use std::error::Error;
 
 use axum::http::StatusCode;
 use session_store::{
-    ExpressLayout, Key, KeyRing, MemoryStore, RedisLayout, RedisStore, SessionCookie, SessionManager,
+    ExpressLayout, Key, KeyRing, MemoryStore, NearCache, RedisLayout, RedisStore, SessionCookie,
+    SessionManager,
 };
 
 use super::{SECRET, unknown};
@@ -21,6 +22,10 @@ pub async fn manager(mode: &str, redis: &str) -> Result<SessionManager<Shopper>,
             SessionManager::builder(store, KeyRing::express("a secret of the Express service")?)
         }
         "redis" => SessionManager::builder(RedisStore::connect(redis).await?, keys),
+        "near" => {
+            let store = RedisStore::builder(redis).near_cache(NearCache::new(64 << 20)).connect().await?;
+            SessionManager::builder(store, keys)
+        }
         "memory" => SessionManager::builder(MemoryStore::new(), keys),
         other => return unknown(other),
     };
