@@ -154,28 +154,23 @@ impl<S: SessionStore> SessionStore for NearCached<S> {
     }
 
     async fn create(&self, key: &SessionKey, record: &Record, ttl: Ttl) -> Result<Created, Error> {
-        let _writing = self.copies.writing(key);
-        self.store.create(key, record, ttl).await
+        self.copies.during(key, self.store.create(key, record, ttl)).await
     }
 
     async fn update(&self, update: Update<'_>) -> Result<Updated, Error> {
-        let _writing = self.copies.writing(update.key);
-        self.store.update(update).await
+        self.copies.during(update.key, self.store.update(update)).await
     }
 
     async fn touch(&self, touch: Touch<'_>) -> Result<bool, Error> {
-        let _writing = self.copies.writing(touch.key);
-        self.store.touch(touch).await
+        self.copies.during(touch.key, self.store.touch(touch)).await
     }
 
     async fn rotate(&self, rotation: Rotation<'_>) -> Result<Updated, Error> {
-        let _writing = self.copies.writing(rotation.old);
-        self.store.rotate(rotation).await
+        self.copies.during(rotation.old, self.store.rotate(rotation)).await
     }
 
     async fn delete(&self, key: &SessionKey) -> Result<bool, Error> {
-        let _writing = self.copies.writing(key);
-        self.store.delete(key).await
+        self.copies.during(key, self.store.delete(key)).await
     }
 
     fn requirements(&self) -> Requirements {
@@ -199,8 +194,10 @@ impl<S: SessionStore> SessionStore for NearCached<S> {
     }
 
     fn status(&self) -> StoreStatus {
-        let near_cache = source(&self.store).ok().map(|source| self.copies.status(source));
-        StoreStatus { near_cache, ..self.store.status() }
+        match source(&self.store) {
+            Ok(source) => self.copies.add_to(self.store.status(), source),
+            Err(_) => self.store.status(),
+        }
     }
 }
 

@@ -113,6 +113,11 @@ fn random(below: usize) -> usize {
     getrandom::u32().unwrap() as usize % below
 }
 
+/// From 0 to 1.
+fn fraction() -> f64 {
+    f64::from(getrandom::u32().unwrap()) / f64::from(u32::MAX)
+}
+
 /// A request. Answers with the cookie that is set.
 async fn request<R>(
     manager: &Manager,
@@ -165,7 +170,7 @@ impl World {
         let value = self.new_value();
         let write =
             async |session: &Session<Data>| session.write(|data| _ = data.insert("value".to_owned(), value));
-        let (_, cookie, key) = request(&self.instances[by], "", write).await?;
+        let ((), cookie, key) = request(&self.instances[by], "", write).await?;
         let history = Arc::<History>::default();
         let first = history.begin(Some(value), by);
         history.acknowledge(first);
@@ -231,7 +236,7 @@ impl World {
         };
         let renewed = request(&self.instances[by], &present.cookie, renew).await;
         match renewed {
-            Ok((_, Some(cookie), Some(key))) => {
+            Ok(((), Some(cookie), Some(key))) => {
                 let history = Arc::<History>::default();
                 let first = history.begin(Some(value), by);
                 history.acknowledge(first);
@@ -409,7 +414,7 @@ async fn connections_are_closed() {
     let server = Server::start().await;
     let world = World::of(instances(&server.url()).await).await;
     let close = async || {
-        sleep(Duration::from_millis(100 + 100 * random(5) as u64)).await;
+        sleep(Duration::from_millis(100).mul_f64(1.0 + fraction() * 4.0)).await;
         server.ask::<u64>("CLIENT KILL TYPE normal SKIPME yes").await.unwrap();
     };
     world.run("connections are closed", close).await;
@@ -428,7 +433,7 @@ async fn what_tells_of_changes_is_cut_or_lags() {
             proxy.heal();
         } else {
             proxy.hold_replies();
-            sleep(NEAR_BOUND / 5 * (1 + random(4) as u32)).await;
+            sleep((NEAR_BOUND / 5).mul_f64(1.0 + fraction() * 3.0)).await;
             proxy.release_replies();
         }
     };
@@ -445,7 +450,7 @@ async fn redis_freezes_and_is_emptied() {
         round += 1;
         if round % 3 == 0 {
             server.freeze();
-            sleep(Duration::from_millis(100) * (1 + random(15) as u32)).await;
+            sleep(Duration::from_millis(100).mul_f64(1.0 + fraction() * 14.0)).await;
             server.thaw();
         } else {
             world.flush(&server).await;

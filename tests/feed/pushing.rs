@@ -1,13 +1,20 @@
 //! What Redis tells, in each topology and layout, and what that costs.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
+use session_store::feed::{Copies, CopySource as _};
 use session_store::{
-    Ended, ExpressLayout, KeyRing, RedisLayout, RedisStore, SessionCookie, SessionManager, Values,
+    Ended, ExpressLayout, Feed as _, KeyRing, RedisLayout, RedisStore, Session, SessionCookie, SessionId,
+    SessionKey, SessionManager, Values,
 };
 
 use crate::stage::{
-    AT_ONCE, SETTLED, Visitor, assert_goes_on, end_of, instances, trackers, wait_for_trackers, waiting,
+    AT_ONCE, Manager, SETTLED, Visitor, assert_goes_on, connected, end_of, instances, manager, trackers,
+    wait_for_trackers, waiting,
 };
 use crate::support::redis::{Cluster, Sentinels, Server, Traffic, wait_until};
 
@@ -39,7 +46,7 @@ async fn a_thousand_who_wait_have_one_connection_and_ask_nothing() {
     // Each change of a session is looked at once, by the one who waits for it.
     let before = Traffic::of(&mut client).await;
     for visitor in &mut visitors[..10] {
-        let write = async |session: &session_store::Session<Values>| {
+        let write = async |session: &Session<Values>| {
             session.write(|values| values.insert("page", 2)).unwrap().unwrap();
         };
         visitor.asks(&there, write).await;
@@ -151,4 +158,56 @@ async fn a_session_that_redis_evicts_has_ended() {
         server.ask::<String>(&format!("CONFIG SET {setting}")).await.unwrap();
     }
     assert_eq!(end_of(waiting, AT_ONCE).await.0, Ended::SignedOut);
+}
+
+#[derive(Default)]
+struct Told {
+    changes: AtomicU64,
+    anything: AtomicU64,
+}
+
+impl Copies for Told {
+    fn changed(&self, _: &SessionKey) {
+        self.changes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn all_changed(&self) {
+        self.anything.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// What copies rely on: each write is told of, and once. `WRITES=300000` makes it a minute or so.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_write_goes_untold() {
+    const WRITERS: u64 = 16;
+    let writes = std::env::var("WRITES").map_or(5000, |writes| writes.parse::<u64>().unwrap()) / WRITERS;
+    let server = Server::start().await;
+    let store = connected(&server.url()).await;
+    let told = Arc::<Told>::default();
+    store.copies().unwrap().subscribe(Arc::<Told>::downgrade(&told), Duration::from_secs(1));
+    let nobody = SessionId::generate().key();
+    wait_until("changes are told", || async {
+        // Who looks for a session has the store connect.
+        store.find(&nobody).await.unwrap();
+        store.told_until().is_some()
+    })
+    .await;
+    let there = manager(connected(&server.url()).await);
+    let begun = Instant::now();
+    let writer = async |there: Manager| {
+        let mut visitor = Visitor::of(&there).await;
+        for page in 0..writes {
+            let write = async |session: &Session<Values>| {
+                session.write(|values| values.insert("page", page)).unwrap().unwrap();
+            };
+            visitor.asks(&there, write).await;
+        }
+    };
+    join_all((0..WRITERS).map(|_| writer(there.clone()))).await;
+    let expected = WRITERS * (writes + 1);
+    println!("{expected} writes in {:?}", begun.elapsed());
+    wait_until("all are told", || async { told.changes.load(Ordering::Relaxed) >= expected }).await;
+    assert_eq!(told.changes.load(Ordering::Relaxed), expected);
+    // Once, when the connection was made.
+    assert_eq!(told.anything.load(Ordering::Relaxed), 1);
 }

@@ -85,6 +85,10 @@ impl SessionStore for StagedStore {
         self.step(Call::Load, self.sessions.load(key)).await
     }
 
+    async fn load_fresh(&self, key: &SessionKey) -> Result<Loaded, Error> {
+        self.load(key).await
+    }
+
     async fn create(&self, key: &SessionKey, record: &Record, ttl: Ttl) -> Result<Created, Error> {
         self.step(Call::Create, self.sessions.create(key, record, ttl)).await
     }

@@ -25,6 +25,7 @@ use crate::shards::Shards;
 use crate::store::Loaded;
 use crate::store::feed::{Copies, CopySource};
 use crate::store::memory;
+use crate::store::status::StoreStatus;
 
 /// For each that many bytes of copies there is a version: some three for each session.
 const BYTES_PER_VERSION: usize = 512;
@@ -115,10 +116,11 @@ impl NearCopies {
         })
     }
 
-    /// To be held while a session is being written: what is copied meanwhile is not used after it.
-    pub(crate) fn writing<'a>(&'a self, key: &'a SessionKey) -> Writing<'a> {
+    /// A write of the session of `key`, or of one that it became: what is copied meanwhile is not used after it.
+    pub(crate) async fn during<A>(&self, key: &SessionKey, write: impl Future<Output = A>) -> A {
         self.changed(key);
-        Writing { copies: self, key }
+        let _until_its_end = Writing { copies: self, key };
+        write.await
     }
 
     #[cfg(feature = "json")]
@@ -126,7 +128,12 @@ impl NearCopies {
         self.bound
     }
 
-    pub(crate) fn status(&self, source: &dyn CopySource) -> NearCacheStatus {
+    /// The status of the store that these are copies of, with theirs.
+    pub(crate) fn add_to(&self, status: StoreStatus, source: &dyn CopySource) -> StoreStatus {
+        StoreStatus { near_cache: Some(self.status(source)), ..status }
+    }
+
+    fn status(&self, source: &dyn CopySource) -> NearCacheStatus {
         let sum = |count: fn(&Counts) -> &AtomicU64| {
             self.counts.all().map(|counts| count(counts).load(Ordering::Relaxed)).sum()
         };
@@ -181,9 +188,9 @@ impl Copies for NearCopies {
     }
 }
 
-/// A session that is being written. Its end, be it that of a request that was dropped, counts as a change too: whatever
-/// was read before it may be from before the write.
-pub(crate) struct Writing<'a> {
+/// A write that is under way. Its end, be it that of a request that was dropped, counts as a change too: whatever was read
+/// before may be from before the write.
+struct Writing<'a> {
     copies: &'a NearCopies,
     key: &'a SessionKey,
 }

@@ -173,7 +173,7 @@ impl Job for RedisFeed {
         let question = self.question();
         tracking.keep_those_that_answer(question).await;
         let masters = self.masters(&tracking).await.unwrap_or_else(|failure| {
-            self.complain(failure.into_reason());
+            self.complain(&failure.into_reason());
             Vec::new()
         });
         let is_news = self.join(&mut tracking, &masters, question).await;
@@ -247,7 +247,7 @@ impl RedisFeed {
         for joined in joining.join_all().await {
             match joined {
                 Ok(tracker) => tracking.trackers.push(tracker),
-                Err(failure) => self.complain(failure.into_reason()),
+                Err(failure) => self.complain(&failure.into_reason()),
             }
         }
         tracking.trackers.len() > before
@@ -319,8 +319,8 @@ impl RedisFeed {
     }
 
     /// Logs each new reason once, until all masters tell.
-    fn complain(&self, reason: String) {
-        if self.complaint.is_new(&reason) {
+    fn complain(&self, reason: &str) {
+        if self.complaint.is_new(reason) {
             tracing::warn!(
                 "Redis does not tell of changes yet ({reason}): sessions that are watched are looked at every {BOUND:?}, \
                  and copies of sessions are not used"
