@@ -32,7 +32,7 @@ use crate::ttl::Ttl;
 /// - What is not there is not remembered.
 ///
 /// [`Session::fresh`](crate::Session::fresh) reads past the copies, for what must not be allowed to a session that ended a
-/// moment ago. The page [`near_cache`](crate::near_cache) tells when copies pay.
+/// moment ago. The page `near_cache` of the documentation tells when copies pay.
 ///
 /// ```no_run
 /// use session_store::{NearCache, RedisStore};

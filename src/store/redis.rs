@@ -97,7 +97,7 @@ pub(crate) use self::redis_scan::reread_cursor;
 /// begin with the prefix too. [`checkup`](Self::checkup) tries all of that out.
 ///
 /// Waiting for a session's end (`ended` of a session or a manager) takes `+client|tracking +ping`; without them such sessions
-/// are looked at every five seconds.
+/// are looked at every five seconds. A [near cache](RedisStoreBuilder::near_cache) takes `+client|tracking +role +pttl`.
 ///
 /// Going through all sessions (a manager's `count_sessions`, `sessions`, `revoke_everyone` and `usage`) takes
 /// `+scan +strlen +dbsize +info +memory|usage` besides; in a cluster `+cluster|nodes`, and

@@ -37,7 +37,15 @@ async fn the_documented_permissions_suffice() {
     // What is not told is no warning.
     let said = tool.run(&["check"]);
     said.has(0, "unknown  persistence");
+    said.has(0, "unknown  feed");
     said.has(0, "a user of its own");
+    for (more, expected) in [
+        ("+client|tracking +role", "ok       feed         the servers tell of changes; a near cache would take `+pttl`"),
+        ("+client|tracking +role +pttl", "ok       feed         the servers tell of changes, so that"),
+    ] {
+        let tool = allow(&server, &format!("{STORE} {OWNERS} {SURVEY} {more}")).await;
+        tool.run(&["check"]).has(0, expected);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
