@@ -60,8 +60,9 @@ async fn each_operation_has_a_span_with_the_key_and_the_outcome() {
 }
 
 /// What a store is asked for, by the traits' sources, and the span of each.
-const SPANS: [(&str, &str); 13] = [
+const SPANS: [(&str, &str); 14] = [
     ("load", "load"),
+    ("load_fresh", "load"),
     ("create", "create"),
     ("update", "update"),
     ("touch", "touch"),

@@ -39,7 +39,7 @@ async fn the_json_has_the_shape_that_is_documented() {
             "connected": true, "usingFallback": false, "inMemoryKeys": 0,
             "sinceUnixSeconds": 1_767_225_600, "reconnects": 0, "lastError": null,
         },
-        "memoryUsedBytes": 2_412_544, "memoryLimitBytes": 1_073_741_824, "bytesPerSession": 412.5,
+        "nearCache": null, "memoryUsedBytes": 2_412_544, "memoryLimitBytes": 1_073_741_824, "bytesPerSession": 412.5,
         "counts": {
             "created": 1, "loaded": 0, "updated": 0, "touched": 0, "rotated": 0, "destroyed": 0, "revoked": 0, "forged": 0,
             "unknown": 0, "expired": 0, "corrupt": 0, "conflicts": 0, "endedMeanwhile": 0,
@@ -273,7 +273,7 @@ async fn statuses_and_summaries_have_a_json_form() {
     status.since = Some(Timestamp::from_millis(7));
     let expected = json!({
         "kind": "memory", "topology": "sentinel", "connected": true, "since": 7, "reconnects": 0,
-        "unreplicated": 0, "lastError": null, "fallback": null,
+        "unreplicated": 0, "lastError": null, "fallback": null, "nearCache": null,
     });
     assert_eq!(serde_json::to_value(&status).unwrap(), expected);
 
