@@ -40,7 +40,10 @@ async fn the_documented_permissions_suffice() {
     said.has(0, "unknown  feed");
     said.has(0, "a user of its own");
     for (more, expected) in [
-        ("+client|tracking +role", "ok       feed         the servers tell of changes; a near cache would take `+pttl`"),
+        (
+            "+client|tracking +role",
+            "ok       feed         the servers tell of changes; a near cache would take `+pttl`",
+        ),
         ("+client|tracking +role +pttl", "ok       feed         the servers tell of changes, so that"),
     ] {
         let tool = allow(&server, &format!("{STORE} {OWNERS} {SURVEY} {more}")).await;

@@ -71,17 +71,16 @@ fn reads(calls: &BTreeMap<String, u64>) -> u64 {
 
 async fn tells_of_a_logout(url: &str) {
     let (here, there) = instances(url).await;
-    let mut all = Vec::new();
-    for _ in 0..12 {
-        let visitor = Visitor::of(&there).await;
-        all.push((waiting(&here, &visitor.key).await, visitor));
-    }
-    for (mut waiting, mut visitor) in all {
+    // At once, as each takes a while.
+    let each = async || {
+        let mut visitor = Visitor::of(&there).await;
+        let mut waiting = waiting(&here, &visitor.key).await;
         visitor.asks(&there, async |session| session.renew().unwrap()).await;
         assert_goes_on(&mut waiting).await;
         visitor.asks(&there, async |session| session.destroy().await.unwrap()).await;
         assert_eq!(end_of(waiting, AT_ONCE).await.0, Ended::SignedOut);
-    }
+    };
+    join_all((0..12).map(|_| each())).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
