@@ -19,6 +19,7 @@ mod manager_builder;
 pub(crate) mod merge;
 mod owner_sessions;
 mod plan;
+mod reload;
 mod request;
 mod session;
 mod shielded;

@@ -5,12 +5,14 @@
 //! while somebody watches. What it does not tell:
 //!
 //! - what happens while there is no connection. So whoever watches is told of every new connection.
-//! - that the peer is gone, if nothing closes the connection. So it has to answer a `PING` now and then.
-//! - that another server took over. So it is made anew when the store's own connections are.
+//! - that the peer is gone, if nothing closes the connection. So it has to answer now and then.
+//! - that another server took over. So it is made anew when the store's own connections are; and where somebody keeps
+//!   copies, the peer is asked whether it is a master.
 //! - sessions that end by their time to live, until the server comes upon them. Who watches has a clock.
 //!
 //! Where there is no such connection, or no permission for it, everybody is told to look from time to time. Within
-//! [`BOUND`] every change is known.
+//! [`BOUND`] every change is known. Copies are used only while all masters have [`Confirmed`] that they told of everything:
+//! an answer follows what was to be told before its question was sent.
 //!
 //! <https://redis.io/docs/latest/develop/reference/client-side-caching/>
 
