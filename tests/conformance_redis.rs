@@ -20,3 +20,28 @@ mod by_script {
         RedisStore::builder(server.url()).compare_by_script().connect().await.expect("the server answers")
     }
 }
+
+/// With copies in the process, which are used from the first step of each test on.
+#[cfg(feature = "memory")]
+mod with_copies {
+    use session_store::{NearCache, SessionId, SessionStore as _};
+
+    use super::support::redis::wait_until;
+    use super::{RedisStore, Server};
+
+    async fn connect(server: &Server) -> RedisStore {
+        let builder = RedisStore::builder(server.url()).near_cache(NearCache::new(1 << 20));
+        let store = builder.connect().await.expect("the server answers");
+        wait_until("copies are used", || async {
+            store.load(&SessionId::generate().key()).await.unwrap();
+            store.status().near_cache.is_some_and(|near_cache| near_cache.trusted)
+        })
+        .await;
+        store
+    }
+
+    session_store::conformance_tests! {
+        let server = Server::start().await;
+        connect(&server).await
+    }
+}
