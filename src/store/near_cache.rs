@@ -35,10 +35,11 @@ use crate::ttl::Ttl;
 /// moment ago. The page `near_cache` of the documentation tells when copies pay.
 ///
 /// ```no_run
+/// # #[cfg(feature = "redis")]
+/// # async fn example() -> Result<(), session_store::Error> {
 /// use session_store::{NearCache, RedisStore};
 /// use std::time::Duration;
 ///
-/// # async fn example() -> Result<(), session_store::Error> {
 /// let store = RedisStore::builder("redis://127.0.0.1:6379")
 ///     .near_cache(NearCache::new(64 * 1024 * 1024).bound(Duration::from_secs(1)))
 ///     .connect()
