@@ -61,7 +61,7 @@ impl<T: SessionData> SessionManager<T> {
     /// | `REDIS_ENABLED` | `false`: memory, whatever else is said; `true`: an error unless a server is named | Redis if a server is named | `false` |
     /// | `SESSION_FALLBACK` | memory while Redis is away: `never`, `at-start` or `while-down` | `never` | `while-down` |
     /// | `SESSION_NEAR_CACHE` | copies of Redis' sessions in this process: how many bytes, see `NearCache` | no copies | `64MiB` |
-    /// | `SESSION_NEAR_CACHE_BOUND` | how old a copy may be at most: `100ms` to `60s`, always with its unit | `2s` | `500ms` |
+    /// | `SESSION_NEAR_CACHE_BOUND` | how old a copy may be at most: `100ms` to `30s`, always with its unit | `2s` | `500ms` |
     /// | `SESSION_SECRET` | comma-separated secrets of at least 32 bytes: the first signs, all verify, see [below](#secrets) | needed with Redis; random in memory | what `openssl rand -base64 48` prints |
     /// | `SESSION_SECRET_FILE` | instead of `SESSION_SECRET`: a file that holds them, one a line, read once at the start | | `/run/secrets/session` |
     /// | `SESSION_TTL` | how long a session lives without use: `30m`, `24h`, `7d`, or in seconds | `24h` | `30m` |

@@ -76,7 +76,7 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     async fn load(&self, key: &SessionKey) -> Result<Loaded, Error>;
 
     /// The same, and never from a [copy](crate::feed::CopySource): for what must know what is there now. A store
-    /// that keeps no copies has no need of its own.
+    /// that keeps no copies has no need of its own; one around another store has to forward it.
     async fn load_fresh(&self, key: &SessionKey) -> Result<Loaded, Error> {
         self.load(key).await
     }
@@ -150,7 +150,7 @@ pub struct Requirements {
     /// Where it is to be told how the owner is found in a session's data.
     #[cfg(feature = "json")]
     pub(crate) told_owner: Option<told_owner::ToldOwner>,
-    /// How long ago a session may have been as it is loaded.
+    /// How old what a load answers may be.
     #[cfg(feature = "json")]
     pub(crate) oldest_copy: Duration,
     /// Where the store's background tasks run.

@@ -20,7 +20,7 @@ use tokio::runtime::{Builder, Runtime};
 use tower::{Layer as _, Service as _, service_fn};
 
 const ROUNDS: u64 = 500;
-const MINUTE: Duration = Duration::from_secs(60);
+const HALF_A_MINUTE: Duration = Duration::from_secs(30);
 /// A text, which is an allocation by itself wherever it is decoded.
 type Data = String;
 
@@ -126,7 +126,8 @@ fn a_read_from_a_copy_allocates_twice() {
     let runtime = runtime();
     let server = runtime.block_on(Server::start());
     let (manager, cookie) = runtime.block_on(async {
-        let store = RedisStore::builder(server.url()).near_cache(NearCache::new(1 << 20).bound(MINUTE));
+        let store =
+            RedisStore::builder(server.url()).near_cache(NearCache::new(1 << 20).bound(HALF_A_MINUTE));
         let (manager, cookie) = service(store.connect().await.unwrap()).await;
         while manager.status().near_cache.unwrap().hits == 0 {
             read(&manager, &cookie).await;

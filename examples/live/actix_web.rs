@@ -31,7 +31,8 @@ async fn logout(session: Session<Account>) -> Result<HttpResponse, Error> {
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// The cookie is `SameSite=Lax`, so that a page of another site opens no socket in a visitor's name.
+/// The cookie is `SameSite=Lax`, so that a page of another site opens no socket in a visitor's name. A page of a subdomain can:
+/// where others have those, compare `Origin` with `Host`.
 async fn socket(
     request: HttpRequest,
     body: Payload,

@@ -33,7 +33,8 @@ async fn logout(session: Session<Account>) -> Result<StatusCode, Error> {
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// The cookie is `SameSite=Lax`, so that a page of another site opens no socket in a visitor's name.
+/// The cookie is `SameSite=Lax`, so that a page of another site opens no socket in a visitor's name. A page of a subdomain can:
+/// where others have those, compare `Origin` with `Host`.
 async fn socket(session: Session<Account>, upgrade: WebSocketUpgrade) -> Response {
     match session.owner() {
         Some(owner) => upgrade.on_upgrade(move |socket| serve(socket, session, owner)),

@@ -6,7 +6,7 @@ use futures_util::{StreamExt as _, stream};
 
 use super::store_client::OwnerSessions;
 use super::{Session, SessionData, SessionManager};
-use crate::error::Error;
+use crate::error::{Conflict, Error};
 use crate::id::SessionKey;
 use crate::record::{Owner, Record};
 use crate::store::Loaded;
@@ -196,7 +196,14 @@ impl<T: SessionData> SessionManager<T> {
     pub async fn revoke_others(&self, session: &Session<T>) -> Result<u64, Error> {
         let Some(owner) = session.owner() else { return Ok(0) };
         let sessions = self.indexed(&owner)?;
-        match session.entry() {
+        let entry = session.entry();
+        // Whoever holds on to a session that was ended elsewhere, by a copy of it, must not end the others.
+        if let Some(entry) = entry.as_ref().filter(|_| !self.0.oldest_copy.is_zero())
+            && self.live(&entry.key).await?.is_none()
+        {
+            return Err(Conflict::Ended.into());
+        }
+        match entry {
             Some(entry) => self.revoke_in(sessions, Revocation::AllBut(&entry)).await,
             None => self.revoke_in(sessions, Revocation::All).await,
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::state::StoredState;
 use super::{Session, SessionData};
-use crate::error::Error;
+use crate::error::{Conflict, Error};
 
 impl<T: SessionData> Session<T> {
     /// Reads the session from the store again, and drops data that was written but not stored, even if
@@ -39,8 +39,8 @@ impl<T: SessionData> Session<T> {
     /// with what it was a moment ago: for what must not be allowed once somebody signed out elsewhere. It reads the
     /// session once.
     ///
-    /// If it has ended, or has a new id, the request sees an empty one from now on, as after [`reload`](Self::reload). But
-    /// what was written before is kept: it is stored on top of what others wrote, or refused.
+    /// If it has ended, or has a new id, the request sees an empty one from now on, as after [`reload`](Self::reload). Where something
+    /// was written before and is not stored, that is an error instead; what others have stored is put beneath it.
     ///
     /// ```
     /// # use session_store::{Error, Session};
@@ -55,27 +55,47 @@ impl<T: SessionData> Session<T> {
     ///
     /// # Errors
     ///
-    /// Those of a load.
+    /// Those of a load. [`Error::Conflict`] where something was written before, and the session has ended, has a new id or is
+    /// somebody else's.
     pub async fn fresh(&self) -> Result<(), Error> {
         let _one_at_a_time = self.0.storing.lock().await;
         let known = self.0.state().read(|state| match &state.stored {
-            StoredState::Live { id, record } => Some((id.clone(), record.revision)),
+            StoredState::Live { id, record } | StoredState::Renewed { id, record } => {
+                Some((id.clone(), record.clone()))
+            }
             // The store itself said so, or nothing is stored.
-            _ => None,
+            StoredState::New { .. } | StoredState::Moved { .. } | StoredState::Ended => None,
         });
-        let Some((id, revision)) = known else { return Ok(()) };
+        let Some((id, known)) = known else { return Ok(()) };
         let now = self.0.manager.clock.now();
         let (stored, value) = self.0.load_again(id, now).await?;
         self.0.state().write(|state| {
-            let is_the_same = stored.record().is_some_and(|record| record.revision == revision);
-            match &stored {
-                _ if !is_the_same && !state.is_pending() => state.reload(stored, value),
-                StoredState::Live { .. } if !is_the_same => return,
-                StoredState::Live { .. } => state.stored = stored,
-                _ => state.lose(stored),
+            let present = stored.record();
+            let is_known = present.is_some_and(|record| record.revision == known.revision);
+            if !is_known && !state.is_pending() {
+                state.reload(stored, value);
+                state.known_at = now;
+                return Ok(());
             }
+            let conflict = match &stored {
+                StoredState::Live { record, .. } if record.owner == known.owner => None,
+                StoredState::Live { .. } => Some(Conflict::Owner),
+                StoredState::Moved { .. } => Some(Conflict::Moved),
+                _ => Some(Conflict::Ended),
+            };
+            if let Some(conflict) = conflict {
+                state.lose(stored);
+                return Err(conflict.into());
+            }
+            if let Some(record) = present.filter(|_| !is_known) {
+                match state.baseline.take() {
+                    Some(before) => state.rebase(self.0.manager.encoder(), before, &record.data),
+                    None => state.value = value,
+                }
+            }
+            state.stored = stored;
             state.known_at = now;
-        });
-        Ok(())
+            Ok(())
+        })
     }
 }

@@ -213,7 +213,7 @@ impl<T: SessionData> State<T> {
 
     /// Whether something was written or asked for, and is not stored.
     pub(crate) fn is_pending(&self) -> bool {
-        self.baseline.is_some() || !self.intent.is_none() || self.failed.is_some()
+        self.baseline.is_some() || !self.intent.is_none()
     }
 
     /// Drops everything that is not stored.

@@ -80,7 +80,8 @@ pub trait CopySource: fmt::Debug + Send + Sync {
     fn told_until(&self) -> Option<Instant>;
 
     /// As [`load`](crate::SessionStore::load), besides telling for how long what was found stays there if nothing changes:
-    /// of its end nobody may be told. It is never answered from a copy.
+    /// of its end nobody may be told. It is never answered from a copy, and no older than any change that was told before
+    /// it was called.
     ///
     /// # Errors
     ///

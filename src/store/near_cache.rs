@@ -57,7 +57,7 @@ pub struct NearCache {
 impl NearCache {
     /// How old a copy may be unless told otherwise.
     pub const DEFAULT_BOUND: Duration = Duration::from_secs(2);
-    const BOUNDS: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(60)];
+    const BOUNDS: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(30)];
     const LEAST_BYTES: usize = 64 * 1024;
 
     /// Copies in this many bytes, at least 64 KiB. Those that were not used for the longest time make room for others.
@@ -69,7 +69,7 @@ impl NearCache {
         Self { bytes, bound: Self::DEFAULT_BOUND }
     }
 
-    /// How old a copy may be at most: from 100 ms to a minute, [2 seconds](Self::DEFAULT_BOUND) by default.
+    /// How old a copy may be at most: from 100 ms to half a minute, [2 seconds](Self::DEFAULT_BOUND) by default.
     ///
     /// So long may a session that another instance has ended go on in this one, if what tells of changes breaks at that
     /// moment. Each server is asked four times within the bound whether it is still there.

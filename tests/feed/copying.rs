@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use session_store::{
-    Error, FallbackPolicy, FallbackStore, MemoryStore, NearCache, NearCacheStatus, RedisStore, Session,
-    SessionStore as _, Values,
+    Conflict, Error, FallbackPolicy, FallbackStore, MemoryStore, NearCache, NearCacheStatus, RedisStore,
+    Session, SessionStore as _, Values,
 };
 use tokio::time::sleep;
 
@@ -376,10 +376,12 @@ async fn a_fresh_session_is_what_the_store_holds() {
     let request = frozen_copies.begin(Some(&visitor.cookie));
     let session = request.session().await.unwrap();
     write(&session);
+    assert_eq!(name(&session).as_deref(), Some("Grace"));
+    names(&mut visitor, &there, "Hedy").await;
     session.fresh().await.unwrap();
-    assert_eq!(page(&session), Some(1));
+    assert_eq!((page(&session), name(&session).as_deref()), (Some(1), Some("Hedy")));
     assert!(request.finish(200).await.failure.is_none());
-    assert_eq!(seen(&there, &visitor).await.as_deref(), Some("Grace"));
+    assert_eq!(seen(&there, &visitor).await.as_deref(), Some("Hedy"));
 
     // It has ended: nothing written, and something written.
     seen(&frozen_copies, &visitor).await;
@@ -393,7 +395,9 @@ async fn a_fresh_session_is_what_the_store_holds() {
     assert!(reads.finish(200).await.failure.is_none());
     let session = writes.session().await.unwrap();
     write(&session);
-    session.fresh().await.unwrap();
+    let ended = session.fresh().await.unwrap_err();
+    assert!(matches!(ended, Error::Conflict(Conflict::Ended)), "{ended}");
+    assert_eq!(session.owner(), None);
     let actions = writes.finish(200).await;
     // As a write that came just before the logout.
     assert!(actions.failure.is_none() && actions.set_cookie.is_none());
@@ -463,11 +467,31 @@ async fn bounds_and_sizes_that_make_no_sense_are_refused() {
     for near_cache in [
         NearCache::new(1000),
         NearCache::new(1 << 20).bound(Duration::from_millis(99)),
-        NearCache::new(1 << 20).bound(Duration::from_secs(61)),
+        NearCache::new(1 << 20).bound(Duration::from_secs(31)),
     ] {
         let error = around(near_cache.clone()).unwrap_err();
         assert!(matches!(error, Error::Config(_)), "{near_cache:?}: {error}");
     }
     let memory = NearCache::new(1 << 20).around(MemoryStore::new()).map(|_| ()).unwrap_err();
     assert!(matches!(memory, Error::Unsupported { .. }), "{memory}");
+}
+
+/// Somebody else's device, which was signed out a moment ago, must not sign out the one that did it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_of_an_ended_session_ends_no_others() {
+    let server = Server::start().await;
+    let told = ToldBy::nobody(connected(&server.url()).await);
+    let frozen_copies = manager(near_cache().around(told).unwrap());
+    let there = manager(connected(&server.url()).await);
+    let (own, other) = (Visitor::signed_in(&there, "ada").await, Visitor::signed_in(&there, "ada").await);
+    seen(&frozen_copies, &other).await;
+    assert!(there.revoke(&other.key).await.unwrap());
+    let request = frozen_copies.begin(Some(&other.cookie));
+    let session = request.session().await.unwrap();
+    assert!(session.owner().is_some(), "a copy");
+    let refusal = frozen_copies.revoke_others(&session).await.unwrap_err();
+    assert!(matches!(refusal, Error::Conflict(Conflict::Ended)), "{refusal}");
+    assert_eq!(there.sessions_of("ada").await.unwrap().len(), 1);
+    let request = frozen_copies.begin(Some(&own.cookie));
+    assert_eq!(frozen_copies.revoke_others(&request.session().await.unwrap()).await.unwrap(), 0);
 }

@@ -30,6 +30,9 @@ use crate::store::status::StoreStatus;
 /// For each that many bytes of copies there is a version: some three for each session.
 const BYTES_PER_VERSION: usize = 512;
 
+/// As many as there are lineages.
+const MOST_VERSIONS: usize = 1 << 24;
+
 pub(crate) struct NearCopies {
     kept: Cache<SessionKey, Arc<Kept>, RandomState>,
     versions: Box<[AtomicU64]>,
@@ -72,7 +75,7 @@ impl NearCopies {
             .weigher(weight)
             .expire_after(Life)
             .build_with_hasher(RandomState::default());
-        let versions = (bytes / BYTES_PER_VERSION).next_power_of_two();
+        let versions = (bytes / BYTES_PER_VERSION).min(MOST_VERSIONS).next_power_of_two();
         Self {
             kept,
             versions: (0..versions).map(|_| AtomicU64::new(0)).collect(),

@@ -134,7 +134,7 @@ impl RedisStoreBuilder {
     /// of them.
     ///
     /// A user with an ACL needs `+client|tracking +role +pttl` for it. Without, or where a server does not speak RESP3,
-    /// copies are not used, and the log says why.
+    /// copies are not used, and the log says why, but for `+pttl`.
     #[cfg(feature = "memory")]
     pub fn near_cache(mut self, near_cache: NearCache) -> Self {
         self.near_cache = Some(near_cache);

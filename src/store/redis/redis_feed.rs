@@ -234,7 +234,12 @@ impl RedisFeed {
 
     /// Connects to the masters that are not tracked. Answers whether it did to any.
     async fn join(self: &Arc<Self>, tracking: &mut Tracking, masters: &[Master], question: Question) -> bool {
-        tracking.trackers.retain(|tracker| masters.iter().any(|master| master.address == tracker.address));
+        // Where there is one server, a replica may have the address that another one has by now.
+        let is_stray =
+            |tracker: &Tracker| tracker.standing == Standing::Replica && self.connections.are_one_server();
+        tracking.trackers.retain(|tracker| {
+            masters.iter().any(|master| master.address == tracker.address) && !is_stray(tracker)
+        });
         let mut joining = JoinSet::new();
         for Master { address, .. } in masters {
             if tracking.trackers.iter().all(|tracker| tracker.address != *address) {
@@ -287,6 +292,9 @@ impl RedisFeed {
         let masters = self.masters(&Tracking::default()).await.map_err(Failure::into_reason)?;
         let question =
             if self.connections.are_one_server() { Question::Role } else { Question::RoleInCluster };
+        if masters.is_empty() {
+            return Err("no server is known yet".to_owned());
+        }
         let mut trackers = Vec::new();
         for Master { address, .. } in &masters {
             let tracked = timeout(PATIENCE, self.track(address.clone(), question)).await;
