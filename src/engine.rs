@@ -26,6 +26,8 @@ mod shielded;
 mod sign_in;
 mod state;
 mod store_client;
+#[cfg(feature = "test-util")]
+mod test_cookie;
 mod touch;
 mod update;
 mod values;

@@ -1,6 +1,7 @@
 //! What can go wrong, sorted by what a caller can do about it.
 
 use std::error::Error as StdError;
+use std::fmt;
 
 use crate::id::SessionKey;
 
@@ -11,7 +12,7 @@ pub type BoxError = Box<dyn StdError + Send + Sync>;
 ///
 /// No message, `Debug` output or source holds an id, a secret or a session's data.
 /// [`status`](Error::status) is the HTTP answer that the adapters give.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The store could not be reached, did not answer in time, or cannot serve at the moment
@@ -246,6 +247,13 @@ impl Error {
     #[cfg(feature = "json")]
     pub(crate) fn is_lost_answer(&self) -> bool {
         matches!(self, Self::Unavailable { outcome_unknown: true, source: Some(_), .. })
+    }
+}
+
+/// In the same words as [`Display`](fmt::Display): it is what a `main` that answers with an error prints.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -1,8 +1,8 @@
-// The README is the crate's documentation where its example compiles.
-#![cfg_attr(all(feature = "axum", feature = "memory"), doc = include_str!("../README.md"))]
+// It links to everything.
+#![cfg_attr(all(feature = "full", feature = "test-util"), doc = include_str!("../docs/front.md"))]
 #![cfg_attr(
-    not(all(feature = "axum", feature = "memory")),
-    doc = "Web sessions that survive deploys, races and outages."
+    not(all(feature = "full", feature = "test-util")),
+    doc = "Web sessions that survive deploys, races and outages. With all features, this page links to everything."
 )]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // One style: a module is `name.rs`, and what is in it stands in `name/`.
@@ -43,6 +43,11 @@ mod telemetry;
 #[doc(hidden)]
 pub mod fuzzing;
 
+// Its examples are tested, too.
+#[cfg(all(doctest, feature = "axum", feature = "memory"))]
+#[doc = include_str!("../README.md")]
+mod readme {}
+
 #[cfg(all(any(doc, doctest), feature = "express"))]
 #[doc = include_str!("../docs/moving_from_express.md")]
 pub mod moving_from_express {}
@@ -54,6 +59,34 @@ pub mod near_cache {}
 #[cfg(any(doc, doctest))]
 #[doc = include_str!("../docs/security.md")]
 pub mod security {}
+
+#[cfg(all(any(doc, doctest), feature = "full", feature = "test-util"))]
+#[doc = include_str!("../docs/testing.md")]
+pub mod testing {}
+
+#[cfg(all(any(doc, doctest), feature = "full", feature = "test-util"))]
+#[doc = include_str!("../docs/getting_started.md")]
+pub mod getting_started {}
+
+#[cfg(all(any(doc, doctest), feature = "memory", feature = "json"))]
+#[doc = include_str!("../docs/expiry.md")]
+pub mod expiry {}
+
+#[cfg(all(any(doc, doctest), feature = "express"))]
+#[doc = include_str!("../docs/moving_from_others.md")]
+pub mod moving_from_others {}
+
+#[cfg(all(any(doc, doctest), feature = "json"))]
+#[doc = include_str!("../docs/concurrency.md")]
+pub mod concurrency {}
+
+#[cfg(all(any(doc, doctest), feature = "axum"))]
+#[doc = include_str!("../docs/deployment.md")]
+pub mod deployment {}
+
+#[cfg(all(any(doc, doctest), feature = "json"))]
+#[doc = include_str!("../docs/troubleshooting.md")]
+pub mod troubleshooting {}
 
 #[cfg(all(any(doc, doctest), feature = "json"))]
 #[doc = include_str!("../docs/live.md")]

@@ -112,6 +112,32 @@ fn quoted(line: &str) -> impl Iterator<Item = &str> {
     line.split('`').skip(1).step_by(2)
 }
 
+/// Who searches for a line of the log finds it in the source, too.
+#[test]
+fn every_line_of_the_log_that_a_page_explains_is_written_somewhere() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut source = String::new();
+    read_sources(&root.join("src"), &mut source);
+    let page = include_str!("../docs/troubleshooting.md");
+    let (_, table) = page.split_once("| line | level |").unwrap();
+    let lines: Vec<_> = table.lines().skip(2).flat_map(|row| quoted(row.split('|').nth(1).unwrap_or(""))).collect();
+    assert!(lines.len() > 10, "{lines:?}");
+    for line in lines {
+        assert!(source.contains(line), "no line of the log is {line:?}");
+    }
+}
+
+fn read_sources(folder: &std::path::Path, source: &mut String) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            read_sources(&path, source);
+        } else {
+            source.push_str(&std::fs::read_to_string(path).unwrap());
+        }
+    }
+}
+
 #[test]
 fn every_test_that_the_page_on_security_names_is_there() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));

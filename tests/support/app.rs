@@ -87,6 +87,7 @@ fn build(host: Host) -> PathBuf {
         ("default", cfg!(feature = "default")),
         ("full", cfg!(feature = "full")),
         ("cli", cfg!(feature = "cli")),
+        ("test-util", cfg!(feature = "test-util")),
         ("memory", cfg!(feature = "memory")),
         ("redis", cfg!(feature = "redis")),
         ("tls", cfg!(feature = "tls")),
