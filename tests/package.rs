@@ -120,7 +120,8 @@ fn every_line_of_the_log_that_a_page_explains_is_written_somewhere() {
     read_sources(&root.join("src"), &mut source);
     let page = include_str!("../docs/troubleshooting.md");
     let (_, table) = page.split_once("| line | level |").unwrap();
-    let lines: Vec<_> = table.lines().skip(2).flat_map(|row| quoted(row.split('|').nth(1).unwrap_or(""))).collect();
+    let lines: Vec<_> =
+        table.lines().skip(2).flat_map(|row| quoted(row.split('|').nth(1).unwrap_or(""))).collect();
     assert!(lines.len() > 10, "{lines:?}");
     for line in lines {
         assert!(source.contains(line), "no line of the log is {line:?}");
