@@ -256,12 +256,12 @@ async fn foreign_values_are_left_as_they_are() {
     let newer_format = [&[0xA2], &sound[1..]].concat();
     let newer_flags = [&[0xA1, 0x80], &sound[2..]].concat();
     let values = [
-        ("LPUSH", b"a list".to_vec(), "Corrupt"),
-        ("SET", b"{\"cookie\":{}}".to_vec(), "Corrupt"),
-        ("SET", sound[..20].to_vec(), "Corrupt"),
-        ("SET", sound[..40].to_vec(), "Corrupt"),
-        ("SET", newer_format, "NewerFormat"),
-        ("SET", newer_flags, "NewerFormat"),
+        ("LPUSH", b"a list".to_vec(), "cannot be read"),
+        ("SET", b"{\"cookie\":{}}".to_vec(), "cannot be read"),
+        ("SET", sound[..20].to_vec(), "cannot be read"),
+        ("SET", sound[..40].to_vec(), "cannot be read"),
+        ("SET", newer_format, "newer version"),
+        ("SET", newer_flags, "newer version"),
     ];
     for (command, value, error) in values {
         let (at, new) = (key(), key());
@@ -275,13 +275,13 @@ async fn foreign_values_are_left_as_they_are() {
             rotate(&store, &at, &new, &record).await.map(drop).unwrap_err(),
         ];
         for refusal in refused {
-            assert!(format!("{refusal:?}").starts_with(error), "{command} {value:?}: {refusal:?}");
+            assert!(refusal.to_string().contains(error), "{command} {value:?}: {refusal:?}");
         }
         assert_eq!(store.create(&at, &record, ttl()).await.unwrap(), Created::Taken);
         // A touch reads no further than it has to; what matters is that it changes nothing.
         match touch(&store, &at, &record).await {
             Ok(touched) => assert!(!touched),
-            Err(refusal) => assert!(format!("{refusal:?}").starts_with(error), "{refusal:?}"),
+            Err(refusal) => assert!(refusal.to_string().contains(error), "{refusal:?}"),
         }
         let after: Vec<u8> = dump.query_async(&mut client).await.unwrap();
         assert_eq!(before, after);
