@@ -6,6 +6,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::error::Error;
+#[cfg(feature = "redis")]
+use crate::store::redis::RedisStoreBuilder;
 
 /// Where variables are looked up.
 pub(super) struct Environment<'a> {
@@ -79,13 +81,12 @@ impl<'a> Environment<'a> {
     /// for, it would be wrong by a factor of 1,000 for somebody.
     #[cfg(feature = "redis")]
     pub(super) fn brief(&self, name: &str) -> Result<Option<Duration>, Error> {
-        const LONGEST: Duration = Duration::from_secs(60 * 60);
         let Some(text) = self.text(name)? else { return Ok(None) };
         let duration = match text.strip_suffix("ms") {
             Some(number) => whole_number(number).map(Duration::from_millis),
             None => text.strip_suffix('s').and_then(whole_number).map(Duration::from_secs),
         };
-        match duration.filter(|duration| !duration.is_zero() && *duration <= LONGEST) {
+        match duration.filter(|duration| !duration.is_zero() && *duration <= RedisStoreBuilder::LONGEST) {
             Some(duration) => Ok(Some(duration)),
             None if whole_number::<u64>(&text).is_some() => {
                 let advice = "give its unit, such as `500ms` or `2s`: a number alone is milliseconds to some (ioredis), \

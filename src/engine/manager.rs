@@ -67,7 +67,7 @@ pub(crate) struct Inner<T> {
     /// How the store finds the owner in a session's data.
     pub(super) told_owner: Option<ToldOwner>,
     pub(super) revoke_within: Duration,
-    /// How long ago a session may have been as a request loads it.
+    /// How old what a load answers may be.
     pub(super) oldest_copy: Duration,
     pub(crate) clock: Arc<dyn Clock>,
 }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::state::StoredState;
-use super::{Session, SessionData};
+use super::{Session, SessionData, Shared};
+use crate::clock::Timestamp;
 use crate::error::{Conflict, Error};
 
 impl<T: SessionData> Session<T> {
@@ -77,17 +78,12 @@ impl<T: SessionData> Session<T> {
                 state.known_at = now;
                 return Ok(());
             }
-            let conflict = match &stored {
-                StoredState::Live { record, .. } if record.owner == known.owner => None,
-                StoredState::Live { .. } => Some(Conflict::Owner),
-                StoredState::Moved { .. } => Some(Conflict::Moved),
-                _ => Some(Conflict::Ended),
-            };
-            if let Some(conflict) = conflict {
+            let Some(record) = present.filter(|record| record.owner == known.owner) else {
+                let conflict = if present.is_some() { Conflict::Owner } else { stored.conflict() };
                 state.lose(stored);
                 return Err(conflict.into());
-            }
-            if let Some(record) = present.filter(|_| !is_known) {
+            };
+            if !is_known {
                 match state.baseline.take() {
                     Some(before) => state.rebase(self.0.manager.encoder(), before, &record.data),
                     None => state.value = value,
@@ -97,5 +93,18 @@ impl<T: SessionData> Session<T> {
             state.known_at = now;
             Ok(())
         })
+    }
+}
+
+impl<T: SessionData> Shared<T> {
+    /// Whether a request may have loaded a near cache's copy.
+    pub(super) fn may_load_copies(&self) -> bool {
+        !self.manager.oldest_copy.is_zero()
+    }
+
+    /// Whether what was known of a session at that time may be a copy: nothing that the store has said since is younger
+    /// than one can be.
+    pub(super) fn is_as_old_as_a_copy(&self, known_at: Timestamp) -> bool {
+        self.manager.clock.now().saturating_since(known_at) >= self.manager.oldest_copy
     }
 }

@@ -13,7 +13,7 @@ use crate::clock::Timestamp;
 use crate::codec::{Codec, Encoder};
 use crate::engine::expiry::Expiry;
 use crate::engine::merge::ConflictPolicy;
-use crate::error::Error;
+use crate::error::{Conflict, Error};
 use crate::id::SessionId;
 use crate::record::{Label, Owner, Payload, Record};
 
@@ -74,6 +74,14 @@ impl StoredState {
         match self {
             Self::Live { record, .. } | Self::Renewed { record, .. } => Some(record),
             Self::New { .. } | Self::Moved { .. } | Self::Ended => None,
+        }
+    }
+
+    /// Why a request that knew the session otherwise can't go on.
+    pub(crate) fn conflict(&self) -> Conflict {
+        match self {
+            Self::Renewed { .. } | Self::Moved { .. } => Conflict::Moved,
+            Self::New { .. } | Self::Live { .. } | Self::Ended => Conflict::Ended,
         }
     }
 

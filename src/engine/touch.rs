@@ -75,8 +75,7 @@ impl<T: SessionData> Shared<T> {
             // before it reloads.
             record = match self.load_one(&id, now).await?.0 {
                 StoredState::Live { record, .. } => record,
-                StoredState::Moved { .. } => return Err(Conflict::Moved.into()),
-                _ => return Err(Conflict::Ended.into()),
+                stored => return Err(stored.conflict().into()),
             };
         }
         Err(Conflict::Contention.into())

@@ -51,6 +51,10 @@ impl<T: SessionData> Shared<T> {
                 let seen = seen.transpose()?.and_then(|seen| Codec::decode(&seen).ok());
                 self.create_by(&mut update, seen.unwrap_or_default(), committed).await
             }
+            // In a box, as most stores have no copies and need not carry this.
+            StoredState::Live { id, record } if self.may_load_copies() => {
+                Box::pin(self.swap_past_copies(&mut update, id, record)).await.map(Some)
+            }
             StoredState::Live { id, record } => self.swap_by(&mut update, id, record).await.map(Some),
             StoredState::Renewed { id, record } => self.follow_by(&mut update, id, record).await.map(Some),
             StoredState::Moved { .. } => Err(Conflict::Moved.into()),
@@ -123,6 +127,33 @@ impl<T: SessionData> Shared<T> {
             CasOutcome::Missing => {
                 self.state().write(|state| state.lose(StoredState::Ended));
                 Err(Conflict::Ended.into())
+            }
+        }
+    }
+
+    /// As [`swap_by`](Self::swap_by), where the record may be a near cache's copy: a change that found nothing to do there is
+    /// decided by the store.
+    async fn swap_past_copies<R, F: FnMut(&mut T) -> R>(
+        &self,
+        update: &mut Update<'_, T, R, F>,
+        id: SessionId,
+        record: Record,
+    ) -> Result<(StoredState, Timestamp), Error> {
+        let swapped = self.swap_by(update, id, record).await?;
+        let (StoredState::Live { id, record: seen }, known_at) = swapped else { return Ok(swapped) };
+        if !self.is_as_old_as_a_copy(known_at) {
+            return Ok((StoredState::Live { id, record: seen }, known_at));
+        }
+        let now = self.manager.clock.now();
+        match self.load_again(id, now).await?.0 {
+            StoredState::Live { id, record } if record.revision == seen.revision => {
+                Ok((StoredState::Live { id, record }, now))
+            }
+            StoredState::Live { id, record } => self.swap_by(update, id, record).await,
+            stored => {
+                let conflict = stored.conflict();
+                self.state().write(|state| state.lose(stored));
+                Err(conflict.into())
             }
         }
     }

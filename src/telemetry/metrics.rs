@@ -90,7 +90,7 @@ metrics! {
     counter RECONNECTS "session_store_reconnects_total" [""]
         Count "Lost connections that were made again.",
     gauge NEAR_CACHE_TRUSTED "session_store_near_cache_trusted" [""]
-        Count "1: copies in the process are used; 0: they are not confirmed. None without a near cache, as below.",
+        Count "1: copies in the process are used; 0: they are not confirmed. `NaN` without a near cache.",
     gauge NEAR_CACHE_COPIES "session_store_near_cache_copies" [""]
         Count "About how many copies there are.",
     gauge NEAR_CACHE_BYTES "session_store_near_cache_bytes" [""]

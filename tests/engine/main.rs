@@ -13,6 +13,7 @@ mod hostile;
 mod outlived;
 mod owners;
 mod refreshing;
+mod reloading;
 mod round_trips;
 mod saving;
 mod signing_in;

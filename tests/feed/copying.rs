@@ -476,6 +476,41 @@ async fn bounds_and_sizes_that_make_no_sense_are_refused() {
     assert!(matches!(memory, Error::Unsupported { .. }), "{memory}");
 }
 
+/// A change that finds nothing to do is answered by the store too, and not by a copy.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_update_that_changes_nothing_is_decided_by_the_store() {
+    let server = Server::start().await;
+    let told = ToldBy::nobody(connected(&server.url()).await);
+    let frozen_copies = manager(near_cache().around(told).unwrap());
+    let there = manager(connected(&server.url()).await);
+    let spend = |values: &mut Values| match values.get::<u32>("credits").unwrap_or(0) {
+        0 => false,
+        credits => {
+            values.insert("credits", credits - 1).unwrap();
+            true
+        }
+    };
+    let spends = async |visitor: &Visitor| {
+        let request = frozen_copies.begin(Some(&visitor.cookie));
+        let session = request.session().await.unwrap();
+        let spent = session.update(spend).await;
+        assert!(request.finish(200).await.failure.is_none());
+        spent
+    };
+    let mut visitor = Visitor::of(&there).await;
+    assert!(!spends(&visitor).await.unwrap());
+    let earn = async |session: &Session<Values>| session.insert("credits", 1).unwrap();
+    visitor.asks(&there, earn).await;
+    assert!(spends(&visitor).await.unwrap(), "by a copy there are none");
+    assert!(!spends(&visitor).await.unwrap());
+
+    seen(&frozen_copies, &visitor).await;
+    let cookie = visitor.cookie.clone();
+    visitor.asks(&there, async |session| session.destroy().await.unwrap()).await;
+    let ended = spends(&Visitor { cookie, ..visitor }).await.unwrap_err();
+    assert!(matches!(ended, Error::Conflict(Conflict::Ended)), "{ended}");
+}
+
 /// Somebody else's device, which was signed out a moment ago, must not sign out the one that did it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copy_of_an_ended_session_ends_no_others() {

@@ -1,11 +1,15 @@
 //! Copies of sessions in the process: `SESSION_NEAR_CACHE` and `SESSION_NEAR_CACHE_BOUND`.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::super::environment::{Environment, whole_number, wrong};
 use crate::error::Error;
 use crate::store::redis::RedisStoreBuilder;
 
+const SIZE: &str = "SESSION_NEAR_CACHE";
+const BOUND: &str = "SESSION_NEAR_CACHE_BOUND";
+const BOUNDS: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(30);
 const UNITS: [(&str, usize); 3] = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
 
 /// What is said about copies, if anything.
@@ -17,7 +21,6 @@ pub(in crate::config) struct CopySettings {
 
 impl CopySettings {
     pub(super) fn read(environment: &Environment<'_>, warnings: &mut Vec<String>) -> Result<Self, Error> {
-        const SIZE: &str = "SESSION_NEAR_CACHE";
         let bytes = match environment.text(SIZE)? {
             None => None,
             Some(text) => {
@@ -25,9 +28,12 @@ impl CopySettings {
                 Some(size(&text).ok_or_else(|| wrong(SIZE, &text, advice))?)
             }
         };
-        let bound = environment.brief("SESSION_NEAR_CACHE_BOUND")?;
+        let bound = environment.brief(BOUND)?;
+        if let Some(bound) = bound.filter(|bound| !BOUNDS.contains(bound)) {
+            return Err(wrong(BOUND, &format!("{bound:?}"), "give `100ms` to `30s`, such as `1s`"));
+        }
         if bytes.is_none() && bound.is_some() {
-            warnings.push(format!("SESSION_NEAR_CACHE_BOUND has no effect: {SIZE} is not set"));
+            warnings.push(format!("{BOUND} has no effect: {SIZE} is not set"));
         }
         Ok(Self { bytes, bound })
     }
@@ -90,6 +96,10 @@ mod tests {
         {
             let message = fault(&[HOST, ("SESSION_NEAR_CACHE", wrong)]);
             assert!(message.contains("SESSION_NEAR_CACHE is ") && message.contains("`64MiB`"), "{message}");
+        }
+        for wrong in ["99ms", "31s", "3600s", "1m"] {
+            let message = fault(&[HOST, ("SESSION_NEAR_CACHE", "1MiB"), ("SESSION_NEAR_CACHE_BOUND", wrong)]);
+            assert!(message.contains("SESSION_NEAR_CACHE_BOUND is "), "{message}");
         }
         let warnings = read(&[HOST, ("SESSION_NEAR_CACHE_BOUND", "1s")]).unwrap().warnings;
         assert_eq!(warnings, ["SESSION_NEAR_CACHE_BOUND has no effect: SESSION_NEAR_CACHE is not set"]);

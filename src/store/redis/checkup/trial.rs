@@ -84,8 +84,9 @@ impl RedisStore {
         trial.map_err(|reason| Error::unavailable(format!("changes are not told: {reason}"), None))?;
         let (key, ttl) = (self.layout.key(&SessionId::generate()), Ttl::new(LIFE));
         self.create(&key, &record(), ttl).await?;
-        let (_, life) = self.layout.load_to_copy(&key).await?;
+        let loaded = self.layout.load_to_copy(&key).await;
         self.delete(&key).await?;
+        let (_, life) = loaded?;
         Ok(match life {
             Some(_) => "the servers tell of changes, so that ends are pushed and copies can be trusted",
             None => "the servers tell of changes; a near cache would take `+pttl` besides",
