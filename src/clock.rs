@@ -38,7 +38,7 @@ impl Timestamp {
         UNIX_EPOCH + Duration::from_millis(bounded)
     }
 
-    #[cfg(feature = "json")]
+    #[cfg(any(feature = "json", feature = "redis"))]
     pub(crate) fn saturating_sub(self, duration: Duration) -> Self {
         Self(self.0.saturating_sub(millis_rounded_up(duration)))
     }

@@ -269,7 +269,7 @@ async fn a_replica_confirms_nothing() {
     let port = other.port();
     server.ask::<String>(&format!("REPLICAOF 127.0.0.1 {port}")).await.unwrap();
     wait_until("the copies are not used", || async { !status(&here).trusted }).await;
-    assert!(log.text().contains("copies of sessions are not used yet"), "{}", log.text());
+    assert!(log.text().contains("copies of sessions are not used at present"), "{}", log.text());
     server.ask::<String>("REPLICAOF NO ONE").await.unwrap();
     until_trusted(&here).await;
 }
@@ -303,7 +303,7 @@ async fn without_a_permission_sessions_are_read_from_redis_and_the_log_says_why(
     let rules = "+set +getrange +setrange +pexpire +del +eval +evalsha";
     for (missing, others, words) in [
         ("client|tracking", "+role +pttl", "does not tell of changes"),
-        ("role", "+client|tracking +pttl", "copies of sessions are not used yet"),
+        ("role", "+client|tracking +pttl", "copies of sessions are not used at present"),
     ] {
         let log = Log::begin();
         server

@@ -174,11 +174,15 @@ impl Job for RedisFeed {
         }
         let question = self.question();
         tracking.keep_those_that_answer(question).await;
+        let mut reasons = Vec::new();
         let masters = self.masters(&tracking).await.unwrap_or_else(|failure| {
-            self.complain(&failure.into_reason());
+            reasons.push(failure.into_reason());
             Vec::new()
         });
-        let is_news = self.join(&mut tracking, &masters, question).await;
+        let is_news = self.join(&mut tracking, &masters, question, &mut reasons).await;
+        if !reasons.is_empty() {
+            self.complain(reasons);
+        }
         let is_whole = !masters.is_empty() && tracking.trackers.len() == masters.len();
         let is_due = || tracking.told.is_none_or(|told| told.elapsed() + 2 * self.round() > BOUND);
         if is_news || (!is_whole && is_due()) {
@@ -194,7 +198,7 @@ impl Job for RedisFeed {
             Some(_) if question == Question::Alive => self.complaint.settle(),
             Some(doubt) => {
                 if self.complaint.is_new(&doubt) {
-                    tracing::warn!("copies of sessions are not used yet: {doubt}");
+                    tracing::warn!("copies of sessions are not used at present: {doubt}");
                 }
             }
         }
@@ -232,8 +236,14 @@ impl RedisFeed {
         }
     }
 
-    /// Connects to the masters that are not tracked. Answers whether it did to any.
-    async fn join(self: &Arc<Self>, tracking: &mut Tracking, masters: &[Master], question: Question) -> bool {
+    /// Connects to the masters that are not tracked. Answers whether it did to any; why not to others goes to `reasons`.
+    async fn join(
+        self: &Arc<Self>,
+        tracking: &mut Tracking,
+        masters: &[Master],
+        question: Question,
+        reasons: &mut Vec<String>,
+    ) -> bool {
         // Where there is one server, a replica may have the address that another one has by now.
         let is_stray =
             |tracker: &Tracker| tracker.standing == Standing::Replica && self.connections.are_one_server();
@@ -244,17 +254,14 @@ impl RedisFeed {
         for Master { address, .. } in masters {
             if tracking.trackers.iter().all(|tracker| tracker.address != *address) {
                 let (feed, address) = (Arc::clone(self), address.clone());
-                joining.spawn(async move {
-                    let joined = timeout(PATIENCE, feed.track(address, question)).await;
-                    joined.unwrap_or(Err(Failure::TimedOut(PATIENCE)))
-                });
+                joining.spawn(async move { feed.track(address, question).await });
             }
         }
         let before = tracking.trackers.len();
         for joined in joining.join_all().await {
             match joined {
                 Ok(tracker) => tracking.trackers.push(tracker),
-                Err(failure) => self.complain(&failure.into_reason()),
+                Err(failure) => reasons.push(failure.into_reason()),
             }
         }
         tracking.trackers.len() > before
@@ -274,6 +281,15 @@ impl RedisFeed {
     }
 
     async fn track(self: &Arc<Self>, address: Address, question: Question) -> Result<Tracker, Failure> {
+        let tracked = timeout(PATIENCE, self.track_at_leisure(address.clone(), question)).await;
+        tracked.unwrap_or(Err(Failure::TimedOut(PATIENCE))).map_err(|failure| failure.at(&address))
+    }
+
+    async fn track_at_leisure(
+        self: &Arc<Self>,
+        address: Address,
+        question: Question,
+    ) -> Result<Tracker, Failure> {
         let (feed, lost) = (Arc::downgrade(self), Arc::new(AtomicBool::new(false)));
         let is_lost = Arc::clone(&lost);
         let hear = move |push| {
@@ -297,9 +313,8 @@ impl RedisFeed {
         }
         let mut trackers = Vec::new();
         for Master { address, .. } in &masters {
-            let tracked = timeout(PATIENCE, self.track(address.clone(), question)).await;
-            let tracked = tracked.unwrap_or(Err(Failure::TimedOut(PATIENCE)));
-            trackers.push(tracked.map_err(|failure| failure.at(address).into_reason())?);
+            let tracked = self.track(address.clone(), question).await;
+            trackers.push(tracked.map_err(Failure::into_reason)?);
         }
         doubt(&trackers, &masters).map_or(Ok(()), Err)
     }
@@ -328,12 +343,15 @@ impl RedisFeed {
         }
     }
 
-    /// Logs each new reason once, until all masters tell.
-    fn complain(&self, reason: &str) {
-        if self.complaint.is_new(reason) {
+    /// Logs new reasons once, until all masters tell.
+    fn complain(&self, reasons: Vec<String>) {
+        let reason = in_words(reasons);
+        if self.complaint.is_new(&reason) {
+            let besides =
+                if self.watches.have_copies() { ", and copies of sessions are not used" } else { "" };
             tracing::warn!(
-                "Redis does not tell of changes yet ({reason}): sessions that are watched are looked at every {BOUND:?}, \
-                 and copies of sessions are not used"
+                "Redis does not tell of changes at present ({reason}): sessions that are watched are looked at every \
+                 {BOUND:?}{besides}"
             );
         }
     }
@@ -343,12 +361,20 @@ impl RedisFeed {
 fn doubt(trackers: &[Tracker], masters: &[Master]) -> Option<String> {
     let has_sessions =
         |address: &Address| masters.iter().any(|master| master.has_sessions && master.address == *address);
-    trackers.iter().find_map(|tracker| match &tracker.standing {
+    let doubts = trackers.iter().filter_map(|tracker| match &tracker.standing {
         Standing::Master => None,
         Standing::Replica if !has_sessions(&tracker.address) => None,
         Standing::Replica => Some(format!("{} is a replica", tracker.address)),
         Standing::Unknown(reason) => Some(format!("{}: {reason}", tracker.address)),
-    })
+    });
+    let doubts: Vec<_> = doubts.collect();
+    (!doubts.is_empty()).then(|| in_words(doubts))
+}
+
+/// The same words for the same reasons, whichever server was first.
+fn in_words(mut reasons: Vec<String>) -> String {
+    reasons.sort_unstable();
+    reasons.join("; ")
 }
 
 fn hear(feed: &Weak<RedisFeed>, lost: &AtomicBool, push: &PushInfo) {
