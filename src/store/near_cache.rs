@@ -90,19 +90,22 @@ impl NearCache {
 
     /// Copies of what `source` has.
     pub(crate) fn keep_of(self, source: &dyn CopySource) -> Result<Arc<NearCopies>, Error> {
-        let [least, most] = Self::BOUNDS;
-        if !(least..=most).contains(&self.bound) {
-            return Err(Error::Config(format!(
-                "a near cache is bound by {least:?} to {most:?}, not by {:?}",
-                self.bound
-            )));
-        }
-        if self.bytes < Self::LEAST_BYTES {
-            return Err(Error::Config(format!("a near cache takes {} bytes at least", Self::LEAST_BYTES)));
-        }
+        self.check().map_err(Error::Config)?;
         let copies = Arc::new(NearCopies::new(self.bytes, self.bound));
         source.subscribe(Arc::<NearCopies>::downgrade(&copies), self.bound);
         Ok(copies)
+    }
+
+    /// What is wrong with the settings, if anything.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let ([least, most], least_bytes) = (Self::BOUNDS, Self::LEAST_BYTES);
+        if !(least..=most).contains(&self.bound) {
+            return Err(format!("a near cache is bound by {least:?} to {most:?}, not by {:?}", self.bound));
+        }
+        if self.bytes < least_bytes {
+            return Err(format!("a near cache takes {least_bytes} bytes at least, not {}", self.bytes));
+        }
+        Ok(())
     }
 }
 
