@@ -8,11 +8,14 @@ use actix_web::web::{Data, Form, Html, Json, Redirect, get, post};
 use actix_web::{App, Either, HttpMessage, HttpRequest, HttpServer};
 use serde::{Deserialize, Serialize};
 use session_store::{Error, Expiry, Owner, Session, SessionManager, SessionMiddleware, Stats, Timestamp};
+use tracing_subscriber::EnvFilter;
 
 #[path = "failure/mod.rs"]
 mod failure;
 #[path = "operator/mod.rs"]
 mod operator;
+#[path = "pages/mod.rs"]
+mod pages;
 
 #[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -31,9 +34,9 @@ type Answer = Either<Redirect, Json<serde_json::Value>>;
 async fn page(session: Session<Shop>) -> Result<Html, Error> {
     session.update(|shop| shop.visits += 1).await?;
     let Shop { user, visits, cart } = session.read(Shop::clone);
-    let cart: String = cart.iter().map(|item| format!("<li>{}</li>", escape(item))).collect();
-    let html = include_str!("page.html").replace("{visits}", &visits.to_string()).replace("{cart}", &cart);
-    Ok(Html::new(html.replace("{user}", &escape(user.as_deref().unwrap_or("stranger")))))
+    let cart: String = cart.iter().map(|item| format!("<li>{}</li>", pages::escape(item))).collect();
+    let fields = [("visits", &*visits.to_string()), ("cart", &cart)];
+    Ok(Html::new(pages::fill(include_str!("pages/shop.html"), user.as_deref(), &fields)))
 }
 
 async fn me(session: Session<Shop>) -> Json<serde_json::Value> {
@@ -97,13 +100,10 @@ fn read<T>(content: Content<T>) -> (bool, T) {
     }
 }
 
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace(['{', '}'], "")
-}
-
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    tracing_subscriber::fmt().init();
+    let log = EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    tracing_subscriber::fmt().with_env_filter(log).init();
     let manager = SessionManager::<Shop>::from_env().await?.build()?;
     let app = move || {
         let app = App::new().route("/", get().to(page)).route("/me", get().to(me));

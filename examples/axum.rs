@@ -11,11 +11,14 @@ use axum::{Form, Json, Router};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use session_store::{Error, Expiry, Owner, Session, SessionLayer, SessionManager, Stats, Timestamp};
+use tracing_subscriber::EnvFilter;
 
 #[path = "failure/mod.rs"]
 mod failure;
 #[path = "operator/mod.rs"]
 mod operator;
+#[path = "pages/mod.rs"]
+mod pages;
 
 #[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -30,9 +33,9 @@ struct Shop {
 async fn page(session: Session<Shop>) -> Result<Html<String>, Error> {
     session.update(|shop| shop.visits += 1).await?;
     let Shop { user, visits, cart } = session.read(Shop::clone);
-    let cart: String = cart.iter().map(|item| format!("<li>{}</li>", escape(item))).collect();
-    let html = include_str!("page.html").replace("{visits}", &visits.to_string()).replace("{cart}", &cart);
-    Ok(Html(html.replace("{user}", &escape(user.as_deref().unwrap_or("stranger")))))
+    let cart: String = cart.iter().map(|item| format!("<li>{}</li>", pages::escape(item))).collect();
+    let fields = [("visits", &*visits.to_string()), ("cart", &cart)];
+    Ok(Html(pages::fill(include_str!("pages/shop.html"), user.as_deref(), &fields)))
 }
 
 async fn me(session: Session<Shop>) -> Json<serde_json::Value> {
@@ -100,20 +103,19 @@ fn is_json(request: &Request) -> bool {
     content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/json"))
 }
 
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace(['{', '}'], "")
-}
-
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    tracing_subscriber::fmt().init();
+    let log = EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    tracing_subscriber::fmt().with_env_filter(log).init();
     let manager = SessionManager::<Shop>::from_env().await?.build()?;
     let app = Router::new().route("/", get(page)).route("/me", get(me)).route("/login", post(login));
     let app = app.route("/cart", post(buy)).route("/logout", post(logout));
     let app = app.layer(SessionLayer::new(manager.clone()).on_error(failure::answer));
     let app = app.route("/api/session/stats", get(stats)).with_state(manager);
+    // In a container: `0.0.0.0`.
+    let host = std::env::var("HOST").unwrap_or_else(|_| "127.0.0.1".to_owned());
     let port = std::env::var("PORT").map_or(Ok(3000), |port| port.parse::<u16>())?;
-    let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await?;
+    let listener = tokio::net::TcpListener::bind((&*host, port)).await?;
     println!("listening on http://{}", listener.local_addr()?);
     Ok(axum::serve(listener, app).await?)
 }

@@ -1,6 +1,9 @@
 //! An account page: users see where they are signed in, end one of these sessions, or all others.
 //! `examples/README.md` says how to run it.
 
+use std::cmp::Reverse;
+use std::time::Duration;
+
 use axum::extract::State;
 use axum::http::header::USER_AGENT;
 use axum::http::{HeaderMap, StatusCode};
@@ -13,26 +16,25 @@ use serde::Deserialize;
 use session_store::{
     Ended, Error, Evict, Label, Owner, Session, SessionLayer, SessionManager, SessionSummary,
 };
+use tracing_subscriber::EnvFilter;
+
+#[path = "pages/mod.rs"]
+mod pages;
 
 /// Nothing but whose session it is.
 type Account = ();
 type Manager = SessionManager<Account>;
 
 async fn page(State(manager): State<Manager>, session: Session<Account>) -> Result<Html<String>, Error> {
-    let Some(owner) = session.owner() else {
-        let form = r#"<form method="post" action="/login"><input name="user" required><button>Sign in</button></form>"#;
-        return Ok(Html(format!("<!doctype html><title>Sign in</title><h1>Sign in</h1>{form}")));
+    let owner = session.owner();
+    let mut devices = match &owner {
+        Some(owner) => manager.sessions_of(owner).await?,
+        None => Vec::new(),
     };
-    let rows: String =
-        manager.sessions_of(&owner).await?.iter().map(|device| row(device, &session)).collect();
-    let live = "<script>new EventSource('/events').addEventListener('ended', end => { \
-                alert(end.data); location.reload() })</script>";
-    Ok(Html(format!(
-        "<!doctype html><title>Your devices</title><h1>{}, you are signed in here</h1><table>{rows}</table>\
-         <form method=\"post\" action=\"/sign-out-others\"><button>Sign out everywhere else</button></form>\
-         <form method=\"post\" action=\"/logout\"><button>Sign out</button></form>{live}",
-        escape(owner.as_str())
-    )))
+    devices.sort_by_key(|device| Reverse((device.is_current(&session), device.last_seen())));
+    let rows: String = devices.iter().map(|device| row(device, &session)).collect();
+    let user = owner.as_ref().map(Owner::as_str);
+    Ok(Html(pages::fill(include_str!("pages/devices.html"), user, &[("devices", &rows)])))
 }
 
 /// Tells an open page when its session is over, wherever it was ended.
@@ -48,18 +50,41 @@ async fn events(session: Session<Account>) -> Sse<impl Stream<Item = Result<Even
 }
 
 fn row(device: &SessionSummary, session: &Session<Account>) -> String {
-    let label = escape(device.label.as_ref().map_or("an unknown device", Label::as_str));
+    let label = pages::escape(device.label.as_ref().map_or("An unknown device", Label::as_str));
     if device.is_current(session) {
-        return format!("<tr><td>{label}<td>this one");
+        return format!(r#"<tr><td>{label}<td><span class="badge">this device</span><td>"#);
     }
-    let seconds =
-        device.last_seen().map_or(0, |seen| seen.to_system_time().elapsed().unwrap_or_default().as_secs());
+    let elapsed = device.last_seen().map(|seen| seen.to_system_time().elapsed().unwrap_or_default());
+    let seen = elapsed.map_or_else(|| "unknown".to_owned(), ago);
     let key = device.key.storage_name();
     format!(
-        "<tr><td>{label}<td>{} minutes ago<td><form method=\"post\" action=\"/end\">\
-         <input type=\"hidden\" name=\"device\" value=\"{key}\"><button>Sign out</button></form>",
-        seconds / 60
+        r#"<tr><td>{label}<td class="muted">{seen}<td><form method="post" action="/end">
+           <input type="hidden" name="device" value="{key}"><button class="quiet">Sign out</button></form>"#
     )
+}
+
+fn ago(elapsed: Duration) -> String {
+    match elapsed.as_secs() / 60 {
+        0 => "just now".to_owned(),
+        minutes @ 1..60 => format!("{minutes} min ago"),
+        minutes @ 60..1440 => format!("{} h ago", minutes / 60),
+        minutes => format!("{} d ago", minutes / 1440),
+    }
+}
+
+/// What the list calls a device: "Chrome on Windows".
+fn device_name(user_agent: &str) -> String {
+    let Some(device) = woothee::parser::Parser::new().parse(user_agent) else {
+        return "An unknown device".to_owned();
+    };
+    let system = match device.os {
+        "Mac OSX" => "macOS",
+        "iPhone" | "iPad" | "iPod" | "Android" | "Linux" | "ChromeOS" => device.os,
+        // Windows 11 says that it is Windows 10.
+        windows if windows.starts_with("Windows") => "Windows",
+        _ => "an unknown system",
+    };
+    format!("{} on {system}", device.name)
 }
 
 #[derive(Deserialize)]
@@ -75,8 +100,7 @@ async fn login(
     let owner = Owner::new(user).map_err(|error| (StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))?;
     session.sign_in(&owner, |()| ())?;
     let agent = headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
-    // What the list calls this device.
-    session.set_label(agent)?;
+    session.set_label(device_name(agent))?;
     Ok(Redirect::to("/"))
 }
 
@@ -111,13 +135,10 @@ async fn logout(session: Session<Account>) -> Result<Redirect, Error> {
     Ok(Redirect::to("/"))
 }
 
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
-}
-
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    tracing_subscriber::fmt().init();
+    let log = EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    tracing_subscriber::fmt().with_env_filter(log).init();
     let manager = Manager::from_env().await?.max_sessions_per_owner(5, Evict::Oldest).build()?;
     let app = Router::new().route("/", get(page)).route("/login", post(login)).route("/end", post(end));
     let app = app.route("/sign-out-others", post(sign_out_others)).route("/logout", post(logout));

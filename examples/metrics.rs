@@ -17,6 +17,7 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 use session_store::metrics::BUCKETS;
 use session_store::{Error, Session, SessionLayer, SessionManager};
 use tokio::time::sleep;
+use tracing_subscriber::EnvFilter;
 
 #[path = "operator/mod.rs"]
 mod operator;
@@ -59,7 +60,8 @@ fn install_recorder() -> Result<PrometheusHandle, BuildError> {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    tracing_subscriber::fmt().init();
+    let log = EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    tracing_subscriber::fmt().with_env_filter(log).init();
     let metrics_handle = install_recorder()?;
     let upkeep = metrics_handle.clone();
     tokio::spawn(async move {

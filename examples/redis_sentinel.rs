@@ -1,4 +1,4 @@
-//! Sign-in and logout on a master that sentinels watch: both survive the loss of that master.
+//! A session on a master that sentinels watch, until it is stopped: take the master away, and watch.
 //!
 //! ```sh
 //! REDIS_URL=redis-sentinel://localhost:26379,localhost:26380,localhost:26381/mymaster \
@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use session_store::{Error, KeyRing, Owner, RedisStore, SessionManager, SessionStore as _};
+use tokio::time::sleep;
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
@@ -24,24 +25,45 @@ async fn main() -> Result<(), Error> {
         .connect()
         .await?;
     let store = Arc::new(store);
-    let manager = SessionManager::<String>::builder(Arc::clone(&store), KeyRing::generate()).build()?;
+    let manager = SessionManager::<u64>::builder(Arc::clone(&store), KeyRing::generate()).build()?;
 
-    // What a framework's adapter does with a request: here that of a sign-in form …
+    loop {
+        match signed_in(&manager, &store).await {
+            Ok(()) => println!("signed out"),
+            Err(error) => println!("{error}; last trouble: {:?}", store.status().last_error),
+        }
+        sleep(Duration::from_millis(500)).await;
+    }
+}
+
+/// Signs in, visits twenty times, and signs out: what a framework's adapter does with these requests.
+async fn signed_in(manager: &SessionManager<u64>, store: &RedisStore) -> Result<(), Error> {
     let request = manager.begin(None);
-    let ada = Owner::new("ada")?;
-    request.session().await?.sign_in(&ada, |name| name.push_str("Ada"))?;
+    request.session().await?.sign_in(Owner::new("ada")?, |_visits| ())?;
     let actions = request.finish(200).await;
     let Some(set_cookie) = actions.set_cookie else {
         println!("not signed in: {:?}", actions.failure);
         return Ok(());
     };
-    println!("signed in");
+    println!("ada signed in");
+    let cookie = set_cookie.split(';').next();
 
-    // … and, with the cookie that it was answered with, that of a logout button.
-    let request = manager.begin(set_cookie.split(';').next());
-    let session = request.session().await?;
-    println!("{} signs out", session.read(String::clone));
-    session.destroy().await?;
-    println!("signed out, and it stays so: {:#?}", store.status());
-    Ok(())
+    for _ in 0..20 {
+        match visit(manager, cookie).await {
+            Ok(visits) => println!("visit {visits}; connected: {}", store.status().connected),
+            Err(error) => println!("{error}; last trouble: {:?}", store.status().last_error),
+        }
+        sleep(Duration::from_millis(500)).await;
+    }
+    manager.begin(cookie).session().await?.destroy().await
+}
+
+async fn visit(manager: &SessionManager<u64>, cookie: Option<&str>) -> Result<u64, Error> {
+    let count = |visits: &mut u64| {
+        *visits += 1;
+        *visits
+    };
+    let request = manager.begin(cookie);
+    let visits = request.session().await?.update(count).await?;
+    request.finish(200).await.failure.map_or(Ok(visits), Err)
 }

@@ -8,6 +8,7 @@ use hyper_util::service::TowerToHyperService;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use session_store::{Error, Expiry, Owner, Session, SessionLayer, SessionManager, Timestamp};
+use tracing_subscriber::EnvFilter;
 use warp::http::{StatusCode, Uri};
 use warp::reply::{Json, Response};
 use warp::{Filter, Rejection, Reply};
@@ -16,6 +17,8 @@ use warp::{Filter, Rejection, Reply};
 mod failure;
 #[path = "operator/mod.rs"]
 mod operator;
+#[path = "pages/mod.rs"]
+mod pages;
 
 #[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -30,9 +33,9 @@ struct Shop {
 async fn page(session: Session<Shop>) -> Result<impl Reply, Error> {
     session.update(|shop| shop.visits += 1).await?;
     let Shop { user, visits, cart } = session.read(Shop::clone);
-    let cart: String = cart.iter().map(|item| format!("<li>{}</li>", escape(item))).collect();
-    let html = include_str!("page.html").replace("{visits}", &visits.to_string()).replace("{cart}", &cart);
-    Ok(warp::reply::html(html.replace("{user}", &escape(user.as_deref().unwrap_or("stranger")))))
+    let cart: String = cart.iter().map(|item| format!("<li>{}</li>", pages::escape(item))).collect();
+    let fields = [("visits", &*visits.to_string()), ("cart", &cart)];
+    Ok(warp::reply::html(pages::fill(include_str!("pages/shop.html"), user.as_deref(), &fields)))
 }
 
 fn me(session: &Session<Shop>) -> Json {
@@ -105,13 +108,10 @@ fn is_form() -> impl Filter<Extract = (bool,), Error = Rejection> + Copy {
     content_type.map(|it: Option<String>| it.is_none_or(|it| !it.starts_with("application/json")))
 }
 
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace(['{', '}'], "")
-}
-
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    tracing_subscriber::fmt().init();
+    let log = EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    tracing_subscriber::fmt().with_env_filter(log).init();
     let manager = SessionManager::<Shop>::from_env().await?.build()?;
     let (get, post, session) = (warp::get, warp::post, Session::filter);
     let routes = warp::path::end().and(get()).and(session()).then(page);

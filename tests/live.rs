@@ -1,4 +1,4 @@
-//! The examples with a WebSocket, in a real browser: a socket closes with a reason when its session ends.
+//! The examples with pages that are told of the end of a session, in a real browser.
 
 #![cfg(all(
     feature = "memory",
@@ -40,4 +40,18 @@ async fn in_each_framework_a_socket_closes_with_a_reason_when_its_session_ends()
     for test in tests.map(tokio::spawn) {
         test.await.unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_account_page_lists_devices_by_name_and_ends_their_sessions() {
+    let app = App::start(Host { example: "devices" }, &[("SESSION_COOKIE_SECURE", "false")]).await;
+    let seen = browser::use_devices(&app).await;
+    let others = ["Firefox on Android just now Sign out", "Safari on macOS just now Sign out"];
+    let first = "Chrome on Windows this device";
+    let expected = json!({
+        "stranger": ["Sign in"], "devices": [first, others[0], others[1]],
+        "member": ["Sign out", "Sign out", "Sign out", "Sign out everywhere else"],
+        "told": "You were signed out.", "without_one": [first, others[0]], "alone": [first],
+    });
+    assert_eq!(seen, expected);
 }

@@ -34,13 +34,15 @@ app.use(session({
 }));
 app.use(express.json(), express.urlencoded());
 
-const page = readFileSync(new URL('../page.html', import.meta.url), 'utf8');
+const read = (file) => readFileSync(new URL(`../pages/${file}`, import.meta.url), 'utf8');
+const page = read('shop.html').replace('{style}', read('style.css'));
 
 app.get('/', (req, res) => {
   req.session.visits = (req.session.visits ?? 0) + 1;
   const { user = 'stranger', visits, cart = [] } = req.session;
-  const shown = { user: escape(user), visits, cart: cart.map((item) => `<li>${escape(item)}</li>`).join('') };
-  res.send(page.replace(/\{(user|visits|cart)\}/g, (_, name) => shown[name]));
+  const visitor = req.session.user ? 'member' : 'stranger';
+  const shown = { visitor, user: escape(user), visits, cart: cart.map((item) => `<li>${escape(item)}</li>`).join('') };
+  res.send(page.replace(/\{(visitor|user|visits|cart)\}/g, (_, name) => shown[name]));
 });
 
 app.get('/me', (req, res) => res.json(me(req)));

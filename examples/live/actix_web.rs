@@ -7,13 +7,16 @@ use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
 use actix_ws::{CloseReason, Message, MessageStream};
 use serde::Deserialize;
 use session_store::{Error, Owner, Session, SessionManager, SessionMiddleware};
+use tracing_subscriber::EnvFilter;
 
 mod end;
+#[path = "../pages/mod.rs"]
+mod pages;
 
 type Account = ();
 
 async fn page() -> Html {
-    Html::new(include_str!("page.html"))
+    Html::new(pages::fill(include_str!("../pages/live.html"), None, &[]))
 }
 
 #[derive(Deserialize)]
@@ -87,7 +90,8 @@ async fn serve(
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    tracing_subscriber::fmt().init();
+    let log = EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    tracing_subscriber::fmt().with_env_filter(log).init();
     let manager = SessionManager::<Account>::from_env().await?.build()?;
     let app = move || {
         let app = App::new().route("/", get().to(page)).route("/login", post().to(login));

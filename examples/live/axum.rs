@@ -9,13 +9,16 @@ use axum::routing::{any, get, post};
 use axum::{Form, Router};
 use serde::Deserialize;
 use session_store::{Error, Owner, Session, SessionLayer, SessionManager};
+use tracing_subscriber::EnvFilter;
 
 mod end;
+#[path = "../pages/mod.rs"]
+mod pages;
 
 type Account = ();
 
-async fn page() -> Html<&'static str> {
-    Html(include_str!("page.html"))
+async fn page() -> Html<String> {
+    Html(pages::fill(include_str!("../pages/live.html"), None, &[]))
 }
 
 #[derive(Deserialize)]
@@ -70,7 +73,8 @@ async fn serve(mut socket: WebSocket, session: Session<Account>, owner: Owner) {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    tracing_subscriber::fmt().init();
+    let log = EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    tracing_subscriber::fmt().with_env_filter(log).init();
     let manager = SessionManager::<Account>::from_env().await?.build()?;
     let app = Router::new().route("/", get(page)).route("/login", post(login)).route("/logout", post(logout));
     let app = app.route("/socket", any(socket)).layer(SessionLayer::new(manager));

@@ -9,12 +9,15 @@ use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use serde::Deserialize;
 use session_store::{Error, Owner, Session, SessionLayer, SessionManager};
+use tracing_subscriber::EnvFilter;
 use warp::http::StatusCode;
 use warp::reply::Response;
 use warp::ws::{Message, WebSocket, Ws};
 use warp::{Filter, Reply as _};
 
 mod end;
+#[path = "../pages/mod.rs"]
+mod pages;
 
 type Account = ();
 
@@ -71,11 +74,13 @@ async fn serve(mut socket: WebSocket, session: Session<Account>, owner: Owner) {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    tracing_subscriber::fmt().init();
+    let log = EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    tracing_subscriber::fmt().with_env_filter(log).init();
     let manager = SessionManager::<Account>::from_env().await?.build()?;
     let (get, post, session) = (warp::get, warp::post, Session::filter);
     let form = warp::body::content_length_limit(1024).and(warp::body::form());
-    let routes = warp::path::end().and(get()).map(|| warp::reply::html(include_str!("page.html")));
+    let page = || warp::reply::html(pages::fill(include_str!("../pages/live.html"), None, &[]));
+    let routes = warp::path::end().and(get()).map(page);
     let routes = routes.or(warp::path!("login").and(post()).and(form).and(session()).then(login));
     let routes = routes.or(warp::path!("logout").and(post()).and(session()).then(logout));
     let routes = routes.or(warp::path!("socket").and(warp::ws()).and(session()).map(socket));

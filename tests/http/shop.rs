@@ -22,11 +22,13 @@ pub(crate) async fn visits_are_counted(stage: Stage) {
 pub(crate) async fn the_page_shows_the_cart_and_no_markup_of_its_visitors(stage: Stage) {
     let app = stage.app().await;
     let mut visitor = Visitor::new(&app);
+    let page = visitor.visit().await.expect_status(200);
+    assert!(page.body.contains("<body class=\"stranger\">"), "{}", page.body);
     visitor.sign_in("<b>ada</b>").await.expect_status(200);
     visitor.buy("<script>tea</script>").await.expect_status(200);
     let page = visitor.visit().await.expect_status(200);
     assert!(page.header("content-type").is_some_and(|it| it.starts_with("text/html")), "{page:?}");
-    for part in ["tea", "ada", "action=\"/login\""] {
+    for part in ["tea", "ada", "<body class=\"member\">"] {
         assert!(page.body.contains(part), "no {part} in {}", page.body);
     }
     for markup in ["<script>", "<b>"] {

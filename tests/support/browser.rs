@@ -21,6 +21,14 @@ pub async fn open_socket(app: &impl Site) -> Value {
     node::output(walk).await
 }
 
+/// Signs in from three devices at the example of an account page and ends two of these sessions, as
+/// `tests/browser/devices.mjs` says; answers what the first device showed.
+pub async fn use_devices(app: &impl Site) -> Value {
+    let mut walk = node::node("tests/browser");
+    walk.args(["devices.mjs", app.url()]);
+    node::output(walk).await
+}
+
 /// Lets a page of `evil.shop.test` set cookies for `shop.test`, both at this port of the loopback interface, while
 /// somebody is signed in there, as `tests/browser/sibling.mjs` says; answers what was seen. `planted` is the
 /// attacker's own cookie.
