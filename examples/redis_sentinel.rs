@@ -41,12 +41,9 @@ async fn signed_in(manager: &SessionManager<u64>, store: &RedisStore) -> Result<
     let request = manager.begin(None);
     request.session().await?.sign_in(Owner::new("ada")?, |_visits| ())?;
     let actions = request.finish(200).await;
-    let Some(set_cookie) = actions.set_cookie else {
-        println!("not signed in: {:?}", actions.failure);
-        return Ok(());
-    };
+    actions.failure.map_or(Ok(()), Err)?;
     println!("ada signed in");
-    let cookie = set_cookie.split(';').next();
+    let cookie = actions.set_cookie.as_deref().and_then(|cookie| cookie.split(';').next());
 
     for _ in 0..20 {
         match visit(manager, cookie).await {
