@@ -137,12 +137,38 @@ fn every_line_of_the_log_that_a_page_explains_is_written_somewhere() {
     }
 }
 
+#[test]
+fn every_test_by_which_a_service_is_accepted_is_there() {
+    let tests = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let mut source = String::new();
+    read_sources(&tests, &mut source);
+    let (_, table) = include_str!("../docs/coming_from_node.md").split_once("| | shown by |").unwrap();
+    let commands: Vec<_> = table.lines().skip(2).flat_map(quoted).collect();
+    assert!(commands.len() > 15, "{commands:?}");
+    for command in commands {
+        let mut words = command.split(' ');
+        let suite = words.next().unwrap();
+        if ["cargo", "session-store", "tests/node/install.sh"].contains(&suite) {
+            continue;
+        }
+        let is_suite = |path: &str| tests.join(path).exists();
+        let is_module = source.contains(&format!("mod {suite} {{"));
+        assert!(
+            is_suite(&format!("{suite}.rs")) || is_suite(&format!("{suite}/main.rs")) || is_module,
+            "{suite}"
+        );
+        for part in words.flat_map(|filter| filter.split("::")) {
+            assert!(source.contains(part), "no test is called {part:?}, as in {command:?}");
+        }
+    }
+}
+
 fn read_sources(folder: &std::path::Path, source: &mut String) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
             read_sources(&path, source);
-        } else {
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
             source.push_str(&std::fs::read_to_string(path).unwrap());
         }
     }
