@@ -92,6 +92,30 @@ pub mod troubleshooting {}
 #[doc = include_str!("../docs/live.md")]
 pub mod live {}
 
+#[cfg(all(any(doc, doctest), feature = "full", feature = "test-util"))]
+#[doc = include_str!("../docs/guards.md")]
+pub mod guards {}
+
+#[cfg(all(any(doc, doctest), feature = "full", feature = "test-util"))]
+#[doc = include_str!("../docs/flash.md")]
+pub mod flash {}
+
+#[cfg(all(any(doc, doctest), feature = "full", feature = "test-util"))]
+#[doc = include_str!("../docs/csrf.md")]
+pub mod csrf {}
+
+#[cfg(all(any(doc, doctest), feature = "full", feature = "test-util"))]
+#[doc = include_str!("../docs/background.md")]
+pub mod background {}
+
+#[cfg(all(any(doc, doctest), feature = "full"))]
+#[doc = include_str!("../docs/custom_store.md")]
+pub mod custom_store {}
+
+#[cfg(all(any(doc, doctest), feature = "full"))]
+#[doc = include_str!("../docs/coming_from_node.md")]
+pub mod coming_from_node {}
+
 #[cfg(all(any(doc, doctest), feature = "redis", feature = "json"))]
 #[doc = include_str!("../docs/operations.md")]
 pub mod operations {}

@@ -112,19 +112,54 @@ fn quoted(line: &str) -> impl Iterator<Item = &str> {
     line.split('`').skip(1).step_by(2)
 }
 
-/// Who searches for a line of the log finds it in the source, too.
+/// Who searches for a line of the log finds it in the source, too. What differs from line to line is `…` on a page.
 #[test]
 fn every_line_of_the_log_that_a_page_explains_is_written_somewhere() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut source = String::new();
     read_sources(&root.join("src"), &mut source);
-    let page = include_str!("../docs/troubleshooting.md");
-    let (_, table) = page.split_once("| line | level |").unwrap();
-    let lines: Vec<_> =
-        table.lines().skip(2).flat_map(|row| quoted(row.split('|').nth(1).unwrap_or(""))).collect();
-    assert!(lines.len() > 10, "{lines:?}");
-    for line in lines {
-        assert!(source.contains(line), "no line of the log is {line:?}");
+    let pages = [
+        (include_str!("../docs/troubleshooting.md"), "| line | level |", 1),
+        (include_str!("../docs/coming_from_node.md"), "| in Node | here | level |", 2),
+    ];
+    for (page, head, column) in pages {
+        let (_, table) = page.split_once(head).unwrap();
+        let rows = table.lines().skip(2).take_while(|row| row.starts_with('|'));
+        let lines: Vec<_> = rows
+            .flat_map(|row| quoted(row.split('|').nth(column).unwrap_or("")))
+            .filter(|line| *line != "stats")
+            .collect();
+        assert!(lines.len() > 8, "{lines:?}");
+        for line in lines {
+            let is_there = line.split('…').all(|part| source.contains(part.trim()));
+            assert!(is_there, "no line of the log is {line:?}");
+        }
+    }
+}
+
+#[test]
+fn every_test_by_which_a_service_is_accepted_is_there() {
+    let tests = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let mut source = String::new();
+    read_sources(&tests, &mut source);
+    let (_, table) = include_str!("../docs/coming_from_node.md").split_once("| | shown by |").unwrap();
+    let commands: Vec<_> = table.lines().skip(2).flat_map(quoted).collect();
+    assert!(commands.len() > 15, "{commands:?}");
+    for command in commands {
+        let mut words = command.split(' ');
+        let suite = words.next().unwrap();
+        if ["cargo", "session-store", "tests/node/install.sh"].contains(&suite) {
+            continue;
+        }
+        let is_suite = |path: &str| tests.join(path).exists();
+        let is_module = source.contains(&format!("mod {suite} {{"));
+        assert!(
+            is_suite(&format!("{suite}.rs")) || is_suite(&format!("{suite}/main.rs")) || is_module,
+            "{suite}"
+        );
+        for part in words.flat_map(|filter| filter.split("::")) {
+            assert!(source.contains(part), "no test is called {part:?}, as in {command:?}");
+        }
     }
 }
 
@@ -133,7 +168,7 @@ fn read_sources(folder: &std::path::Path, source: &mut String) {
         let path = entry.unwrap().path();
         if path.is_dir() {
             read_sources(&path, source);
-        } else {
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
             source.push_str(&std::fs::read_to_string(path).unwrap());
         }
     }
