@@ -52,6 +52,7 @@ mod failure;
 mod interrupt;
 mod keys;
 mod list;
+mod man;
 mod moments;
 mod opening;
 mod output;
@@ -82,7 +83,7 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => return usage::report(&error),
     };
-    let output = Output::new(&arguments);
+    let output = Output::new(&arguments.printing);
     tracing_subscriber::fmt()
         .with_max_level(tracing_subscriber::filter::LevelFilter::WARN)
         .with_writer(io::stderr)
@@ -102,9 +103,12 @@ fn main() -> ExitCode {
 async fn run(arguments: Arguments, output: Output) -> Outcome {
     let Arguments { connection, command, .. } = arguments;
     if let Command::Completions { shell } = command {
-        return output.text(|out| {
-            clap_complete::generate(shell, &mut Arguments::command(), "session-store", out);
-        });
+        let mut script = Vec::new();
+        clap_complete::generate(shell, &mut Arguments::command(), "session-store", &mut script);
+        return output.text(&script);
+    }
+    if let Command::Man { command } = command {
+        return man::run(&output, command.as_deref());
     }
     if let Command::Check = command {
         return check::run(&connection, &output).await;
@@ -119,6 +123,8 @@ async fn run(arguments: Arguments, output: Output) -> Outcome {
         Command::RevokeAll(options) => revoke::all(&open, &output, &options).await,
         Command::Clear { yes } => clear::run(&open, &output, yes).await,
         Command::Watch(options) => watch::run(&open, &output, &options).await,
-        Command::Check | Command::Completions { .. } => unreachable!("they were seen to"),
+        Command::Check | Command::Completions { .. } | Command::Man { .. } => {
+            unreachable!("they were seen to")
+        }
     }
 }

@@ -30,7 +30,7 @@ pub(crate) async fn some(open: &Open, output: &Output, texts: &[String]) -> Outc
         }
     }
     if output.json {
-        output.json(&json!({ "revoked": ended, "not_there": missing }))?;
+        output.json(&json!({ "revoked": ended, "notThere": missing }))?;
     } else {
         for name in &ended {
             output.line(&format!("ended {name}"))?;
