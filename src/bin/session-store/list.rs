@@ -31,7 +31,16 @@ pub(crate) async fn run(open: &Open, output: &Output, options: &List) -> Outcome
         (limit, None) => (limit, usize::MAX),
         (limit, Some(_)) => (None, limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX)),
     };
-    let mut list = Lines { naming: &open.naming, output, sorting, kept, waiting: Vec::new(), printed: 0 };
+    let progress = Progress::new("listing");
+    let mut list = Lines {
+        naming: &open.naming,
+        output,
+        progress: &progress,
+        sorting,
+        kept,
+        waiting: Vec::new(),
+        printed: 0,
+    };
     if let Some(owner) = &options.owner {
         for session in open.manager.sessions_of(owner).await? {
             list.add(session)?;
@@ -39,7 +48,6 @@ pub(crate) async fn run(open: &Open, output: &Output, options: &List) -> Outcome
         list.finish()?;
         return Ok(ExitCode::SUCCESS);
     }
-    let progress = Progress::new("listing");
     let mut scan = open.manager.sessions().on_progress(progress.callback());
     if let Some(limit) = limit {
         // A cursor leads to the beginning of a page: the smaller these are, the fewer are listed again.
@@ -57,32 +65,32 @@ pub(crate) async fn run(open: &Open, output: &Output, options: &List) -> Outcome
             Some(next) => next,
             None => {
                 // Somebody may be waiting for what has come so far.
-                progress.suspend(|| list.print())?;
+                list.print()?;
                 tokio::select! {
                     biased;
-                    () = &mut interrupt => return list.interrupted(scan, &progress),
+                    () = &mut interrupt => return list.interrupted(scan),
                     next = scan.next() => next,
                 }
             }
         };
         match next {
-            Some(Ok(session)) => progress.suspend(|| list.add(session))?,
+            Some(Ok(session)) => list.add(session)?,
             None => {
-                progress.suspend(|| list.finish())?;
+                list.finish()?;
                 say_what_is_unreadable(&scan, &open.naming, &progress);
                 return Ok(ExitCode::SUCCESS);
             }
             Some(Err(error)) => {
-                progress.suspend(|| list.finish())?;
+                list.finish()?;
                 if !matches!(error, Error::InvalidInput { .. }) {
-                    list.say_where(&scan, &progress);
+                    list.say_where(&scan);
                 }
                 return Err(error.into());
             }
         }
     }
-    progress.suspend(|| list.finish())?;
-    list.say_where(&scan, &progress);
+    list.finish()?;
+    list.say_where(&scan);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -96,6 +104,7 @@ fn say_what_is_unreadable(scan: &SessionScan, naming: &Naming, progress: &Progre
 struct Lines<'a> {
     naming: &'a Naming,
     output: &'a Output,
+    progress: &'a Progress,
     sorting: Option<Sorting>,
     /// So many are listed of those that are sorted.
     kept: usize,
@@ -139,31 +148,35 @@ impl Lines<'_> {
         let sessions = std::mem::take(&mut self.waiting);
         let first = self.printed == 0;
         self.printed += sessions.len() as u64;
+        if sessions.is_empty() {
+            return Ok(());
+        }
+        self.progress.suspend(|| self.write(&sessions, first))
+    }
+
+    fn write(&self, sessions: &[SessionSummary], first: bool) -> io::Result<()> {
         let now = moments::now();
         if self.output.json {
             return sessions.iter().try_for_each(|it| self.output.json(&value(it, self.naming, now)));
         }
-        if sessions.is_empty() {
-            return Ok(());
-        }
-        let cells: Vec<_> =
-            sessions.iter().map(|session| cells(session, self.naming, self.output.wide, now)).collect();
+        let wide = self.output.wide;
+        let cells: Vec<_> = sessions.iter().map(|session| cells(session, self.naming, wide, now)).collect();
         self.output.rows(&COLUMNS, &cells, first)
     }
 
     /// What is there already is listed, so that the cursor is where it ends.
-    fn interrupted(mut self, mut scan: SessionScan, progress: &Progress) -> Outcome {
+    fn interrupted(mut self, mut scan: SessionScan) -> Outcome {
         while let Some(Some(Ok(session))) = scan.next().now_or_never() {
-            progress.suspend(|| self.add(session))?;
+            self.add(session)?;
         }
-        progress.suspend(|| self.finish())?;
-        self.say_where(&scan, progress);
+        self.finish()?;
+        self.say_where(&scan);
         Ok(ExitCode::from(INTERRUPTED))
     }
 
-    fn say_where(&self, scan: &SessionScan, progress: &Progress) {
+    fn say_where(&self, scan: &SessionScan) {
         let Some(cursor) = scan.cursor() else { return };
-        progress.suspend(|| match self.sorting {
+        self.progress.suspend(|| match self.sorting {
             None => eprintln!("session-store: there may be more: --resume '{cursor}'"),
             Some(_) => eprintln!("session-store: there may be more, also before these"),
         });

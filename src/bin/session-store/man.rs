@@ -21,6 +21,7 @@ pub(crate) fn run(output: &Output, command: Option<&str>) -> Outcome {
         Failure::Usage(format!("there is no such command: name one of {}", names.join(", ")))
     })?;
     let mut roff = Vec::new();
-    Man::new(page.clone()).render(&mut roff)?;
+    let source = concat!("session-store ", env!("CARGO_PKG_VERSION"));
+    Man::new(page.clone()).source(source).render(&mut roff)?;
     output.text(&roff)
 }

@@ -15,6 +15,7 @@ use session_store::checkup::ServerInfo;
 use session_store::{Error, SessionStore as _, Topology};
 use tokio::time::{MissedTickBehavior, interval};
 
+use self::dashboard::Dashboard;
 use self::reading::{Counters, Reading, columns};
 use self::screen::Screen;
 use crate::Outcome;
@@ -84,8 +85,7 @@ pub(crate) async fn run(open: &Open, output: &Output, options: &Watch) -> Outcom
 enum Show<'a> {
     Json(&'a Output),
     Lines(&'a Output),
-    /// What is watched, in words.
-    Dashboard(Screen, String, VecDeque<Option<Reading>>),
+    Dashboard(Dashboard),
 }
 
 impl<'a> Show<'a> {
@@ -99,7 +99,7 @@ impl<'a> Show<'a> {
             Some(screen) => {
                 let topology = open.store.status().topology.map_or("none", Topology::as_str);
                 let subject = format!("{topology}, prefix {}", open.naming.in_words());
-                Self::Dashboard(screen, subject, VecDeque::new())
+                Self::Dashboard(Dashboard::new(screen, subject))
             }
             None => Self::Lines(output),
         })
@@ -109,10 +109,7 @@ impl<'a> Show<'a> {
         match self {
             Self::Json(output) => output.json(&reading.value()),
             Self::Lines(output) => output.rows(&columns(), &[reading.cells()], line.is_multiple_of(PAGE)),
-            Self::Dashboard(screen, subject, history) => {
-                dashboard::add(history, Some(reading));
-                screen.draw(|size| dashboard::draw(&moments::utc(moments::now()), subject, history, size))
-            }
+            Self::Dashboard(dashboard) => dashboard.add(Ok(reading)),
         }
     }
 
@@ -121,10 +118,7 @@ impl<'a> Show<'a> {
         match self {
             Self::Json(output) => output.json(&json!({ "time": time, "error": error.to_string() })),
             Self::Lines(output) => output.line(&format!("{time}  {error}")),
-            Self::Dashboard(screen, _, history) => {
-                dashboard::add(history, None);
-                screen.draw(|size| dashboard::draw(&time, &error.to_string(), history, size))
-            }
+            Self::Dashboard(dashboard) => dashboard.add(Err(error)),
         }
     }
 }

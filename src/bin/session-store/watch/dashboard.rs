@@ -1,10 +1,14 @@
 //! The dashboard: a line for each series, with its value, the highest one shown, and how it went.
 
 use std::collections::VecDeque;
+use std::io;
 
 use console::{Alignment, pad_str, truncate_str};
+use session_store::Error;
 
 use super::reading::{Reading, SERIES, Series};
+use super::screen::Screen;
+use crate::moments;
 use crate::output::plain;
 use crate::stats::whole;
 
@@ -16,8 +20,28 @@ const VALUE: usize = 11;
 const ROOMY: usize = 60;
 const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
-/// The latest reading, or that there was none.
-pub(super) fn add(history: &mut VecDeque<Option<Reading>>, reading: Option<Reading>) {
+pub(super) struct Dashboard {
+    screen: Screen,
+    /// What is watched, in words.
+    subject: String,
+    history: VecDeque<Option<Reading>>,
+}
+
+impl Dashboard {
+    pub(super) fn new(screen: Screen, subject: String) -> Self {
+        Self { screen, subject, history: VecDeque::new() }
+    }
+
+    /// Shows the latest reading, or why there is none.
+    pub(super) fn add(&mut self, reading: Result<Reading, &Error>) -> io::Result<()> {
+        let fault = reading.as_ref().err().copied();
+        let title = format!("{}  {}", moments::utc(moments::now()), self.subject);
+        remember(&mut self.history, reading.ok());
+        self.screen.draw(|size| draw(&title, fault, &self.history, size))
+    }
+}
+
+fn remember(history: &mut VecDeque<Option<Reading>>, reading: Option<Reading>) {
     history.push_back(reading);
     if history.len() > REMEMBERED {
         history.pop_front();
@@ -25,9 +49,9 @@ pub(super) fn add(history: &mut VecDeque<Option<Reading>>, reading: Option<Readi
 }
 
 /// At most so many lines, none with more than so many columns.
-pub(super) fn draw(
-    time: &str,
-    subject: &str,
+fn draw(
+    title: &str,
+    fault: Option<&Error>,
     history: &VecDeque<Option<Reading>>,
     (width, height): (usize, usize),
 ) -> Vec<String> {
@@ -52,7 +76,8 @@ pub(super) fn draw(
         let highest = values.iter().copied().flatten().reduce(f64::max);
         line(series.name, &text(now), &text(highest), &spark(&values))
     };
-    let head = [format!("{time}  {}", plain(subject)), String::new(), line("", "NOW", "HIGHEST", "")];
+    let fault = fault.map(|error| plain(&error.to_string())).unwrap_or_default();
+    let head = [plain(title), fault, line("", "NOW", "HIGHEST", "")];
     let lines = head.into_iter().chain(SERIES.iter().map(of_series)).take(height);
     lines.map(|line| truncate_str(line.trim_end(), width, "…").into_owned()).collect()
 }
@@ -92,28 +117,31 @@ mod tests {
 
     #[test]
     fn each_series_has_its_line() {
-        let lines = draw("12:00", "standalone", &history([Some(7), Some(0), None, Some(1204)]), (80, 24));
-        assert_eq!(lines[0], "12:00  standalone");
+        let lines = draw("standalone", None, &history([Some(7), Some(0), None, Some(1204)]), (80, 24));
+        assert_eq!(lines[..2], ["standalone", ""]);
         assert_eq!(lines[2], "                    NOW      HIGHEST");
         assert_eq!(lines[3], "sessions          1,204        1,204  ▁▁ █");
         assert!(lines[5].starts_with("keys +-/s             -            -"), "{:?}", lines[5]);
         assert_eq!(lines.len(), 3 + SERIES.len());
-        let away = draw("12:00", "unavailable: \u{1b}[2J", &history([Some(7), None]), (80, 24));
-        assert_eq!(away[0], "12:00  unavailable: \u{fffd}[2J");
+        let error = Error::unavailable("\u{1b}[2J", None);
+        let away = draw("standalone", Some(&error), &history([Some(7), None]), (80, 24));
+        assert_eq!(away[0], "standalone");
+        assert!(away[1].contains("unavailable") && !away[1].contains('\u{1b}'), "{away:?}");
         assert_eq!(away[3], "sessions              -            7  █");
     }
 
     #[test]
     fn nothing_wraps_and_nothing_scrolls() {
         let long = history((0..2000).map(Some));
-        let subject = "s".repeat(300);
+        let title = "s".repeat(300);
+        let error = Error::unavailable(title.clone(), None);
         for size in [(80, 24), (40, 24), (200, 50), (80, 5), (12, 3), (1, 1), (0, 0)] {
-            let lines = draw("12:00", &subject, &long, size);
+            let lines = draw(&title, Some(&error), &long, size);
             assert!(lines.len() <= size.1, "{size:?}: {lines:?}");
             assert!(lines.iter().all(|line| measure_text_width(line) <= size.0), "{size:?}: {lines:?}");
         }
         for width in [80, 40] {
-            let lines = draw("12:00", "standalone", &long, (width, 24));
+            let lines = draw("standalone", None, &long, (width, 24));
             assert_eq!(measure_text_width(&lines[3]), width, "the graph takes what is left: {lines:?}");
         }
     }
@@ -122,7 +150,7 @@ mod tests {
     fn only_so_much_is_remembered() {
         let mut kept = VecDeque::new();
         for reading in history((0..2000).map(Some)) {
-            add(&mut kept, reading);
+            remember(&mut kept, reading);
         }
         assert_eq!(kept.len(), REMEMBERED);
     }

@@ -28,7 +28,7 @@ impl Screen {
         let (height, width) = self.0.size();
         let lines = lines((width.into(), height.into()));
         // In one piece, and without a line feed at the end, which would scroll a full screen.
-        self.write(&format!("{CLEAR}{}", lines.join("\r\n")))
+        self.write(&format!("{CLEAR}{}", lines.join("\n")))
     }
 
     fn write(&self, text: &str) -> io::Result<()> {
