@@ -11,6 +11,7 @@ mod keys;
 mod layouts;
 mod permissions;
 mod sessions;
+mod tables;
 mod terminal;
 mod tool;
 mod topologies;
