@@ -10,6 +10,7 @@ use std::pin::pin;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt as _;
 use serde_json::json;
 use session_store::checkup::ServerInfo;
 use session_store::{Error, SessionStore as _, Topology};
@@ -34,13 +35,17 @@ const REMEMBERED: usize = 100;
 const PAGE: u64 = 20;
 
 pub(crate) async fn run(open: &Open, output: &Output, options: &Watch) -> Outcome {
+    let mut interrupt = pin!(interrupted());
+    // From now on Ctrl-C ends the loop and not the process, which would leave the screen as it is.
+    if interrupt.as_mut().now_or_never().is_some() {
+        return Ok(ExitCode::SUCCESS);
+    }
     let mut show = Show::new(open, output, options)?;
     let mut ticks = interval(Duration::from_secs_f64(options.interval));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut pings = VecDeque::new();
     let mut share_of_sessions = None;
     let mut before: Option<(Instant, Counters)> = None;
-    let mut interrupt = pin!(interrupted());
     for line in 0..options.count.unwrap_or(u64::MAX) {
         tokio::select! {
             _ = ticks.tick() => {}
