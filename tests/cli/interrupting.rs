@@ -112,7 +112,7 @@ async fn watching_outlives_an_outage_and_ends_when_it_is_interrupted() {
         out.read_line(&mut line).unwrap();
     }
     server.restart().await;
-    while !line.contains("sessions\":0") {
+    while !line.contains("totalSessions\":0") {
         line.clear();
         out.read_line(&mut line).unwrap();
     }

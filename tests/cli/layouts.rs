@@ -51,7 +51,7 @@ async fn no_id_of_express_is_shown() {
     tool.run(&["check"]).has(1, "given another id, and ended");
     assert_eq!(server.ask::<u32>("DBSIZE").await.unwrap(), 33, "32, and the index of ada's");
     tool.run(&["revoke", &beginning]).has(0, "ended");
-    assert_eq!(tool.json(&["stats"])["sessions"], 31);
+    assert_eq!(tool.json(&["stats"])["totalSessions"], 31);
     tool.run(&["clear"]).has(2, r#""sess:""#);
     assert_eq!(tool.json(&["clear", "--yes"]), json!({ "ended": 31 }));
 }

@@ -11,6 +11,8 @@ mod keys;
 mod layouts;
 mod permissions;
 mod sessions;
+mod tables;
+mod terminal;
 mod tool;
 mod topologies;
 mod usage;

@@ -22,9 +22,9 @@ async fn sessions_are_listed_shown_and_ended() {
     let name = ada.key().storage_name().to_owned();
     let listed = all.iter().find(|it| it["key"] == name.as_str()).expect("it is listed");
     assert_eq!((&listed["owner"], &listed["label"]), (&json!("ada"), &json!("Firefox on Linux")));
-    assert_eq!((&listed["codec"], &listed["bytes"]), (&json!("json"), &json!(16)));
-    assert!(listed["expires_in_seconds"].as_u64().is_some_and(|it| (3500..=3600).contains(&it)), "{listed}");
-    assert!(listed["created_at"].as_str().is_some_and(|it| it.ends_with('Z')), "{listed}");
+    assert_eq!((&listed["codec"], &listed["dataBytes"]), (&json!("json"), &json!(16)));
+    assert!(listed["expiresInSeconds"].as_u64().is_some_and(|it| (3500..=3600).contains(&it)), "{listed}");
+    assert!(listed["createdAt"].as_str().is_some_and(|it| it.ends_with('Z')), "{listed}");
     let table = tool.run(&["list"]);
     assert_eq!((table.code, table.out.lines().count()), (Some(0), 5), "{}", table.out);
     assert!(table.out.starts_with("KEY ") && table.out.contains("Firefox on Linux"), "{}", table.out);
@@ -34,20 +34,20 @@ async fn sessions_are_listed_shown_and_ended() {
     assert!(of_ada.iter().all(|it| it["owner"] == "ada"), "{of_ada:?}");
 
     let shown = tool.json(&["show", &name]);
-    assert_eq!((&shown["data"], &shown["data_is_readable"]), (&json!({ "cart": ["tea"] }), &json!(true)));
+    assert_eq!((&shown["data"], &shown["dataIsReadable"]), (&json!({ "cart": ["tea"] }), &json!(true)));
     assert!(!tool.json(&["show", &name, "--no-data"]).as_object().unwrap().contains_key("data"));
     let table = tool.run(&["show", &name]);
     assert!(table.out.contains("ada") && table.out.contains("\"tea\""), "{}", table.out);
     assert!(!tool.run(&["show", "--no-data", &name]).out.contains("tea"));
     let ttl = tool.json(&["ttl", &name]);
-    assert!(ttl["absolute_deadline_in_seconds"].as_u64().is_some_and(|it| it > 80_000), "{ttl}");
+    assert!(ttl["absoluteDeadlineInSeconds"].as_u64().is_some_and(|it| it > 80_000), "{ttl}");
     tool.run(&["ttl", &name]).has(0, "ends at the latest");
 
     tool.run(&["revoke", &name]).has(0, "ended");
     tool.run(&["revoke", &name]).has(1, "not there");
     tool.run(&["show", &name]).has(1, "no such session");
     let both = tool.run(&["revoke", "--json", visitor.key().storage_name(), &name]);
-    assert_eq!(both.json(), json!({ "revoked": [visitor.key().storage_name()], "not_there": 1 }));
+    assert_eq!(both.json(), json!({ "revoked": [visitor.key().storage_name()], "notThere": 1 }));
     assert_eq!(both.code, Some(1));
     assert_eq!(tool.json(&["revoke-all", "ada"]), json!({ "revoked": 1 }));
     tool.run(&["revoke-all", "nobody"]).has(0, "ended 0 sessions");
@@ -87,7 +87,7 @@ async fn data_is_shown_where_its_codec_names_the_parts() {
     assert_eq!((&shown["codec"], &shown["data"]), (&json!("messagepack"), &json!({ "n": 1 })));
     let shown = tool.json(&["show", unknown.key().storage_name()]);
     assert_eq!(
-        (&shown["codec"], &shown["data"], &shown["data_is_readable"]),
+        (&shown["codec"], &shown["data"], &shown["dataIsReadable"]),
         (&json!(99), &json!(null), &json!(false))
     );
     tool.run(&["show", unknown.key().storage_name()]).has(0, "cannot be shown");
@@ -123,20 +123,20 @@ async fn statistics_are_of_all_servers() {
     }
     let tool = Tool::at(server.url());
     let stats = tool.json(&["stats"]);
-    assert_eq!((&stats["sessions"], &stats["sessions_error"]), (&json!(20), &json!(0)), "{stats}");
-    assert_eq!((&stats["topology"], &stats["limit_bytes"]), (&json!("standalone"), &json!(100 << 20)));
+    assert_eq!((&stats["totalSessions"], &stats["totalSessionsError"]), (&json!(20), &json!(0)), "{stats}");
+    assert_eq!((&stats["topology"], &stats["memoryLimitBytes"]), (&json!("standalone"), &json!(100 << 20)));
     assert_eq!(stats["servers"][0]["keys"], 20, "{stats}");
     let software = &stats["servers"][0]["software"];
     assert!(["Redis", "Valkey", "Redict"].contains(&software.as_str().unwrap()), "{stats}");
-    assert_eq!(tool.json(&["stats", "--exact"])["sessions"], 20);
+    assert_eq!(tool.json(&["stats", "--exact"])["totalSessions"], 20);
     tool.run(&["stats"]).has(0, "20 sessions");
     tool.run(&["stats"]).has(0, &server.address().to_string());
 
     let lines = tool.run(&["watch", "--json", "--count", "3", "--interval", "0.05"]).lines();
     assert_eq!(lines.len(), 3);
-    assert_eq!((&lines[0]["sessions"], &lines[0]["commands_per_second"]), (&json!(20), &json!(null)));
-    assert!(lines[2]["commands_per_second"].as_f64().is_some_and(|rate| rate > 0.0), "{lines:?}");
-    assert!(lines[2]["ping_p99_millis"].as_f64() >= lines[2]["ping_millis"].as_f64(), "{lines:?}");
+    assert_eq!((&lines[0]["totalSessions"], &lines[0]["commandsPerSecond"]), (&json!(20), &json!(null)));
+    assert!(lines[2]["commandsPerSecond"].as_f64().is_some_and(|rate| rate > 0.0), "{lines:?}");
+    assert!(lines[2]["pingP99Seconds"].as_f64() >= lines[2]["pingSeconds"].as_f64(), "{lines:?}");
     let table = tool.run(&["watch", "--count", "2", "--interval", "0.05"]);
     assert_eq!((table.code, table.out.lines().count()), (Some(0), 3), "{}", table.out);
     assert!(store.load(&SessionId::generate().key()).await.is_ok());

@@ -17,7 +17,7 @@ async fn serves(url: &str, tool: Tool, topology: &str) -> Value {
     let listed = tool.run(&["list", "--json"]);
     assert_eq!((listed.code, listed.lines().len()), (Some(0), 40), "{}", listed.err);
     let stats = tool.json(&["stats"]);
-    assert_eq!((&stats["sessions"], &stats["topology"]), (&json!(40), &json!(topology)));
+    assert_eq!((&stats["totalSessions"], &stats["topology"]), (&json!(40), &json!(topology)));
     let digest = format!(":{}", ids[0].key());
     assert_eq!(tool.json(&["show", &digest])["owner"], "ada");
     tool.run(&["revoke", &digest]).has(0, "ended");

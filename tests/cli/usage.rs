@@ -25,8 +25,27 @@ fn wrong_usage_is_told_from_what_was_found() {
     tool.run(&["--help"]).has(0, "ps");
     tool.run(&["check", "--help"]).has(0, "exit code is 0 if all is well");
     tool.run(&["--version"]).has(0, env!("CARGO_PKG_VERSION"));
+    for heading in ["Connection options:", "Output options:"] {
+        tool.run(&["list", "-h"]).has(0, heading);
+    }
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         tool.run(&["completions", shell]).has(0, "revoke-all");
+    }
+}
+
+#[test]
+fn manual_pages_have_their_sections() {
+    let tool = Tool::default();
+    let page = tool.run(&["man"]);
+    page.has(0, ".TH session-store 1");
+    for section in ["NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "SUBCOMMANDS", "EXTRA", "VERSION"] {
+        page.has(0, &format!(".SH {section}"));
+    }
+    for command in ["list", "revoke-all", "man"] {
+        page.has(0, &format!("session\\-store\\-{}(1)", command.replace('-', "\\-")));
+        let of_command = tool.run(&["man", command]);
+        of_command.has(0, &format!(".TH session-store-{command} 1"));
+        of_command.has(0, r"\fB\-u\fR, \fB\-\-url\fR");
     }
 }
 
@@ -37,7 +56,7 @@ fn no_argument_is_repeated_to_whoever_reads_the_errors() {
     const ID: &str = "s3Cr3tId_s3Cr3tId_s3Cr3tId_s3Cr3";
     // A variable of another kind of server, so that nothing waits for one.
     let tool = Tool::at("memory:").hiding(["correct-horse", "s3Cr3tId", "ada:", "127.0.0.1:1/0"]);
-    let commands: [&[&str]; 12] = [
+    let commands: [&[&str]; 13] = [
         &[],
         &["stats"],
         &["list"],
@@ -49,6 +68,7 @@ fn no_argument_is_repeated_to_whoever_reads_the_errors() {
         &["watch"],
         &["check"],
         &["completions"],
+        &["man"],
         &["help"],
     ];
     let flags = [
@@ -70,7 +90,21 @@ fn no_argument_is_repeated_to_whoever_reads_the_errors() {
         "--exact",
         "--no-data",
         "--thorough",
+        "--sort",
+        "--reverse",
+        "--wide",
         "--nonsense",
+        "-u",
+        "-p",
+        "-j",
+        "-w",
+        "-o",
+        "-n",
+        "-s",
+        "-r",
+        "-y",
+        "-e",
+        "-i",
         "-x",
         "--",
     ];
@@ -103,6 +137,8 @@ fn no_argument_is_repeated_to_whoever_reads_the_errors() {
     tool.run(&["list", "--owner", "ada", "--limit", "5"]).has(2, "does not go with");
     tool.run(&["stats", "--timeout", "1", "--timeout", "2"]).has(2, "is there twice");
     tool.run(&["completions", ID]).has(2, "bash");
+    tool.run(&["man", ID]).has(2, "name one of stats, list");
+    tool.run(&["list", "--sort", "size"]).has(2, "key, owner, label, created, seen, ends, bytes");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,23 +1,22 @@
 //! What can be asked for.
 #![expect(clippy::doc_markdown, reason = "these comments are what `--help` prints, and that is no Markdown")]
 
+mod sorting;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-/// The sessions of a service that keeps them with session-store: look, count, watch, end.
+pub(crate) use sorting::{Field, Sorting};
+
+/// Looks at the sessions of a service that keeps them with session-store, counts them, watches them, ends them
 #[derive(Debug, Parser)]
 #[command(name = "session-store", version, max_term_width = 100, after_help = AFTER)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) connection: Connection,
 
-    /// Print JSON, for programs: one value, or one a line for `list` and `watch`
-    #[arg(long, global = true)]
-    pub(crate) json: bool,
-
-    /// When to color: `auto` is on a terminal, unless NO_COLOR is set
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
-    pub(crate) color: When,
+    #[command(flatten)]
+    pub(crate) printing: Printing,
 
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -27,24 +26,25 @@ const AFTER: &str = "\
 Exit codes: 0 done, or all is well; 1 a session is not there, or `check` has warnings; 2 failed, wrong usage, or \
 `check` found something unsafe; 130 interrupted.
 
-Without --url, the servers are named by the variables that the service has: REDIS_URL, or REDIS_CLUSTER_NODES, \
+Without --url, the tool reads the variables that the service has: REDIS_URL, or REDIS_CLUSTER_NODES, \
 REDIS_SENTINELS, REDIS_HOST and their like. REDIS_PASSWORD or REDIS_PASSWORD_FILE fill in a password.";
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Connection options")]
 pub(crate) struct Connection {
     /// The servers, such as redis://host:6379/0 or rediss-cluster://host,host; instead of REDIS_URL
     ///
     /// Everybody on this machine can read a password in a command line (`ps`): leave it out, and set
     /// REDIS_PASSWORD or REDIS_PASSWORD_FILE, or have the whole URL in REDIS_URL.
-    #[arg(long, global = true, value_name = "URL")]
+    #[arg(short, long, global = true, value_name = "URL")]
     pub(crate) url: Option<String>,
 
-    /// What the names of the sessions' keys begin with; instead of SESSION_PREFIX (in the layout `express`, of
+    /// The prefix of the sessions' keys; instead of SESSION_PREFIX (in the layout `express`, of
     /// SESSION_EXPRESS_PREFIX)
-    #[arg(long, global = true)]
+    #[arg(short, long, global = true)]
     pub(crate) prefix: Option<String>,
 
-    /// What the names of the keys of Express' sessions begin with; instead of SESSION_EXPRESS_PREFIX
+    /// The prefix of the keys of Express' sessions; instead of SESSION_EXPRESS_PREFIX
     #[arg(long, global = true, value_name = "PREFIX")]
     pub(crate) express_prefix: Option<String>,
 
@@ -52,15 +52,31 @@ pub(crate) struct Connection {
     #[arg(long, global = true)]
     pub(crate) layout: Option<Layout>,
 
-    /// How many seconds an answer of a server may take; REDIS_TIMEOUT is the service's, and not read
+    /// How long a server may take to answer; REDIS_TIMEOUT is the service's, and not read
     #[arg(long, global = true, value_name = "SECONDS", default_value_t = 5.0, value_parser = seconds)]
     pub(crate) timeout: f64,
 
-    /// How many keys a second to look at, at most, where all sessions are gone through; 4000 unless told otherwise
+    /// How many keys a second a scan of all sessions may look at; 4000 unless set
     ///
-    /// The fewer, the less others wait for the servers meanwhile.
+    /// A slower scan holds up the service's own requests less.
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max_scan_rate: Option<u32>,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output options")]
+pub(crate) struct Printing {
+    /// Print JSON, for programs: one value, or one a line for `list` and `watch`
+    #[arg(short, long, global = true)]
+    pub(crate) json: bool,
+
+    /// Print all columns of a table, and exact times; such tables are wider than 80 columns
+    #[arg(short, long, global = true)]
+    pub(crate) wide: bool,
+
+    /// When to color: `auto` is on a terminal, unless NO_COLOR is set
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub(crate) color: When,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -96,74 +112,99 @@ pub(crate) enum When {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// How many sessions there are, what they take, and how the servers are
+    /// Count sessions and their memory, and show the state of the servers
     Stats(Stats),
-    /// All sessions, or those of one owner
+    /// List all sessions, or those of one owner
     List(List),
-    /// What is known of a session, with its data as JSON where its codec names the parts
+    /// Show a session, with its data as JSON where the codec names the fields
     Show(Show),
-    /// When a session ends
+    /// Tell when a session ends
     Ttl {
-        /// The session, as `list` prints it, or by eight characters or more of its digest, for which all
-        /// sessions are gone through
+        /// The session, as `list` prints it, or the first eight or more characters of its digest, which takes a
+        /// scan of all sessions
         #[arg(allow_hyphen_values = true)]
         key: String,
     },
     /// End sessions: whoever holds their cookies is signed out
     Revoke {
-        /// The sessions, as `list` prints them, or by eight characters or more of their digests
+        /// The sessions, as `list` prints them, or the first eight or more characters of their digests
         #[arg(required = true, value_name = "KEY", allow_hyphen_values = true)]
         keys: Vec<String>,
     },
-    /// End all sessions of an owner, whatever is done to them meanwhile
+    /// End all sessions of an owner, even those that requests use or renew meanwhile
     RevokeAll(RevokeAll),
     /// End ALL sessions of the store, which signs everybody out
     Clear {
-        /// Do it; without, it is only said how many there are
-        #[arg(long)]
+        /// End them; without this, only say how many there are
+        #[arg(short, long)]
         yes: bool,
     },
-    /// How the servers are, line by line, until Ctrl-C
-    Watch(Watch),
-    /// Whether the servers are fit to keep sessions: reachable, evicting nothing, with room, encrypted …
+    /// Show rates, latencies and memory live, until Ctrl-C
     ///
-    /// To see whether the store may do what it has to, a session of nobody is stored and ended again. The exit
+    /// On a terminal this is a dashboard. Otherwise, or with --count, each reading is a line.
+    Watch(Watch),
+    /// Check that the servers are fit to keep sessions: reachable, encrypted, with room, evicting nothing
+    ///
+    /// To see whether the store may do what it has to, this stores a session of nobody and ends it again. The exit
     /// code is 0 if all is well, 1 if there are warnings, 2 if sessions are not safe or nothing can be reached.
     /// What a server does not tell is `unknown`, and no warning.
     Check,
-    /// Completions for a shell, to be sourced: `source <(session-store completions bash)`
+    /// Print completions for a shell, to be sourced: `source <(session-store completions bash)`
     Completions {
         /// The shell
         shell: Shell,
+    },
+    /// Print a manual page: `session-store man > session-store.1`
+    Man {
+        /// The command whose page to print; without it, that of the whole tool
+        command: Option<String>,
     },
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Stats {
-    /// Count by going through all sessions, instead of estimating by a sample
-    #[arg(long)]
+    /// Count all sessions in a scan, instead of estimating from a sample
+    #[arg(short, long)]
     pub(crate) exact: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct List {
-    /// Only those of this owner, by the index of owners: nothing else is looked at
-    #[arg(long, conflicts_with_all = ["resume", "limit"])]
+    /// List only the sessions of this owner, from the index of owners, without a scan
+    #[arg(short, long, conflicts_with_all = ["resume", "limit"])]
     pub(crate) owner: Option<String>,
 
-    /// Stop after so many, and say by which cursor it goes on
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    /// Stop after N sessions, and print the cursor to go on with; with --sort, list the first N of all
+    #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) limit: Option<u64>,
 
     /// Go on where an earlier list ended; a few sessions may be listed again
     #[arg(long, value_name = "CURSOR")]
     pub(crate) resume: Option<String>,
+
+    /// Sort by this field, descending with `-` before it, as in `--sort -bytes`; nothing is printed before
+    /// all sessions have been seen
+    #[arg(
+        short, long, value_name = "FIELD", allow_hyphen_values = true, conflicts_with = "resume",
+        value_parser = sorting::parser(),
+    )]
+    sort: Option<Sorting>,
+
+    /// Reverse the order of --sort
+    #[arg(short, long, requires = "sort")]
+    reverse: bool,
+}
+
+impl List {
+    pub(crate) fn sorting(&self) -> Option<Sorting> {
+        self.sort.map(|sort| Sorting { descends: sort.descends != self.reverse, ..sort })
+    }
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Show {
-    /// The session, as `list` prints it, or by eight characters or more of its digest, for which all
-    /// sessions are gone through
+    /// The session, as `list` prints it, or the first eight or more characters of its digest, which takes a scan
+    /// of all sessions
     #[arg(allow_hyphen_values = true)]
     pub(crate) key: String,
 
@@ -177,20 +218,20 @@ pub(crate) struct RevokeAll {
     /// The name that the application signed the user in by
     pub(crate) owner: String,
 
-    /// Look at every session of the store besides, as the index of owners may have been evicted, or lost with
-    /// a master
+    /// Scan all sessions of the store too, for when the index of owners may be incomplete: it was evicted, or
+    /// lost with a master
     #[arg(long)]
     pub(crate) thorough: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Watch {
-    /// Stop after so many lines
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    /// Print N lines and stop; no dashboard
+    #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) count: Option<u64>,
 
-    /// How many seconds from one line to the next
-    #[arg(long, value_name = "SECONDS", default_value_t = 1.0, value_parser = seconds)]
+    /// The time between two readings
+    #[arg(short, long, value_name = "SECONDS", default_value_t = 1.0, value_parser = seconds)]
     pub(crate) interval: f64,
 }
 

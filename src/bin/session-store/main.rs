@@ -6,13 +6,14 @@
 //!
 //! session-store check                  # are these servers fit to keep sessions?
 //! session-store stats                  # how many sessions, how much memory
-//! session-store watch                  # the same, every second
+//! session-store watch                  # rates, latencies and memory, live
 //! session-store list --owner ada       # whose devices are these?
 //! session-store show 'mzqk:5okmGZOnqTYaaZ_vniTC_oSHLOGK'
 //! session-store ttl 5okmGZOn           # the beginning of a digest will do
 //! session-store revoke 5okmGZOn
 //! session-store revoke-all ada         # ends all of a user's sessions; --thorough if the index may be lost
 //! session-store clear --yes            # signs everybody out
+//! session-store man > session-store.1  # a manual page; `man list` for that of a command
 //! ```
 //!
 //! # Which store
@@ -33,8 +34,10 @@
 //!
 //! # Output
 //!
-//! Tables for people; with `--json`, one JSON value, or one in each line for `list` and `watch`. Times are in
-//! UTC. Progress and remarks go to standard error, progress only where that is a terminal.
+//! Tables for people, which fit 80 columns, and have all columns and exact times with `--wide`. Only a terminal
+//! has its owners and labels cut. With `--json`, one JSON value, or one in each line for `list` and `watch`, with
+//! the names that [`SessionManager::stats`](session_store::SessionManager::stats) has for the same. Times are in UTC.
+//! On a terminal `watch` is a dashboard. Progress and remarks go to standard error, progress only where that is a terminal.
 //!
 //! # Exit codes
 //!
@@ -52,7 +55,9 @@ mod failure;
 mod interrupt;
 mod keys;
 mod list;
+mod man;
 mod moments;
+mod observed;
 mod opening;
 mod output;
 mod progress;
@@ -82,7 +87,7 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => return usage::report(&error),
     };
-    let output = Output::new(&arguments);
+    let output = Output::new(&arguments.printing);
     tracing_subscriber::fmt()
         .with_max_level(tracing_subscriber::filter::LevelFilter::WARN)
         .with_writer(io::stderr)
@@ -102,9 +107,12 @@ fn main() -> ExitCode {
 async fn run(arguments: Arguments, output: Output) -> Outcome {
     let Arguments { connection, command, .. } = arguments;
     if let Command::Completions { shell } = command {
-        return output.text(|out| {
-            clap_complete::generate(shell, &mut Arguments::command(), "session-store", out);
-        });
+        let mut script = Vec::new();
+        clap_complete::generate(shell, &mut Arguments::command(), "session-store", &mut script);
+        return output.text(&script);
+    }
+    if let Command::Man { command } = command {
+        return man::run(&output, command.as_deref());
     }
     if let Command::Check = command {
         return check::run(&connection, &output).await;
@@ -119,6 +127,8 @@ async fn run(arguments: Arguments, output: Output) -> Outcome {
         Command::RevokeAll(options) => revoke::all(&open, &output, &options).await,
         Command::Clear { yes } => clear::run(&open, &output, yes).await,
         Command::Watch(options) => watch::run(&open, &output, &options).await,
-        Command::Check | Command::Completions { .. } => unreachable!("they were seen to"),
+        Command::Check | Command::Completions { .. } | Command::Man { .. } => {
+            unreachable!("they were seen to")
+        }
     }
 }

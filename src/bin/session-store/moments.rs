@@ -21,13 +21,14 @@ pub(crate) fn utc(moment: Timestamp) -> String {
     }
 }
 
+/// `5m ago`.
 pub(crate) fn ago(moment: Timestamp, now: Timestamp) -> String {
-    format!("{} ago", span(now.saturating_since(moment)))
+    format!("{} ago", brief(now.saturating_since(moment)))
 }
 
-/// `in 5 min`, or that it is over.
+/// `in 5m`, or that it is over.
 pub(crate) fn ahead(moment: Timestamp, now: Timestamp) -> String {
-    if moment <= now { "over".to_owned() } else { format!("in {}", span(moment.saturating_since(now))) }
+    if moment <= now { "over".to_owned() } else { format!("in {}", brief(moment.saturating_since(now))) }
 }
 
 /// Both, for one session alone.
@@ -35,16 +36,24 @@ pub(crate) fn both(relative: &str, moment: Timestamp) -> String {
     format!("{relative} ({})", utc(moment))
 }
 
+const UNITS: [(u64, &str); 4] = [(86400, "d"), (3600, "h"), (60, "m"), (1, "s")];
+
+/// In the greatest unit that it has twice, so that it is off by a third at most.
+fn brief(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let (unit, name) = UNITS.into_iter().find(|(unit, _)| seconds >= 2 * unit).unwrap_or((1, "s"));
+    format!("{}{name}", seconds / unit)
+}
+
 /// In its two greatest units.
 pub(crate) fn span(duration: Duration) -> String {
-    const UNITS: [(u64, &str); 4] = [(86400, "d"), (3600, "h"), (60, "min"), (1, "s")];
     let seconds = duration.as_secs();
     let first = UNITS.iter().position(|(unit, _)| seconds >= *unit).unwrap_or(UNITS.len() - 1);
     let (unit, name) = UNITS[first];
     let rest = UNITS.get(first + 1).map(|(smaller, name)| (seconds % unit / smaller, name));
     match rest {
-        Some((count, smaller)) if count > 0 => format!("{} {name} {count} {smaller}", seconds / unit),
-        _ => format!("{} {name}", seconds / unit),
+        Some((count, smaller)) if count > 0 => format!("{}{name} {count}{smaller}", seconds / unit),
+        _ => format!("{}{name}", seconds / unit),
     }
 }
 
@@ -53,17 +62,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spans_have_two_units() {
-        for (seconds, expected) in [
-            (0, "0 s"),
-            (59, "59 s"),
-            (60, "1 min"),
-            (3599, "59 min 59 s"),
-            (3605, "1 h"),
-            (86400 * 3 + 3600 * 4 + 59, "3 d 4 h"),
-            (86400 * 400, "400 d"),
+    fn spans_have_two_units_or_one() {
+        for (seconds, exact, rough) in [
+            (0, "0s", "0s"),
+            (59, "59s", "59s"),
+            (60, "1m", "60s"),
+            (119, "1m 59s", "119s"),
+            (3599, "59m 59s", "59m"),
+            (3605, "1h", "60m"),
+            (86400 + 3600, "1d 1h", "25h"),
+            (86400 * 3 + 3600 * 4 + 59, "3d 4h", "3d"),
+            (86400 * 400, "400d", "400d"),
         ] {
-            assert_eq!(span(Duration::from_secs(seconds)), expected);
+            assert_eq!(span(Duration::from_secs(seconds)), exact);
+            assert_eq!(brief(Duration::from_secs(seconds)), rough);
         }
     }
 

@@ -1,32 +1,32 @@
-//! What is printed: tables for people, JSON for programs.
+//! What is printed: facts and tables for people, JSON for programs.
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
-use comfy_table::presets::NOTHING;
-use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, Width};
+use console::{Alignment, Term, measure_text_width, pad_str, truncate_str};
 use serde_json::Value;
 use session_store::checkup::Verdict;
 
 use crate::Outcome;
-use crate::arguments::{Arguments, When};
+use crate::arguments::{Printing, When};
 
 pub(crate) struct Output {
     pub(crate) json: bool,
+    pub(crate) wide: bool,
     color: bool,
 }
 
 impl Output {
-    pub(crate) fn new(arguments: &Arguments) -> Self {
-        let color = match arguments.color {
+    pub(crate) fn new(printing: &Printing) -> Self {
+        let color = match printing.color {
             When::Always => true,
             When::Never => false,
             When::Auto => {
                 std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty()) && io::stdout().is_terminal()
             }
         };
-        Self { json: arguments.json, color }
+        Self { json: printing.json, wide: printing.wide, color }
     }
 
     /// One value, or one of several in lines.
@@ -44,23 +44,25 @@ impl Output {
         out.flush()
     }
 
-    pub(crate) fn text(&self, write: impl FnOnce(&mut Vec<u8>)) -> Outcome {
-        let mut text = Vec::new();
-        write(&mut text);
-        self.line(String::from_utf8_lossy(&text).trim_end())?;
+    pub(crate) fn text(&self, text: &[u8]) -> Outcome {
+        self.line(String::from_utf8_lossy(text).trim_end())?;
         Ok(ExitCode::SUCCESS)
     }
 
     /// What is known of one thing.
     pub(crate) fn facts(&self, facts: &[(&str, String)]) -> io::Result<()> {
-        let mut table = bare();
+        let width = facts.iter().map(|(name, _)| measure_text_width(name)).max().unwrap_or_default();
         for (name, fact) in facts {
-            table.add_row([(*name).to_owned(), plain(fact)]);
+            self.line(&format!("{}{GAP}{}", pad_str(name, width, Alignment::Left, None), plain(fact)))?;
         }
-        for column in table.column_iter_mut() {
-            column.set_padding(GAP);
-        }
-        self.line(&trimmed(&table))
+        Ok(())
+    }
+
+    /// Rows under these columns, with their names if these are the first.
+    pub(crate) fn rows(&self, columns: &[Column], rows: &[Vec<String>], first: bool) -> io::Result<()> {
+        let screen = Term::stdout().size_checked().map(|(_, width)| width.into());
+        let form = if self.wide { Form::Wide } else { Form::Narrow { screen } };
+        self.line(&lay_out(columns, rows, first, form))
     }
 
     pub(crate) fn verdict(&self, verdict: Verdict) -> String {
@@ -76,43 +78,59 @@ impl Output {
 }
 
 /// Between columns.
-const GAP: (u16, u16) = (0, 2);
+const GAP: &str = "  ";
+/// What elastic columns share where nothing limits them.
+const UNLIMITED: usize = 100;
 
-/// A column of a table that is printed in parts: its name and its width; numbers are on the right.
-pub(crate) struct Column(pub(crate) &'static str, pub(crate) u16, pub(crate) CellAlignment);
+/// A column of a table that is printed in parts: its name; its width in the narrow form, if it is there; and in
+/// the wide one.
+pub(crate) struct Column(pub(crate) &'static str, pub(crate) Option<usize>, pub(crate) usize, pub(crate) Fit);
 
-/// Rows under these columns, with their names if these are the first.
-pub(crate) fn rows(columns: &[Column], rows: &[Vec<String>], first: bool) -> String {
-    let mut table = bare();
-    if first {
-        table.add_row(columns.iter().map(|column| column.0.to_owned()));
-    }
-    for row in rows {
-        let row = comfy_table::Row::from(row.iter().map(|text| plain(text)));
-        table.add_row(row);
-    }
-    for row in table.row_iter_mut() {
-        row.max_height(1);
-    }
-    for (index, Column(_, width, alignment)) in columns.iter().enumerate() {
-        if let Some(column) = table.column_mut(index) {
-            column.set_padding(GAP);
-            column.set_constraint(ColumnConstraint::Absolute(Width::Fixed(width + GAP.1)));
-            column.set_cell_alignment(*alignment);
-        }
-    }
-    trimmed(&table)
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fit {
+    Left,
+    /// For numbers.
+    Right,
+    /// In the narrow form it takes what is left of the screen, and is cut there.
+    Elastic,
 }
 
-fn bare() -> Table {
-    let mut table = Table::new();
-    table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Disabled);
-    table
+#[derive(Clone, Copy)]
+enum Form {
+    /// Without a screen nothing is cut, as somebody may want to process it.
+    Narrow {
+        screen: Option<usize>,
+    },
+    Wide,
 }
 
-fn trimmed(table: &Table) -> String {
-    let lines: Vec<_> = table.lines().map(|line| line.trim_end().to_owned()).collect();
-    lines.join("\n")
+fn lay_out(columns: &[Column], rows: &[Vec<String>], first: bool, form: Form) -> String {
+    let (room, is_cut) = match form {
+        Form::Narrow { screen } => (screen.unwrap_or(UNLIMITED), screen.is_some()),
+        Form::Wide => (0, false),
+    };
+    let width = |column: &Column| if let Form::Wide = form { Some(column.2) } else { column.1 };
+    let needed = columns.iter().filter_map(width).map(|width| width + GAP.len()).sum::<usize>() - GAP.len();
+    let elastic = columns.iter().filter(|column| column.3 == Fit::Elastic).count();
+    let share = room.saturating_sub(needed).checked_div(elastic).unwrap_or_default();
+    let line = |cells: &mut dyn Iterator<Item = &str>| {
+        let cells = columns.iter().zip(cells).filter_map(|(column, text)| {
+            let (width, text) = (width(column)?, plain(text));
+            Some(match column.3 {
+                Fit::Left => pad_str(&text, width, Alignment::Left, None).into_owned(),
+                Fit::Right => pad_str(&text, width, Alignment::Right, None).into_owned(),
+                Fit::Elastic => {
+                    let width = width + share;
+                    let text = if is_cut { truncate_str(&text, width, "…") } else { text.into() };
+                    pad_str(&text, width, Alignment::Left, None).into_owned()
+                }
+            })
+        });
+        cells.collect::<Vec<_>>().join(GAP).trim_end().to_owned()
+    };
+    let names = first.then(|| line(&mut columns.iter().map(|column| column.0)));
+    let rows = rows.iter().map(|row| line(&mut row.iter().map(String::as_str)));
+    names.into_iter().chain(rows).collect::<Vec<_>>().join("\n")
 }
 
 /// Owners and labels come from visitors: none of it may move the cursor of a terminal, or turn text around.
@@ -134,15 +152,42 @@ mod tests {
         assert_eq!(plain("Zoë 🦊"), "Zoë 🦊");
     }
 
+    const COLUMNS: [Column; 3] = [
+        Column("NAME", Some(6), 6, Fit::Elastic),
+        Column("EXTRA", None, 5, Fit::Left),
+        Column("N", Some(4), 4, Fit::Right),
+    ];
+
+    fn lines(names: &[&str], form: Form) -> Vec<String> {
+        let row = |name: &&str| vec![(*name).to_owned(), "more".to_owned(), "22".to_owned()];
+        let rows: Vec<_> = names.iter().map(row).collect();
+        // In parts, as a long list comes.
+        let first = lay_out(&COLUMNS, &rows[..1], true, form);
+        let rest = lay_out(&COLUMNS, &rows[1..], false, form);
+        first.lines().chain(rest.lines()).map(str::to_owned).collect()
+    }
+
     #[test]
-    fn parts_of_a_table_have_the_same_columns() {
-        let columns = [Column("NAME", 6, CellAlignment::Left), Column("N", 4, CellAlignment::Right)];
-        let first = rows(&columns, &[vec!["a very long name".into(), "1".into()]], true);
-        let second = rows(&columns, &[vec!["日本".into(), "22".into()]], false);
-        let lines: Vec<_> = first.lines().chain(second.lines()).collect();
-        assert_eq!(lines.len(), 3, "{lines:?}");
-        assert!(lines[0].ends_with('N') && lines[1].ends_with('1') && lines[2].ends_with("22"), "{lines:?}");
-        let characters = |line: &str| line.chars().count();
-        assert_eq!(characters(lines[0]), characters(lines[1]), "{lines:?}");
+    fn a_narrow_table_fits_its_screen() {
+        let names = ["a very long name", "日本語の名前", "Zoë"];
+        for screen in [12, 15, 20, 80] {
+            for line in lines(&names, Form::Narrow { screen: Some(screen) }) {
+                assert_eq!(measure_text_width(&line), screen, "{line:?}");
+            }
+        }
+        let lines = lines(&names, Form::Narrow { screen: Some(12) });
+        assert_eq!(lines[..3], ["NAME       N", "a ver…    22", "日本…     22"]);
+    }
+
+    #[test]
+    fn nothing_is_cut_where_there_is_no_screen() {
+        let long = "x".repeat(2 * UNLIMITED);
+        let narrow = lines(&[&long, "short"], Form::Narrow { screen: None });
+        assert!(narrow[1].starts_with(&long) && narrow[1].ends_with("  22"), "{narrow:?}");
+        assert_eq!(measure_text_width(&narrow[2]), UNLIMITED);
+        let wide = lines(&[&long, "short"], Form::Wide);
+        assert_eq!(wide[0], "NAME    EXTRA     N");
+        assert!(wide[1].starts_with(&long) && wide[1].ends_with("  more     22"), "{wide:?}");
+        assert_eq!(wide[2], "short   more     22");
     }
 }

@@ -10,6 +10,7 @@ use crate::failure::Failure;
 use crate::keys;
 use crate::opening::Open;
 use crate::output::Output;
+use crate::progress::Progress;
 
 pub(crate) async fn some(open: &Open, output: &Output, texts: &[String]) -> Outcome {
     let found = keys::find(open, texts).await?;
@@ -30,7 +31,7 @@ pub(crate) async fn some(open: &Open, output: &Output, texts: &[String]) -> Outc
         }
     }
     if output.json {
-        output.json(&json!({ "revoked": ended, "not_there": missing }))?;
+        output.json(&json!({ "revoked": ended, "notThere": missing }))?;
     } else {
         for name in &ended {
             output.line(&format!("ended {name}"))?;
@@ -48,7 +49,8 @@ pub(crate) async fn some(open: &Open, output: &Output, texts: &[String]) -> Outc
 
 pub(crate) async fn all(open: &Open, output: &Output, options: &RevokeAll) -> Outcome {
     let count = if options.thorough {
-        open.manager.revoke_all_thoroughly(&options.owner).await?
+        let progress = Progress::new("searching");
+        open.observed(progress.callback())?.revoke_all_thoroughly(&options.owner).await?
     } else {
         open.manager.revoke_all(&options.owner).await?
     };

@@ -23,7 +23,7 @@ pub(crate) async fn run(open: &Open, output: &Output, options: &Show) -> Outcome
     if output.json {
         let mut value = summary::value(&session, &open.naming, now);
         if let (Value::Object(members), Some(data)) = (&mut value, data) {
-            members.insert("data_is_readable".to_owned(), data.is_some().into());
+            members.insert("dataIsReadable".to_owned(), data.is_some().into());
             members.insert("data".to_owned(), data.unwrap_or_default());
         }
         output.json(&value)?;

@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use comfy_table::CellAlignment::{Left, Right};
 use futures_util::TryStreamExt as _;
 use indicatif::{BinaryBytes, HumanCount};
 use serde_json::{Value, json};
@@ -12,7 +11,7 @@ use session_store::{SessionStore as _, Topology, Usage};
 use crate::Outcome;
 use crate::arguments::Stats;
 use crate::opening::Open;
-use crate::output::{Column, Output, rows};
+use crate::output::{Column, Fit, Output};
 use crate::progress::Progress;
 
 pub(crate) async fn run(open: &Open, output: &Output, options: &Stats) -> Outcome {
@@ -30,11 +29,11 @@ pub(crate) async fn run(open: &Open, output: &Output, options: &Stats) -> Outcom
     let topology = open.store.status().topology.map_or("none", Topology::as_str);
     if output.json {
         output.json(&json!({
-            "sessions": whole(usage.sessions),
-            "sessions_error": whole(usage.error),
-            "bytes_per_session": usage.bytes_per_session.map(whole),
-            "used_bytes": usage.used_bytes,
-            "limit_bytes": usage.limit_bytes,
+            "totalSessions": whole(usage.sessions),
+            "totalSessionsError": whole(usage.error.ceil()),
+            "bytesPerSession": usage.bytes_per_session,
+            "memoryUsedBytes": usage.used_bytes,
+            "memoryLimitBytes": usage.limit_bytes,
             "topology": topology,
             "prefixes": open.naming.prefixes,
             "servers": servers.iter().map(server).collect::<Vec<_>>(),
@@ -58,7 +57,7 @@ pub(crate) async fn run(open: &Open, output: &Output, options: &Stats) -> Outcom
     ])?;
     output.line("")?;
     let cells: Vec<_> = servers.iter().map(cells).collect();
-    output.line(&rows(&COLUMNS, &cells, true))?;
+    output.rows(&COLUMNS, &cells, true)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -82,18 +81,18 @@ pub(crate) fn hit_ratio(hits: u64, misses: u64) -> Option<u64> {
 }
 
 const COLUMNS: [Column; 12] = [
-    Column("SERVER", 24, Left),
-    Column("SOFTWARE", 13, Left),
-    Column("KEYS", 11, Right),
-    Column("MEMORY", 11, Right),
-    Column("MAXIMUM", 11, Right),
-    Column("EVICTION", 15, Left),
-    Column("CLIENTS", 7, Right),
-    Column("FEEDS", 5, Right),
-    Column("OPS/S", 7, Right),
-    Column("HITS", 5, Right),
-    Column("REPLICAS", 8, Right),
-    Column("PING", 8, Right),
+    Column("SERVER", Some(21), 24, Fit::Elastic),
+    Column("SOFTWARE", None, 13, Fit::Left),
+    Column("KEYS", Some(11), 11, Fit::Right),
+    Column("MEMORY", Some(10), 10, Fit::Right),
+    Column("MAXIMUM", Some(10), 10, Fit::Right),
+    Column("EVICTION", None, 15, Fit::Left),
+    Column("CLIENTS", None, 7, Fit::Right),
+    Column("FEEDS", None, 5, Fit::Right),
+    Column("OPS/S", Some(7), 7, Fit::Right),
+    Column("HITS", None, 5, Fit::Right),
+    Column("REPLICAS", None, 8, Fit::Right),
+    Column("PING", Some(8), 8, Fit::Right),
 ];
 
 fn cells(server: &ServerInfo) -> Vec<String> {
@@ -125,17 +124,17 @@ fn server(server: &ServerInfo) -> Value {
         "version": server.version(),
         "role": server.field("role"),
         "keys": server.keys(),
-        "used_bytes": server.number("used_memory"),
-        "limit_bytes": server.number("maxmemory").filter(|limit| *limit > 0),
+        "memoryUsedBytes": server.number("used_memory"),
+        "memoryLimitBytes": server.number("maxmemory").filter(|limit| *limit > 0),
         "eviction": server.field("maxmemory_policy"),
         "clients": server.number("connected_clients"),
         "feeds": server.number("tracking_clients"),
-        "commands_per_second": server.number("instantaneous_ops_per_sec"),
-        "keyspace_hits": server.number("keyspace_hits"),
-        "keyspace_misses": server.number("keyspace_misses"),
-        "evicted_keys": server.number("evicted_keys"),
-        "expired_keys": server.number("expired_keys"),
+        "commandsPerSecond": server.number("instantaneous_ops_per_sec"),
+        "keyspaceHits": server.number("keyspace_hits"),
+        "keyspaceMisses": server.number("keyspace_misses"),
+        "evictedKeys": server.number("evicted_keys"),
+        "expiredKeys": server.number("expired_keys"),
         "replicas": server.online_replicas(),
-        "ping_millis": server.round_trip.as_secs_f64() * 1000.0,
+        "pingSeconds": server.round_trip.as_secs_f64(),
     })
 }

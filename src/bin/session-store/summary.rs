@@ -23,20 +23,20 @@ pub(crate) fn end(session: &SessionSummary) -> Timestamp {
     session.absolute_deadline.map_or(session.expires_at, |deadline| deadline.min(session.expires_at))
 }
 
-/// A session as programs get it.
+/// A session as programs get it: named as in the JSON of [`SessionSummary`], with times for people too.
 pub(crate) fn value(session: &SessionSummary, naming: &Naming, now: Timestamp) -> Value {
     json!({
         "key": keys::name(&session.key, naming),
         "owner": session.owner.as_ref().map(Owner::as_str),
         "label": session.label.as_ref().map(Label::as_str),
-        "created_at": moments::utc(session.created_at),
-        "last_seen": session.last_seen().map(moments::utc),
-        "expires_at": moments::utc(session.expires_at),
-        "expires_in_seconds": end(session).saturating_since(now).as_secs(),
-        "idle_timeout_seconds": session.idle_timeout.map(|idle| idle.as_secs()),
-        "absolute_deadline": session.absolute_deadline.map(moments::utc),
+        "createdAt": moments::utc(session.created_at),
+        "lastSeen": session.last_seen().map(moments::utc),
+        "expiresAt": moments::utc(session.expires_at),
+        "expiresInSeconds": end(session).saturating_since(now).as_secs(),
+        "idleTimeoutSeconds": session.idle_timeout.map(|idle| idle.as_secs()),
+        "absoluteDeadline": session.absolute_deadline.map(moments::utc),
         "codec": codec(session.codec),
-        "bytes": session.data_bytes,
+        "dataBytes": session.data_bytes,
     })
 }
 

@@ -19,10 +19,10 @@ pub(crate) async fn run(open: &Open, output: &Output, key: &str) -> Outcome {
     if output.json {
         output.json(&json!({
             "key": keys::name(&key, &open.naming),
-            "expires_at": moments::utc(end),
-            "expires_in_seconds": end.saturating_since(now).as_secs(),
-            "absolute_deadline": session.absolute_deadline.map(moments::utc),
-            "absolute_deadline_in_seconds":
+            "expiresAt": moments::utc(end),
+            "expiresInSeconds": end.saturating_since(now).as_secs(),
+            "absoluteDeadline": session.absolute_deadline.map(moments::utc),
+            "absoluteDeadlineInSeconds":
                 session.absolute_deadline.map(|deadline| deadline.saturating_since(now).as_secs()),
         }))?;
         return Ok(ExitCode::SUCCESS);
