@@ -34,12 +34,12 @@ pub(super) fn check<T: SessionData>(
 }
 
 impl<T: SessionData> Session<T> {
-    /// The id of the stored session, in Express' layout: `req.sessionID` of Node, by which an application may have
-    /// rows of its own. `None` while nothing is stored, and in any other layout, where [`key`](Self::key) is safer to
-    /// use.
+    /// The id of the stored session in Express' layout: Node's `req.sessionID`, which an application may use as a key
+    /// in its own tables. `None` while nothing is stored, and in any other layout, where [`key`](Self::key) is the
+    /// safer choice.
     ///
-    /// Whoever knows the id is the visitor. A sign-in or renewal changes it once the response is ready, or at a
-    /// [`save`](Self::save).
+    /// The id is a credential: its holder is the visitor. A sign-in or renewal changes it once the response is ready,
+    /// or at a [`save`](Self::save).
     ///
     /// ```
     /// # async fn uploads_of(_: &str) -> u32 { 0 }
