@@ -268,9 +268,9 @@ fn secret(environment: &Environment<'_>, name: &str) -> Result<Option<String>, E
 }
 
 impl RedisStoreBuilder {
-    /// The store that the environment names, with its layout, prefix and timeouts: the same as
-    /// [`SessionManager::from_env`](crate::SessionManager::from_env) makes of the same variables, for whoever
-    /// needs the store itself. `None` if nothing names a Redis server, or memory is asked for.
+    /// Makes a builder for the store that the environment names, with its layout, prefix and timeouts: the store that
+    /// [`SessionManager::from_env`](crate::SessionManager::from_env) makes of the same variables, for a program that
+    /// needs the store itself. `None` if no variable names a Redis server, or memory is asked for.
     ///
     /// ```no_run
     /// # async fn example() -> Result<(), session_store::Error> {
@@ -287,13 +287,25 @@ impl RedisStoreBuilder {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] names the variable that is wrong. What is set without effect gets a warning in the
-    /// log.
+    /// [`Error::Config`] names the wrong variable. A warning is logged for variables that have no effect.
     pub fn from_env() -> Result<Option<Self>, Error> {
         Self::from_variables(|name| std::env::var_os(name))
     }
 
-    /// As [`from_env`](Self::from_env), with variables from elsewhere.
+    /// Makes a builder as [`from_env`](Self::from_env) does, with variables from elsewhere: a test, or a file of settings.
+    ///
+    /// ```
+    /// use session_store::RedisStoreBuilder;
+    ///
+    /// let lookup = |name: &str| match name {
+    ///     "REDIS_URL" => Some("redis://redis.internal".into()),
+    ///     "SESSION_PREFIX" => Some("shop:".into()),
+    ///     _ => None,
+    /// };
+    /// assert!(RedisStoreBuilder::from_variables(lookup)?.is_some());
+    /// assert!(RedisStoreBuilder::from_variables(|_| None)?.is_none());
+    /// # Ok::<(), session_store::Error>(())
+    /// ```
     pub fn from_variables(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Option<Self>, Error> {
         let settings = Settings::read(&Environment::new(&lookup))?;
         settings.warn();
