@@ -190,7 +190,7 @@ impl Codec {
     /// Says in general what is wrong: decoders quote the data in their messages, and session data
     /// must not reach a log.
     pub(crate) fn decode<T: DeserializeOwned>(payload: &Payload) -> Result<T, &'static str> {
-        let codec = Self::of(payload).ok_or("a codec wrote it that this build doesn't have")?;
+        let codec = Self::of(payload).ok_or("it was written by a codec that this build doesn't have")?;
         let bytes = &payload.bytes()[..];
         match codec {
             Self::Json => {

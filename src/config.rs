@@ -198,7 +198,7 @@ impl Settings {
         let mut expiry = layout.expiry();
         if let Some(idle) = environment.duration("SESSION_TTL")? {
             if idle > MAX_TTL {
-                let why = "400 days are the most, and without a unit it is in seconds";
+                let why = "that is the maximum, and a number without a unit is in seconds";
                 warnings.push(format!("SESSION_TTL has no effect beyond 400 days: {why}"));
             }
             let absolute = expiry.absolute_timeout().map(|absolute| absolute.max(idle));

@@ -33,7 +33,8 @@ pub type BoxError = Box<dyn StdError + Send + Sync>;
 pub enum Error {
     /// The store could not be reached, did not answer in time, or cannot serve at the moment
     /// (loading, failing over, read-only). Try again later.
-    #[error("the session store is unavailable{}: {reason}", if *.outcome_unknown { "; whether the write took effect is unknown" } else { "" })]
+    #[error("the session store is unavailable{}: {reason}", if *.outcome_unknown { "; whether the write took \
+        effect is unknown" } else { "" })]
     #[non_exhaustive]
     Unavailable {
         /// Whether the operation may have taken effect nevertheless.
@@ -99,7 +100,7 @@ pub enum Error {
     /// or the store failed. None can be extended or given a new id; the next operation on this owner's sessions deletes
     /// the rest. Repeat the call.
     #[error(
-        "{ended} sessions were ended so far; the rest is marked, cannot be extended, and will be ended: repeat the call"
+        "{ended} sessions were ended so far; the others are marked to end and cannot be extended; repeat the call"
     )]
     Unfinished {
         /// How many sessions were deleted.

@@ -109,7 +109,9 @@ fn one_host(environment: &Environment<'_>, text: &str) -> Result<Host, Error> {
     let address = bracketed.filter(|address| address.parse::<Ipv6Addr>().is_ok()).unwrap_or(text);
     if address.parse::<IpAddr>().is_err() {
         if text.contains("://") || text.starts_with('/') {
-            return Err(unusable("a URL goes into REDIS_URL, and a socket, too, as unix:///path/to/socket"));
+            return Err(unusable(
+                "a URL goes into REDIS_URL, and so does a socket, as unix:///path/to/socket",
+            ));
         }
         if text.contains(',') {
             return Err(unusable("several hosts go into REDIS_CLUSTER_NODES or REDIS_SENTINELS"));
@@ -211,7 +213,7 @@ fn fill_in(
 
 fn fill<T: PartialEq>(setting: &mut Setting<T>, value: T, name: &'static str, warnings: &mut Vec<String>) {
     if let Some(by) = setting.fill(value, name) {
-        warnings.push(format!("{name} has no effect: REDIS_URL says otherwise, by {by}"));
+        warnings.push(format!("{name} has no effect: REDIS_URL overrides it, by {by}"));
     }
 }
 
@@ -249,7 +251,7 @@ fn refuse_if_the_other_may_be_a_user(
         return Ok(());
     }
     Err(Error::Config(format!(
-        "REDIS_URL and {name} say different passwords: {} has no colon, so it is a password; a user is written \
+        "REDIS_URL and {name} give different passwords: {} has no colon, so it is a password; a user is written \
          redis://user:@host",
         url::WITHOUT_COLON
     )))

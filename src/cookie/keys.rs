@@ -12,10 +12,11 @@ use crate::random;
 
 const SIGNING_PURPOSE: &[u8] = b"session-store cookie signing v1";
 const HOW_TO_MAKE_ONE: &str = "make one with `openssl rand -base64 48`";
-const COMMA: &str = "commas separate secrets, and this one may be part of a secret: give SESSION_SECRET_FILE, a file with \
+const COMMA: &str = "commas separate secrets, and this one may be part of a secret: give SESSION_SECRET_FILE, a \
+    file with \
                      one secret a line, or build the `KeyRing` key by key";
-const BLANK: &str = "it begins or ends with a blank, which may be part of the secret or not: remove it, or if it is, \
-                     give SESSION_SECRET_FILE, a file with one secret a line, exactly as it is";
+const BLANK: &str = "it begins or ends with a blank, which may or may not be part of the secret: remove it, or \
+    if it is, give SESSION_SECRET_FILE, a file with one secret a line, taken literally";
 
 /// A signing key, derived from a secret of at least 32 bytes that was drawn at random.
 ///

@@ -18,14 +18,14 @@ pub(super) fn check<T: SessionData>(
 ) -> Result<(), Error> {
     if let Some(attribute) = cookie.difference(layout) {
         return Err(Error::Config(format!(
-            "the manager's cookie and that of the store's ExpressLayout differ in {attribute}: give the layout the \
-             cookie that the Express service has, and the manager the same or none"
+            "the manager's cookie and that of the store's ExpressLayout differ in {attribute}: give the layout \
+             the Express service's cookie, and the manager the same one or none"
         )));
     }
     if !signer.knows_express() {
         return Err(Error::Config(
-            "the store shares its sessions with Express, whose cookies no key of the manager verifies: build it \
-             with `KeyRing::express(secret)`"
+            "the store shares its sessions with Express, but no key of the manager verifies Express' cookies: \
+             build it with `KeyRing::express(secret)`"
                 .to_owned(),
         ));
     }

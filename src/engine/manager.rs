@@ -283,7 +283,10 @@ impl<T> Inner<T> {
         if is_read(&self.codec) || self.also_reads.iter().any(is_read) {
             return Ok(());
         }
-        Err("another codec wrote it than the service's; if it was the service's own, name it in `also_reads`")
+        Err(
+            "it was written by a codec other than the service's; if that was once the service's own, name it in \
+            `also_reads`",
+        )
     }
 
     /// Gives a record that is to be written the owner that its data tells, who has to be the one that is `signed_in`.
@@ -293,8 +296,8 @@ impl<T> Inner<T> {
             return Ok(());
         };
         if signed_in.is_some() && signed_in != told.as_ref() {
-            let message = "`owner_from` does not find the owner in the data who was signed in: put the owner there in \
-                           the same `sign_in`";
+            let message = "`owner_from` does not find the signed-in owner in the data: put it there in the same \
+                `sign_in`";
             return Err(Error::Config(message.to_owned()));
         }
         record.owner = told;

@@ -440,7 +440,7 @@ impl<T: SessionData> SessionManagerBuilder<T> {
             }
             if limit.sessions > OwnerLimit::MOST {
                 let message = format!(
-                    "{} sessions per owner are more than can be limited; give {} at most, or no limit",
+                    "a limit of {} sessions per owner is too high; give {} at most, or no limit",
                     limit.sessions,
                     OwnerLimit::MOST,
                 );

@@ -286,7 +286,7 @@ impl<T: SessionData> SessionManager<T> {
     }
 
     fn indexed<'a>(&'a self, owner: &'a Owner) -> Result<OwnerSessions<'a>, Error> {
-        let what = "tell whose sessions it keeps";
+        let what = "list sessions by owner";
         self.0.store.sessions_of(owner, self.0.clock.now()).ok_or(Error::Unsupported { what })
     }
 

@@ -95,7 +95,8 @@ impl<T: SessionData> Session<T> {
         self.open(|state| {
             if state.data_owner().is_some_and(|present| *present != owner) {
                 return Err(Error::Config(
-                    "the session has another owner: `sign_in` begins a session for this one".to_owned(),
+                    "the session has another owner: call `sign_in` to begin a session for this one"
+                        .to_owned(),
                 ));
             }
             if state.owner().is_none() {

@@ -324,7 +324,7 @@ impl Reader {
 
     fn text(&mut self, length: usize) -> Result<Arc<str>, Fault> {
         let bytes = self.peek(length)?;
-        let text = std::str::from_utf8(bytes).map_err(|_| Fault::Broken("its owner or label is no text"))?;
+        let text = std::str::from_utf8(bytes).map_err(|_| Fault::Broken("its owner or label is not text"))?;
         let text = text.into();
         self.0.advance(length);
         Ok(text)

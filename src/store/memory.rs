@@ -141,7 +141,7 @@ impl MemoryStore {
         let watched = watches.clone();
         let sweeper = thread::Builder::new().name("session-sweeper".to_owned());
         if let Err(error) = sweeper.spawn(move || sweep(&swept, &index, &watched, interval, &dropped)) {
-            tracing::warn!(%error, "no thread to free expired sessions while the store is idle");
+            tracing::warn!(%error, "could not start the thread that frees expired sessions while the store is idle");
         }
         Self {
             sessions,

@@ -124,10 +124,13 @@ impl NearCache {
     pub(crate) fn check(&self) -> Result<(), String> {
         let ([least, most], least_bytes) = (Self::BOUNDS, Self::LEAST_BYTES);
         if !(least..=most).contains(&self.bound) {
-            return Err(format!("a near cache is bound by {least:?} to {most:?}, not by {:?}", self.bound));
+            return Err(format!(
+                "the bound of a near cache must be {least:?} to {most:?}, not {:?}",
+                self.bound
+            ));
         }
         if self.bytes < least_bytes {
-            return Err(format!("a near cache takes {least_bytes} bytes at least, not {}", self.bytes));
+            return Err(format!("a near cache needs at least {least_bytes} bytes, not {}", self.bytes));
         }
         Ok(())
     }

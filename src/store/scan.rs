@@ -103,7 +103,7 @@ impl Cursor {
     /// What a store says of a cursor that it did not make.
     #[cfg(any(feature = "memory", feature = "redis"))]
     pub(crate) fn is_strange() -> Error {
-        let reason = "it is none of this session store's: start without one".to_owned();
+        let reason = "it was not issued by this store; start again without a cursor".to_owned();
         Error::InvalidInput { what: "the cursor", reason }
     }
 

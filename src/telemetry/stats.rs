@@ -169,7 +169,7 @@ impl Telemetry {
             Err(error) => (None, Some(error)),
         };
         if let Some(error) = &fault {
-            tracing::warn!(%error, "the sessions in store cannot be counted");
+            tracing::warn!(%error, "the stored sessions cannot be counted");
         }
         let connected = status.connected && !matches!(fault, Some(Error::Unavailable { .. }));
         let number = |count: fn(&Usage) -> f64| usage.as_ref().map(|usage| whole(count(usage)));

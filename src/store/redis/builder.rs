@@ -393,7 +393,7 @@ impl RedisStoreBuilder {
             && (replicas == 0 || within < Duration::from_millis(1) || within > Self::LONGEST)
         {
             return fault(
-                "waiting for replicas takes at least one replica, and from one millisecond to one hour",
+                "waiting for replicas takes at least one replica, and a time from one millisecond to one hour",
             );
         }
         let settings = Settings::new(self.timeout, self.connections, self.replication);

@@ -174,7 +174,7 @@ impl RedisStore {
         let servers = match self.ask_servers().await {
             Ok(servers) => servers,
             Err(Error::Refused { message }) => {
-                let detail = format!("what the servers are like is not told: {message}; this takes `+info`");
+                let detail = format!("the state of the servers is not told: {message}; this takes `+info`");
                 let mut findings = vec![Finding::new("info", Verdict::Warning, detail)];
                 findings.extend(self.trial().await);
                 return Checkup { findings };
@@ -201,7 +201,7 @@ impl RedisStore {
         findings.push(access::encryption(&self.entrance, &servers));
         findings.push(access::login(&self.entrance, &servers, self.whoami(&servers).await.as_deref()));
         findings.extend(self.trial().await);
-        tracing::debug!("the servers were looked at in {:?}", began.elapsed());
+        tracing::debug!("the servers were checked in {:?}", began.elapsed());
         Checkup { findings }
     }
 }
