@@ -25,7 +25,7 @@ impl Timestamp {
         Self(millis)
     }
 
-    /// Milliseconds since the Unix epoch.
+    /// Milliseconds since the Unix epoch. See the [example](Self).
     pub const fn as_millis(self) -> u64 {
         self.0
     }

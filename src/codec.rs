@@ -65,7 +65,7 @@ pub enum Codec {
     /// `MessagePack` with named fields.
     ///
     /// Members that this program's type doesn't know survive a save as they do with JSON, except
-    /// beside byte strings and maps whose keys are no strings.
+    /// beside byte strings and maps whose keys are not strings.
     #[cfg(feature = "messagepack")]
     MessagePack,
     /// bincode 2 in its standard configuration, at most 16 MiB, and at most 262,144 more elements

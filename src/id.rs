@@ -100,7 +100,9 @@ impl SessionId {
         }
     }
 
-    /// The id's text. It is a bearer credential: anybody who reads it *is* the visitor.
+    /// The id's text. See the example of [`parse`](Self::parse).
+    ///
+    /// It is a bearer credential: anybody who reads it *is* the visitor.
     ///
     /// # Panics
     ///

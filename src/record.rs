@@ -46,7 +46,7 @@ pub use payload::Payload;
 pub struct Revision([u8; 8]);
 
 impl Revision {
-    /// Draws a unique revision. [`Record::new`] and [`Record::next`] do so themselves.
+    /// Draws a unique revision. [`Record::new`] and [`Record::next`] do so themselves, as in the [example](Self).
     ///
     /// # Panics
     ///
@@ -114,7 +114,7 @@ impl Owner {
         named("the owner's name", Self::MAX_LENGTH, name.as_ref()).map(Self)
     }
 
-    /// The owner's name.
+    /// The owner's name. See the [example](Self).
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -180,7 +180,7 @@ impl Label {
         Self::new(&text[..end]).ok()
     }
 
-    /// The label's text.
+    /// The label's text. See the [example](Self).
     pub fn as_str(&self) -> &str {
         &self.0
     }

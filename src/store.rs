@@ -211,7 +211,7 @@ pub struct Update<'a> {
     pub ttl: Ttl,
     /// Whether the update follows the marker of a rotation. The engine sets this only for a request
     /// that had loaded the session before the rotation, and only for what it writes: a load that
-    /// followed would hand the session to whoever knows the old id (session fixation).
+    /// followed would give the session to anybody who knows the old id (session fixation).
     pub follow: bool,
     /// The record that the new one replaces, if the caller has it: a store may compare it as a whole to see that nothing
     /// has changed, which is faster. The revision is what counts nevertheless.
@@ -307,7 +307,7 @@ impl<'a> Update<'a> {
     }
 }
 
-/// The input of [`SessionStore::touch`].
+/// The input of [`SessionStore::touch`]; [`new`](Self::new) has an example.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Touch<'a> {
@@ -350,7 +350,7 @@ impl<'a> Touch<'a> {
     }
 }
 
-/// The input of [`SessionStore::rotate`].
+/// The input of [`SessionStore::rotate`]; [`new`](Self::new) has an example.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Rotation<'a> {
@@ -401,6 +401,18 @@ impl<'a> Rotation<'a> {
 }
 
 /// The answer of [`SessionStore::load`].
+///
+/// ```
+/// use session_store::{Error, Loaded, Record, SessionKey, SessionStore};
+///
+/// async fn present(store: &dyn SessionStore, key: &SessionKey) -> Result<Option<Record>, Error> {
+///     Ok(match store.load(key).await? {
+///         Loaded::Found(record) => Some(record),
+///         // To follow a session to its new id would be session fixation.
+///         _ => None,
+///     })
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Loaded {
@@ -412,7 +424,7 @@ pub enum Loaded {
     Absent,
 }
 
-/// The outcome of [`SessionStore::create`].
+/// The outcome of [`SessionStore::create`]; the [trait](SessionStore) has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Created {
@@ -423,6 +435,23 @@ pub enum Created {
 }
 
 /// The outcome of [`SessionStore::update`] or [`SessionStore::rotate`].
+///
+/// ```
+/// use session_store::{Error, Record, SessionKey, SessionStore, Ttl, Update, Updated};
+///
+/// /// Sets a label, on top of whatever is stored.
+/// async fn label(store: &dyn SessionStore, key: &SessionKey, mut seen: Record, ttl: Ttl) -> Result<bool, Error> {
+///     loop {
+///         let mut labelled = seen.next();
+///         labelled.label = session_store::Label::truncated("laptop");
+///         match store.update(Update::new(key, &labelled, ttl)).await? {
+///             Updated::Updated => return Ok(true),
+///             Updated::Stale(present) => seen = present,
+///             _ => return Ok(false),
+///         }
+///     }
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Updated {
@@ -430,7 +459,7 @@ pub enum Updated {
     Updated,
     /// Another write came first. This is its record, so that merging takes no second read.
     Stale(Record),
-    /// There is no such session (any more).
+    /// There is no such session, or no longer.
     Missing,
     /// The session has a new id; of an update that [follows](Update::follow), two of them since.
     Moved,

@@ -28,12 +28,12 @@ impl Ttl {
         Self(millis_rounded_up(duration).clamp(1, millis_rounded_up(MAX_TTL)))
     }
 
-    /// Milliseconds, from 1 to 34,560,000,000.
+    /// Milliseconds, from 1 to 34,560,000,000. See the [example](Self).
     pub const fn as_millis(self) -> u64 {
         self.0
     }
 
-    /// The same as a duration.
+    /// The time to live as a duration. See the [example](Self).
     pub const fn as_duration(self) -> Duration {
         Duration::from_millis(self.0)
     }

@@ -84,12 +84,12 @@ impl Expiry {
         Self { absolute: Some(timeout), ..self }
     }
 
-    /// The idle timeout, if there is one.
+    /// The idle timeout, if there is one. See the [example](Self).
     pub const fn idle_timeout(&self) -> Option<Duration> {
         self.idle
     }
 
-    /// The absolute timeout, if there is one.
+    /// The absolute timeout, if there is one. See the [example](Self).
     pub const fn absolute_timeout(&self) -> Option<Duration> {
         self.absolute
     }

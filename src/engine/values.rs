@@ -62,7 +62,7 @@ impl Values {
         Ok(())
     }
 
-    /// Removes the value called `name`, and returns it if there was one.
+    /// Removes the value called `name`, and returns it if there was one. See the [example](Self).
     pub fn remove(&mut self, name: &str) -> Option<Value> {
         self.0.remove(name)
     }
@@ -84,17 +84,17 @@ impl Values {
         Some(value)
     }
 
-    /// Whether there is a value called `name`.
+    /// Whether there is a value called `name`. See the [example](Self).
     pub fn contains(&self, name: &str) -> bool {
         self.0.contains_key(name)
     }
 
-    /// The names that have a value.
+    /// The names that have a value. See the [example](Self).
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
     }
 
-    /// Removes every value.
+    /// Removes every value. See the [example](Self).
     pub fn clear(&mut self) {
         self.0.clear();
     }

@@ -180,7 +180,7 @@ struct Watched {
 /// Found by its key.
 struct ByKey(Arc<Watched>);
 
-/// A watch on one session, ended by dropping it.
+/// A watch on one session, ended by dropping it; [`changed`](Self::changed) has an example.
 #[derive(Debug)]
 pub struct Watch {
     /// One for each store that the session may be in.

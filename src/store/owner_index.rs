@@ -140,7 +140,7 @@ impl Entry {
     }
 }
 
-/// The input of [`OwnerIndex::insert`].
+/// The input of [`OwnerIndex::insert`]; [`OwnerIndex`] has an example.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 #[must_use]
@@ -219,7 +219,7 @@ impl<'a> IndexInsert<'a> {
     }
 }
 
-/// The stage of a session's life at which it is inserted.
+/// The stage of a session's life at which it is inserted; [`OwnerIndex`] has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Stage {
@@ -235,7 +235,7 @@ pub enum Stage {
     Moving,
 }
 
-/// How many sessions an owner may have at once.
+/// The number of sessions that an owner may have at once; [`IndexInsert::limited`] has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OwnerLimit {
@@ -279,7 +279,7 @@ pub enum Evict {
     Refuse,
 }
 
-/// The answer of [`OwnerIndex::insert`].
+/// The answer of [`OwnerIndex::insert`]; [`OwnerIndex`] has an example.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct IndexInserted {
@@ -309,7 +309,7 @@ impl IndexInserted {
     }
 }
 
-/// The outcome of an insertion.
+/// The outcome of an insertion; [`IndexInsert::limited`] has an example.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Verdict {
@@ -321,7 +321,7 @@ pub enum Verdict {
     Full,
 }
 
-/// The answer of [`OwnerIndex::list`].
+/// The answer of [`OwnerIndex::list`]; [`OwnerIndex`] has an example.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Owned {
@@ -386,7 +386,7 @@ pub(crate) async fn list_both(
     Ok(page)
 }
 
-/// The entries that [`OwnerIndex::revoke`] marks.
+/// The entries that [`OwnerIndex::revoke`] marks; [`OwnerIndex`] has an example.
 #[derive(Clone, Copy, Debug)]
 pub enum Revocation<'a> {
     /// All of the owner's entries.

@@ -107,7 +107,7 @@ impl Cursor {
         Error::InvalidInput { what: "the cursor", reason }
     }
 
-    /// The cursor's text.
+    /// The cursor's text. See the [example](Self).
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -108,7 +108,7 @@ pub enum Topology {
 }
 
 impl Topology {
-    /// Its name for machines: `standalone`, `sentinel` or `cluster`.
+    /// The name for machines: `standalone`, `sentinel` or `cluster`. See the [example](Self).
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Standalone => "standalone",

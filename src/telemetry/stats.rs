@@ -135,7 +135,8 @@ pub struct Stats {
     pub store_latencies: StoreLatencies,
 }
 
-/// The state of the connection to Redis, under the names of the services that this crate replaced.
+/// The state of the connection to Redis, under the names of the services that this crate replaced; part of
+/// [`Stats`], which has an example.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]

@@ -38,7 +38,7 @@ use crate::error::Error;
 pub(super) use self::entrance::Entrance;
 pub use self::server::ServerInfo;
 
-/// The result of a [`RedisStore::checkup`].
+/// The result of a [`RedisStore::checkup`], which has an example.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "json", derive(serde::Serialize), serde(rename_all = "camelCase"))]
 #[non_exhaustive]
@@ -65,7 +65,7 @@ impl Checkup {
     }
 }
 
-/// One result of a checkup.
+/// One result of a checkup; [`RedisStore::checkup`] has an example.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "json", derive(serde::Serialize), serde(rename_all = "camelCase"))]
 #[non_exhaustive]

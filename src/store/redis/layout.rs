@@ -143,7 +143,8 @@ pub(super) struct Base {
 type Build = Box<dyn FnOnce(Base) -> Box<dyn Layout> + Send + Sync>;
 
 impl RedisLayout {
-    /// This crate's own layout, the default: a compact record, under a hash of the session's id.
+    /// This crate's own layout, the default: a compact record, under a hash of the session's id. See the example of
+    /// [`RedisStoreBuilder::layout`](crate::RedisStoreBuilder::layout).
     #[must_use]
     pub fn native() -> Self {
         Self::new("native", |base| Box::new(Native::new(base)))

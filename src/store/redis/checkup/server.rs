@@ -43,33 +43,35 @@ pub struct ServerInfo {
 }
 
 impl ServerInfo {
-    /// A field of [`INFO`](https://redis.io/docs/latest/commands/info/), such as `redis_version`.
+    /// A field of [`INFO`](https://redis.io/docs/latest/commands/info/), such as `redis_version`. See the [example](Self).
     pub fn field(&self, name: &str) -> Option<&str> {
         self.info.field(name)
     }
 
-    /// A [field](Self::field) as a whole number, such as `used_memory`, in bytes.
+    /// A [field](Self::field) as a whole number, such as `used_memory`, in bytes. See the
+    /// [example](Self).
     pub fn number(&self, name: &str) -> Option<u64> {
         self.info.number(name)
     }
 
-    /// The name of its software: `Redis`, `Valkey` or `Redict`.
+    /// The name of its software: `Redis`, `Valkey` or `Redict`. See the [example](Self).
     pub fn software(&self) -> &'static str {
         self.info.software().as_str()
     }
 
     /// The version of its software. The version of Redis that Valkey and Redict are compatible with is the
-    /// [field](Self::field) `redis_version`.
+    /// [field](Self::field) `redis_version`. See the [example](Self).
     pub fn version(&self) -> Option<&str> {
         self.info.version()
     }
 
-    /// The number of keys in all its databases, whether they are sessions or not.
+    /// The number of keys in all its databases, whether they are sessions or not. See the
+    /// [example](Self).
     pub fn keys(&self) -> u64 {
         self.info.keys()
     }
 
-    /// The number of its replicas that are in sync with it.
+    /// The number of its replicas that are in sync with it. See the [example](Self).
     pub fn online_replicas(&self) -> usize {
         self.info.online_replicas()
     }
