@@ -216,12 +216,11 @@ impl<T: SessionData> SessionManagerBuilder<T> {
     /// stores such sessions.
     ///
     /// ```
-    /// use session_store::Error;
-    ///
-    /// # use session_store::{KeyRing, MemoryStore, SessionManager, Values};
+    /// # use session_store::{Error, KeyRing, MemoryStore, SessionManager, Values};
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), session_store::Error> {
-    /// # let manager = SessionManager::<Values>::builder(MemoryStore::new(), KeyRing::generate()).max_payload(4096).build()?;
+    /// # let builder = SessionManager::<Values>::builder(MemoryStore::new(), KeyRing::generate());
+    /// let manager = builder.max_payload(4096).build()?;
     /// let session = manager.begin(None).session().await?;
     /// session.write(|values| values.insert("avatar", "x".repeat(5000)))??;
     /// let refused = session.save().await.unwrap_err();
@@ -285,11 +284,15 @@ impl<T: SessionData> SessionManagerBuilder<T> {
     /// longer.
     ///
     /// ```
-    /// # use session_store::{Evict, KeyRing, ManualClock, MemoryStore, SessionManager, Values};
+    /// use session_store::{Evict, KeyRing, MemoryStore, SessionManager, Values};
+    ///
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), session_store::Error> {
-    /// # let clock = std::sync::Arc::new(ManualClock::default());
-    /// # let manager = SessionManager::<Values>::builder(MemoryStore::new(), KeyRing::generate()).clock(std::sync::Arc::clone(&clock)).max_sessions_per_owner(2, Evict::Oldest).build()?;
+    /// # let clock = std::sync::Arc::new(session_store::ManualClock::default());
+    /// let manager = SessionManager::<Values>::builder(MemoryStore::new(), KeyRing::generate())
+    /// #   .clock(std::sync::Arc::clone(&clock))
+    ///     .max_sessions_per_owner(2, Evict::Oldest)
+    ///     .build()?;
     /// for device in ["phone", "laptop", "tablet"] {
     ///     let session = manager.begin(None).session().await?;
     ///     session.sign_in("ada", |_| ())?;

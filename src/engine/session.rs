@@ -180,9 +180,9 @@ impl<T: SessionData> Session<T> {
         self.open(|state| state.change(self.0.manager.codec, change))
     }
 
-    /// Changes the data in the store now, as one atomic step: `change` runs on what is stored, and
+    /// Changes the data in the store now, as one atomic step: `change` runs on the stored data, and
     /// runs again if another request stores something at the same moment. So no count is lost, and
-    /// `change` clones what it puts in (`cart.push(item.clone())`). The changed data is stored whatever
+    /// `change` clones the values that it puts in (`cart.push(item.clone())`). The changed data is stored whatever
     /// `change` returns, an `Err` included.
     ///
     /// If the session got a new id meanwhile, `change` runs on the data as this request knows it, and its changes
@@ -224,7 +224,8 @@ impl<T: SessionData> Session<T> {
         self.0.update(change).await
     }
 
-    /// Stores now what was written and asked for so far, instead of when the response is ready.
+    /// Stores the request's changes now, instead of when the response is ready: data, a sign-in, a new id, a label, an
+    /// expiry.
     ///
     /// # Errors
     ///
@@ -235,7 +236,7 @@ impl<T: SessionData> Session<T> {
     /// [`owner`](Self::owner) show what is stored. Then
     ///
     /// - another `save` tries the same again;
-    /// - the next change, by any method, starts from what is stored and drops what was put aside;
+    /// - the next change, by any method, starts from the stored data and drops what was put aside;
     /// - the end of the request drops it.
     ///
     /// ```

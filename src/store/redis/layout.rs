@@ -111,8 +111,8 @@ impl dyn Keyspace + '_ {
     }
 }
 
-/// How a [`RedisStore`](crate::RedisStore) keeps sessions: the crate's own layout unless
-/// [`RedisStoreBuilder::layout`](crate::RedisStoreBuilder::layout) says otherwise.
+/// The form in which a [`RedisStore`](crate::RedisStore) keeps sessions: this crate's own by default, or another one set
+/// by [`RedisStoreBuilder::layout`](crate::RedisStoreBuilder::layout).
 ///
 /// With the feature `express` there are layouts for a service that moves from express-session and connect-redis, one
 /// for each step of the move, as the page `moving_from_express` describes.
