@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// A moment, in whole milliseconds since the Unix epoch; as JSON, that number.
+/// A moment in whole milliseconds since the Unix epoch; as JSON, that number.
 ///
 /// ```
 /// use session_store::Timestamp;
@@ -20,19 +20,26 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub struct Timestamp(u64);
 
 impl Timestamp {
-    /// The moment `millis` milliseconds after the Unix epoch.
+    /// The moment `millis` milliseconds after the Unix epoch. See the [example](Self).
     pub const fn from_millis(millis: u64) -> Self {
         Self(millis)
     }
 
-    /// Milliseconds since the Unix epoch.
+    /// Milliseconds since the Unix epoch. See the [example](Self).
     pub const fn as_millis(self) -> u64 {
         self.0
     }
 
-    /// The same moment for the standard library.
+    /// The same moment for the standard library. Saturates at about 292 million years after the epoch.
     ///
-    /// Saturates at about 292 million years after the epoch.
+    /// ```
+    /// use session_store::{Clock, SystemClock};
+    /// use std::time::{Duration, SystemTime};
+    ///
+    /// // As other crates take a moment, such as `time` and `chrono`.
+    /// let now: SystemTime = SystemClock.now().to_system_time();
+    /// assert!(now.elapsed().is_ok_and(|since| since < Duration::from_secs(60)));
+    /// ```
     pub fn to_system_time(self) -> SystemTime {
         let bounded = self.0.min(i64::MAX as u64 / 1000);
         UNIX_EPOCH + Duration::from_millis(bounded)
@@ -43,13 +50,22 @@ impl Timestamp {
         Self(self.0.saturating_sub(millis_rounded_up(duration)))
     }
 
-    /// `self + duration`, rounded up to a millisecond and saturating.
+    /// `self + duration`, rounded up to a millisecond and saturating. See the [example](Self).
     #[must_use]
     pub fn saturating_add(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(millis_rounded_up(duration)))
     }
 
-    /// How long after `earlier` this is; zero if it is not later.
+    /// The time from `earlier` to this; zero if this is not later.
+    ///
+    /// ```
+    /// use session_store::Timestamp;
+    /// use std::time::Duration;
+    ///
+    /// let (before, after) = (Timestamp::from_millis(1_000), Timestamp::from_millis(4_500));
+    /// assert_eq!(after.saturating_since(before), Duration::from_millis(3_500));
+    /// assert_eq!(before.saturating_since(after), Duration::ZERO);
+    /// ```
     pub fn saturating_since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
     }
@@ -68,8 +84,24 @@ pub(crate) fn millis_rounded_up(duration: Duration) -> u64 {
 
 /// Tells the time to the engine.
 ///
-/// Stores that expire keys by themselves (Redis, moka) use clocks of their own besides, so hosts
+/// Stores that expire keys by themselves (Redis, moka) use their own clocks in addition, so hosts
 /// should run NTP.
+///
+/// ```
+/// use session_store::{Clock, SystemClock, Timestamp};
+/// use std::time::Duration;
+///
+/// /// Tomorrow, for a look at what will have expired by then.
+/// #[derive(Debug)]
+/// struct Tomorrow;
+///
+/// impl Clock for Tomorrow {
+///     fn now(&self) -> Timestamp {
+///         SystemClock.now().saturating_add(Duration::from_secs(24 * 3600))
+///     }
+/// }
+/// assert!(Tomorrow.now() > SystemClock.now());
+/// ```
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// The present moment.
     fn now(&self) -> Timestamp;
@@ -82,6 +114,13 @@ impl<C: Clock + ?Sized> Clock for Arc<C> {
 }
 
 /// The clock of the operating system.
+///
+/// ```
+/// use session_store::{Clock, SystemClock};
+///
+/// let began = SystemClock.now();
+/// assert!(SystemClock.now() >= began);
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
@@ -108,12 +147,21 @@ impl Clock for SystemClock {
 pub struct ManualClock(AtomicU64);
 
 impl ManualClock {
-    /// A clock that stands at `start`.
+    /// Makes a clock that stands at `start`.
+    ///
+    /// ```
+    /// use session_store::{Clock, ManualClock, Timestamp};
+    ///
+    /// // A test that shows the same dates each time.
+    /// let clock = ManualClock::new(Timestamp::from_millis(1_767_225_600_000));
+    /// assert_eq!(clock.now().as_millis(), 1_767_225_600_000);
+    /// ```
     pub fn new(start: Timestamp) -> Self {
         Self(AtomicU64::new(start.0))
     }
 
-    /// Moves the clock forward by `duration`, rounded up to a millisecond.
+    /// Moves the clock forward by `duration`, rounded up to a millisecond. See the [example](Self), and that of
+    /// `SessionManagerBuilder::expiry` for a session that expires.
     pub fn advance(&self, duration: Duration) {
         self.0.fetch_add(millis_rounded_up(duration), Ordering::SeqCst);
     }

@@ -23,11 +23,11 @@ pub use self::lenient::Lenient;
 
 /// How session data is encoded.
 ///
-/// A service may change its codec while it runs. What another codec wrote is read as long as the
+/// A service may change its codec while it runs. Data that another codec wrote is read as long as the
 /// manager is told to [read it too](crate::SessionManagerBuilder::also_reads), and is rewritten at the
 /// next change (without the members that this program's type doesn't know).
 ///
-/// Changes are merged through JSON, so all codecs refuse what JSON has no form for: floats that
+/// Changes are merged through JSON, so all codecs refuse values that JSON has no form for: floats that
 /// are not finite, integers of more than 64 bits, maps whose keys are not scalars, a `Some` of
 /// nothing (`Some(())`, `Some(None)`), and nesting over 120 levels (an enum's variant with several parts
 /// takes two). Options and newtypes take no level; around one value there may be 240 of them.
@@ -36,9 +36,9 @@ pub use self::lenient::Lenient;
 /// is written. serde can't read an integer-keyed map or a `u128` inside a `#[serde(flatten)]` field or
 /// an internally tagged or untagged enum, for example. A manager decodes the first data of each shape
 /// once more to find out; a shape is the kinds of values, the names of fields and the variants of
-/// enums, whatever they say. Two faults stay unseen: a `Deserialize` that refuses some *values* of a
+/// enums, not their contents. Two faults stay undetected: a `Deserialize` that refuses some *values* of a
 /// shape that it accepts otherwise, such as a text that it validates, and a field that serde does not
-/// read back as it was (`#[serde(skip_deserializing)]`). Test such types by a round trip of your own.
+/// read back as it was (`#[serde(skip_deserializing)]`). Test such types with a round trip.
 ///
 /// Decoding is bounded in the same way, so a hostile record costs neither the stack nor more memory
 /// than its own length accounts for.
@@ -65,7 +65,7 @@ pub enum Codec {
     /// `MessagePack` with named fields.
     ///
     /// Members that this program's type doesn't know survive a save as they do with JSON, except
-    /// beside byte strings and maps whose keys are no strings.
+    /// beside byte strings and maps whose keys are not strings.
     #[cfg(feature = "messagepack")]
     MessagePack,
     /// bincode 2 in its standard configuration, at most 16 MiB, and at most 262,144 more elements
@@ -74,7 +74,7 @@ pub enum Codec {
     /// **Think twice.** The crate is unmaintained ([RUSTSEC-2025-0141]), and the format has no
     /// schema evolution: after a field is added, removed or moved, stored sessions do not decode.
     /// The engine then treats them as absent and logs a warning, so everybody is signed out, and a
-    /// record that happens to decode as the new type has its values in the wrong fields. Types
+    /// record that happens to decode as the new type gets its values in the wrong fields. Types
     /// that need a self-describing format, such as [`Values`](crate::Values), or that leave fields
     /// out (`skip_serializing_if`), don't work at all. A set without an order (`HashSet`) is taken
     /// for changed by every merge; a `BTreeSet` is not.
@@ -95,13 +95,13 @@ const UNREADABLE: &str = "it would not decode again as the session's type: serde
      writes, such as a map with integer keys inside a flattened field or a tagged enum";
 
 impl Codec {
-    /// Its name for machines: `json`, `messagepack` or `bincode`.
+    /// The codec's name for machines: `json`, `messagepack` or `bincode`. See the example of
+    /// [`name_of`](Self::name_of).
     pub const fn name(self) -> &'static str {
         Self::name_of(self.tag()).expect("every tag has a name")
     }
 
-    /// The name of the codec of a tag, also of one that this program does not have; `None` for a tag that no
-    /// codec has.
+    /// The name of the codec with this tag, even if this program was built without it; `None` for an unknown tag.
     ///
     /// ```
     /// use session_store::Codec;
@@ -118,7 +118,7 @@ impl Codec {
         }
     }
 
-    /// The tag that a record carries, frozen for ever.
+    /// The tag that marks a record as this codec's; it never changes. See the example of [`name_of`](Self::name_of).
     pub const fn tag(self) -> u8 {
         match self {
             Self::Json => 1,
@@ -140,11 +140,19 @@ impl Codec {
         }
     }
 
-    /// Encodes `data`.
+    /// Encodes `data`: for a test of a store, or of whether a type can be stored.
     ///
     /// # Errors
     ///
-    /// [`Error::Encode`] if JSON has no form for it, or its `Serialize` refuses.
+    /// [`Error::Encode`] if JSON has no form for it, or its `Serialize` fails.
+    ///
+    /// ```
+    /// use session_store::Codec;
+    ///
+    /// let data = Codec::Json.encode(&vec!["tea", "milk"])?;
+    /// assert_eq!(*data.decode::<Vec<String>>()?, ["tea", "milk"]);
+    /// # Ok::<(), session_store::Error>(())
+    /// ```
     pub fn encode<T: Serialize>(self, data: &T) -> Result<Payload, Error> {
         self.encode_seen(data).map(|(payload, _)| payload)
     }
@@ -182,7 +190,7 @@ impl Codec {
     /// Says in general what is wrong: decoders quote the data in their messages, and session data
     /// must not reach a log.
     pub(crate) fn decode<T: DeserializeOwned>(payload: &Payload) -> Result<T, &'static str> {
-        let codec = Self::of(payload).ok_or("a codec wrote it that this build doesn't have")?;
+        let codec = Self::of(payload).ok_or("it was written by a codec that this build doesn't have")?;
         let bytes = &payload.bytes()[..];
         match codec {
             Self::Json => {

@@ -31,7 +31,7 @@ use crate::store::owner_index::OwnerLimit;
 use crate::ttl::MAX_TTL;
 
 impl<T: SessionData> SessionManager<T> {
-    /// A builder with the store, the keys, the cookie and the expiry that the environment names:
+    /// Makes a builder with the store, the keys, the cookie and the expiry that the environment sets:
     /// Redis if a variable names a server, else memory, with a warning that sessions end with the process.
     ///
     /// | variable | meaning | default | example |
@@ -39,7 +39,7 @@ impl<T: SessionData> SessionManager<T> {
     /// | `REDIS_URL` | the Redis servers that keep the sessions, see [below](#the-url); or `memory:` | no Redis: memory | `rediss://default:secret@redis.example.com:6380/0` |
     /// | `REDIS_CLUSTER_NODES` | instead of a URL: some nodes of a Redis Cluster | | `10.0.0.1:6379,10.0.0.2:6379` |
     /// | `REDIS_SENTINELS` | instead of a URL: the sentinels that know the server | | `10.0.0.1:26379,10.0.0.2:26379` |
-    /// | `REDIS_SENTINEL_MASTER` | what these sentinels call the master | `mymaster` | `sessions` |
+    /// | `REDIS_SENTINEL_MASTER` | the name of the master at these sentinels | `mymaster` | `sessions` |
     /// | `REDIS_SENTINEL_USERNAME` | the user at the sentinels | their default user | `watcher` |
     /// | `REDIS_SENTINEL_PASSWORD` | the password at the sentinels | none | `correct horse` |
     /// | `REDIS_SENTINEL_PASSWORD_FILE` | a file that holds it, read again at each attempt to connect | | `/run/secrets/sentinel` |
@@ -53,12 +53,12 @@ impl<T: SessionData> SessionManager<T> {
     /// | `REDIS_TLS_CACERT` | PEM file of the authorities to trust instead of the system's | | `/etc/redis/ca.pem` |
     /// | `REDIS_TLS_CERT` | PEM file of the client's own certificate | none | `/etc/redis/cert.pem` |
     /// | `REDIS_TLS_KEY` | PEM file of its key | | `/etc/redis/key.pem` |
-    /// | `REDIS_TLS_INSECURE` | `true`: accept any certificate, and so whoever stands in between | `false` | `true` |
+    /// | `REDIS_TLS_INSECURE` | `true`: accept any certificate, and so any machine in the middle | `false` | `true` |
     /// | `REDIS_TIMEOUT` | how long an operation may take, and an attempt to connect: `1ms` to `3600s`, always with its unit | `500ms` | `2s` |
     /// | `REDIS_CONNECTIONS` | how many connections to each server share the operations: 1 to 64, see `RedisStoreBuilder::connections` | `1` | `2` |
     /// | `REDIS_WAIT_REPLICAS` | sign-ins, new ids and logouts wait until they are on so many replicas, see `RedisStoreBuilder::wait_for_replicas` | they don't wait | `1` |
-    /// | `REDIS_WAIT_TIMEOUT` | how long for, before they fail | `500ms` | `100ms` |
-    /// | `REDIS_ENABLED` | `false`: memory, whatever else is said; `true`: an error unless a server is named | Redis if a server is named | `false` |
+    /// | `REDIS_WAIT_TIMEOUT` | how long they wait before they fail | `500ms` | `100ms` |
+    /// | `REDIS_ENABLED` | `false`: memory, whatever else is set; `true`: an error unless a server is named | Redis if a server is named | `false` |
     /// | `SESSION_FALLBACK` | memory while Redis is away: `never`, `at-start` or `while-down` | `never` | `while-down` |
     /// | `SESSION_NEAR_CACHE` | copies of Redis' sessions in this process: how many bytes, see `NearCache` | no copies | `64MiB` |
     /// | `SESSION_NEAR_CACHE_BOUND` | how old a copy may be at most: `100ms` to `30s`, always with its unit | `2s` | `500ms` |
@@ -66,9 +66,9 @@ impl<T: SessionData> SessionManager<T> {
     /// | `SESSION_SECRET_FILE` | instead of `SESSION_SECRET`: a file that holds them, one a line, read once at the start | | `/run/secrets/session` |
     /// | `SESSION_TTL` | how long a session lives without use: `30m`, `24h`, `7d`, or in seconds | `24h` | `30m` |
     /// | `SESSION_ABSOLUTE_TTL` | how long it lives at most after its sign-in | `30d`, or `SESSION_TTL` if that is longer; none in the layouts of Express | `12h` |
-    /// | `SESSION_PREFIX` | what this application's keys in Redis begin with | `session:` | `shop:` |
+    /// | `SESSION_PREFIX` | the prefix of this application's keys in Redis | `session:` | `shop:` |
     /// | `SESSION_MAX_PER_OWNER` | how many sessions an owner may have at once: 1 to 1000, see [`max_sessions_per_owner`] | any number | `5` |
-    /// | `SESSION_OVER_LIMIT` | what a sign-in beyond that does: `oldest` ends the session whose sign-in is longest ago, `refuse` refuses the new one with 409 | `oldest` | `refuse` |
+    /// | `SESSION_OVER_LIMIT` | the effect of a sign-in beyond that: `oldest` ends the session with the earliest sign-in, `refuse` refuses the new one with 409 | `oldest` | `refuse` |
     /// | `SESSION_COOKIE_NAME` | the cookie's name | `__Host-Http-id`; `__Secure-id` with a domain or a path; `id` where not secure | `sid` |
     /// | `SESSION_COOKIE_SECURE` | `false`: the cookie travels over plain http, for development | `true` | `false` |
     /// | `SESSION_COOKIE_SAMESITE` | whether requests that another site started carry the cookie: `strict`, `lax` or `none`, see [`SameSite`] | `lax` | `strict` |
@@ -77,9 +77,9 @@ impl<T: SessionData> SessionManager<T> {
     /// | `SESSION_COOKIE_PARTITIONED` | `true`: a cookie of its own on each site that embeds this one | `false` | `true` |
     /// | `SESSION_COOKIE_PERSISTENT` | `true`: the cookie outlives the browser, for as long as its session lives | `false` | `true` |
     /// | `SESSION_LAYOUT` | how sessions are kept in Redis: `native`; `express`, shared with express-session; on the way from there, `express-before-move` and `move-to-native`, see [below](#sessions-of-express) | `native` | `express` |
-    /// | `SESSION_EXPRESS_PREFIX` | what the service's keys begin with that sessions are shared with | `sess:` | `shop:` |
+    /// | `SESSION_EXPRESS_PREFIX` | the prefix of the keys of the Express service | `sess:` | `shop:` |
     ///
-    /// A variable that is set to nothing counts as not set.
+    /// An empty variable counts as not set.
     ///
     /// [`max_sessions_per_owner`]: SessionManagerBuilder::max_sessions_per_owner
     /// [`SameSite`]: crate::SameSite
@@ -89,16 +89,16 @@ impl<T: SessionData> SessionManager<T> {
     ///
     /// - `REDIS_ENABLED=false` or `REDIS_URL=memory:`: memory, and the other variables about Redis are not read.
     /// - The servers are named by the first of `REDIS_URL`, `REDIS_CLUSTER_NODES`, `REDIS_SENTINELS` and
-    ///   `REDIS_HOST` that is set. A warning names those that are ignored for it.
-    /// - User, password, database and TLS are the URL's where it speaks of them; the variables fill in what it
-    ///   leaves out. So `REDIS_URL=redis://host` and a `REDIS_PASSWORD` of its own go together. A warning names
-    ///   the variables that say something else than the URL.
+    ///   `REDIS_HOST` that is set. A warning names the others that are set, which are ignored.
+    /// - User, password, database and TLS are the URL's if it has them; the variables add what it
+    ///   leaves out. So `REDIS_URL=redis://host` and a separate `REDIS_PASSWORD` go together. A warning names
+    ///   variables that contradict the URL.
     /// - Refused, because either of the two could be a mistake: `rediss://` with `REDIS_TLS=false` and the like,
     ///   `REDIS_PASSWORD` with `REDIS_PASSWORD_FILE`, any of these variables while none names a server, and a cookie that
     ///   browsers would refuse: `SESSION_COOKIE_SAMESITE=none` with `SESSION_COOKIE_SECURE=false`, a
     ///   `SESSION_COOKIE_DOMAIN` with a name that begins with `__Host-`.
-    /// - What is set on the builder afterwards wins, as a whole: a `.cookie(…)` replaces everything that
-    ///   `SESSION_COOKIE_…` says, an `.expiry(…)` both timeouts.
+    /// - Settings on the builder afterwards win, as a whole: a `.cookie(…)` replaces all of
+    ///   `SESSION_COOKIE_…`, an `.expiry(…)` both timeouts.
     ///
     /// ```no_run
     /// use session_store::{Codec, SessionManager};
@@ -116,9 +116,9 @@ impl<T: SessionData> SessionManager<T> {
     /// refused, as [`Key::new`](crate::Key::new) says.
     ///
     /// In `SESSION_SECRET` commas separate secrets, and a blank may follow a comma. A secret with a comma of its own,
-    /// or with blanks around it, goes into a file: each line of `SESSION_SECRET_FILE` is a secret exactly as it is
-    /// there, without its line break. Empty lines at the end of the file do not count. Refused, because another
-    /// secret than the one meant would verify no cookie: a `SESSION_SECRET` that begins or ends with a blank, or
+    /// or with blanks around it, goes into a file: each line of `SESSION_SECRET_FILE`, without its line break, is a
+    /// secret, taken literally. Empty lines at the end of the file do not count. Refused, because a wrong secret would
+    /// verify no cookie: a `SESSION_SECRET` that begins or ends with a blank, or
     /// that has a comma in it and characters other than letters, digits and `+/=-_`; both variables at once; a file
     /// that everybody may write.
     ///
@@ -126,10 +126,10 @@ impl<T: SessionData> SessionManager<T> {
     ///
     /// With a `SESSION_LAYOUT` other than `native` (feature `express`), `SESSION_SECRET` or `SESSION_SECRET_FILE` holds
     /// the secrets of the Express service. They may be of any length, placeholders too, since no others
-    /// verify that service's cookies; there is a warning in the log for those that could be guessed. The cookie is called `connect.sid` unless
-    /// `SESSION_COOKIE_NAME` says otherwise. Node takes the cookie's attributes from the stored session, and
-    /// these are the environment's: a `.cookie(…)` on the builder does not reach them. What is written where is
-    /// said at `RedisLayout::express`, `express_before_move` and `move_to_native`; the page
+    /// verify that service's cookies; a warning is logged for those that could be guessed. The cookie is called
+    /// `connect.sid` unless `SESSION_COOKIE_NAME` is set. Node takes the cookie's attributes from the stored session, and
+    /// these come from the environment: a `.cookie(…)` on the builder does not reach them.
+    /// `RedisLayout::express`, `express_before_move` and `move_to_native` tell what is written where; the page
     /// `moving_from_express` leads from one to the next.
     ///
     /// # The URL
@@ -138,8 +138,8 @@ impl<T: SessionData> SessionManager<T> {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] names the variable that is wrong, what is wrong with it and a right
-    /// example, never a secret; and whatever connecting to Redis answers.
+    /// [`Error::Config`] names the wrong variable, its fault and a correct
+    /// example, never a secret; and the errors of connecting to Redis.
     pub async fn from_env() -> Result<SessionManagerBuilder<T>, Error> {
         let lookup = |name: &str| std::env::var_os(name);
         Settings::read(&Environment::new(&lookup))?.builder().await
@@ -198,7 +198,7 @@ impl Settings {
         let mut expiry = layout.expiry();
         if let Some(idle) = environment.duration("SESSION_TTL")? {
             if idle > MAX_TTL {
-                let why = "400 days are the most, and without a unit it is in seconds";
+                let why = "that is the maximum, and a number without a unit is in seconds";
                 warnings.push(format!("SESSION_TTL has no effect beyond 400 days: {why}"));
             }
             let absolute = expiry.absolute_timeout().map(|absolute| absolute.max(idle));

@@ -11,15 +11,27 @@
 //! The expression makes a store, and may `.await`; it is evaluated for each test. The tests need
 //! `tokio` with the features `macros` and `rt-multi-thread` among your dev-dependencies.
 //!
-//! [`all`] does the same from within a program. Each promise is also a function by itself: it
-//! returns the store's error if it meets one, and panics where the store breaks the promise.
+//! [`all`] does the same from within a program. Each promise is also a function: it returns an error of the store, and
+//! panics if the store breaks the promise. So one that is broken can be debugged on its own:
 //!
-//! A store without an index of owners has nothing to prove about one, nor has one without a feed.
+//! ```
+//! use session_store::{MemoryStore, SessionStore, conformance};
+//! use std::sync::Arc;
 //!
-//! A minor version may add promises: what a store always had to do, and no test showed.
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), session_store::Error> {
+//! let store: Arc<dyn SessionStore> = Arc::new(MemoryStore::new());
+//! conformance::a_late_save_cannot_undo_a_logout(&store).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Tests of an index of owners, a scan or a feed pass on a store that has none.
+//!
+//! A minor version may add tests, for promises that a store always had to keep.
 //!
 //! Sessions get fresh random keys, so a store that is in use is safe to test and tests may run
-//! side by side. A bounded store should hold 256 KiB at least. A test takes up to two seconds, as
+//! concurrently. A bounded store should hold 256 KiB at least. A test takes up to two seconds, as
 //! stores expire sessions by real clocks.
 #![expect(clippy::missing_panics_doc, reason = "a broken promise panics, as said above")]
 
@@ -155,7 +167,7 @@ macro_rules! __each_promise {
 
 /// Makes one `#[tokio::test]` of each promise, for the store that the expression makes.
 ///
-/// What the store depends on, such as a server process, may come first; each test holds it until
+/// A resource that the store depends on, such as a server process, may come first; each test holds it until
 /// it ends:
 ///
 /// ```
@@ -205,7 +217,7 @@ macro_rules! table {
 }
 const PROMISES: &[(&str, Test)] = __each_promise! { [table] };
 
-/// Tests each promise, one after the other, and answers with their names.
+/// Tests each promise, one after the other, and returns their names.
 ///
 /// # Errors
 ///
@@ -235,10 +247,23 @@ pub async fn all(store: Arc<dyn SessionStore>) -> Result<Vec<&'static str>, Brok
     if broken.is_empty() { Ok(kept) } else { Err(Broken { promises: broken }) }
 }
 
-/// The promises that a store does not keep.
+/// The promises that a store breaks; from [`all`].
+///
+/// ```no_run
+/// use session_store::{MemoryStore, conformance};
+/// use std::sync::Arc;
+///
+/// # async fn example() {
+/// if let Err(broken) = conformance::all(Arc::new(MemoryStore::new())).await {
+///     for (promise, reason) in &broken.promises {
+///         eprintln!("{promise}: {reason}");
+///     }
+/// }
+/// # }
+/// ```
 #[non_exhaustive]
 pub struct Broken {
-    /// Each broken promise's name, and what went wrong.
+    /// The name of each broken promise, and the failure.
     pub promises: Vec<(&'static str, String)>,
 }
 

@@ -21,15 +21,22 @@ pub(crate) mod signing;
 const MAX_NAME_AND_VALUE: usize = 4096;
 const VALUE_LENGTH: usize = express::LONGEST_VALUE;
 
-/// When a browser sends the session cookie along with requests that another site started.
+/// Which requests that another site started carry the session cookie.
+///
+/// ```
+/// use session_store::{SameSite, SessionCookie};
+///
+/// // Signing in at another site answers by a form: its request has to find the session that began it.
+/// let cookie = SessionCookie::new().same_site(SameSite::None);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SameSite {
-    /// Never.
+    /// None.
     Strict,
-    /// On top-level navigation only: a link works, a cross-site form or image does not. Note that
-    /// an OAuth answer by `form_post` is such a form.
+    /// Top-level navigation only: a link works, a cross-site form or image does not. Note that
+    /// an OAuth response by `form_post` is such a form.
     Lax,
-    /// Always. Needs `Secure`.
+    /// All. Needs `Secure`.
     None,
 }
 
@@ -49,9 +56,9 @@ impl SameSite {
 /// `SameSite=Lax`, `Path=/`, no `Domain` (OWASP ASVS 3.3.1 to 3.3.4), for as long as the browser
 /// runs. `HttpOnly` cannot be switched off: no script needs to read an id.
 ///
-/// The prefix of the name is a promise of the browser (RFC 6265bis): only this host can have set the
-/// cookie, only over HTTPS, and no script has. A browser that does not know `__Host-Http-` yet takes it for
-/// `__Host-`, and keeps all of that but the last.
+/// Browsers guarantee by the prefix of the name (RFC 6265bis) that only this host can have set the
+/// cookie, only over HTTPS, and that no script has. A browser that does not know `__Host-Http-` yet treats it as
+/// `__Host-`, and guarantees all but the last.
 ///
 /// ```
 /// use session_store::{SameSite, SessionCookie};
@@ -70,7 +77,14 @@ pub struct SessionCookie {
 }
 
 impl SessionCookie {
-    /// The default cookie.
+    /// Makes the default cookie.
+    ///
+    /// ```
+    /// use session_store::SessionCookie;
+    ///
+    /// // `__Host-Http-id=…; HttpOnly; SameSite=Lax; Secure; Path=/`
+    /// let cookie = SessionCookie::new();
+    /// ```
     pub fn new() -> Self {
         Self {
             name: None,
@@ -85,12 +99,19 @@ impl SessionCookie {
 
     /// Sets the name.
     ///
-    /// Without one it is `__Host-Http-id`, or `__Secure-id` with a domain or another path, or `id` where
-    /// the cookie isn't secure. Another name gives all sessions up that are in use, so choose it before the
+    /// By default it is `__Host-Http-id`, or `__Secure-id` with a domain or another path, or `id` if
+    /// the cookie isn't secure. Changing the name abandons all live sessions, so choose it before the
     /// first deploy.
     ///
-    /// A name with the prefix `__Secure-`, `__Http-`, `__Host-` or `__Host-Http-`, in whatever case, must have
-    /// the attributes that browsers ask for: otherwise they would refuse the cookie, and `build` does so first.
+    /// A name with the prefix `__Secure-`, `__Http-`, `__Host-` or `__Host-Http-`, in any case, must have
+    /// the attributes that browsers require: they would refuse the cookie otherwise, and so does `build`.
+    ///
+    /// ```
+    /// use session_store::SessionCookie;
+    ///
+    /// // Two applications on one host need two names.
+    /// let cookie = SessionCookie::new().name("__Host-Http-forum");
+    /// ```
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
@@ -98,6 +119,13 @@ impl SessionCookie {
     }
 
     /// Limits the cookie to URLs below `path`.
+    ///
+    /// ```
+    /// use session_store::SessionCookie;
+    ///
+    /// // The name is `__Secure-id` by default then: `__Host-` needs the path `/`.
+    /// let cookie = SessionCookie::new().path("/shop");
+    /// ```
     #[must_use]
     pub fn path(mut self, path: impl Into<String>) -> Self {
         self.path = path.into();
@@ -106,50 +134,84 @@ impl SessionCookie {
 
     /// Sends the cookie to every host of `domain`, not just to the one that set it.
     ///
-    /// This gives up what `__Host-` protects from: every host below `domain` can set cookies of this name
-    /// for all the others, and receives every visitor's. So whoever controls one of them (a page of a customer, a
-    /// forgotten test server, a name in DNS that somebody else took over) can
+    /// This gives up the protection of `__Host-`: every host below `domain` can set cookies of this name
+    /// for all the others, and receives every visitor's. An attacker who controls one of them (a customer's page, a
+    /// forgotten test server, a hijacked DNS name) can
     ///
-    /// - read the ids of visitors who come by, and act as them;
+    /// - read the ids of its visitors, and act as them;
     /// - put a visitor into the attacker's own session, by a cookie with a longer path, so that the visitor
     ///   stores private data there;
     /// - sign a visitor out, by more such cookies than [`SessionManager::begin`](crate::SessionManager::begin)
     ///   tries.
     ///
     /// Without a domain, a name that does not begin with `__Host-` still allows the last two. If hosts must
-    /// share a session, have all of them in hands that you trust, or hand over by a token that is good once.
+    /// share a session, make sure that you trust all of them, or hand over by a single-use token.
+    ///
+    /// ```
+    /// use session_store::SessionCookie;
+    ///
+    /// // `www.example.com` and `shop.example.com` share sessions, and trust each other.
+    /// let cookie = SessionCookie::new().domain("example.com");
+    /// ```
     #[must_use]
     pub fn domain(mut self, domain: impl Into<String>) -> Self {
         self.domain = Some(domain.into());
         self
     }
 
-    /// Whether the cookie travels over HTTPS only.
+    /// Sets whether the cookie travels over HTTPS only; `true` by default.
     ///
     /// `false` is for development over plain http: browsers differ on `localhost` (Safari refuses
     /// `Secure` there), and all refuse it on other hosts.
+    ///
+    /// ```
+    /// use session_store::SessionCookie;
+    ///
+    /// let cookie = SessionCookie::new().secure(!cfg!(debug_assertions));
+    /// ```
     #[must_use]
     pub fn secure(mut self, secure: bool) -> Self {
         self.secure = secure;
         self
     }
 
-    /// Whether other sites' requests carry the cookie.
+    /// Sets which requests from other sites carry the cookie; [`SameSite::Lax`] by default.
+    ///
+    /// ```
+    /// use session_store::{SameSite, SessionCookie};
+    ///
+    /// // Nobody comes to an administrators' page by a link.
+    /// let cookie = SessionCookie::new().same_site(SameSite::Strict);
+    /// ```
     #[must_use]
     pub fn same_site(mut self, same_site: SameSite) -> Self {
         self.same_site = same_site;
         self
     }
 
-    /// Gives each site that embeds this one a cookie jar of its own (CHIPS). Needs `Secure`.
+    /// Sets whether each site that embeds this one has a separate cookie jar (CHIPS); `false` by default. Needs `Secure`.
+    ///
+    /// ```
+    /// use session_store::{SameSite, SessionCookie};
+    ///
+    /// // A widget in other sites' pages: a session on each of them.
+    /// let cookie = SessionCookie::new().same_site(SameSite::None).partitioned(true);
+    /// ```
     #[must_use]
     pub fn partitioned(mut self, partitioned: bool) -> Self {
         self.partitioned = partitioned;
         self
     }
 
-    /// Whether the cookie outlives the browser, by a `Max-Age` that follows the session's expiry. The
-    /// cookie of a session with an expiry of its own does so in any case.
+    /// Sets whether the cookie outlives the browser, by a `Max-Age` that follows the session's expiry; `false` by
+    /// default. The cookie of a session with [its own expiry](crate::Session::set_expiry) does so in any case.
+    ///
+    /// ```
+    /// use session_store::SessionCookie;
+    ///
+    /// // A cart that is still there tomorrow, for every visitor.
+    /// let cookie = SessionCookie::new().persistent(true);
+    /// ```
     #[must_use]
     pub fn persistent(mut self, persistent: bool) -> Self {
         self.persistent = persistent;

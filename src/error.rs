@@ -11,60 +11,77 @@ pub type BoxError = Box<dyn StdError + Send + Sync>;
 /// Everything that can go wrong with a session.
 ///
 /// No message, `Debug` output or source holds an id, a secret or a session's data.
-/// [`status`](Error::status) is the HTTP answer that the adapters give.
+/// [`status`](Error::status) is the HTTP status that the adapters answer with.
+///
+/// ```
+/// use session_store::{Conflict, Error};
+///
+/// fn page(error: &Error) -> &'static str {
+///     match error {
+///         Error::Unavailable { .. } => "We'll be back in a moment.",
+///         Error::Conflict(Conflict::TooManySessions) => "Please sign out on another device first.",
+///         Error::Conflict(_) => "That was changed elsewhere. Please try again.",
+///         Error::InvalidInput { .. } => "That name can't be used.",
+///         // For operators: the message says what to do.
+///         _ => "Something is wrong on our side.",
+///     }
+/// }
+/// assert_eq!(page(&Conflict::Fields.into()), "That was changed elsewhere. Please try again.");
+/// ```
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The store could not be reached, did not answer in time, or cannot serve at the moment
-    /// (loading, failing over, read-only). Trying again later is right.
-    #[error("the session store is unavailable{}: {reason}", if *.outcome_unknown { "; whether the write took effect is unknown" } else { "" })]
+    /// (loading, failing over, read-only). Try again later.
+    #[error("the session store is unavailable{}: {reason}", if *.outcome_unknown { "; whether the write took \
+        effect is unknown" } else { "" })]
     #[non_exhaustive]
     Unavailable {
         /// Whether the operation may have taken effect nevertheless.
         outcome_unknown: bool,
-        /// What happened.
+        /// The cause.
         reason: String,
         /// The client library's error, where there is one.
         #[source]
         source: Option<BoxError>,
     },
 
-    /// The store answered, and said no: out of memory, wrong password, missing permission.
-    /// Somebody has to change something; the server's words say what.
+    /// The store rejected the operation: out of memory, wrong password, missing permission.
+    /// An operator has to act; the server's message says on what.
     #[error("the session store refused the operation: {message}")]
     Refused {
-        /// The server's own words.
+        /// The server's message.
         message: String,
     },
 
-    /// What is stored under the key is not a session. It is left as it is.
+    /// The value under the key is not a session. It is left untouched.
     ///
     /// The engine treats such a session as absent, logs it and counts it.
     #[error("the record of session {key} cannot be read ({reason}); it was left untouched")]
     Corrupt {
-        /// Whose record it is.
+        /// The session's key.
         key: SessionKey,
-        /// What is wrong with it, without its content.
+        /// The fault, without the content.
         reason: &'static str,
     },
 
-    /// A session that another service shares cannot be read here: its data does not fit the type, or what Express
-    /// stores has a form of its own. It is left as it is.
+    /// A session shared with another service cannot be read here: its data does not fit the type, or Express' value has
+    /// an unusual form. It is left untouched.
     ///
     /// The other service can read it, so it is neither absent nor ended: the visitor keeps the cookie, and the
-    /// request fails. An application that would rather go on without a session matches this variant.
+    /// request fails. An application that prefers to continue without a session matches this variant.
     #[error(
         "the session {key}, which is shared with another service, cannot be read here ({reason}); it was left \
          untouched"
     )]
     Unreadable {
-        /// Whose record it is.
+        /// The session's key.
         key: SessionKey,
-        /// What is wrong with it, without its content.
+        /// The fault, without the content.
         reason: &'static str,
     },
 
-    /// A newer version of this crate wrote the record. It is left as it is.
+    /// A newer version of this crate wrote the record. It is left untouched.
     ///
     /// Finish the deploy, or roll this crate forward: treating the session as absent would sign
     /// its visitor out.
@@ -73,22 +90,22 @@ pub enum Error {
          written by a newer version of session-store; upgrade this service"
     )]
     NewerFormat {
-        /// Whose record it is.
+        /// The session's key.
         key: SessionKey,
         /// The first byte of the record, which names its format.
         format: u8,
     },
 
-    /// The sessions of an owner are all marked to end, but not all of them are deleted yet: the time was up,
-    /// or the store failed. None can be extended or given a new id; the rest is deleted as soon as anybody
-    /// uses the sessions of this owner. Repeating the call is right.
+    /// All sessions of an owner are marked to end, but not all of them are deleted yet: time ran out,
+    /// or the store failed. None can be extended or given a new id; the next operation on this owner's sessions deletes
+    /// the rest. Repeat the call.
     #[error(
-        "{ended} sessions were ended so far; the rest is marked, cannot be extended, and will be ended: repeat the call"
+        "{ended} sessions were ended so far; the others are marked to end and cannot be extended; repeat the call"
     )]
     Unfinished {
         /// How many sessions were deleted.
         ended: u64,
-        /// What the store failed with; nothing if the time was up.
+        /// The store's error; `None` if time ran out.
         #[source]
         source: Option<Box<Error>>,
     },
@@ -97,23 +114,23 @@ pub enum Error {
     #[error("{0}")]
     Config(String),
 
-    /// What the request brought cannot be used: the name of an owner, a label, a cursor. The status is 400.
+    /// The request's input cannot be used: the name of an owner, a label, a cursor. The status is 400.
     #[error("{what} cannot be used: {reason}")]
     InvalidInput {
-        /// What it is.
+        /// The kind of input.
         what: &'static str,
-        /// What is wrong with it, without its content.
+        /// The fault, without the content.
         reason: String,
     },
 
-    /// The change was not stored, because it cannot be reconciled with what happened meanwhile.
+    /// The change was not stored, because it cannot be reconciled with a concurrent one.
     #[error("{0}")]
     Conflict(Conflict),
 
-    /// The session's encoded data is over its limit. What was stored before is untouched.
+    /// The session's encoded data exceeds its limit. The data stored before is untouched.
     #[error("{what} takes {size} bytes, the limit is {limit}")]
     TooLarge {
-        /// What is too large.
+        /// The thing that is too large.
         what: &'static str,
         /// Its size in bytes.
         size: usize,
@@ -122,30 +139,30 @@ pub enum Error {
     },
 
     /// The session's data cannot be encoded: a float that is not a number, a map whose keys are
-    /// not strings, or whatever the data's own `Serialize` refuses. Nothing was stored.
+    /// not strings, or anything that the data's own `Serialize` refuses. Nothing was stored.
     #[error("the session's data cannot be encoded: {reason}")]
     Encode {
-        /// The encoder's words.
+        /// The encoder's message.
         reason: String,
     },
 
-    /// The store does not offer what was asked of it.
+    /// The store lacks the capability that the operation needs.
     #[error("this session store cannot {what}")]
     Unsupported {
-        /// What it cannot do.
+        /// The missing capability.
         what: &'static str,
     },
 
     /// A session's data cannot be decoded as the type that was asked for.
     #[error("the session's data cannot be decoded: {reason}")]
     Decode {
-        /// What is wrong, without the data.
+        /// The fault, without the data.
         reason: &'static str,
     },
 }
 
-/// Why a change was not stored. Nothing was overwritten; loading the session again and repeating
-/// the change is right in most cases.
+/// Why a change was not stored. Nothing was overwritten; in most cases, load the session again and repeat
+/// the change.
 ///
 /// ```
 /// # #[cfg(feature = "json")] {
@@ -173,30 +190,30 @@ pub enum Conflict {
     /// Another request signed the session in as somebody else, under the same id or a new one.
     #[error("the session's owner changed meanwhile; reload it and try again")]
     Owner,
-    /// The session was logged out, revoked or expired while the request ran; or, if that took a minute or
-    /// longer, it may have got a new id, which nothing tells any more.
+    /// The session was logged out, revoked or expired while the request ran; or, if the request took a minute or
+    /// longer, it may have got a new id, which can no longer be told from an end.
     #[error("the session ended while this request was running")]
     Ended,
     /// The owner has as many sessions as
     /// [`max_sessions_per_owner`](crate::SessionManagerBuilder::max_sessions_per_owner) allows.
     #[error("this user has as many sessions as are allowed; end one of them first")]
     TooManySessions,
-    /// The session was given a new id while the request ran, and what the request asks for
+    /// The session was given a new id while the request ran, and the change
     /// [does not follow it there](crate::Session#requests-beside-a-new-id); the client has its new cookie.
     #[error("the session got a new id while this request was running; send the request again")]
     Moved,
     /// `update` lost too many races in a row.
     #[error("the session is being changed by too many requests at once; try again")]
     Contention,
-    /// The response is on its way; a new session or a new id could not reach the client any more.
+    /// The response is on its way; a new session or a new id can no longer reach the client.
     #[error("the response was already sent: too late to change the session this way")]
     Committed,
 }
 
 impl Error {
-    /// The HTTP status that answers a request which failed this way: 503 where the store is
-    /// unavailable (or needs a newer service, or more time), 409 for a conflict, 400 for input, 501 where the store does not offer
-    /// what was asked of it, 500 for the rest.
+    /// The HTTP status of the response to a request that failed this way: 503 if the store is
+    /// unavailable (or needs a newer service, or more time), 409 for a conflict, 400 for invalid input, 501 if the store
+    /// lacks a capability, 500 for the rest.
     ///
     /// ```
     /// use session_store::{Conflict, Error};
@@ -213,7 +230,7 @@ impl Error {
         }
     }
 
-    /// A store could not be reached, and the operation had no effect.
+    /// Makes the error of a store that could not be reached: the operation had no effect.
     ///
     /// ```
     /// use session_store::Error;
@@ -227,12 +244,34 @@ impl Error {
         Self::Unavailable { outcome_unknown: false, reason: reason.into(), source }
     }
 
-    /// A store did not answer a write, which may have taken effect.
+    /// Makes the error of a store that did not answer a write, which may have taken effect.
+    ///
+    /// ```
+    /// use session_store::Error;
+    ///
+    /// // What a custom store makes of a lost connection, once the write was sent.
+    /// let lost = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+    /// let error = Error::in_doubt("the connection broke", Some(lost.into()));
+    /// assert!(error.to_string().contains("whether the write took effect is unknown"));
+    /// ```
     pub fn in_doubt(reason: impl Into<String>, source: Option<BoxError>) -> Self {
         Self::Unavailable { outcome_unknown: true, reason: reason.into(), source }
     }
 
-    /// Whether the write that failed may have taken effect nevertheless.
+    /// Whether a failed write may have taken effect nevertheless.
+    ///
+    /// ```
+    /// use session_store::Error;
+    ///
+    /// fn log_out(outcome: Result<(), Error>) -> &'static str {
+    ///     match outcome {
+    ///         Ok(()) => "You are signed out.",
+    ///         Err(error) if error.outcome_unknown() => "You may be signed out. Please reload the page.",
+    ///         Err(_) => "You are still signed in. Please try again.",
+    ///     }
+    /// }
+    /// assert!(log_out(Err(Error::in_doubt("no answer", None))).starts_with("You may"));
+    /// ```
     pub fn outcome_unknown(&self) -> bool {
         matches!(self, Self::Unavailable { outcome_unknown: true, .. })
     }
@@ -250,7 +289,7 @@ impl Error {
     }
 }
 
-/// In the same words as [`Display`](fmt::Display): it is what a `main` that answers with an error prints.
+/// The same text as [`Display`](fmt::Display): it is printed by a `main` that returns an error.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)

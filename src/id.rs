@@ -35,7 +35,8 @@ const KEY_DOMAIN: &[u8] = b"session-store key v1:";
 /// the same when a session is given a new id, so that old and new live in one Redis Cluster slot;
 /// the other 168 are drawn afresh (OWASP ASVS 7.2.3 asks for 128). An id has no other meaning.
 ///
-/// There is no `Display`, and `Debug` shows nothing, so that an id cannot slip into a log.
+/// There is no `Display`, and `Debug` shows nothing, so that an id cannot end up in a log. Applications hardly need
+/// it; custom stores and their tests do.
 ///
 /// ```
 /// use session_store::SessionId;
@@ -59,7 +60,7 @@ enum Form {
 }
 
 impl SessionId {
-    /// Draws a new id.
+    /// Draws a new id. See the [example](Self).
     ///
     /// # Panics
     ///
@@ -68,8 +69,16 @@ impl SessionId {
         Form::Native(text_of(random::bytes())).into()
     }
 
-    /// Reads an id's text: exactly 32 characters of the base64url alphabet, anything else is
+    /// Reads an id's text: exactly 32 characters of the base64url alphabet; anything else is
     /// `None`. So nothing malformed ever reaches a store.
+    ///
+    /// ```
+    /// use session_store::SessionId;
+    ///
+    /// let id = SessionId::generate();
+    /// assert_eq!(SessionId::parse(id.as_str()), Some(id));
+    /// assert_eq!(SessionId::parse("'; DROP TABLE sessions; --"), None);
+    /// ```
     pub fn parse(text: &str) -> Option<Self> {
         native(text).map(|bytes| Form::Native(bytes).into())
     }
@@ -91,7 +100,9 @@ impl SessionId {
         }
     }
 
-    /// The id's text. It is a bearer credential: whoever reads it *is* the visitor.
+    /// The id's text. See the example of [`parse`](Self::parse).
+    ///
+    /// It is a bearer credential: anybody who reads it *is* the visitor.
     ///
     /// # Panics
     ///
@@ -103,7 +114,17 @@ impl SessionId {
         }
     }
 
-    /// A new id of the same lineage, with 168 fresh bits.
+    /// Draws a new id of the same lineage, with 168 fresh bits.
+    ///
+    /// ```
+    /// use session_store::SessionId;
+    ///
+    /// let id = SessionId::generate();
+    /// let renewed = id.rotated();
+    /// assert_ne!(renewed, id);
+    /// // One slot of a Redis Cluster, so that a session moves in one atomic step.
+    /// assert_eq!(renewed.key().lineage(), id.key().lineage());
+    /// ```
     #[must_use]
     pub fn rotated(&self) -> Self {
         let mut next = text_of(random::bytes());
@@ -115,7 +136,14 @@ impl SessionId {
         }
     }
 
-    /// What stores know this session by.
+    /// The key under which stores keep the session: a hash, from which the id can't be told.
+    ///
+    /// ```
+    /// use session_store::{SessionId, SessionKey};
+    ///
+    /// let key = SessionId::generate().key();
+    /// assert_eq!(SessionKey::from_storage_name(key.storage_name()), Some(key));
+    /// ```
     pub fn key(&self) -> SessionKey {
         self.key.get_or_init(|| self.hashed()).clone()
     }
@@ -192,7 +220,7 @@ impl fmt::Debug for SessionId {
     }
 }
 
-/// What a store knows a session by: its lineage and 168 bits of a SHA-256 of the id.
+/// The key under which a store keeps a session: its lineage and 168 bits of a SHA-256 of the id.
 ///
 /// A dump of a store, `MONITOR` or `KEYS` shows keys, and no cookie can be made from a key. So
 /// `Debug` and `Display`, which print the digest, are safe to log and to show to people.
@@ -213,9 +241,17 @@ pub struct SessionKey {
 }
 
 impl SessionKey {
-    /// The name to store the session under, to be put behind a prefix: `{lineage}:digest`.
+    /// The name to store the session under, after a prefix: `{lineage}:digest`.
     ///
     /// The braces are a Redis Cluster hash tag: a session's keys stay in one slot when it rotates.
+    ///
+    /// ```
+    /// use session_store::SessionId;
+    ///
+    /// let key = SessionId::generate().key();
+    /// let redis_key = format!("session:{}", key.storage_name());
+    /// assert_eq!(redis_key.len(), 43);
+    /// ```
     ///
     /// # Panics
     ///
@@ -231,6 +267,16 @@ impl SessionKey {
     }
 
     /// Reads a [`storage_name`](Self::storage_name) back; `None` if it is not one.
+    ///
+    /// ```
+    /// use session_store::{SessionId, SessionKey};
+    ///
+    /// // From the list of sessions that a user is shown, to the one that is signed out.
+    /// let key = SessionId::generate().key();
+    /// let form = key.storage_name().to_owned();
+    /// assert_eq!(SessionKey::from_storage_name(&form), Some(key));
+    /// assert_eq!(SessionKey::from_storage_name("anything"), None);
+    /// ```
     pub fn from_storage_name(name: &str) -> Option<Self> {
         let name: [u8; NAME_LENGTH] = name.as_bytes().try_into().ok()?;
         let framed = name[0] == b'{' && name[5] == b'}' && name[6] == b':';
@@ -238,8 +284,8 @@ impl SessionKey {
         (framed && well_formed).then_some(Self { name, foreign: None })
     }
 
-    /// What the keys of a session have in common, whenever it got a new id: 4 characters, which keep them in
-    /// one slot of a Redis Cluster. Two sessions have the same by chance, once in 16 million times.
+    /// The part that all keys of a session have in common, through all its ids: 4 characters, which keep them in
+    /// one slot of a Redis Cluster. Two sessions share them by chance once in 16 million times.
     ///
     /// ```
     /// use session_store::SessionId;

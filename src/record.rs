@@ -30,13 +30,23 @@ pub use payload::Payload;
 
 /// One version of a session's record: a random number that each write draws afresh.
 ///
-/// It is what compare-and-swap compares. Because it is random and not a counter, a write that is
+/// Compare-and-swap compares revisions. Because a revision is random and not a counter, a write that is
 /// sent twice can recognise itself in the store.
+///
+/// ```
+/// use session_store::{Payload, Record, Timestamp};
+///
+/// # let (now, end) = (Timestamp::from_millis(1), Timestamp::from_millis(60_001));
+/// let record = Record::new(now, end, Payload::new(1, "{}"));
+/// let next = record.next();
+/// assert_ne!(next.revision, record.revision);
+/// assert_eq!(next.previous_revision, Some(record.revision));
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Revision([u8; 8]);
 
 impl Revision {
-    /// Draws a revision that nothing else has.
+    /// Draws a unique revision. [`Record::new`] and [`Record::next`] do so themselves, as in the [example](Self).
     ///
     /// # Panics
     ///
@@ -46,7 +56,14 @@ impl Revision {
         std::iter::repeat_with(random::bytes).find(|b| *b != [0; 8]).map(Self).expect("endless")
     }
 
-    /// The revision's 8 bytes, never all zero.
+    /// The revision's 8 bytes, never all zero: for a custom store that keeps it in a column.
+    ///
+    /// ```
+    /// use session_store::Revision;
+    ///
+    /// let column = u64::from_be_bytes(Revision::fresh().to_bytes());
+    /// assert_ne!(column, 0);
+    /// ```
     pub const fn to_bytes(self) -> [u8; 8] {
         self.0
     }
@@ -62,7 +79,7 @@ impl fmt::Debug for Revision {
     }
 }
 
-/// Who is signed in: the application's name for a user, 1 to 256 bytes.
+/// The user who is signed in, by the application's own name: 1 to 256 bytes.
 ///
 /// ```
 /// use session_store::Owner;
@@ -78,16 +95,26 @@ impl Owner {
     /// The longest name of an owner, in bytes.
     pub const MAX_LENGTH: usize = 256;
 
-    /// Names an owner.
+    /// Checks the name of an owner. A name that never changes is best, such as a user's number.
     ///
     /// # Errors
     ///
     /// [`Error::InvalidInput`] for an empty name, and for one over [`Owner::MAX_LENGTH`].
+    ///
+    /// ```
+    /// use session_store::{Error, Owner};
+    ///
+    /// let owner = Owner::new(4711.to_string())?;
+    /// // Names stay out of logs: `Debug` shows none.
+    /// assert_eq!(format!("{owner:?}"), "Owner(..)");
+    /// assert!(matches!(Owner::new("x".repeat(257)), Err(Error::InvalidInput { .. })));
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn new(name: impl AsRef<str>) -> Result<Self, Error> {
         named("the owner's name", Self::MAX_LENGTH, name.as_ref()).map(Self)
     }
 
-    /// The name.
+    /// The owner's name. See the [example](Self).
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -113,7 +140,7 @@ impl fmt::Debug for Owner {
     }
 }
 
-/// What the application calls a session when it lists a user's: a device, an address, 1 to 256 bytes.
+/// The application's name for a session in a list of a user's sessions: a device, an address, 1 to 256 bytes.
 ///
 /// ```
 /// use session_store::Label;
@@ -129,7 +156,8 @@ impl Label {
     /// The longest label, in bytes.
     pub const MAX_LENGTH: usize = 256;
 
-    /// A label of this text.
+    /// Makes a label of this text. See the [example](Self); [`Session::set_label`](crate::Session::set_label) takes a
+    /// text of any length.
     ///
     /// # Errors
     ///
@@ -138,7 +166,7 @@ impl Label {
         named("the session's label", Self::MAX_LENGTH, text.as_ref()).map(Self)
     }
 
-    /// As much of a text as a label may have, such as the beginning of a `User-Agent` header. `None` if it
+    /// Makes a label of the beginning of a text, such as a `User-Agent` header, as far as it fits. `None` if the text
     /// is empty.
     ///
     /// ```
@@ -152,7 +180,7 @@ impl Label {
         Self::new(&text[..end]).ok()
     }
 
-    /// The text.
+    /// The label's text. See the [example](Self).
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -189,6 +217,16 @@ fn named(what: &'static str, limit: usize, text: &str) -> Result<Arc<str>, Error
 }
 
 /// A session as it is stored.
+///
+/// ```
+/// use session_store::{Payload, Record, Timestamp};
+///
+/// # let (now, end) = (Timestamp::from_millis(1), Timestamp::from_millis(60_001));
+/// let mut record = Record::new(now, end, Payload::new(1, r#"{"cart":["tea"]}"#));
+/// record.owner = Some(session_store::Owner::new("ada")?);
+/// record.idle_timeout = Some(std::time::Duration::from_secs(60));
+/// # Ok::<(), session_store::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Record {
@@ -200,21 +238,20 @@ pub struct Record {
     pub idle_timeout: Option<Duration>,
     /// When it ends however active it is.
     pub absolute_deadline: Option<Timestamp>,
-    /// Whether the two before are the session's own ("remember me") and not the manager's policy.
+    /// Whether `idle_timeout` and `absolute_deadline` are the session's own ("remember me") and not the manager's policy.
     pub own_expiry: bool,
-    /// Whether the idle timeout alone is the session's own, and its cookie outlives the browser: what
-    /// Express calls `maxAge`.
+    /// Whether only the idle timeout is the session's own, and its cookie outlives the browser: Express' `maxAge`.
     pub own_idle_timeout: bool,
     /// Whether its cookie ends with the browser, whatever the manager says of cookies: what Express calls
     /// `maxAge: null`.
     pub(crate) ends_with_browser: bool,
-    /// Who is signed in.
+    /// The user who is signed in.
     pub owner: Option<Owner>,
-    /// What the application calls the session.
+    /// The application's name for the session.
     pub label: Option<Label>,
-    /// What a later version of this crate stores beside the data.
+    /// Entries that a later version of this crate stores beside the data.
     pub extensions: Extensions,
-    /// This version.
+    /// The version of this record.
     pub revision: Revision,
     /// The version before it, by which a write sent twice recognises itself.
     pub previous_revision: Option<Revision>,
@@ -229,7 +266,7 @@ pub struct Record {
 }
 
 impl Record {
-    /// A record without owner or timeouts, under a fresh revision.
+    /// Makes a record without owner or timeouts, with a fresh revision. See the [example](Self).
     pub fn new(created_at: Timestamp, expires_at: Timestamp, data: Payload) -> Self {
         Self::of_revision(Revision::fresh(), created_at, expires_at, data)
     }
@@ -261,7 +298,18 @@ impl Record {
         }
     }
 
-    /// The version that follows this one: a fresh revision that remembers the present one.
+    /// Makes the next version: with a fresh revision that remembers the present one.
+    ///
+    /// ```
+    /// use session_store::{Payload, Record, Timestamp};
+    ///
+    /// # let (now, end) = (Timestamp::from_millis(1), Timestamp::from_millis(60_001));
+    /// let record = Record::new(now, end, Payload::new(1, "{}"));
+    /// // What `SessionStore::update` writes in place of `record`.
+    /// let mut changed = record.next();
+    /// changed.data = Payload::new(1, r#"{"theme":"dark"}"#);
+    /// assert_eq!(changed.previous_revision, Some(record.revision));
+    /// ```
     #[must_use]
     pub fn next(&self) -> Self {
         Self {

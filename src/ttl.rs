@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use crate::clock::millis_rounded_up;
 
-/// The longest that anything is stored. Browsers cap a cookie's life at 400 days too (RFC 6265bis
-/// section 5.5), so nothing is lost by it.
+/// The longest time to live: 400 days. Browsers cap a cookie's life at 400 days too (RFC 6265bis section 5.5), so
+/// longer sessions would be of no use.
 pub const MAX_TTL: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 
-/// A time to live that a store may apply as it is: whole milliseconds, at least 1, at most
+/// A time to live that a store can apply unchanged: whole milliseconds, at least 1, at most
 /// [`MAX_TTL`]. So no key is ever without one.
 ///
 /// ```
@@ -23,17 +23,17 @@ pub const MAX_TTL: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 pub struct Ttl(u64);
 
 impl Ttl {
-    /// `duration`, rounded up to a millisecond and clamped.
+    /// Makes one of `duration`, rounded up to a millisecond and clamped. See the [example](Self).
     pub fn new(duration: Duration) -> Self {
         Self(millis_rounded_up(duration).clamp(1, millis_rounded_up(MAX_TTL)))
     }
 
-    /// Milliseconds, from 1 to 34,560,000,000.
+    /// Milliseconds, from 1 to 34,560,000,000. See the [example](Self).
     pub const fn as_millis(self) -> u64 {
         self.0
     }
 
-    /// The same as a duration.
+    /// The time to live as a duration. See the [example](Self).
     pub const fn as_duration(self) -> Duration {
         Duration::from_millis(self.0)
     }

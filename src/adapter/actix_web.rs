@@ -25,13 +25,13 @@ type LocalFuture<R> = Pin<Box<dyn Future<Output = R>>>;
 /// Gives the routes below it the sessions of a [`SessionManager`], in actix-web.
 ///
 /// A middleware inside another of the same `T` and cookie name shares the outer one's session. For
-/// two sessions in one application give each its type and its cookie name.
+/// two sessions in one application, give each its own type and cookie name.
 ///
-/// A client that hangs up does not stop a handler, unless the server is told so by
-/// `HttpServer::h1_allow_half_closed(false)`; what it changed is stored.
+/// A handler continues when its client disconnects, and its changes are stored, unless the server is set to
+/// `HttpServer::h1_allow_half_closed(false)`.
 ///
-/// Where the middleware below answers with an `Err`, the session is stored and its cookie set all the
-/// same: the error is passed on as an [`InternalError`] that holds its response.
+/// If the middleware below returns an `Err`, the session is stored and its cookie set nevertheless:
+/// the error is passed on as an [`InternalError`] that holds its response.
 ///
 /// ```
 /// use actix_web::{App, HttpServer, web};
@@ -57,19 +57,29 @@ pub struct SessionMiddleware<T: SessionData = Values> {
 }
 
 impl<T: SessionData> SessionMiddleware<T> {
-    /// A middleware for the sessions of `manager`.
+    /// Makes a middleware for the sessions of `manager`.
+    ///
+    /// ```
+    /// use actix_web::{App, web};
+    /// use session_store::{KeyRing, MemoryStore, SessionManager, SessionMiddleware};
+    ///
+    /// let manager = SessionManager::<u32>::builder(MemoryStore::new(), KeyRing::generate()).build()?;
+    /// // Around the routes that need sessions, and not around those for health checks.
+    /// let account = web::scope("/account").wrap(SessionMiddleware::new(manager));
+    /// let app = App::new().service(account).route("/healthz", web::get().to(async || "ok"));
+    /// # Ok::<(), session_store::Error>(())
+    /// ```
     pub fn new(manager: SessionManager<T>) -> Self {
         Self { manager, on_error: OnError::default(), touch_always: false }
     }
 
-    /// Answers by `answer` where a session fails: the store is away when it is needed, or what a
-    /// handler did can't be stored. Without it the answer is a short text of the status that
-    /// [`Error::status`] gives.
+    /// Sets the response to a request whose session fails: the store is away when it is needed, or a handler's
+    /// changes can't be stored. By default it is a short text with the status of [`Error::status`].
     ///
-    /// `answer` gets the error and the request's `Accept` header. It also takes the place of the response
-    /// that this crate makes of an [`Error`] which a handler or an extractor passed on, but not of one
-    /// that the application makes itself. What is stored goes by the error's own status, and the
-    /// headers of the session are added to the answer.
+    /// `answer` gets the error and the request's `Accept` header. It also replaces the response that this crate
+    /// makes from an [`Error`] that a handler or an extractor returned, but not one that the application makes
+    /// itself. The error's own status, not the answer's, decides what is stored, and the headers of the session are
+    /// added to the answer.
     ///
     /// ```
     /// use session_store::SessionMiddleware;
@@ -86,7 +96,7 @@ impl<T: SessionData> SessionMiddleware<T> {
     /// }
     ///
     /// let manager = SessionManager::<u32>::builder(MemoryStore::new(), KeyRing::generate()).build()?;
-    /// let layer = SessionMiddleware::new(manager).on_error(failed);
+    /// let middleware = SessionMiddleware::new(manager).on_error(failed);
     /// # Ok::<(), Error>(())
     /// ```
     #[must_use]
@@ -98,12 +108,21 @@ impl<T: SessionData> SessionMiddleware<T> {
         self
     }
 
-    /// Extends the session by every request that comes with its cookie, as express-session does, and not only by
+    /// Extends the session at every request that comes with its cookie, as express-session does, and not only at
     /// those whose handlers use it.
     ///
-    /// Each request then asks the store, also for a picture: wrap the scopes that count. Their
+    /// Each request then asks the store, even one for a picture: wrap the scopes that count. Their
     /// responses have `Vary: Cookie`. [`touch_share`](crate::SessionManagerBuilder::touch_share) says how often a
     /// request writes.
+    ///
+    /// ```
+    /// use actix_web::web;
+    /// use session_store::{KeyRing, MemoryStore, SessionManager, SessionMiddleware};
+    ///
+    /// let manager = SessionManager::<u32>::builder(MemoryStore::new(), KeyRing::generate()).build()?;
+    /// let account = web::scope("/account").wrap(SessionMiddleware::new(manager).touch_always());
+    /// # Ok::<(), session_store::Error>(())
+    /// ```
     #[must_use]
     pub fn touch_always(mut self) -> Self {
         self.touch_always = true;
@@ -277,8 +296,26 @@ fn apply<B>(
     response
 }
 
-/// Finds the session at the first use in a request. Needs a [`SessionMiddleware`] of the same `T`
-/// around the route. A handler that can do without takes a `Result<Session<T>, Error>`.
+/// The extractor of actix-web. Needs a [`SessionMiddleware`] of the same `T` around the route. The store is asked at
+/// the first use in a request. A handler that works without a session takes a `Result<Session<T>, Error>`.
+///
+/// ```
+/// use actix_web::{App, web};
+/// use session_store::{Error, Session};
+///
+/// async fn logout(session: Session) -> Result<&'static str, Error> {
+///     session.destroy().await?;
+///     Ok("Bye.")
+/// }
+///
+/// /// Answers also while the store is away.
+/// async fn home(session: Result<Session, Error>) -> String {
+///     let owner = session.ok().and_then(|session| session.owner());
+///     owner.map_or_else(|| "Hello.".to_owned(), |owner| format!("Hello, {}.", owner.as_str()))
+/// }
+///
+/// let app = App::new().route("/", web::get().to(home)).route("/logout", web::post().to(logout));
+/// ```
 impl<T: SessionData> FromRequest for Session<T> {
     type Error = Error;
     type Future = LocalFuture<Result<Self, Error>>;
@@ -290,7 +327,14 @@ impl<T: SessionData> FromRequest for Session<T> {
     }
 }
 
-/// 503, 409 or 500 with an opaque body; the cause goes to the log.
+/// The response to an error: 503, 409 or 500 with an opaque body; the cause goes to the log.
+///
+/// ```
+/// use actix_web::ResponseError as _;
+/// use session_store::{Conflict, Error};
+///
+/// assert_eq!(Error::Conflict(Conflict::Fields).error_response().status(), 409);
+/// ```
 impl ResponseError for Error {
     fn status_code(&self) -> StatusCode {
         StatusCode::from_u16(self.status()).expect("an error has a status of HTTP")

@@ -9,9 +9,10 @@ use serde::Serialize;
 use super::answer_to;
 use crate::error::Error;
 
-/// What a client gets where its session failed: a status, a content type and a body, for any framework.
+/// The response to a request whose session failed, for any framework: a status, a content type and a body.
 ///
-/// The headers that the session needs (its cookie, `Cache-Control`, `Vary`) are added to it.
+/// The headers that the session needs (its cookie, `Cache-Control`, `Vary`) are added to it. It is made by the function
+/// that a layer's or a middleware's `on_error` takes.
 ///
 /// ```
 /// use session_store::FailureResponse;
@@ -27,13 +28,31 @@ pub struct FailureResponse {
 }
 
 impl FailureResponse {
-    /// A response of this status, 100 to 999, `Content-Type` and body. A status or a content type that
+    /// Makes a response of this status, 100 to 999, `Content-Type` and body. A status or a content type that
     /// HTTP does not allow becomes a plain 500.
+    ///
+    /// ```
+    /// use session_store::{Error, FailureResponse};
+    ///
+    /// fn failed(error: &Error, _accept: Option<&str>) -> FailureResponse {
+    ///     FailureResponse::new(error.status(), "text/html; charset=utf-8", "<h1>Try again later</h1>")
+    /// }
+    /// # failed(&Error::unavailable("", None), None);
+    /// ```
     pub fn new(status: u16, content_type: impl Into<String>, body: impl Into<Bytes>) -> Self {
         Self { status, content_type: content_type.into(), body: body.into() }
     }
 
-    /// A response whose body is `value` as JSON. A value that can't be encoded leaves the body empty.
+    /// Makes a response whose body is `value` as JSON. A value that can't be encoded leaves the body empty.
+    ///
+    /// ```
+    /// use session_store::{Error, FailureResponse};
+    ///
+    /// fn failed(error: &Error, _accept: Option<&str>) -> FailureResponse {
+    ///     FailureResponse::json(error.status(), &serde_json::json!({ "error": "try again later" }))
+    /// }
+    /// # failed(&Error::unavailable("", None), None);
+    /// ```
     pub fn json(status: u16, value: &impl Serialize) -> Self {
         Self::new(status, "application/json", serde_json::to_vec(value).unwrap_or_default())
     }

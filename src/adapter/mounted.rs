@@ -96,7 +96,7 @@ impl Mounted {
         match layer.fault {
             None => Ok(RequestSession::of(&layer.request_session).expect("its type was compared")),
             Some(Fault::TwoCookies) => Err(Error::Config(format!(
-                "two session layers for {} name different cookies: give each session a type of its own",
+                "two session layers for {} name different cookies: give each session its own type",
                 type_name::<T>(),
             ))),
             Some(Fault::TwoManagers) => Err(Error::Config(format!(

@@ -22,13 +22,13 @@ use crate::error::Error;
 
 /// Gives the service inside it the sessions of a [`SessionManager`].
 ///
-/// It goes around any tower service on `http` 1, which gets the session of a request by
+/// It wraps any tower service on `http` 1, which gets the session of a request by
 /// [`Session::from_extensions`]. In axum a handler takes a `Session<T>` as an argument; in warp there
-/// are `SessionLayer::around` and `Session::filter` (feature `warp`). Where a setting decides whether there
-/// are sessions, `tower::util::option_layer` takes the layer in axum.
+/// are `SessionLayer::around` and `Session::filter` (feature `warp`). If a setting decides whether there
+/// are sessions, axum takes the layer in a `tower::util::option_layer`.
 ///
 /// A layer inside another of the same `T` and cookie name shares the outer one's session. For two
-/// sessions in one application give each its type and its cookie name.
+/// sessions in one application, give each its own type and cookie name.
 ///
 /// ```
 /// # #[cfg(feature = "axum")]
@@ -56,19 +56,28 @@ pub struct SessionLayer<T: SessionData = Values> {
 }
 
 impl<T: SessionData> SessionLayer<T> {
-    /// A layer for the sessions of `manager`.
+    /// Makes a layer for the sessions of `manager`.
+    ///
+    /// ```
+    /// use session_store::{KeyRing, MemoryStore, SessionLayer, SessionManager};
+    /// use tower::ServiceBuilder;
+    ///
+    /// let manager = SessionManager::<u32>::builder(MemoryStore::new(), KeyRing::generate()).build()?;
+    /// // The manager stays at hand: its clones are one manager.
+    /// let services = ServiceBuilder::new().layer(SessionLayer::new(manager.clone()));
+    /// # Ok::<(), session_store::Error>(())
+    /// ```
     pub fn new(manager: SessionManager<T>) -> Self {
         Self { manager, on_error: OnError::default(), touch_always: false }
     }
 
-    /// Answers by `answer` where a session fails: the store is away when it is needed, or what a
-    /// handler did can't be stored. Without it the answer is a short text of the status that
-    /// [`Error::status`] gives.
+    /// Sets the response to a request whose session fails: the store is away when it is needed, or a handler's
+    /// changes can't be stored. By default it is a short text with the status of [`Error::status`].
     ///
-    /// `answer` gets the error and the request's `Accept` header. It also takes the place of the response
-    /// that this crate makes of an [`Error`] which a handler or an extractor passed on, but not of one
-    /// that the application makes itself. What is stored goes by the error's own status, and the
-    /// headers of the session are added to the answer.
+    /// `answer` gets the error and the request's `Accept` header. It also replaces the response that this crate
+    /// makes from an [`Error`] that a handler or an extractor returned, but not one that the application makes
+    /// itself. The error's own status, not the answer's, decides what is stored, and the headers of the session are
+    /// added to the answer.
     ///
     /// ```
     /// use session_store::SessionLayer;
@@ -97,10 +106,10 @@ impl<T: SessionData> SessionLayer<T> {
         self
     }
 
-    /// Extends the session by every request that comes with its cookie, as express-session does, and not only by
+    /// Extends the session at every request that comes with its cookie, as express-session does, and not only at
     /// those whose handlers use it.
     ///
-    /// Each request then asks the store, also for a picture: put the layer around the routes that count. Their
+    /// Each request then asks the store, even one for a picture: put the layer around the routes that count. Their
     /// responses have `Vary: Cookie`. [`touch_share`](crate::SessionManagerBuilder::touch_share) says how often a
     /// request writes.
     ///
@@ -143,7 +152,21 @@ impl<S, T: SessionData> Layer<S> for SessionLayer<T> {
     }
 }
 
-/// The service that [`SessionLayer`] makes.
+/// The service that [`SessionLayer`] makes; it needs no name in most applications.
+///
+/// ```
+/// use session_store::{KeyRing, MemoryStore, SessionLayer, SessionManager, SessionService};
+/// use tower::Layer as _;
+///
+/// struct App<S> {
+///     service: SessionService<S, u32>,
+/// }
+///
+/// let manager = SessionManager::<u32>::builder(MemoryStore::new(), KeyRing::generate()).build()?;
+/// let routes = tower::service_fn(async |_: http::Request<()>| Ok::<_, ()>(http::Response::new("Hello.")));
+/// let app = App { service: SessionLayer::new(manager).layer(routes) };
+/// # Ok::<(), session_store::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct SessionService<S, T: SessionData = Values> {
     inner: S,
@@ -197,11 +220,11 @@ where
 }
 
 impl<T: SessionData> Session<T> {
-    /// The session of the request that has these extensions, for a service inside a [`SessionLayer`]
+    /// Gets the session of the request with these extensions, in a service inside a [`SessionLayer`]
     /// of the same `T`. The first use in a request asks the store.
     ///
-    /// A [`Response`] is made [`From`] an [`Error`]. That belongs inside the layer too: the response
-    /// to a logout that failed removes the cookie all the same.
+    /// A [`Response`] is made [`From`] an [`Error`]. Do that inside the layer too, so that the response to a failed
+    /// logout still removes the cookie.
     ///
     /// ```
     /// use std::convert::Infallible;
@@ -234,7 +257,15 @@ impl<T: SessionData> Session<T> {
     }
 }
 
-/// 503, 409 or 500 with an opaque body; the cause goes to the log.
+/// The response to an error: 503, 409 or 500 with an opaque body; the cause goes to the log.
+///
+/// ```
+/// use http::Response;
+/// use session_store::{Conflict, Error};
+///
+/// let response = Response::<&str>::from(Error::Conflict(Conflict::Fields));
+/// assert_eq!((response.status().as_u16(), *response.body()), (409, "Conflict"));
+/// ```
 impl<R: From<&'static str>> From<Error> for Response<R> {
     fn from(error: Error) -> Self {
         tell(answer(&error), error)

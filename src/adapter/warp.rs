@@ -17,17 +17,17 @@ use crate::engine::{Session, SessionData};
 use crate::error::{BoxError, Error};
 
 impl<T: SessionData> SessionLayer<T> {
-    /// Gives warp's `routes` sessions. What comes out is a tower service: other layers go around it,
+    /// Gives warp's `routes` sessions. The result is a tower service: other layers go around it,
     /// and hyper-util (features `server-auto`, `service` and `tokio`) serves it, as in
-    /// `examples/warp.rs`. It can't be a filter for `with` and `warp::serve`, since only warp's own can
+    /// `examples/warp.rs`. It can't be a filter for `with` and `warp::serve`, since only warp's own filters can
     /// put something into a request.
     ///
-    /// What the routes reject is answered inside the layer, so that a logout before a rejection still
+    /// Rejections of the routes are answered inside the layer, so that a logout before a rejection still
     /// removes the cookie. If an [`Error`] is among the reasons, the answer is its 503, 409 or 500 with
-    /// an opaque body. Routes that have a better one `recover` themselves: `rejection.find::<Error>()`.
+    /// an opaque body. Routes with a better answer `recover` themselves: `rejection.find::<Error>()`.
     ///
-    /// `warp::addr::remote()` answers `None`, since only `warp::serve` can say more. Put the peer's
-    /// address into the request's extensions instead, and take it by `warp::ext::get`.
+    /// `warp::addr::remote()` answers `None`, since only `warp::serve` knows the address. Put the peer's
+    /// address into the request's extensions instead, and get it by `warp::ext::get`.
     ///
     /// ```
     /// use session_store::{Error, KeyRing, MemoryStore, Session, SessionLayer, SessionManager};
@@ -70,8 +70,8 @@ impl<T: SessionData> SessionLayer<T> {
 impl<T: SessionData> Session<T> {
     /// A warp filter that extracts the session. Needs [`SessionLayer::around`] the routes.
     ///
-    /// It belongs after the filters for path, method and body: a request for another route then never
-    /// touches the store. If the session can't be had, warp goes on with the routes that follow, as
+    /// Put it after the filters for path, method and body: a request for another route then never
+    /// touches the store. If the session can't be loaded, warp goes on with the routes that follow, as
     /// after every rejection; one that takes any path would answer in place of the error.
     ///
     /// ```
@@ -93,15 +93,29 @@ impl<T: SessionData> Session<T> {
     }
 }
 
-/// 503, 409 or 500 with an opaque body; the cause goes to the log. So `then` takes a handler that
-/// returns a `Result<_, Error>`.
+/// The response to an error: 503, 409 or 500 with an opaque body; the cause goes to the log. So `then` takes a
+/// handler that returns a `Result<_, Error>`.
+///
+/// ```
+/// use session_store::{Error, Session};
+/// use warp::{Filter, Rejection, Reply};
+///
+/// async fn count(session: Session<u32>) -> Result<String, Error> {
+///     session.write(|visits| *visits += 1)?;
+///     Ok("Counted.".to_owned())
+/// }
+///
+/// fn routes() -> impl Filter<Extract: Reply, Error = Rejection> + Clone {
+///     warp::path!("count").and(Session::filter()).then(count)
+/// }
+/// ```
 impl Reply for Error {
     fn into_response(self) -> warp::reply::Response {
         self.into()
     }
 }
 
-/// So a handler for `and_then` can say `?`.
+/// A rejection made of an error, so that a handler for `and_then` can use `?`.
 impl Reject for Error {}
 
 fn recover(rejection: Rejection) -> Ready<Result<warp::reply::Response, Rejection>> {

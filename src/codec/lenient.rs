@@ -4,12 +4,12 @@ use serde::de::{Deserialize, DeserializeOwned, Deserializer};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-/// A member of a session that may not be what this service expects: of JavaScript, which says `{}`, `""` or `null`
-/// where something is not there.
+/// A member of a session that may have an unexpected shape: from JavaScript, which may write `{}`, `""` or `null` for an
+/// absent value.
 ///
-/// What does not fit `T` is [`None`](Self::get), and stays stored as it is until something is [`set`](Self::set). With
-/// `#[serde(default)]` on it or its struct, the member may also be missing, and stays so. It takes a codec whose data
-/// names its members, JSON or `MessagePack`.
+/// A value that does not fit `T` reads as [`None`](Self::get), and stays stored unchanged until something is
+/// [`set`](Self::set). With `#[serde(default)]` on it or its struct, the member may also be missing, and stays so. It
+/// takes a codec whose data names its members, JSON or `MessagePack`.
 ///
 /// ```
 /// use serde::{Deserialize, Serialize};
@@ -48,6 +48,14 @@ enum Content<T> {
 
 impl<T> Lenient<T> {
     /// The value, if it fits.
+    ///
+    /// ```
+    /// use session_store::Lenient;
+    ///
+    /// let fitting: Lenient<u32> = serde_json::from_str("7").unwrap();
+    /// let other: Lenient<u32> = serde_json::from_str("\"seven\"").unwrap();
+    /// assert_eq!((fitting.get(), other.get()), (Some(&7), None));
+    /// ```
     pub fn get(&self) -> Option<&T> {
         match &self.0 {
             Content::Fitting(value) => Some(value),
@@ -55,7 +63,17 @@ impl<T> Lenient<T> {
         }
     }
 
-    /// The value, if it fits, to be changed.
+    /// The value, if it fits, for changing it.
+    ///
+    /// ```
+    /// use session_store::Lenient;
+    ///
+    /// let mut cart = Lenient::from(vec!["tea"]);
+    /// if let Some(items) = cart.get_mut() {
+    ///     items.push("milk");
+    /// }
+    /// assert_eq!(cart.get().map(Vec::len), Some(2));
+    /// ```
     pub fn get_mut(&mut self) -> Option<&mut T> {
         match &mut self.0 {
             Content::Fitting(value) => Some(value),
@@ -63,12 +81,28 @@ impl<T> Lenient<T> {
         }
     }
 
-    /// Puts `value` in the place of whatever was there.
+    /// Sets the value, in place of whatever was there.
+    ///
+    /// ```
+    /// use session_store::Lenient;
+    ///
+    /// let mut user: Lenient<String> = serde_json::from_str("{}").unwrap();
+    /// user.set("ada".to_owned());
+    /// assert_eq!(serde_json::to_string(&user).unwrap(), "\"ada\"");
+    /// ```
     pub fn set(&mut self, value: T) {
         self.0 = Content::Fitting(value);
     }
 
-    /// Takes the value out, if it fits. What does not fit goes, too.
+    /// Takes the value out, if it fits. A value that does not fit is removed too.
+    ///
+    /// ```
+    /// use session_store::Lenient;
+    ///
+    /// let mut flash = Lenient::from("Saved.".to_owned());
+    /// assert_eq!(flash.take().as_deref(), Some("Saved."));
+    /// assert!(flash.is_missing());
+    /// ```
     pub fn take(&mut self) -> Option<T> {
         match std::mem::replace(&mut self.0, Content::Missing) {
             Content::Fitting(value) => Some(value),
@@ -76,8 +110,8 @@ impl<T> Lenient<T> {
         }
     }
 
-    /// Whether there is nothing at all, of any shape: for `skip_serializing_if`, without which it is stored as
-    /// `null`.
+    /// Whether there is no value of any shape: for `skip_serializing_if`, without which it is stored as
+    /// `null`. See the example of [the type](Self).
     pub fn is_missing(&self) -> bool {
         matches!(self.0, Content::Missing)
     }

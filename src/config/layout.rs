@@ -45,18 +45,20 @@ impl Layout {
         };
         if cfg!(not(feature = "express")) && kind != Kind::Native {
             return Err(Error::Config(
-                "SESSION_LAYOUT is about Express, but session-store was built without its feature `express`: add it \
+                "SESSION_LAYOUT names a layout of Express, but session-store was built without its feature \
+                 `express`: add it \
                  in Cargo.toml"
                     .to_owned(),
             ));
         }
         let express_prefix = environment.text("SESSION_EXPRESS_PREFIX")?;
         if kind == Kind::Native && express_prefix.is_some() {
-            warnings
-                .push("SESSION_EXPRESS_PREFIX has no effect: SESSION_LAYOUT is not about Express".to_owned());
+            warnings.push(
+                "SESSION_EXPRESS_PREFIX has no effect: SESSION_LAYOUT is not a layout of Express".to_owned(),
+            );
         }
         if kind == Kind::Express && environment.is_set("SESSION_PREFIX")? {
-            let why = "SESSION_LAYOUT is `express`, where SESSION_EXPRESS_PREFIX is what counts";
+            let why = "with SESSION_LAYOUT=express, SESSION_EXPRESS_PREFIX applies";
             warnings.push(format!("SESSION_PREFIX has no effect: {why}"));
         }
         Ok(Self { kind, express_prefix })
@@ -91,7 +93,8 @@ impl Layout {
                  must too; make one with `openssl rand -base64 48`"
             }
             _ => {
-                "SESSION_SECRET is not set: give the secret of the Express service, or all of them, comma-separated, or one \
+                "SESSION_SECRET is not set: give the secret of the Express service, or all of them, \
+                 comma-separated, or one \
                  a line in SESSION_SECRET_FILE"
             }
         }
@@ -109,8 +112,9 @@ impl Layout {
         }
         if secrets.iter().any(|secret| Key::new(secret).is_err()) {
             warnings.push(format!(
-                "{name} has a secret that may be guessed: it is too short or a placeholder. Whoever knows it can sign \
-                 ids; give the Express service a new one before the old one, made with `openssl rand -base64 48`"
+                "{name} has a secret that can be guessed: it is too short or a placeholder. An attacker who \
+                 guesses it can sign ids; in the Express service, list a new one before the old one, made with \
+                 `openssl rand -base64 48`"
             ));
         }
         KeyRing::of_express(secrets)
@@ -183,7 +187,7 @@ mod tests {
             let settings = ring("express").unwrap();
             assert!(settings.keys.is_some());
             assert!(
-                settings.warnings.iter().any(|it| it.contains("may be guessed")),
+                settings.warnings.iter().any(|it| it.contains("can be guessed")),
                 "{:?}",
                 settings.warnings
             );
@@ -203,7 +207,7 @@ mod tests {
         }
         let strong = "oGCmMcXRPzbF9Qd1Ckm7UO4u9UmDSPlDmIrKHq5x";
         let settings = read(&[("SESSION_LAYOUT", "express"), ("SESSION_SECRET", strong)]).unwrap();
-        assert!(!settings.warnings.concat().contains("may be guessed"));
+        assert!(!settings.warnings.concat().contains("can be guessed"));
     }
 
     #[test]

@@ -109,7 +109,9 @@ fn one_host(environment: &Environment<'_>, text: &str) -> Result<Host, Error> {
     let address = bracketed.filter(|address| address.parse::<Ipv6Addr>().is_ok()).unwrap_or(text);
     if address.parse::<IpAddr>().is_err() {
         if text.contains("://") || text.starts_with('/') {
-            return Err(unusable("a URL goes into REDIS_URL, and a socket, too, as unix:///path/to/socket"));
+            return Err(unusable(
+                "a URL goes into REDIS_URL, and so does a socket, as unix:///path/to/socket",
+            ));
         }
         if text.contains(',') {
             return Err(unusable("several hosts go into REDIS_CLUSTER_NODES or REDIS_SENTINELS"));
@@ -211,7 +213,7 @@ fn fill_in(
 
 fn fill<T: PartialEq>(setting: &mut Setting<T>, value: T, name: &'static str, warnings: &mut Vec<String>) {
     if let Some(by) = setting.fill(value, name) {
-        warnings.push(format!("{name} has no effect: REDIS_URL says otherwise, by {by}"));
+        warnings.push(format!("{name} has no effect: REDIS_URL overrides it, by {by}"));
     }
 }
 
@@ -249,7 +251,7 @@ fn refuse_if_the_other_may_be_a_user(
         return Ok(());
     }
     Err(Error::Config(format!(
-        "REDIS_URL and {name} say different passwords: {} has no colon, so it is a password; a user is written \
+        "REDIS_URL and {name} give different passwords: {} has no colon, so it is a password; a user is written \
          redis://user:@host",
         url::WITHOUT_COLON
     )))
@@ -268,9 +270,9 @@ fn secret(environment: &Environment<'_>, name: &str) -> Result<Option<String>, E
 }
 
 impl RedisStoreBuilder {
-    /// The store that the environment names, with its layout, prefix and timeouts: the same as
-    /// [`SessionManager::from_env`](crate::SessionManager::from_env) makes of the same variables, for whoever
-    /// needs the store itself. `None` if nothing names a Redis server, or memory is asked for.
+    /// Makes a builder for the store that the environment names, with its layout, prefix and timeouts: the store that
+    /// [`SessionManager::from_env`](crate::SessionManager::from_env) makes of the same variables, for a program that
+    /// needs the store itself. `None` if no variable names a Redis server, or memory is asked for.
     ///
     /// ```no_run
     /// # async fn example() -> Result<(), session_store::Error> {
@@ -287,13 +289,25 @@ impl RedisStoreBuilder {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] names the variable that is wrong. What is set without effect gets a warning in the
-    /// log.
+    /// [`Error::Config`] names the wrong variable. A warning is logged for variables that have no effect.
     pub fn from_env() -> Result<Option<Self>, Error> {
         Self::from_variables(|name| std::env::var_os(name))
     }
 
-    /// As [`from_env`](Self::from_env), with variables from elsewhere.
+    /// Makes a builder as [`from_env`](Self::from_env) does, with variables from elsewhere: a test, or a file of settings.
+    ///
+    /// ```
+    /// use session_store::RedisStoreBuilder;
+    ///
+    /// let lookup = |name: &str| match name {
+    ///     "REDIS_URL" => Some("redis://redis.internal".into()),
+    ///     "SESSION_PREFIX" => Some("shop:".into()),
+    ///     _ => None,
+    /// };
+    /// assert!(RedisStoreBuilder::from_variables(lookup)?.is_some());
+    /// assert!(RedisStoreBuilder::from_variables(|_| None)?.is_none());
+    /// # Ok::<(), session_store::Error>(())
+    /// ```
     pub fn from_variables(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Option<Self>, Error> {
         let settings = Settings::read(&Environment::new(&lookup))?;
         settings.warn();

@@ -56,7 +56,7 @@ fn refuse_if_anybody_may_write(file: &File) -> Result<(), String> {
     use std::os::unix::fs::MetadataExt as _;
     let metadata = file.metadata().map_err(|error| error.to_string())?;
     if metadata.is_file() && metadata.mode() & 0o002 != 0 {
-        return Err("everybody may write it: `chmod o-w` it".to_owned());
+        return Err("everybody may write to it: run `chmod o-w` on it".to_owned());
     }
     Ok(())
 }
@@ -78,7 +78,7 @@ fn lines(text: &str) -> Result<Vec<&str>, Error> {
         let fault = if line.is_empty() {
             "is empty"
         } else if line.starts_with('\u{feff}') {
-            "begins with a byte order mark, which would be part of the secret: save the file without"
+            "begins with a byte order mark, which would be part of the secret: save the file without it"
         } else if line.contains(|c: char| c.is_control() && c != '\t') {
             "has a control character in it: encode such a secret in base64"
         } else {

@@ -36,7 +36,7 @@ pub async fn a_session_ends_with_its_time_to_live(store: &Store) -> Result<(), E
     assert_holds(store, &bystander, "created for an hour").await
 }
 
-/// No write but a create finds anything to work on, also where the store has not cleaned up yet.
+/// Only a create works on an expired session, even if the store has not cleaned up yet.
 pub async fn an_expired_session_stays_expired(store: &Store) -> Result<(), Error> {
     let session = Session::created_for(store, SHORT).await?;
     assert_ends(store, &session, "created for 30 ms").await?;
@@ -86,7 +86,7 @@ pub async fn a_rotation_sets_the_time_to_live(store: &Store) -> Result<(), Error
     Ok(())
 }
 
-/// A touch changes `expires_at`; data, revisions and all the rest stay as they were.
+/// A touch changes `expires_at`; data, revisions and all other fields stay unchanged.
 pub async fn a_touch_moves_the_end_and_nothing_else(store: &Store) -> Result<(), Error> {
     let created = Session::created(store).await?;
     let record = Record {
@@ -130,7 +130,7 @@ pub async fn a_touch_never_shortens(store: &Store) -> Result<(), Error> {
     assert_holds(store, &session, "a touch with an earlier end").await
 }
 
-/// Of many requests that would touch a session at once, one does.
+/// Of many concurrent requests that would touch a session, one does.
 pub async fn of_touches_at_once_one_counts(store: &Store) -> Result<(), Error> {
     const REQUESTS: u64 = 20;
     let session = Session::created(store).await?;
@@ -152,7 +152,7 @@ pub async fn of_touches_at_once_one_counts(store: &Store) -> Result<(), Error> {
     Ok(())
 }
 
-/// A touch that was decided on an older version has no effect: the one that it does not know may
+/// A touch that was decided on an older version has no effect: the version that it does not know may
 /// have an expiry of its own ("remember me").
 pub async fn a_touch_needs_the_expected_revision(store: &Store) -> Result<(), Error> {
     let session = Session::created(store).await?;

@@ -30,7 +30,7 @@ pub async fn an_update_follows_a_rotation(store: &Store) -> Result<(), Error> {
     Ok(())
 }
 
-/// One that is based on an older version changes nothing, and gets the record at the new key.
+/// An update based on an older version changes nothing, and gets the record at the new key.
 pub async fn an_update_that_follows_needs_the_expected_revision(store: &Store) -> Result<(), Error> {
     let (session, renewed) = rotated(store).await?;
     let answer = follow(store, &session, &session.edited("late")).await?;
@@ -44,7 +44,7 @@ pub async fn an_update_that_follows_needs_the_expected_revision(store: &Store) -
     assert_holds(store, &edited, "the update had no effect").await
 }
 
-/// Where there is no marker, it is an update like any other.
+/// Without a marker, an update that follows is an update like any other.
 pub async fn an_update_that_follows_needs_no_rotation(store: &Store) -> Result<(), Error> {
     let session = Session::created(store).await?;
     let edited = Session { record: session.edited("edited"), ..session.clone() };
@@ -55,7 +55,7 @@ pub async fn an_update_that_follows_needs_no_rotation(store: &Store) -> Result<(
     assert_holds(store, &edited, "a stale update").await
 }
 
-/// It follows one marker. Behind a second one the session may be anybody's.
+/// An update follows one marker. Behind a second one the session may be anybody's.
 pub async fn an_update_follows_no_chain_of_rotations(store: &Store) -> Result<(), Error> {
     let (session, renewed) = rotated(store).await?;
     let again = renewed.renewed();
@@ -67,7 +67,7 @@ pub async fn an_update_follows_no_chain_of_rotations(store: &Store) -> Result<()
     Ok(())
 }
 
-/// It finds no session and leaves none: neither where there never was one, nor after a logout under either
+/// An update that follows creates nothing: neither for an unknown key, nor after a logout under either
 /// id.
 pub async fn an_update_that_follows_creates_nothing(store: &Store) -> Result<(), Error> {
     let never = Session::fresh();
@@ -87,7 +87,7 @@ pub async fn an_update_that_follows_creates_nothing(store: &Store) -> Result<(),
     Ok(())
 }
 
-/// The time to live is that of the update.
+/// An update that follows applies its own time to live.
 pub async fn an_update_that_follows_sets_the_time_to_live(store: &Store) -> Result<(), Error> {
     let (session, renewed) = rotated(store).await?;
     let edited = renewed.edited("late");
@@ -96,8 +96,8 @@ pub async fn an_update_that_follows_sets_the_time_to_live(store: &Store) -> Resu
     assert_ends(store, &renewed, "updated for 30 ms").await
 }
 
-/// By the record at the new key, by the marker of the next rotation there, and by the marker at the old key
-/// if it came before the rotation.
+/// An update that follows recognises itself by the record at the new key, by the marker of the next rotation there,
+/// and, if it came before the rotation, by the marker at the old key.
 pub async fn an_update_that_follows_is_recognised_when_sent_twice(store: &Store) -> Result<(), Error> {
     let (session, renewed) = rotated(store).await?;
     let edited = Session { record: renewed.edited("late"), ..renewed };
@@ -129,7 +129,7 @@ pub async fn an_update_that_follows_is_recognised_when_sent_twice(store: &Store)
     assert_holds(store, &renewed, "the update was replayed after a rotation").await
 }
 
-/// Of an update that follows and one under the new id, one takes effect, and the other is told.
+/// Of an update that follows and a concurrent one under the new id, one takes effect, and the other is told.
 pub async fn an_update_that_follows_and_a_concurrent_save_exclude_each_other(
     store: &Store,
 ) -> Result<(), Error> {
@@ -148,8 +148,8 @@ pub async fn an_update_that_follows_and_a_concurrent_save_exclude_each_other(
     Ok(())
 }
 
-/// An update that follows finds its session before a rotation that goes on, or behind it; a second rotation
-/// takes the session out of its reach, or takes the update along.
+/// An update that follows finds its session before or after a concurrent rotation; a second rotation
+/// takes the session out of its reach, or includes the update.
 pub async fn an_update_that_follows_and_a_concurrent_rotation_miss_nothing(
     store: &Store,
 ) -> Result<(), Error> {
@@ -178,7 +178,7 @@ pub async fn an_update_that_follows_and_a_concurrent_rotation_miss_nothing(
     Ok(())
 }
 
-/// A logout under either id and an update that follows at once: whichever comes first, nothing is left.
+/// A logout under either id and a concurrent update that follows: whichever comes first, nothing is left.
 pub async fn a_logout_wins_against_a_concurrent_update_that_follows(store: &Store) -> Result<(), Error> {
     for round in 0..ROUNDS {
         let (session, renewed) = rotated(store).await?;
@@ -192,7 +192,7 @@ pub async fn a_logout_wins_against_a_concurrent_update_that_follows(store: &Stor
     Ok(())
 }
 
-/// Eight tasks count together, half of them by the old id: every increment is there at the end.
+/// Eight tasks count concurrently, half of them by the old id: no increment is lost.
 pub async fn no_concurrent_increment_that_follows_is_lost(store: &Store) -> Result<(), Error> {
     const TASKS: usize = 8;
     const INCREMENTS: usize = 25;

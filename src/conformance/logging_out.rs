@@ -32,7 +32,7 @@ pub async fn a_late_rotation_cannot_undo_a_logout(store: &Store) -> Result<(), E
     assert_absent(store, &renewed, "a late rotation brought it back").await
 }
 
-/// A logout that still bears the id from before a rotation ends the session under its new id.
+/// A logout with the id from before a rotation ends the session under its new id.
 pub async fn a_logout_with_the_old_id_ends_the_rotated_session(store: &Store) -> Result<(), Error> {
     let session = Session::created(store).await?;
     let renewed = session.renewed();
@@ -44,7 +44,7 @@ pub async fn a_logout_with_the_old_id_ends_the_rotated_session(store: &Store) ->
     Ok(())
 }
 
-/// So it does after two and after three rotations, from any id on the way; a bystander stays.
+/// A logout ends the session after two and after three rotations, from any of its ids; another session stays.
 pub async fn a_logout_follows_a_chain_of_rotations(store: &Store) -> Result<(), Error> {
     let bystander = Session::created(store).await?;
     for rotations in 1..=3 {
@@ -66,7 +66,7 @@ pub async fn a_logout_follows_a_chain_of_rotations(store: &Store) -> Result<(), 
     assert_holds(store, &bystander, "a session that has nothing to do with it").await
 }
 
-/// A logout and a save at once: whichever comes first, nothing is left.
+/// A logout and a concurrent save: whichever comes first, nothing is left.
 pub async fn a_logout_wins_against_a_concurrent_save(store: &Store) -> Result<(), Error> {
     for round in 0..ROUNDS {
         let session = Session::created(store).await?;
@@ -79,7 +79,7 @@ pub async fn a_logout_wins_against_a_concurrent_save(store: &Store) -> Result<()
     Ok(())
 }
 
-/// A logout and a touch at once: whichever comes first, nothing is left.
+/// A logout and a concurrent touch: whichever comes first, nothing is left.
 pub async fn a_logout_wins_against_a_concurrent_touch(store: &Store) -> Result<(), Error> {
     for round in 0..ROUNDS {
         let session = Session::created(store).await?;
@@ -91,7 +91,7 @@ pub async fn a_logout_wins_against_a_concurrent_touch(store: &Store) -> Result<(
     Ok(())
 }
 
-/// A logout and a rotation at once: whichever comes first, nothing is left under either id.
+/// A logout and a concurrent rotation: whichever comes first, nothing is left under either id.
 pub async fn a_logout_wins_against_a_concurrent_rotation(store: &Store) -> Result<(), Error> {
     for round in 0..ROUNDS {
         let session = Session::created(store).await?;

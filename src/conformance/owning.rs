@@ -72,7 +72,7 @@ async fn assert_lists(
     Ok(())
 }
 
-/// A session that was entered is listed, once, as it was entered; nobody else's is.
+/// An entered session is listed once, as it was entered; other owners' sessions are not.
 pub async fn an_entered_session_is_listed(store: &Store) -> Result<(), Error> {
     let Some(index) = store.owners() else { return Ok(()) };
     let (ada, bob) = (somebody(), somebody());
@@ -100,7 +100,7 @@ pub async fn an_entry_ends_with_its_time_to_live(store: &Store) -> Result<(), Er
     Ok(())
 }
 
-/// Whoever enters a session for longer extends its entry; whoever comes late does not shorten it.
+/// Entering a session for longer extends its entry; a late insertion does not shorten it.
 pub async fn an_entry_is_extended_and_never_shortened(store: &Store) -> Result<(), Error> {
     let Some(index) = store.owners() else { return Ok(()) };
     let (owner, session) = (somebody(), entry());
@@ -111,7 +111,7 @@ pub async fn an_entry_is_extended_and_never_shortened(store: &Store) -> Result<(
     assert_lists(index, &owner, &[session], "it was entered for an hour").await
 }
 
-/// All sessions that are revoked are told of, and none of them is inserted again.
+/// All revoked sessions are reported, and none of them is inserted again.
 pub async fn a_revoked_session_is_not_inserted_again(store: &Store) -> Result<(), Error> {
     let Some(index) = store.owners() else { return Ok(()) };
     let (owner, sessions) = (somebody(), entries(3));
@@ -146,7 +146,7 @@ pub async fn an_unknown_session_can_be_revoked(store: &Store) -> Result<(), Erro
     Ok(())
 }
 
-/// A rotation does not carry over a session that was revoked before it, or while it went on.
+/// A rotation does not carry over a session that was revoked before or during it.
 pub async fn a_revoked_sessions_successor_is_revoked(store: &Store) -> Result<(), Error> {
     let Some(index) = store.owners() else { return Ok(()) };
     let (owner, old, new) = (somebody(), entry(), entry());
@@ -160,7 +160,7 @@ pub async fn a_revoked_sessions_successor_is_revoked(store: &Store) -> Result<()
     Ok(())
 }
 
-/// After a rotation, the old entry goes.
+/// After a rotation, the old entry is removed.
 pub async fn a_replaced_entry_is_gone(store: &Store) -> Result<(), Error> {
     let Some(index) = store.owners() else { return Ok(()) };
     let (owner, old, session) = (somebody(), entry(), Session::created(store).await?);
@@ -187,7 +187,7 @@ pub async fn a_spared_session_stays(store: &Store) -> Result<(), Error> {
     Ok(())
 }
 
-/// An entry that was taken away is gone, revoked or not.
+/// A removed entry is gone, revoked or not.
 pub async fn a_removed_entry_is_gone(store: &Store) -> Result<(), Error> {
     let Some(index) = store.owners() else { return Ok(()) };
     let (owner, sessions) = (somebody(), entries(3));
@@ -201,8 +201,8 @@ pub async fn a_removed_entry_is_gone(store: &Store) -> Result<(), Error> {
     Ok(())
 }
 
-/// A revoked session that was not found when it was to be deleted may be on its way: it is kept out for a
-/// minute more. One that is not revoked stays as it is.
+/// A revoked session that was missing when it was to be deleted may be in flight: it stays excluded for another
+/// minute. A session that is not revoked is unaffected.
 pub async fn a_missing_session_is_kept_out_for_a_while(store: &Store) -> Result<(), Error> {
     let Some(index) = store.owners() else { return Ok(()) };
     let (owner, sessions) = (somebody(), entries(2));
@@ -215,8 +215,8 @@ pub async fn a_missing_session_is_kept_out_for_a_while(store: &Store) -> Result<
     assert_lists(index, &owner, &sessions[1..], "the one that is not revoked").await
 }
 
-/// Beyond the limit, the sessions that began first are revoked, whatever their order of ending, once the one
-/// is written that they go for. What is not written yet does not count.
+/// Beyond the limit, the sessions that began first are revoked, whichever ends first, once the new one
+/// is written. Sessions that are not written yet do not count.
 pub async fn beyond_the_limit_the_oldest_sessions_are_revoked(store: &Store) -> Result<(), Error> {
     let Some(index) = store.owners() else { return Ok(()) };
     let (owner, sessions) = (somebody(), entries(LIMIT + 3));
@@ -239,7 +239,7 @@ pub async fn beyond_the_limit_the_oldest_sessions_are_revoked(store: &Store) -> 
     Ok(())
 }
 
-/// A session that is given a new id has two entries for a moment, and counts once.
+/// A session that gets a new id has two entries for a moment, and counts once.
 pub async fn a_session_under_two_ids_counts_once(store: &Store) -> Result<(), Error> {
     let Some(index) = store.owners() else { return Ok(()) };
     for evict in [Evict::Refuse, Evict::Oldest] {
@@ -267,7 +267,7 @@ pub async fn a_session_under_two_ids_counts_once(store: &Store) -> Result<(), Er
     Ok(())
 }
 
-/// Beyond the limit, a session is refused if that is asked for, and nothing changes.
+/// Beyond the limit, a session is refused under [`Evict::Refuse`], and nothing changes.
 pub async fn beyond_the_limit_a_session_is_refused(store: &Store) -> Result<(), Error> {
     let Some(index) = store.owners() else { return Ok(()) };
     let (owner, sessions) = (somebody(), entries(LIMIT));
@@ -285,7 +285,7 @@ pub async fn beyond_the_limit_a_session_is_refused(store: &Store) -> Result<(), 
     Ok(())
 }
 
-/// 50 sign-ins at once against a limit of 5 end with 5.
+/// 50 concurrent sign-ins against a limit of 5 leave 5 sessions.
 pub async fn the_limit_holds_for_concurrent_sign_ins(store: &Store) -> Result<(), Error> {
     if store.owners().is_none() {
         return Ok(());
@@ -313,8 +313,8 @@ pub async fn the_limit_holds_for_concurrent_sign_ins(store: &Store) -> Result<()
     Ok(())
 }
 
-/// More sessions than a page has are listed page by page, and revoked by one step; whoever deletes them is told
-/// of them page by page. What is entered afterwards stays, and so does what is spared.
+/// More sessions than fit a page are listed page by page, and revoked in one step; they are reported for deletion
+/// page by page. Sessions entered afterwards stay, and so do spared ones.
 pub async fn a_great_many_sessions_are_listed_and_revoked(store: &Store) -> Result<(), Error> {
     let Some(index) = store.owners() else { return Ok(()) };
     let (owner, sessions) = (somebody(), entries(MANY));
@@ -367,7 +367,7 @@ pub async fn a_great_many_sessions_are_listed_and_revoked(store: &Store) -> Resu
     assert_lists(index, &owner, &[spared.clone(), later], "once all others are gone").await
 }
 
-/// What comes from elsewhere, and began before all of its owner's sessions were revoked, is not inserted.
+/// A session brought in from elsewhere that began before all of its owner's sessions were revoked is not inserted.
 pub async fn what_comes_after_a_revocation_from_before_it_is_revoked(store: &Store) -> Result<(), Error> {
     let Some(index) = store.owners() else { return Ok(()) };
     let (owner, now) = (somebody(), SystemClock.now());

@@ -35,7 +35,7 @@ pub async fn a_rotation_sent_twice_answers_alike(store: &Store) -> Result<(), Er
     Ok(())
 }
 
-/// Even where the two meet in the store.
+/// Writes that are sent twice concurrently get the same answer, even if they meet in the store.
 pub async fn writes_sent_twice_at_once_answer_alike(store: &Store) -> Result<(), Error> {
     for round in 0..ROUNDS {
         let created = Session::fresh();
@@ -62,7 +62,7 @@ pub async fn writes_sent_twice_at_once_answer_alike(store: &Store) -> Result<(),
     Ok(())
 }
 
-/// With one write of somebody else's in between, a replay still knows itself, and changes nothing.
+/// With one other write in between, a replay still recognises itself, and changes nothing.
 pub async fn a_write_replayed_after_another_is_recognised(store: &Store) -> Result<(), Error> {
     let created = Session::created(store).await?;
     let first = Session { record: created.edited("first"), ..created.clone() };
@@ -86,7 +86,7 @@ pub async fn a_write_replayed_after_another_is_recognised(store: &Store) -> Resu
     assert_holds(store, &third, "the rotation was replayed after an update").await
 }
 
-/// The marker knows the revision that the rotation replaced.
+/// An update replayed after a rotation is recognised by the marker, which has the revision that the rotation replaced.
 pub async fn an_update_replayed_after_a_rotation_is_recognised(store: &Store) -> Result<(), Error> {
     let created = Session::created(store).await?;
     let edited = Session { record: created.edited("edited"), ..created.clone() };
@@ -100,7 +100,7 @@ pub async fn an_update_replayed_after_a_rotation_is_recognised(store: &Store) ->
     Ok(())
 }
 
-/// With two writes in between, a replay is a stale write like any other, and changes nothing.
+/// With two other writes in between, a replay is a stale write like any other, and changes nothing.
 pub async fn an_update_replayed_after_two_others_is_stale(store: &Store) -> Result<(), Error> {
     let created = Session::created(store).await?;
     let first = Session { record: created.edited("first"), ..created.clone() };

@@ -6,7 +6,7 @@ use super::sample::{
 use crate::error::Error;
 use crate::store::{Created, Loaded, Updated};
 
-/// The session is at its new key, and a marker at its old one.
+/// A rotation leaves the session under its new key, and a marker under the old one.
 pub async fn a_rotation_moves_the_session(store: &Store) -> Result<(), Error> {
     let session = Session::created(store).await?;
     let renewed = session.renewed();
@@ -16,7 +16,7 @@ pub async fn a_rotation_moves_the_session(store: &Store) -> Result<(), Error> {
     Ok(())
 }
 
-/// A rotation that is based on an older version changes nothing, and gets the present one.
+/// A rotation based on an older version changes nothing, and gets the present one.
 pub async fn a_rotation_needs_the_expected_revision(store: &Store) -> Result<(), Error> {
     let session = Session::created(store).await?;
     let renewed = session.renewed();
@@ -28,8 +28,8 @@ pub async fn a_rotation_needs_the_expected_revision(store: &Store) -> Result<(),
     assert_absent(store, &renewed, "the rotation had no effect").await
 }
 
-/// Whoever knows the old id only can't read, write, touch or rotate the session (session
-/// fixation), nor store another one in its place. (An update that asks for it is another matter.)
+/// The old id alone allows neither reading, writing, touching nor rotating the session (session
+/// fixation), nor storing another one in its place. (Only an update that asks for it follows.)
 pub async fn nothing_but_a_deletion_follows_a_rotation(store: &Store) -> Result<(), Error> {
     let session = Session::created(store).await?;
     let renewed = session.renewed();
@@ -49,7 +49,7 @@ pub async fn nothing_but_a_deletion_follows_a_rotation(store: &Store) -> Result<
     assert_holds(store, &renewed, "none of it reached the session").await
 }
 
-/// Of two rotations at once, one takes effect; the other's new id leads nowhere.
+/// Of two concurrent rotations, one takes effect; the other's new id leads nowhere.
 pub async fn one_of_two_concurrent_rotations_wins(store: &Store) -> Result<(), Error> {
     for round in 0..ROUNDS {
         let session = Session::created(store).await?;
@@ -67,7 +67,7 @@ pub async fn one_of_two_concurrent_rotations_wins(store: &Store) -> Result<(), E
     Ok(())
 }
 
-/// Of a rotation and a save at once, one takes effect and the other is told what happened.
+/// Of a rotation and a concurrent save, one takes effect and the other is told.
 pub async fn a_rotation_and_a_concurrent_save_exclude_each_other(store: &Store) -> Result<(), Error> {
     for round in 0..ROUNDS {
         let session = Session::created(store).await?;

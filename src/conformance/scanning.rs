@@ -59,8 +59,8 @@ async fn many(store: &Store) -> Result<Vec<Session>, Error> {
     Ok(sessions)
 }
 
-/// Whoever goes from the first page to the last has seen all sessions, each page being asked for by the
-/// text of the cursor of the page before.
+/// A scan from the first page to the last sees all sessions, each page being asked for by the
+/// text of the previous page's cursor.
 pub async fn a_scan_sees_every_session(store: &Store) -> Result<(), Error> {
     let Some(scan) = store.scan() else { return Ok(()) };
     let sessions = many(store).await?;
@@ -72,7 +72,7 @@ pub async fn a_scan_sees_every_session(store: &Store) -> Result<(), Error> {
     Ok(())
 }
 
-/// A session that is there all the time is seen, whatever else begins, ends and moves meanwhile.
+/// A session that exists throughout is seen, whatever else begins, ends and moves meanwhile.
 pub async fn a_scan_sees_what_stays_while_others_come_and_go(store: &Store) -> Result<(), Error> {
     let Some(scan) = store.scan() else { return Ok(()) };
     let staying = many(store).await?;
@@ -97,7 +97,7 @@ pub async fn a_scan_sees_what_stays_while_others_come_and_go(store: &Store) -> R
     Ok(())
 }
 
-/// What a scan tells of a session is what its record holds.
+/// A scan's summary of a session matches its record.
 pub async fn a_scan_tells_what_records_hold(store: &Store) -> Result<(), Error> {
     let Some(scan) = store.scan() else { return Ok(()) };
     let plain = Session::fresh().record;
@@ -125,7 +125,7 @@ pub async fn a_scan_tells_what_records_hold(store: &Store) -> Result<(), Error> 
     Ok(())
 }
 
-/// A session that has a new id is seen under that, and not under the old one.
+/// A session with a new id is seen under the new one, and not under the old one.
 pub async fn a_scan_does_not_see_markers(store: &Store) -> Result<(), Error> {
     let Some(scan) = store.scan() else { return Ok(()) };
     let old = Session::created(store).await?;
@@ -152,7 +152,7 @@ pub async fn a_scan_does_not_see_what_has_ended(store: &Store) -> Result<(), Err
     Ok(())
 }
 
-/// A text that is no cursor is an error, and no more than that.
+/// A text that is not a cursor is an error, without further effect.
 pub async fn a_scan_refuses_what_is_no_cursor(store: &Store) -> Result<(), Error> {
     let Some(scan) = store.scan() else { return Ok(()) };
     for text in ["", "\0", "a cursor of nobody", "é;;;;;;;;;;;;;;", "-1", "18446744073709551616"] {

@@ -16,7 +16,7 @@ pub async fn an_unknown_key_is_absent(store: &Store) -> Result<(), Error> {
     Ok(())
 }
 
-/// Create, then load.
+/// A session loads as it was created.
 pub async fn a_created_session_loads_as_it_was_stored(store: &Store) -> Result<(), Error> {
     let session = Session::fresh();
     let created = store.create(&session.key, &session.record, hour()).await?;
@@ -24,7 +24,7 @@ pub async fn a_created_session_loads_as_it_was_stored(store: &Store) -> Result<(
     assert_holds(store, &session, "just created").await
 }
 
-/// Absent and extreme values of every field come back as they were.
+/// Absent and extreme values of every field load unchanged.
 pub async fn every_field_survives(store: &Store) -> Result<(), Error> {
     let plain = Session::fresh().record;
     let full = Record {
@@ -67,7 +67,7 @@ pub async fn a_taken_key_is_left_as_it_is(store: &Store) -> Result<(), Error> {
     assert_holds(store, &first, "the first session was there before").await
 }
 
-/// However many create the same key at once, one is told that it did.
+/// Of many concurrent creates of one key, exactly one is told that it succeeded.
 pub async fn one_of_many_concurrent_creates_wins(store: &Store) -> Result<(), Error> {
     for _ in 0..20 {
         let session = Session::fresh();
@@ -99,7 +99,7 @@ pub async fn sessions_of_one_lineage_are_apart(store: &Store) -> Result<(), Erro
     assert_holds(store, &other, "the other one was deleted").await
 }
 
-/// A deletion says that there was something, a second one that there was not.
+/// A deletion answers that there was something, a second one that there was not.
 pub async fn a_deleted_session_is_gone(store: &Store) -> Result<(), Error> {
     let session = Session::created(store).await?;
     assert!(delete(store, &session).await?, "there was a session to delete");
@@ -108,8 +108,8 @@ pub async fn a_deleted_session_is_gone(store: &Store) -> Result<(), Error> {
     Ok(())
 }
 
-/// New visitors can sign in however full the store is of sessions in use: an admission policy that
-/// prefers much-used entries would turn every one of them away.
+/// New visitors can sign in even if the store is full of sessions in use: an admission policy that
+/// prefers frequently used entries would turn them away.
 pub async fn a_full_store_admits_new_sessions(store: &Store) -> Result<(), Error> {
     const SIZE: usize = 16 * 1024;
     let mut hot = Vec::new();

@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::record::{Owner, Record};
 use crate::store::{Loaded, Updated};
 
-/// An update replaces all of the record.
+/// An update replaces the whole record.
 pub async fn an_update_replaces_the_record(store: &Store) -> Result<(), Error> {
     let session = Session::created(store).await?;
     let record = Record {
@@ -20,8 +20,7 @@ pub async fn an_update_replaces_the_record(store: &Store) -> Result<(), Error> {
     assert_holds(store, &Session { record, ..session }, "just updated").await
 }
 
-/// A write that is based on an older version changes nothing, and gets the present one to merge
-/// with.
+/// A write based on an older version changes nothing, and gets the present one to merge with.
 pub async fn an_update_needs_the_expected_revision(store: &Store) -> Result<(), Error> {
     let session = Session::created(store).await?;
     let first = session.edited("first");
@@ -46,7 +45,7 @@ pub async fn nothing_but_create_creates(store: &Store) -> Result<(), Error> {
     assert_absent(store, &renewed, "a rotation does not create").await
 }
 
-/// Of two updates at once, one takes effect; the other is told, and gets the winner's record.
+/// Of two concurrent updates, one takes effect; the other gets the winner's record.
 pub async fn one_of_two_concurrent_updates_wins(store: &Store) -> Result<(), Error> {
     for round in 0..ROUNDS {
         let session = Session::created(store).await?;
@@ -63,7 +62,7 @@ pub async fn one_of_two_concurrent_updates_wins(store: &Store) -> Result<(), Err
     Ok(())
 }
 
-/// Eight tasks count together, each repeating what lost a race: every increment is there at the end.
+/// Eight tasks count concurrently, each repeating updates that lost a race: no increment is lost.
 pub async fn no_concurrent_increment_is_lost(store: &Store) -> Result<(), Error> {
     const TASKS: usize = 8;
     const INCREMENTS: usize = 25;

@@ -19,7 +19,7 @@ async fn assert_told(watch: &mut Watch, change: &str) {
     assert!(told.is_ok(), "nobody was told of {change}");
 }
 
-/// Every write, touch and deletion is told of, by whoever it is made.
+/// Every write, touch and deletion is told, whoever makes it.
 pub async fn a_watch_is_told_of_every_change(store: &Store) -> Result<(), Error> {
     let Some(feed) = store.feed() else { return Ok(()) };
     let session = Session::fresh();
@@ -51,7 +51,7 @@ pub async fn a_watch_is_told_of_every_change(store: &Store) -> Result<(), Error>
     Ok(())
 }
 
-/// A watch that begins while changes are made misses none that comes after it.
+/// A watch that begins while changes are made misses none that come after it.
 pub async fn a_watch_misses_nothing_from_its_beginning(store: &Store) -> Result<(), Error> {
     let Some(feed) = store.feed() else { return Ok(()) };
     for _ in 0..100 {
@@ -66,7 +66,7 @@ pub async fn a_watch_misses_nothing_from_its_beginning(store: &Store) -> Result<
     Ok(())
 }
 
-/// A session is found where renewals moved it to, under its last key; one that ended is not.
+/// A session is found under its latest key after renewals; one that ended is not found.
 pub async fn a_session_is_found_wherever_renewals_moved_it(store: &Store) -> Result<(), Error> {
     let Some(feed) = store.feed() else { return Ok(()) };
     let first = Session::created(store).await?;

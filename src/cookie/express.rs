@@ -39,7 +39,7 @@ pub(super) struct Secret(HmacSha256);
 impl Secret {
     pub(super) fn new(secret: &str) -> Result<Self, Error> {
         if secret.is_empty() {
-            let fault = "a secret of express-session is empty: give the one that the Express service has";
+            let fault = "a secret of express-session is empty: give the Express service's own";
             return Err(Error::Config(fault.to_owned()));
         }
         Ok(Self(HmacSha256::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of any length")))

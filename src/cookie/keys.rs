@@ -12,14 +12,15 @@ use crate::random;
 
 const SIGNING_PURPOSE: &[u8] = b"session-store cookie signing v1";
 const HOW_TO_MAKE_ONE: &str = "make one with `openssl rand -base64 48`";
-const COMMA: &str = "commas separate secrets, and this one may be part of a secret: give SESSION_SECRET_FILE, a file with \
+const COMMA: &str = "commas separate secrets, and this one may be part of a secret: give SESSION_SECRET_FILE, a \
+    file with \
                      one secret a line, or build the `KeyRing` key by key";
-const BLANK: &str = "it begins or ends with a blank, which may be part of the secret or not: remove it, or if it is, \
-                     give SESSION_SECRET_FILE, a file with one secret a line, exactly as it is";
+const BLANK: &str = "it begins or ends with a blank, which may or may not be part of the secret: remove it, or \
+    if it is, give SESSION_SECRET_FILE, a file with one secret a line, taken literally";
 
 /// A signing key, derived from a secret of at least 32 bytes that was drawn at random.
 ///
-/// A placeholder is refused, as are patterns and sequences: who can guess the secret can sign any id.
+/// Placeholders, patterns and sequences are refused: an attacker who guesses the secret can sign any id.
 ///
 /// ```
 /// use session_store::Key;
@@ -41,9 +42,20 @@ impl Key {
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] for a secret under 32 bytes, and for one that was not drawn at random, as far as can be
-    /// told: it is put together of words such as `secret` and `changeme`, it repeats itself, or it is a
-    /// sequence. The message says how to make one, and does not repeat the secret.
+    /// [`Error::Config`] for a secret under 32 bytes, and for one that is recognisably not random: made of words such
+    /// as `secret` and `changeme`, repetitive, or a sequence. The message says how to make one, and does not repeat
+    /// the secret.
+    ///
+    /// ```
+    /// use session_store::Key;
+    ///
+    /// # fn from_vault() -> Vec<u8> { b"N0mG4bU1XlqjK0hYr2Sg7vTfZ8cWdE5o".to_vec() }
+    /// // Any bytes will do, if they are random.
+    /// let key = Key::new(from_vault())?;
+    /// let message = Key::new("too short").unwrap_err().to_string();
+    /// assert!(message.contains("openssl rand"));
+    /// # Ok::<(), session_store::Error>(())
+    /// ```
     pub fn new(secret: impl AsRef<[u8]>) -> Result<Self, Error> {
         let secret = secret.as_ref();
         if secret.len() < Self::MIN_SECRET_LENGTH {
@@ -64,7 +76,14 @@ impl Key {
         Self(derived.into_bytes().into())
     }
 
-    /// A random key. Cookies signed with it are worth nothing after the process has ended.
+    /// Makes a random key. Cookies signed with it are worthless once the process has ended.
+    ///
+    /// ```
+    /// use session_store::{Key, KeyRing};
+    ///
+    /// // For tests.
+    /// let ring = KeyRing::new(Key::generate());
+    /// ```
     ///
     /// # Panics
     ///
@@ -82,9 +101,9 @@ impl fmt::Debug for Key {
 
 /// The keys that cookies are checked with: the first signs, all verify, old ones retire.
 ///
-/// To rotate a secret, first let all instances verify the new one, behind the old one; then put the new
-/// one first, and keep the old one behind it for as long as a session may live. A cookie that an old key
-/// verified is sent again under the first; an instance that does not know that yet would take it for forged.
+/// To rotate a secret, first let all instances verify the new one, listed after the old one; then put the new
+/// one first, and keep the old one after it for as long as a session may live. A cookie verified by an old key
+/// is sent again, signed by the first; an instance that does not have that key yet would take it for forged.
 ///
 /// ```
 /// use session_store::{Key, KeyRing};
@@ -115,24 +134,43 @@ impl fmt::Debug for RingKey {
 }
 
 impl KeyRing {
-    /// A ring of one key.
+    /// Makes a ring of one key.
+    ///
+    /// ```
+    /// # let (_, new) = ("N0mG4bU1XlqjK0hYr2Sg7vTfZ8cWdE5o", "diZjtUdbn61E93zG3J0ZsGbl9xBue0PecU6nfxid");
+    /// use session_store::{Key, KeyRing};
+    ///
+    /// let ring = KeyRing::new(Key::new(new)?);
+    /// # Ok::<(), session_store::Error>(())
+    /// ```
     pub fn new(primary: Key) -> Self {
         Self { primary: RingKey::Own(primary), previous: Vec::new() }
     }
 
-    /// Adds a key that verifies, but does not sign any more.
+    /// Adds a key that still verifies, but no longer signs.
+    ///
+    /// ```
+    /// # let (old, new) = ("N0mG4bU1XlqjK0hYr2Sg7vTfZ8cWdE5o", "diZjtUdbn61E93zG3J0ZsGbl9xBue0PecU6nfxid");
+    /// use session_store::{Key, KeyRing};
+    ///
+    /// // The first deploy of a rotation: the old secret signs, and the new one is known everywhere.
+    /// let ring = KeyRing::new(Key::new(old)?).with_previous(Key::new(new)?);
+    /// // The second one: the new one signs.
+    /// let ring = KeyRing::new(Key::new(new)?).with_previous(Key::new(old)?);
+    /// # Ok::<(), session_store::Error>(())
+    /// ```
     #[must_use]
     pub fn with_previous(mut self, key: Key) -> Self {
         self.previous.push(RingKey::Own(key));
         self
     }
 
-    /// A ring for cookies as express-session makes and reads them: `secret` is the one that the
-    /// Express service has, of whatever length, `keyboard cat` included: with another one, every cookie that
-    /// the service gave out would be forged. Who knows it can sign ids, but not guess one that is stored.
+    /// Makes a ring for cookies as express-session makes and reads them. `secret` is the Express service's own, of any
+    /// length, `keyboard cat` included: with another one, every cookie that the service has set would count as forged.
+    /// Knowing it allows signing ids, but not guessing one that is stored.
     ///
     /// Such a signature does not cover the cookie's name, so services that share a secret must not
-    /// let each other's sessions count for something else.
+    /// accept each other's sessions for a different purpose.
     ///
     /// ```
     /// use session_store::KeyRing;
@@ -151,8 +189,17 @@ impl KeyRing {
         Ok(Self { primary, previous: Vec::new() })
     }
 
-    /// Adds a secret of express-session that verifies, but does not sign any more. Behind a key of
-    /// one's own, it lets visitors keep their sessions while their cookies leave Express' form.
+    /// Adds a secret of express-session that still verifies, but no longer signs. After a key of this crate, it
+    /// lets visitors keep their sessions while their cookies leave Express' form.
+    ///
+    /// ```
+    /// # let (_, new) = ("N0mG4bU1XlqjK0hYr2Sg7vTfZ8cWdE5o", "diZjtUdbn61E93zG3J0ZsGbl9xBue0PecU6nfxid");
+    /// use session_store::{Key, KeyRing};
+    ///
+    /// // The last step of a move: cookies are signed anew as they come by.
+    /// let ring = KeyRing::new(Key::new(new)?).with_previous_express("keyboard cat")?;
+    /// # Ok::<(), session_store::Error>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -163,7 +210,14 @@ impl KeyRing {
         Ok(self)
     }
 
-    /// A ring of one random key, for a store that ends with the process anyway.
+    /// Makes a ring of one random key, for a store that ends with the process anyway.
+    ///
+    /// ```
+    /// use session_store::{KeyRing, MemoryStore, SessionManager, Values};
+    ///
+    /// let manager = SessionManager::<Values>::builder(MemoryStore::new(), KeyRing::generate()).build()?;
+    /// # Ok::<(), session_store::Error>(())
+    /// ```
     ///
     /// # Panics
     ///
@@ -172,17 +226,25 @@ impl KeyRing {
         Self::new(Key::generate())
     }
 
-    /// Reads a comma-separated list of secrets, as in `SESSION_SECRET`: the first signs. There may be a blank
-    /// behind a comma.
+    /// Reads a comma-separated list of secrets, as in `SESSION_SECRET`: the first signs. A blank may follow a comma.
     ///
-    /// Only what [`Key::new`]'s advice makes can be listed: letters, digits and `+/=-_`. Where a secret has
-    /// other characters, the comma may be one of them. That is an error, as is a blank at either end: the
-    /// wrong secret would verify no cookie. Such secrets are given [one by one](Self::with_previous), or
+    /// Only letters, digits and `+/=-_` can be listed, which covers secrets made as [`Key::new`] advises. If a secret
+    /// has other characters, the comma may be one of them. That is an error, as is a blank at either end, since the
+    /// wrong secret would verify no cookie. Give such secrets [one by one](Self::with_previous), or
     /// one a line in `SESSION_SECRET_FILE`.
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] for such a list, and as for [`Key::new`] if one of the secrets is unfit.
+    /// [`Error::Config`] for such a list, and as [`Key::new`] for an unfit secret.
+    ///
+    /// ```
+    /// # let (old, new) = ("N0mG4bU1XlqjK0hYr2Sg7vTfZ8cWdE5o", "diZjtUdbn61E93zG3J0ZsGbl9xBue0PecU6nfxid");
+    /// use session_store::KeyRing;
+    ///
+    /// let ring = KeyRing::parse(&format!("{new}, {old}"))?;
+    /// assert!(KeyRing::parse("").is_err());
+    /// # Ok::<(), session_store::Error>(())
+    /// ```
     pub fn parse(secrets: &str) -> Result<Self, Error> {
         Self::of(&separate(secrets)?)
     }

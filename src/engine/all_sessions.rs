@@ -18,8 +18,8 @@ pub use scan::SessionScan;
 use pages::{DEFAULT_RATE, Pages};
 
 impl<T: SessionData> SessionManager<T> {
-    /// Goes through all sessions of the store, as a stream of
-    /// [`SessionSummary`](crate::SessionSummary)s: for a list, an export, a statistic.
+    /// Streams all sessions of the store as [`SessionSummary`](crate::SessionSummary)s: for a list, an export, a
+    /// statistic.
     ///
     /// # Errors
     ///
@@ -44,8 +44,8 @@ impl<T: SessionData> SessionManager<T> {
         SessionScan::new(self.pages().without_duplicates())
     }
 
-    /// How many sessions there are, exactly, by going through all of them. One that began, ended or got
-    /// a new id meanwhile counts or does not. [`usage`](Self::usage) estimates it, in no time.
+    /// Counts the sessions exactly, by going through all of them. One that begins, ends or gets a new id meanwhile may
+    /// be counted or not. [`usage`](Self::usage) estimates the number in no time.
     ///
     /// # Errors
     ///
@@ -70,15 +70,15 @@ impl<T: SessionData> SessionManager<T> {
         Ok(count)
     }
 
-    /// Ends all sessions of the store, and answers how many that were. Another store's, of another prefix
+    /// Ends all sessions of the store, and returns how many there were. Those of another store, with another prefix
     /// in the same Redis, are not touched.
     ///
-    /// What holds while requests come in is said at [`Clearing`].
+    /// [`Clearing`] tells what holds while requests come in.
     ///
     /// # Errors
     ///
-    /// Those of the store, at the first of which it stops: some sessions have ended then, and it can be
-    /// repeated. [`Error::Unsupported`] for a store that has no [`scan`](SessionStore::scan).
+    /// Those of the store; it stops at the first, with some sessions ended, and can be repeated.
+    /// [`Error::Unsupported`] for a store that has no [`scan`](SessionStore::scan).
     ///
     /// ```
     /// use session_store::{KeyRing, MemoryStore, SessionManager};
@@ -95,11 +95,25 @@ impl<T: SessionData> SessionManager<T> {
         Clearing::new(self.pages())
     }
 
-    /// About how many sessions there are, how many bytes a session takes, and how much room there is.
+    /// Estimates the number of sessions and the bytes that one takes, and tells how much memory there is.
     ///
     /// # Errors
     ///
     /// Those of the store, and [`Error::Unsupported`] for one that has no [`scan`](SessionStore::scan).
+    ///
+    /// ```
+    /// # use session_store::{KeyRing, MemoryStore, SessionManager, Values};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), session_store::Error> {
+    /// # let manager = SessionManager::<Values>::builder(MemoryStore::new(), KeyRing::generate()).build()?;
+    /// let usage = manager.usage().await?;
+    /// println!("{:.0} sessions, give or take {:.0}", usage.sessions, usage.error);
+    /// if let (Some(used), Some(limit)) = (usage.used_bytes, usage.limit_bytes) {
+    ///     println!("{} % of the memory is in use", 100 * used / limit);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn usage(&self) -> Result<Usage, Error> {
         self.0.store.usage().await
     }

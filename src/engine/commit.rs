@@ -96,7 +96,8 @@ impl<T: SessionData> Shared<T> {
             (Action::Adopt, StoredState::Live { id, record }) => {
                 // The next request will try again.
                 if let Err(error) = self.write(plan, id, None, record).await {
-                    tracing::warn!(key = %id.key(), %error, "the owner whom a session's data tells could not be stored");
+                    tracing::warn!(key = %id.key(), %error, "the owner named by a session's data could not be \
+                        stored");
                 }
             }
             (Action::Expire, StoredState::Live { id, record }) => self.expire(plan, id, record).await?,

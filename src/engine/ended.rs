@@ -14,31 +14,40 @@ use crate::record::Owner;
 /// How long it takes until the store is asked again after it was not there, at first and at most.
 const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(5)];
 
-/// Why a session is over.
+/// Why a session ended.
+///
+/// ```
+/// use session_store::Ended;
+///
+/// fn close_code(end: Ended) -> u16 {
+///     // WebSocket codes from 4000 on are the application's own.
+///     if end == Ended::Expired { 4000 } else { 4001 }
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Ended {
-    /// Its time was over: nobody used it for the idle timeout, or it was as old as sessions get.
+    /// It expired: it was not used for the idle timeout, or reached the absolute timeout.
     Expired,
     /// It was ended: by a logout, by [`revoke`](SessionManager::revoke) and its like, by the limit of sessions per
-    /// owner, or as somebody else signed in.
+    /// owner, or by the sign-in of somebody else.
     SignedOut,
 }
 
 impl<T: SessionData> Session<T> {
-    /// Waits until the session is over, whichever instance ends it: for a WebSocket, a stream of server-sent events and
-    /// whatever else stays open for longer than a request.
+    /// Waits until the session ends, whichever instance ends it: for a WebSocket, a stream of server-sent events or
+    /// anything else that stays open for longer than a request.
     ///
     /// A renewal does not end it, nor does a sign-in, unless somebody else was signed in before. Nor does a
-    /// store that is away for a while. Each request of the same browser keeps the session alive; what
-    /// goes over an open socket does not, unless it calls [`touch`](Self::touch).
+    /// store that is away for a while. Each request of the same browser keeps the session alive; traffic on an open
+    /// socket does not, unless it calls [`touch`](Self::touch).
     ///
-    /// `RedisStore` learns of an end within milliseconds by a push of the server, and within 5 seconds where that is
-    /// lost or not allowed. While nothing changes, the store is asked nothing.
+    /// `RedisStore` learns of an end within milliseconds by a push of the server, and within 5 seconds where pushes
+    /// are lost or not allowed. While nothing changes, the store is not asked.
     ///
-    /// A session that is not stored is over, and so is one that this request has lost: it came with an id that a renewal
-    /// had replaced. In a handler that stores its session by its response, wait for the end in what comes after:
-    /// the callback of the upgrade, or the stream.
+    /// A session that is not stored counts as ended, and so does one that this request has lost, because it came with
+    /// an id that a renewal had replaced. If the handler's response stores the session, wait for the end in what runs
+    /// after the response: the callback of the upgrade, or the stream.
     ///
     /// ```
     /// use session_store::{Ended, Error, Session};
@@ -64,8 +73,8 @@ impl<T: SessionData> Session<T> {
     ///
     /// # Errors
     ///
-    /// [`Error::Unsupported`] if the store has no [`feed`](crate::SessionStore::feed); [`Error::Refused`] if it
-    /// does not let the session be read.
+    /// [`Error::Unsupported`] if the store has no [`feed`](crate::SessionStore::feed); [`Error::Refused`] if it does
+    /// not allow reading the session.
     pub async fn ended(&self) -> Result<Ended, Error> {
         let known = self.0.state().read(|state| match &state.stored {
             StoredState::Live { id, record } | StoredState::Renewed { id, record } => {
@@ -80,11 +89,30 @@ impl<T: SessionData> Session<T> {
 }
 
 impl<T: SessionData> SessionManager<T> {
-    /// Waits until the session of `key` is over, as [`Session::ended`] does.
+    /// Waits until the session of `key` ends, as [`Session::ended`] does: for a task that has the key, and no request.
     ///
     /// # Errors
     ///
     /// Those of [`Session::ended`].
+    ///
+    /// ```
+    /// use session_store::Ended;
+    ///
+    /// # use session_store::{KeyRing, MemoryStore, SessionManager, Values};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), session_store::Error> {
+    /// # let manager = SessionManager::<Values>::builder(MemoryStore::new(), KeyRing::generate()).build()?;
+    /// # let session = manager.begin(None).session().await?;
+    /// let key = session.start().await?;
+    /// let watching = tokio::spawn({
+    ///     let (manager, key) = (manager.clone(), key.clone());
+    ///     async move { manager.ended(&key).await }
+    /// });
+    /// manager.revoke(&key).await?;
+    /// assert_eq!(watching.await.expect("it does not panic")?, Ended::SignedOut);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn ended(&self, key: &SessionKey) -> Result<Ended, Error> {
         self.0.ended(key.clone(), None).await
     }

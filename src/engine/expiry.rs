@@ -14,9 +14,10 @@ const DAY: u64 = 24 * HOUR;
 /// whichever comes first.
 ///
 /// Both are enforced by the server, whatever the client does with its cookie (OWASP ASVS 7.3.1 and
-/// 7.3.2). Activity moves the idle timeout, never the absolute one; only a new sign-in starts the
-/// absolute one again. Durations over 400 days count as [`MAX_TTL`]; zero is refused where the
-/// policy is put to use.
+/// 7.3.2). Activity moves the idle timeout, never the absolute one; only a new sign-in restarts the
+/// absolute one. Durations over 400 days count as [`MAX_TTL`]; zero is refused by
+/// [`SessionManagerBuilder::build`](crate::SessionManagerBuilder::build) and
+/// [`Session::set_expiry`](crate::Session::set_expiry).
 ///
 /// ```
 /// use session_store::Expiry;
@@ -25,6 +26,8 @@ const DAY: u64 = 24 * HOUR;
 /// let minutes = |n: u64| Duration::from_secs(n * 60);
 /// let bank = Expiry::idle(minutes(15)).absolute(minutes(12 * 60));
 /// assert_eq!(bank, Expiry::NIST_AAL3);
+/// assert_eq!(bank.idle_timeout(), Some(minutes(15)));
+/// assert_eq!(bank.absolute_timeout(), Some(minutes(12 * 60)));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Expiry {
@@ -42,28 +45,51 @@ impl Expiry {
     pub const NIST_AAL3: Self =
         Self::idle(Duration::from_secs(15 * MINUTE)).absolute(Duration::from_secs(12 * HOUR));
 
-    /// Ends a session that was not used for `timeout`; each use starts the time again.
+    /// Ends a session that was not used for `timeout`; each use restarts the time.
+    ///
+    /// ```
+    /// # use session_store::Expiry;
+    /// # use std::time::Duration;
+    /// // "Remember me": as long as the visitor comes back once a month, the session lasts.
+    /// let remembered = Expiry::idle(Duration::from_secs(30 * 24 * 3600));
+    /// assert_eq!(remembered.absolute_timeout(), None);
+    /// ```
     pub const fn idle(timeout: Duration) -> Self {
         Self { idle: Some(timeout), absolute: None }
     }
 
     /// Ends a session `timeout` after its sign-in, used or not.
+    ///
+    /// ```
+    /// # use session_store::Expiry;
+    /// # use std::time::Duration;
+    /// // Kiosks of a library: an hour each. No request writes just to extend its session.
+    /// let kiosk = Expiry::absolute_only(Duration::from_secs(3600));
+    /// assert_eq!(kiosk.idle_timeout(), None);
+    /// ```
     pub const fn absolute_only(timeout: Duration) -> Self {
         Self { idle: None, absolute: Some(timeout) }
     }
 
-    /// Ends a session besides `timeout` after its sign-in, however active it is.
+    /// Also ends a session `timeout` after its sign-in, however active it is.
+    ///
+    /// ```
+    /// # use session_store::Expiry;
+    /// # use std::time::Duration;
+    /// // At most a working day, whatever the idle timeout lets through.
+    /// let office = Expiry::idle(Duration::from_secs(3600)).absolute(Duration::from_secs(10 * 3600));
+    /// ```
     #[must_use]
     pub const fn absolute(self, timeout: Duration) -> Self {
         Self { absolute: Some(timeout), ..self }
     }
 
-    /// The idle timeout, if there is one.
+    /// The idle timeout, if there is one. See the [example](Self).
     pub const fn idle_timeout(&self) -> Option<Duration> {
         self.idle
     }
 
-    /// The absolute timeout, if there is one.
+    /// The absolute timeout, if there is one. See the [example](Self).
     pub const fn absolute_timeout(&self) -> Option<Duration> {
         self.absolute
     }

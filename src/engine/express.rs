@@ -18,14 +18,14 @@ pub(super) fn check<T: SessionData>(
 ) -> Result<(), Error> {
     if let Some(attribute) = cookie.difference(layout) {
         return Err(Error::Config(format!(
-            "the manager's cookie and that of the store's ExpressLayout differ in {attribute}: give the layout the \
-             cookie that the Express service has, and the manager the same or none"
+            "the manager's cookie and that of the store's ExpressLayout differ in {attribute}: give the layout \
+             the Express service's cookie, and the manager the same one or none"
         )));
     }
     if !signer.knows_express() {
         return Err(Error::Config(
-            "the store shares its sessions with Express, whose cookies no key of the manager verifies: build it \
-             with `KeyRing::express(secret)`"
+            "the store shares its sessions with Express, but no key of the manager verifies Express' cookies: \
+             build it with `KeyRing::express(secret)`"
                 .to_owned(),
         ));
     }
@@ -34,12 +34,12 @@ pub(super) fn check<T: SessionData>(
 }
 
 impl<T: SessionData> Session<T> {
-    /// The id of the stored session, in Express' layout: `req.sessionID` of Node, by which an application may have
-    /// rows of its own. `None` while nothing is stored, and in any other layout, where [`key`](Self::key) is safer to
-    /// use.
+    /// The id of the stored session in Express' layout: Node's `req.sessionID`, which an application may use as a key
+    /// in its own tables. `None` while nothing is stored, and in any other layout, where [`key`](Self::key) is the
+    /// safer choice.
     ///
-    /// Whoever knows the id is the visitor. A sign-in or renewal changes it once the response is ready, or at a
-    /// [`save`](Self::save).
+    /// The id is a credential: its holder is the visitor. A sign-in or renewal changes it once the response is ready,
+    /// or at a [`save`](Self::save).
     ///
     /// ```
     /// # async fn uploads_of(_: &str) -> u32 { 0 }

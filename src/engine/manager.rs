@@ -73,21 +73,44 @@ pub(crate) struct Inner<T> {
 }
 
 impl<T: SessionData> SessionManager<T> {
-    /// Starts with a store and the keys for the cookie; everything else has a default.
+    /// Starts a builder from a store and the keys for the cookie; everything else has a default.
+    ///
+    /// ```
+    /// use session_store::{KeyRing, MemoryStore, SessionManager, SessionStore, Values};
+    ///
+    /// // Any store: one's own too, or one that is chosen when the service starts.
+    /// let store: Box<dyn SessionStore> = Box::new(MemoryStore::new());
+    /// let manager = SessionManager::<Values>::builder(store, KeyRing::generate()).build()?;
+    /// assert!(manager.status().connected);
+    /// # Ok::<(), session_store::Error>(())
+    /// ```
     pub fn builder(store: impl SessionStore, keys: KeyRing) -> SessionManagerBuilder<T> {
         SessionManagerBuilder::new(Arc::new(store), keys)
     }
 
-    /// Takes in a request's `Cookie` header, without asking the store for anything yet.
+    /// Reads a request's `Cookie` header, without asking the store for anything yet.
     ///
-    /// Cookies that no key signed count as forged and are forgotten: the visitor is anonymous.
+    /// Cookies that no key signed count as forged and are ignored: the visitor is anonymous.
     ///
-    /// Of several cookies of the name, the first 16 different ids that verify are tried, in their order,
-    /// until the store holds one. So a request costs the store at most 16 reads, one after the other, and one
-    /// unless it has several such cookies; what does not verify, or is there twice, costs none. Whoever can
-    /// set cookies of this name for the visitor, see [`SessionCookie::domain`](crate::SessionCookie::domain),
-    /// needs 16 ids that were signed here to hide the visitor's own, and could as well push it out of the browser,
-    /// which keeps no more than some 180 cookies for a domain and all below it.
+    /// Of several cookies of the name, the first 16 different ids that verify are tried in order until the store
+    /// holds one. So a request costs the store at most 16 reads, one after the other, and one unless it carries
+    /// several such cookies; cookies that do not verify, and duplicates, cost none. An attacker who can set
+    /// cookies of this name for the visitor, see [`SessionCookie::domain`](crate::SessionCookie::domain), needs 16
+    /// ids that were signed here to hide the visitor's own, and could as well push it out of the browser, which
+    /// keeps about 180 cookies for a domain and everything below it.
+    ///
+    /// ```
+    /// # use session_store::{KeyRing, MemoryStore, SessionManager, Values};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), session_store::Error> {
+    /// # let manager = SessionManager::<Values>::builder(MemoryStore::new(), KeyRing::generate()).build()?;
+    /// let request = manager.begin(Some("theme=dark; __Host-Http-id=forged"));
+    /// // No key signed this id: the visitor is anonymous, and the store is not asked.
+    /// assert!(request.session().await?.is_new());
+    /// assert_eq!(manager.counts().forged, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn begin(&self, cookie_header: Option<&str>) -> RequestSession<T> {
         self.begin_with(cookie_header.map(str::as_bytes).into_iter())
     }
@@ -118,11 +141,19 @@ impl<T: SessionData> SessionManager<T> {
     }
 
     /// The name of the session cookie.
+    ///
+    /// ```
+    /// # use session_store::{KeyRing, MemoryStore, SessionManager};
+    /// # let manager = SessionManager::<u32>::builder(MemoryStore::new(), KeyRing::generate()).build()?;
+    /// // To tell a proxy which requests it must not answer from its cache.
+    /// assert_eq!(manager.cookie_name(), "__Host-Http-id");
+    /// # Ok::<(), session_store::Error>(())
+    /// ```
     pub fn cookie_name(&self) -> &str {
         self.0.cookie.name()
     }
 
-    /// What this manager's sessions have gone through so far.
+    /// Counts what happened to this manager's sessions since it was built.
     ///
     /// ```
     /// use session_store::{KeyRing, MemoryStore, SessionManager};
@@ -136,7 +167,7 @@ impl<T: SessionData> SessionManager<T> {
         self.0.telemetry().counts()
     }
 
-    /// How the store is, as far as is known without asking it: for a health check.
+    /// The store's status, as far as it is known without asking the store: for a health check.
     ///
     /// ```
     /// use session_store::SessionManager;
@@ -150,13 +181,14 @@ impl<T: SessionData> SessionManager<T> {
         self.0.store.status()
     }
 
-    /// How the sessions are, with an estimate of how many there are: a few commands to the store.
+    /// Statistics of the sessions and the store, with an estimate of the number of sessions. Costs a few
+    /// commands to the store.
     ///
-    /// It never fails. Of a store that can't be asked it tells what is known without: that it is not
-    /// connected, and everything that this process counted.
+    /// Never fails: if the store can't be asked, the answer says that it is not connected, and has everything
+    /// that this process counted.
     ///
-    /// Says in the log how many sessions there are, if that is another number than the last time. With
-    /// the feature `metrics` it also sets the gauges, so it belongs before each scrape.
+    /// Logs the number of sessions if it has changed since the last call. With the feature `metrics` it also
+    /// sets the gauges, so call it before each scrape.
     ///
     /// ```
     /// use session_store::{KeyRing, MemoryStore, SessionManager};
@@ -177,13 +209,26 @@ impl<T: SessionData> SessionManager<T> {
         self.report(usage)
     }
 
-    /// The same with the sessions counted one by one: this goes through the whole store, so it takes a
-    /// while, and memory for the key of every session.
+    /// Like [`stats`](Self::stats), with the sessions counted one by one. Goes through the whole store, so it
+    /// takes a while, and memory for the key of every session.
     ///
     /// # Errors
     ///
-    /// [`Error::Unsupported`] where the store can't go through its sessions, and what it answers where
-    /// it fails: a count that broke off is none.
+    /// [`Error::Unsupported`] where the store can't go through its sessions, and the store's error if the count
+    /// breaks off.
+    ///
+    /// ```
+    /// # use session_store::{KeyRing, MemoryStore, SessionManager, Values};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), session_store::Error> {
+    /// # let manager = SessionManager::<Values>::builder(MemoryStore::new(), KeyRing::generate()).build()?;
+    /// # let session = manager.begin(None).session().await?;
+    /// session.start().await?;
+    /// let stats = manager.stats_exact().await?;
+    /// assert_eq!((stats.total_sessions, stats.total_sessions_error), (Some(1), Some(0)));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn stats_exact(&self) -> Result<Stats, Error> {
         let sessions = self.count_sessions().await?;
         let mut usage = self.usage().await?;
@@ -238,7 +283,10 @@ impl<T> Inner<T> {
         if is_read(&self.codec) || self.also_reads.iter().any(is_read) {
             return Ok(());
         }
-        Err("another codec wrote it than the service's; if it was the service's own, name it in `also_reads`")
+        Err(
+            "it was written by a codec other than the service's; if that was once the service's own, name it in \
+            `also_reads`",
+        )
     }
 
     /// Gives a record that is to be written the owner that its data tells, who has to be the one that is `signed_in`.
@@ -248,8 +296,8 @@ impl<T> Inner<T> {
             return Ok(());
         };
         if signed_in.is_some() && signed_in != told.as_ref() {
-            let message = "`owner_from` does not find the owner in the data who was signed in: put the owner there in \
-                           the same `sign_in`";
+            let message = "`owner_from` does not find the signed-in owner in the data: put it there in the same \
+                `sign_in`";
             return Err(Error::Config(message.to_owned()));
         }
         record.owner = told;

@@ -35,15 +35,21 @@ impl fmt::Debug for OwnerFinder {
     }
 }
 
-/// Builds a [`SessionManager`].
+/// Builds a [`SessionManager`]; made by [`SessionManager::builder`] or [`SessionManager::from_env`].
 ///
 /// ```
-/// use session_store::{Error, KeyRing, MemoryStore, SameSite, SessionCookie, SessionManager};
+/// use session_store::{Evict, Expiry, KeyRing, MemoryStore, SameSite, SessionCookie, SessionManager, Values};
+/// use std::time::Duration;
 ///
-/// let builder = SessionManager::<u32>::builder(MemoryStore::new(), KeyRing::generate());
-/// let manager = builder.cookie(SessionCookie::new().same_site(SameSite::Strict)).max_payload(4096).build()?;
-/// assert_eq!(manager.cookie_name(), "__Host-Http-id");
-/// # Ok::<(), Error>(())
+/// let day = Duration::from_secs(24 * 3600);
+/// let manager = SessionManager::<Values>::builder(MemoryStore::new(), KeyRing::generate())
+///     .cookie(SessionCookie::new().name("__Host-shop").same_site(SameSite::Strict))
+///     .expiry(Expiry::idle(day).absolute(7 * day))
+///     .max_sessions_per_owner(20, Evict::Oldest)
+///     .max_payload(16 * 1024)
+///     .build()?;
+/// assert_eq!(manager.cookie_name(), "__Host-shop");
+/// # Ok::<(), session_store::Error>(())
 /// ```
 #[derive(Debug)]
 #[must_use]
@@ -86,48 +92,107 @@ impl<T: SessionData> SessionManagerBuilder<T> {
         }
     }
 
-    /// The cookie's name and attributes. Default: [`SessionCookie::new`], or the one of the store's
+    /// Sets the cookie's name and attributes. Default: [`SessionCookie::new`], or the cookie of the store's
     /// `ExpressLayout`.
+    ///
+    /// ```
+    /// # use session_store::{KeyRing, MemoryStore, SessionCookie, SessionManager};
+    /// # let builder = SessionManager::<u32>::builder(MemoryStore::new(), KeyRing::generate());
+    /// // For development over plain http; its default name is another one then.
+    /// let manager = builder.cookie(SessionCookie::new().secure(false)).build()?;
+    /// assert_eq!(manager.cookie_name(), "id");
+    /// # Ok::<(), session_store::Error>(())
+    /// ```
     pub fn cookie(mut self, cookie: SessionCookie) -> Self {
         self.cookie = Some(cookie);
         self
     }
 
-    /// How long sessions live. Default: 24 hours without use, 30 days at most.
+    /// Sets how long sessions live. Default: 24 hours without use, 30 days at most.
+    ///
+    /// ```
+    /// use session_store::{Expiry, KeyRing, ManualClock, MemoryStore, SessionManager, Values};
+    /// use std::{sync::Arc, time::Duration};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), session_store::Error> {
+    /// let clock = Arc::new(ManualClock::default());
+    /// let manager = SessionManager::<Values>::builder(MemoryStore::new(), KeyRing::generate())
+    ///     .expiry(Expiry::idle(Duration::from_secs(30 * 60)))
+    ///     .clock(Arc::clone(&clock))
+    ///     .build()?;
+    ///
+    /// let request = manager.begin(None);
+    /// request.session().await?.start().await?;
+    /// let cookie = request.finish(200).await.set_cookie.expect("a session began");
+    ///
+    /// clock.advance(Duration::from_secs(31 * 60));
+    /// assert!(manager.begin(Some(&cookie)).session().await?.is_new());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn expiry(mut self, expiry: Expiry) -> Self {
         self.expiry = expiry;
         self
     }
 
-    /// How much of the idle timeout must have passed before a request that only reads extends its
+    /// Sets how much of the idle timeout must have passed before a request that only reads extends its
     /// session, from 0 (every request) to 0.5. Default: 0.1, so a session that is used all the time
     /// costs one write in a tenth of its idle timeout, and may end that much early after its last use.
+    ///
+    /// ```
+    /// # use session_store::{Expiry, KeyRing, MemoryStore, SessionManager};
+    /// # use std::time::Duration;
+    /// # let builder = SessionManager::<u32>::builder(MemoryStore::new(), KeyRing::generate());
+    /// // A page that polls every second writes once in 6 minutes; the session ends 54 to 60 minutes after its last use.
+    /// let hour = Duration::from_secs(3600);
+    /// let manager = builder.expiry(Expiry::idle(hour)).touch_share(0.1).build()?;
+    /// # Ok::<(), session_store::Error>(())
+    /// ```
     pub fn touch_share(mut self, share: f64) -> Self {
         self.touch_share = share;
         self
     }
 
-    /// Whether requests that only read extend their session, and [`Session::touch`](crate::Session::touch) does.
-    /// Default: `true`. With `false` only writes do, as with connect-redis' `disableTouch`.
+    /// Sets whether requests that only read extend their session, and whether
+    /// [`Session::touch`](crate::Session::touch) does. Default: `true`. With `false` only writes do, as with
+    /// connect-redis' `disableTouch`.
+    ///
+    /// ```
+    /// # use session_store::{Expiry, KeyRing, MemoryStore, SessionManager};
+    /// # use std::time::Duration;
+    /// # let builder = SessionManager::<u32>::builder(MemoryStore::new(), KeyRing::generate());
+    /// // Nothing extends a session but a change of its data.
+    /// let manager = builder.expiry(Expiry::idle(Duration::from_secs(3600))).touch_on_read(false).build()?;
+    /// # Ok::<(), session_store::Error>(())
+    /// ```
     pub fn touch_on_read(mut self, touches: bool) -> Self {
         self.touch_on_read = touches;
         self
     }
 
-    /// How data is encoded. Default: JSON. Sessions that another codec wrote are read only with
-    /// [`also_reads`](Self::also_reads).
+    /// Sets how data is encoded. Default: JSON. Sessions that another codec wrote are read only with
+    /// [`also_reads`](Self::also_reads), whose example changes the codec of a running service.
+    ///
+    /// ```
+    /// # use session_store::{Codec, KeyRing, MemoryStore, SessionManager};
+    /// # let builder = SessionManager::<u32>::builder(MemoryStore::new(), KeyRing::generate());
+    /// // Readable with `redis-cli`; `Codec::MessagePack` is smaller (feature `messagepack`).
+    /// let manager = builder.codec(Codec::Json).build()?;
+    /// # Ok::<(), session_store::Error>(())
+    /// ```
     pub fn codec(mut self, codec: Codec) -> Self {
         self.codec = codec;
         self
     }
 
-    /// Other codecs whose sessions are read, and written anew by [`codec`](Self::codec) at their next
-    /// change. Default: none, since a record names its codec itself, and so whoever can write to the store
-    /// would choose the decoder. A session of any other codec counts as absent, `Counts::corrupt` counts it,
-    /// and a warning says so.
+    /// Sets other codecs whose sessions are read too; their next change stores them in the
+    /// [`codec`](Self::codec) set here. Default: none, since a record names its own codec, and an attacker who
+    /// can write to the store would otherwise choose the decoder. A session of any other codec counts as absent:
+    /// `Counts::corrupt` counts it, and a warning is logged.
     ///
     /// To change the codec of a running service without signing anybody out, let all instances read the
-    /// new one first; then change over, and read the old one for as long as its sessions may live:
+    /// new one first; then switch, and keep reading the old one for as long as its sessions may live:
     ///
     /// ```
     /// # #[cfg(feature = "messagepack")] {
@@ -144,67 +209,120 @@ impl<T: SessionData> SessionManagerBuilder<T> {
         self
     }
 
-    /// The most bytes that one session's encoded data may take. Default: 1 MiB.
+    /// Sets how many bytes one session's encoded data may take at most. Default: 1 MiB.
     ///
-    /// From Redis, no record is read that is longer than twice that, or 2 MiB if that is more: its session
+    /// A record in Redis longer than twice that, or than 2 MiB if that is more, is not read: its session
     /// counts as absent, and `Counts::corrupt` counts it. So raise this on all instances before any of them
     /// stores such sessions.
+    ///
+    /// ```
+    /// # use session_store::{Error, KeyRing, MemoryStore, SessionManager, Values};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), session_store::Error> {
+    /// # let builder = SessionManager::<Values>::builder(MemoryStore::new(), KeyRing::generate());
+    /// let manager = builder.max_payload(4096).build()?;
+    /// let session = manager.begin(None).session().await?;
+    /// session.write(|values| values.insert("avatar", "x".repeat(5000)))??;
+    /// let refused = session.save().await.unwrap_err();
+    /// assert!(matches!(refused, Error::TooLarge { limit: 4096, .. }));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn max_payload(mut self, bytes: usize) -> Self {
         self.max_payload = bytes;
         self
     }
 
-    /// How many keys a second are looked at, at most, where all sessions are gone through: by
+    /// Sets how many keys a second are looked at, at most, by operations that go through all sessions:
     /// [`sessions`](SessionManager::sessions), [`count_sessions`](SessionManager::count_sessions),
     /// [`revoke_everyone`](SessionManager::revoke_everyone) and
-    /// [`revoke_all_thoroughly`](SessionManager::revoke_all_thoroughly). Default: 4,000 in Redis, by which
-    /// requests hardly wait longer than without, and no limit in memory or in a store of one's own.
+    /// [`revoke_all_thoroughly`](SessionManager::revoke_all_thoroughly). Default: 4,000 in Redis, which hardly
+    /// delays requests, and no limit in memory or in a custom store.
     ///
     /// The runtime needs its timer enabled, as tokio's `enable_all` does.
+    ///
+    /// ```
+    /// # use session_store::{KeyRing, MemoryStore, SessionManager};
+    /// # let builder = SessionManager::<u32>::builder(MemoryStore::new(), KeyRing::generate());
+    /// // A million sessions are counted in a little over a quarter of an hour.
+    /// let manager = builder.max_scan_rate(1000).build()?;
+    /// # Ok::<(), session_store::Error>(())
+    /// ```
     pub fn max_scan_rate(mut self, keys_per_second: u32) -> Self {
         self.max_scan_rate = Some(keys_per_second);
         self
     }
 
-    /// What happens when two requests change one session. Default: merging.
+    /// Sets what happens when two requests change one session. Default: merging.
+    ///
+    /// ```
+    /// # use session_store::{ConflictPolicy, KeyRing, MemoryStore, SessionManager};
+    /// # let builder = SessionManager::<u32>::builder(MemoryStore::new(), KeyRing::generate());
+    /// // The second of two changes is a 409, whatever it is.
+    /// let manager = builder.on_conflict(ConflictPolicy::Reject).build()?;
+    /// # Ok::<(), session_store::Error>(())
+    /// ```
     pub fn on_conflict(mut self, policy: ConflictPolicy<T>) -> Self {
         self.on_conflict = policy;
         self
     }
 
-    /// How many sessions an owner may have at once, 1 to [`OwnerLimit::MOST`] (1,000), and what happens when
-    /// somebody signs in beyond that (OWASP ASVS 7.1.2). Default: any number, since a service account may
+    /// Limits how many sessions an owner may have at once, 1 to [`OwnerLimit::MOST`] (1,000), and sets what
+    /// happens at a sign-in beyond that (OWASP ASVS 7.1.2). Default: any number, since a service account may
     /// have many.
     ///
-    /// Set one for accounts of people, 20 for example. Without a limit, whoever has a password can make a
+    /// Set a limit for accounts of people, 20 for example. Without one, anybody with a password can make a
     /// million sessions in minutes: they cost memory, and ending them all takes as many deletions.
     ///
-    /// A session that has to go for another one ends once that one is stored: a sign-in that fails ends none.
+    /// An evicted session ends once the new one is stored: a sign-in that fails ends no session.
     ///
-    /// It holds also for sign-ins at the same moment, and each of them has its answer when the response is
-    /// ready: a sign-in that is refused, or whose session another one evicts meanwhile, is a 409. To
-    /// answer otherwise, a handler calls [`Session::save`](crate::Session::save) after
-    /// [`sign_in`](crate::Session::sign_in).
+    /// The limit also holds for concurrent sign-ins, and each of them is answered when its response is ready: a
+    /// sign-in that is refused, or whose session another one evicts meanwhile, is a 409. To answer otherwise, a
+    /// handler calls [`Session::save`](crate::Session::save) after [`sign_in`](crate::Session::sign_in).
     ///
-    /// Sessions count for as long as they may live. One that has gone idle may be counted a tenth of its
-    /// idle timeout longer.
+    /// Sessions count for as long as they may live. An idle one may be counted for a tenth of its idle timeout
+    /// longer.
+    ///
+    /// ```
+    /// use session_store::{Evict, KeyRing, MemoryStore, SessionManager, Values};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), session_store::Error> {
+    /// # let clock = std::sync::Arc::new(session_store::ManualClock::default());
+    /// let manager = SessionManager::<Values>::builder(MemoryStore::new(), KeyRing::generate())
+    /// #   .clock(std::sync::Arc::clone(&clock))
+    ///     .max_sessions_per_owner(2, Evict::Oldest)
+    ///     .build()?;
+    /// for device in ["phone", "laptop", "tablet"] {
+    ///     let session = manager.begin(None).session().await?;
+    ///     session.sign_in("ada", |_| ())?;
+    ///     session.set_label(device)?;
+    ///     session.save().await?;
+    /// #     clock.advance(std::time::Duration::from_secs(1));
+    /// }
+    /// // The phone's session ended as the tablet signed in.
+    /// assert_eq!(manager.sessions_of("ada").await?.len(), 2);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn max_sessions_per_owner(mut self, sessions: u32, evict: Evict) -> Self {
         self.owner_limit = Some(OwnerLimit { sessions, evict });
         self
     }
 
-    /// Tells whose session it is by its data, where Express signs users in, too: it knows nothing of owners.
+    /// Reads the owner of a session from its data, for sessions shared with an Express service that signs users in
+    /// too: Express knows nothing of owners.
     ///
-    /// The owner of a session in `RedisLayout::express` is then whom its data names, and nobody
-    /// where it names nobody, whichever service wrote it. A session that Node made is entered in the index of owners by
-    /// the first response to a request here that uses it, so that [`sessions_of`](SessionManager::sessions_of) lists
-    /// it, and [`revoke_all`](SessionManager::revoke_all) ends it. Before that,
-    /// [`revoke_all_thoroughly`](SessionManager::revoke_all_thoroughly) finds it, by going through the store. Such a
+    /// The owner of a session in `RedisLayout::express` is then the one that its data names, or none if it names
+    /// none, whichever service wrote it. A session that Node made is entered in the index of owners by the first
+    /// response to a request here that uses it, so that [`sessions_of`](SessionManager::sessions_of) lists it, and
+    /// [`revoke_all`](SessionManager::revoke_all) ends it. Before that,
+    /// [`revoke_all_thoroughly`](SessionManager::revoke_all_thoroughly) finds it by going through the store. Such a
     /// session is not counted against [a limit](Self::max_sessions_per_owner) when it is entered.
     ///
-    /// [`Session::sign_in`](crate::Session::sign_in) has to put the same owner into the data that it is given, or else
-    /// nothing is stored. A name that [`Owner::new`](crate::Owner::new) refuses is nobody's. In any other layout and
-    /// store this does nothing: there the owner is who was signed in.
+    /// The change made by [`Session::sign_in`](crate::Session::sign_in) has to put the same owner into the data;
+    /// otherwise nothing is stored. A name that [`Owner::new`](crate::Owner::new) refuses counts as no owner. In any
+    /// other layout or store this has no effect: there the owner is the one who signed in.
     ///
     /// ```
     /// use serde::{Deserialize, Serialize};
@@ -238,34 +356,78 @@ impl<T: SessionData> SessionManagerBuilder<T> {
         self
     }
 
-    /// How long [`revoke_all`](SessionManager::revoke_all) and
+    /// Sets how long [`revoke_all`](SessionManager::revoke_all) and
     /// [`revoke_others`](SessionManager::revoke_others) go on deleting sessions before they answer
     /// [`Error::Unfinished`]; the rest is deleted in the background. Default: 30 seconds.
+    ///
+    /// ```
+    /// # use session_store::{KeyRing, MemoryStore, SessionManager};
+    /// # let builder = SessionManager::<u32>::builder(MemoryStore::new(), KeyRing::generate());
+    /// // Less than the proxy's timeout, so that the user sees an answer.
+    /// let manager = builder.revoke_within(std::time::Duration::from_secs(5)).build()?;
+    /// # Ok::<(), session_store::Error>(())
+    /// ```
     pub fn revoke_within(mut self, time: Duration) -> Self {
         self.revoke_within = time;
         self
     }
 
-    /// The clock that expiry goes by. Default: the system's.
+    /// Sets the clock that expiry goes by. Default: the system's. Tests set a
+    /// [`ManualClock`](crate::ManualClock), as in the example of [`expiry`](Self::expiry).
+    ///
+    /// ```
+    /// use session_store::{KeyRing, ManualClock, MemoryStore, SessionManager};
+    /// use std::{sync::Arc, time::Duration};
+    ///
+    /// let clock = Arc::new(ManualClock::default());
+    /// let manager = SessionManager::<u32>::builder(MemoryStore::new(), KeyRing::generate())
+    ///     .clock(Arc::clone(&clock))
+    ///     .build()?;
+    /// // The test moves on to the next day.
+    /// clock.advance(Duration::from_secs(24 * 3600));
+    /// # Ok::<(), session_store::Error>(())
+    /// ```
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self
     }
 
-    /// How the store is, as [`SessionManager::status`]: for a service that shall not start, say, with the memory
-    /// that [`from_env`](SessionManager::from_env) takes where no Redis is named.
+    /// The store's status, as [`SessionManager::status`] tells it, before the manager is built: for a service that
+    /// must not start in memory, which [`from_env`](SessionManager::from_env) uses where no Redis is named.
+    ///
+    /// ```no_run
+    /// use session_store::SessionManager;
+    ///
+    /// # async fn start() -> Result<(), Box<dyn std::error::Error>> {
+    /// let builder = SessionManager::<u32>::from_env().await?;
+    /// if builder.status().kind == "memory" {
+    ///     return Err("sessions would end with this process: set REDIS_URL".into());
+    /// }
+    /// let manager = builder.build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn status(&self) -> StoreStatus {
         self.store.status()
     }
 
-    /// Builds the manager.
+    /// Checks the settings against each other and builds the manager.
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] for cookie attributes that contradict each other, a timeout of zero, a touch
-    /// share outside 0 to 0.5, a limit of zero sessions or
-    /// more than 1,000, or any in a store without an index of owners; and where the store shares its sessions
-    /// with Express, for keys, a cookie, a codec or data that Express would not understand.
+    /// [`Error::Config`] for cookie attributes that contradict each other, a timeout of zero, a touch share outside
+    /// 0 to 0.5, a scan rate of zero, a limit of zero sessions, of more than 1,000, or of any number in a store
+    /// without an index of owners; and, where the store shares its sessions with Express, for keys, a cookie, a
+    /// codec or data that Express would not understand.
+    ///
+    /// ```
+    /// use session_store::{KeyRing, MemoryStore, SameSite, SessionCookie, SessionManager};
+    ///
+    /// let cookie = SessionCookie::new().same_site(SameSite::None).secure(false);
+    /// let fault = SessionManager::<u32>::builder(MemoryStore::new(), KeyRing::generate()).cookie(cookie).build();
+    /// // Browsers would refuse this cookie; the error says so when the service starts.
+    /// println!("{}", fault.unwrap_err());
+    /// ```
     pub fn build(self) -> Result<SessionManager<T>, Error> {
         self.expiry.validate()?;
         if !(0.0..=0.5).contains(&self.touch_share) {
@@ -281,7 +443,7 @@ impl<T: SessionData> SessionManagerBuilder<T> {
             }
             if limit.sessions > OwnerLimit::MOST {
                 let message = format!(
-                    "{} sessions per owner are more than can be limited; give {} at most, or no limit",
+                    "a limit of {} sessions per owner is too high; give {} at most, or no limit",
                     limit.sessions,
                     OwnerLimit::MOST,
                 );

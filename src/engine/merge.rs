@@ -6,23 +6,45 @@ use std::sync::Arc;
 
 use serde_json::{Map, Number, Value};
 
-/// What happens when another request stored the session first, and changed its data.
+/// How a change is reconciled with the change of another request that stored the session first.
 ///
-/// Whatever the policy: nothing is overwritten unseen, and a refusal is an
+/// Under every policy, nothing is overwritten unseen, and a refusal is an
 /// [`Error::Conflict`](crate::Error::Conflict) with nothing stored.
+///
+/// ```
+/// # use session_store::{KeyRing, MemoryStore, SessionManager, Values};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), session_store::Error> {
+/// # let manager = SessionManager::<Values>::builder(MemoryStore::new(), KeyRing::generate()).build()?;
+/// # let first = manager.begin(None);
+/// # first.session().await?.start().await?;
+/// # let cookie = first.finish(200).await.set_cookie.expect("a session began");
+/// # let (one, other) = (manager.begin(Some(&cookie)), manager.begin(Some(&cookie)));
+/// # one.session().await?;
+/// # other.session().await?;
+/// let (one, other) = (one.session().await?, other.session().await?);
+/// one.insert("theme", "dark")?;
+/// other.insert("language", "fr")?;
+/// one.save().await?;
+/// // By default, changes of different fields are merged.
+/// other.save().await?;
+/// assert_eq!(other.get::<String>("theme").as_deref(), Some("dark"));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Default)]
 #[non_exhaustive]
 pub enum ConflictPolicy<T> {
     /// Merge by field of the top level.
     ///
     /// A field that one request changed keeps its change. Where both changed it: equal values
-    /// stand, numbers, texts and booleans take the later request's, lists to which both appended
+    /// stand, numbers, texts and booleans take the later request's value, lists to which both appended
     /// take both tails, a removal wins over a change, and anything else is refused.
     #[default]
     Merge,
     /// Refuse.
     Reject,
-    /// Ask a function; see [`ConflictPolicy::with`].
+    /// Decide by a function; see [`ConflictPolicy::with`].
     With(Resolve<T>),
 }
 
@@ -30,13 +52,13 @@ pub enum ConflictPolicy<T> {
 type Resolve<T> = Arc<dyn Fn(&T, &T, &T) -> Option<T> + Send + Sync>;
 
 impl<T> ConflictPolicy<T> {
-    /// Asks `resolve(base, ours, theirs)`: the data that both requests started from, as this one
+    /// Decides by `resolve(base, ours, theirs)`: the data that both requests started from, as this one
     /// changed it, and as the other one stored it. `None` refuses.
     ///
     /// ```
     /// use session_store::ConflictPolicy;
     ///
-    /// // A session that is one number, of which the larger is right.
+    /// // A session that is one number, of which the larger one is right.
     /// let policy = ConflictPolicy::with(|_base: &u32, ours: &u32, theirs: &u32| Some(*ours.max(theirs)));
     /// ```
     pub fn with(resolve: impl Fn(&T, &T, &T) -> Option<T> + Send + Sync + 'static) -> Self {

@@ -41,7 +41,7 @@ impl<T: SessionData> SessionManager<T> {
     /// # }
     /// ```
     ///
-    /// All of them are in memory at once, some 200 bytes each; where an owner may have a great many, go
+    /// All of them are in memory at once, about 200 bytes each; if an owner may have a great many, go
     /// through them with [`page_of`](Self::page_of).
     ///
     /// # Errors
@@ -64,9 +64,9 @@ impl<T: SessionData> SessionManager<T> {
         Ok(sessions)
     }
 
-    /// Some of an owner's sessions, up to 1,000: the first ones, or those `after` another page, by when they
-    /// end. A session that is there all the time is on one page at least, and may be on two. The page's
-    /// `next` is `None` at the end.
+    /// A page of an owner's sessions, up to 1,000, in the order in which they end: the first one, or the one `after`
+    /// another. A session that exists throughout is on at least one page, and may be on two. The page's `next` is
+    /// `None` at the end.
     ///
     /// ```
     /// # use session_store::{KeyRing, MemoryStore, SessionManager, Values};
@@ -90,7 +90,7 @@ impl<T: SessionData> SessionManager<T> {
     ///
     /// # Errors
     ///
-    /// As [`sessions_of`](Self::sessions_of), and [`Error::InvalidInput`] for a cursor that is none of this store's.
+    /// As [`sessions_of`](Self::sessions_of), and [`Error::InvalidInput`] for a cursor that this store did not issue.
     pub async fn page_of(&self, owner: impl AsRef<str>, after: Option<&Cursor>) -> Result<Page, Error> {
         let owner = Owner::new(owner)?;
         let Owned { entries, next, .. } = self.indexed(&owner)?.page(after).await?;
@@ -110,43 +110,96 @@ impl<T: SessionData> SessionManager<T> {
     }
 
     /// Ends a session, for every request that comes with its id, in flight or later; the next one is
-    /// anonymous. Answers whether it was there: `false` where it ended by itself.
+    /// anonymous. Returns whether it was there: `false` if it had ended by itself.
     ///
     /// # Errors
     ///
     /// Those of the store.
+    ///
+    /// ```
+    /// # use session_store::{KeyRing, MemoryStore, SessionManager, Values};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), session_store::Error> {
+    /// # let manager = SessionManager::<Values>::builder(MemoryStore::new(), KeyRing::generate()).build()?;
+    /// # let session = manager.begin(None).session().await?;
+    /// # session.sign_in("ada", |_| ())?;
+    /// # session.save().await?;
+    /// // "Sign out this device", from the list of a user's sessions. The key comes from a form: only the user's own
+    /// // sessions are looked up with it.
+    /// let form = session.key().unwrap().to_string();
+    /// let sessions = manager.sessions_of("ada").await?;
+    /// let device = sessions.iter().find(|device| device.key.to_string() == form).expect("it is in the list");
+    /// assert!(manager.revoke(&device.key).await?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn revoke(&self, key: &SessionKey) -> Result<bool, Error> {
         let store = &self.0.store;
         let revoking = async { store.revoke(key, self.0.clock.now()).await.map(u64::from) };
         Ok(store.watch(Operation::Revoke, Some(key), revoking).await? > 0)
     }
 
-    /// Ends all sessions of an owner, and answers how many there were (OWASP ASVS 7.4.2): each that was
-    /// signed in before this was called, whatever is done to it meanwhile.
+    /// Ends all sessions of an owner that were signed in before this call, whatever happens to them meanwhile, and
+    /// returns how many there were (OWASP ASVS 7.4.2).
     ///
-    /// It goes by the index of owners. If that may have been lost or evicted, which a cache's eviction policy
-    /// or a master that failed can do, [`revoke_all_thoroughly`](Self::revoke_all_thoroughly) looks at every
-    /// session of the store besides.
+    /// It goes by the index of owners. If that may have been lost or evicted, as by a cache's eviction policy or the
+    /// failure of a master, [`revoke_all_thoroughly`](Self::revoke_all_thoroughly) also looks at every session of the
+    /// store.
     ///
     /// # Errors
     ///
     /// As [`sessions_of`](Self::sessions_of) where nothing was ended. Once all sessions are marked, which takes
-    /// one step however many there are, [`Error::Unfinished`]: the store failed, or not all were deleted
-    /// within the [time](crate::SessionManagerBuilder::revoke_within). What is left cannot be extended or get
-    /// a new id, and goes with the next operation on this owner's sessions; repeating the call is right.
+    /// one step for any number of them, [`Error::Unfinished`]: the store failed, or not all were deleted
+    /// within the [time](crate::SessionManagerBuilder::revoke_within). The remaining ones cannot be extended or get
+    /// a new id, and are deleted by the next operation on this owner's sessions; repeat the call.
+    ///
+    /// ```
+    /// use session_store::Error;
+    ///
+    /// # use session_store::{KeyRing, MemoryStore, SessionManager, Values};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), session_store::Error> {
+    /// # let manager = SessionManager::<Values>::builder(MemoryStore::new(), KeyRing::generate()).build()?;
+    /// # let session = manager.begin(None).session().await?;
+    /// # session.sign_in("ada", |_| ())?;
+    /// # session.save().await?;
+    /// // An account is locked.
+    /// match manager.revoke_all("ada").await {
+    ///     Ok(ended) => assert_eq!(ended, 1),
+    ///     // All of them are marked, and none can be used for long; the rest goes with another call.
+    ///     Err(Error::Unfinished { ended, .. }) => println!("{ended} sessions ended so far"),
+    ///     Err(error) => return Err(error),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn revoke_all(&self, owner: impl AsRef<str>) -> Result<u64, Error> {
         let owner = Owner::new(owner)?;
         self.revoke_in(self.indexed(&owner)?, Revocation::All).await
     }
 
-    /// As [`revoke_all`](Self::revoke_all), and then goes through all sessions of the store for those that the
-    /// index of owners does not know (any more). As clocks of hosts may differ, it also ends what was signed
-    /// in within five seconds after the call. Records of a newer version of this crate are not looked at.
+    /// Ends an owner's sessions as [`revoke_all`](Self::revoke_all) does, then goes through all sessions of the store
+    /// for those that the index of owners does not (or no longer) know. As clocks of hosts may differ, it also ends
+    /// sessions signed in within five seconds after the call. Records of a newer version of this crate are not looked at.
     ///
     /// # Errors
     ///
     /// Those of the store; [`Error::Unsupported`] where it has no [`scan`](crate::SessionStore::scan).
     /// Without an index, a session that is given a new id meanwhile may be missed.
+    ///
+    /// ```
+    /// # use session_store::{KeyRing, MemoryStore, SessionManager, Values};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), session_store::Error> {
+    /// # let manager = SessionManager::<Values>::builder(MemoryStore::new(), KeyRing::generate()).build()?;
+    /// # let session = manager.begin(None).session().await?;
+    /// # session.sign_in("ada", |_| ())?;
+    /// # session.save().await?;
+    /// // After Redis has lost keys to its eviction policy: slower, and sure.
+    /// assert_eq!(manager.revoke_all_thoroughly("ada").await?, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn revoke_all_thoroughly(&self, owner: impl AsRef<str>) -> Result<u64, Error> {
         let owner = Owner::new(owner)?;
         let store = &self.0.store;
@@ -186,13 +239,31 @@ impl<T: SessionData> SessionManager<T> {
         Ok(ended)
     }
 
-    /// Ends all sessions of the user who is signed in with this one, but not this one (OWASP ASVS 7.4.3):
-    /// for after a change of the password. Answers how many there were; 0 for a visitor whom nobody
-    /// signed in.
+    /// Ends all other sessions of the user who is signed in with this one (OWASP ASVS 7.4.3): for after a change of
+    /// the password. Returns how many there were; 0 for a session without an owner.
     ///
     /// # Errors
     ///
     /// As [`revoke_all`](Self::revoke_all).
+    ///
+    /// ```
+    /// # use session_store::{KeyRing, MemoryStore, SessionManager, Values};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), session_store::Error> {
+    /// # let manager = SessionManager::<Values>::builder(MemoryStore::new(), KeyRing::generate()).build()?;
+    /// # let session = manager.begin(None).session().await?;
+    /// # session.sign_in("ada", |_| ())?;
+    /// # session.save().await?;
+    /// # let laptop = manager.begin(None).session().await?;
+    /// # laptop.sign_in("ada", |_| ())?;
+    /// # laptop.save().await?;
+    /// // The password is changed: every other device has to sign in again.
+    /// session.renew()?;
+    /// assert_eq!(manager.revoke_others(&session).await?, 1);
+    /// assert_eq!(manager.sessions_of("ada").await?.len(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn revoke_others(&self, session: &Session<T>) -> Result<u64, Error> {
         let Some(owner) = session.owner() else { return Ok(0) };
         let sessions = self.indexed(&owner)?;
@@ -215,7 +286,7 @@ impl<T: SessionData> SessionManager<T> {
     }
 
     fn indexed<'a>(&'a self, owner: &'a Owner) -> Result<OwnerSessions<'a>, Error> {
-        let what = "tell whose sessions it keeps";
+        let what = "list sessions by owner";
         self.0.store.sessions_of(owner, self.0.clock.now()).ok_or(Error::Unsupported { what })
     }
 

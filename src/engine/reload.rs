@@ -11,11 +11,29 @@ impl<T: SessionData> Session<T> {
     /// Reads the session from the store again, and drops data that was written but not stored, even if
     /// reading fails.
     ///
-    /// What was asked for beside data stands: a new id, an owner, a label, an expiry. After a sign-in
-    /// the data is what is stored, or `T::default()` where that is somebody else's. What a
-    /// [`save`](Self::save) failed to store is dropped altogether: sign in again.
+    /// Pending requests for a new id, an owner, a label or an expiry stand. After a sign-in the data is what is
+    /// stored, or `T::default()` where that is somebody else's. Everything that a [`save`](Self::save) failed to
+    /// store is dropped: sign in again.
     ///
     /// If the session got a new id meanwhile, the request sees an empty one from now on, and may not write.
+    ///
+    /// # Errors
+    ///
+    /// Those of a load.
+    ///
+    /// ```
+    /// # use session_store::{KeyRing, MemoryStore, SessionManager};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), session_store::Error> {
+    /// # let manager = SessionManager::<Vec<String>>::builder(MemoryStore::new(), KeyRing::generate()).build()?;
+    /// # let session = manager.begin(None).session().await?;
+    /// session.write(|cart| cart.push("tea".to_owned()))?;
+    /// // The form was not valid: back to what is stored.
+    /// session.reload().await?;
+    /// assert_eq!(session.read(Vec::len), 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn reload(&self) -> Result<(), Error> {
         let _one_at_a_time = self.0.storing.lock().await;
         let known = self.0.state().write(|state| {
@@ -36,12 +54,12 @@ impl<T: SessionData> Session<T> {
         Ok(())
     }
 
-    /// Makes sure that the session is as it is in the store now, where a [`NearCache`](crate::NearCache) may have answered
-    /// with what it was a moment ago: for what must not be allowed once somebody signed out elsewhere. It reads the
-    /// session once.
+    /// Brings the session up to date with the store, where a [`NearCache`](crate::NearCache) may have answered with an
+    /// earlier state: for actions that must be refused once the user has signed out elsewhere. Reads the session once.
     ///
-    /// If it has ended, or has a new id, the request sees an empty one from now on, as after [`reload`](Self::reload). Where something
-    /// was written before and is not stored, that is an error instead; what others have stored is put beneath it.
+    /// If it has ended, or has a new id, the request sees an empty one from now on, as after
+    /// [`reload`](Self::reload). If the request has writes that are not stored yet, that is an error instead; otherwise
+    /// they are kept on top of what others have stored.
     ///
     /// ```
     /// # use session_store::{Error, Session};
@@ -56,8 +74,8 @@ impl<T: SessionData> Session<T> {
     ///
     /// # Errors
     ///
-    /// Those of a load. [`Error::Conflict`] where something was written before, and the session has ended, has a new id or is
-    /// somebody else's.
+    /// Those of a load. [`Error::Conflict`] if the request has writes that are not stored yet, and the session has
+    /// ended, has a new id or is somebody else's.
     pub async fn fresh(&self) -> Result<(), Error> {
         let _one_at_a_time = self.0.storing.lock().await;
         let known = self.0.state().read(|state| match &state.stored {

@@ -14,7 +14,8 @@ use crate::error::Error;
 use crate::id::SessionId;
 use crate::store::Loaded;
 
-/// The session's side of one request and its response: what an adapter works with.
+/// The session's side of one request and its response, for adapters; made by
+/// [`SessionManager::begin`](crate::SessionManager::begin).
 ///
 /// ```
 /// use session_store::{KeyRing, MemoryStore, SessionManager};
@@ -35,7 +36,28 @@ use crate::store::Loaded;
 /// ```
 pub struct RequestSession<T: SessionData>(Arc<Shared<T>>);
 
-/// What the response has to do for the session.
+/// The headers that a response needs for its session, and whether it has to be an error; from
+/// [`RequestSession::finish`].
+///
+/// ```
+/// use session_store::ResponseActions;
+///
+/// /// What an adapter does with them.
+/// fn apply(actions: ResponseActions, status: &mut u16, headers: &mut Vec<(&str, String)>) {
+///     if let Some(error) = &actions.failure {
+///         *status = error.status();
+///     }
+///     if actions.no_store {
+///         headers.retain(|(name, _)| !name.eq_ignore_ascii_case("cache-control"));
+///         headers.push(("cache-control", "no-store".to_owned()));
+///     }
+///     if actions.vary_cookie {
+///         headers.push(("vary", "Cookie".to_owned()));
+///     }
+///     headers.extend(actions.set_cookie.map(|cookie| ("set-cookie", cookie)));
+/// }
+/// # apply(ResponseActions::default(), &mut 200, &mut Vec::new());
+/// ```
 #[derive(Default)]
 #[must_use]
 #[non_exhaustive]
@@ -50,7 +72,7 @@ pub struct ResponseActions {
     /// Add `Cookie` to `Vary`.
     pub vary_cookie: bool,
     /// The session could not be stored: answer with this error's status instead. The other actions
-    /// hold all the same.
+    /// still apply.
     pub failure: Option<Error>,
 }
 
@@ -77,7 +99,14 @@ impl<T: SessionData> RequestSession<T> {
         }))
     }
 
-    /// The name of the cookie that this is about.
+    /// The name of the session cookie, as [`SessionManager::cookie_name`](crate::SessionManager::cookie_name).
+    ///
+    /// ```
+    /// # use session_store::{KeyRing, MemoryStore, SessionManager};
+    /// # let manager = SessionManager::<u32>::builder(MemoryStore::new(), KeyRing::generate()).build()?;
+    /// assert_eq!(manager.begin(None).cookie_name(), manager.cookie_name());
+    /// # Ok::<(), session_store::Error>(())
+    /// ```
     pub fn cookie_name(&self) -> &str {
         self.0.manager.cookie.name()
     }
@@ -88,14 +117,41 @@ impl<T: SessionData> RequestSession<T> {
     /// # Errors
     ///
     /// As the store's `load`. A failed load is never an empty session.
+    ///
+    /// ```
+    /// # use session_store::{KeyRing, MemoryStore, SessionManager, Values};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), session_store::Error> {
+    /// # let manager = SessionManager::<Values>::builder(MemoryStore::new(), KeyRing::generate()).build()?;
+    /// let request = manager.begin(None);
+    /// request.session().await?.insert("theme", "dark")?;
+    /// // Every call returns a handle to the same session.
+    /// assert_eq!(request.session().await?.get::<String>("theme").as_deref(), Some("dark"));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn session(&self) -> Result<Session<T>, Error> {
         self.0.state.get_or_try_init(|| self.0.load()).await?;
         self.0.handover.receive();
         Ok(Session(Arc::clone(&self.0)))
     }
 
-    /// Counts the request as a use of the session that it came with, whether a handler asks for that or not:
-    /// [`finish`](Self::finish) extends it if that is due. If the store fails, the response stays as it is.
+    /// Counts the request as a use of its session, even if no handler uses it: [`finish`](Self::finish) extends the
+    /// session if that is due. If the store fails, the response stays as it is.
+    ///
+    /// ```
+    /// # use session_store::{KeyRing, MemoryStore, SessionManager, Values};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), session_store::Error> {
+    /// # let manager = SessionManager::<Values>::builder(MemoryStore::new(), KeyRing::generate()).build()?;
+    /// // A request for a picture: its handler asks for no session, and the visitor is there all the same.
+    /// let request = manager.begin(Some("__Host-Http-id=…"));
+    /// request.touch().await;
+    /// let actions = request.finish(200).await;
+    /// assert!(actions.failure.is_none());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn touch(&self) {
         if self.0.verified_ids.first.is_none() {
             return;
@@ -105,17 +161,30 @@ impl<T: SessionData> RequestSession<T> {
         }
     }
 
-    /// Stores what the handler did, now that its response has the status `status`.
+    /// Stores the handler's changes, given the status of its response.
     ///
-    /// A 408, a 499 and every 5xx says that the handler did not get to its end: nothing that it wrote or
-    /// asked for is stored, be it data, a sign-in or a new id. What it stored itself, by
-    /// [`Session::save`], [`Session::update`] or [`Session::destroy`], stays, and the response brings the
-    /// cookie. The session counts as used.
+    /// A 408, a 499 or any 5xx means that the handler did not complete: none of its changes are stored, be it data, a
+    /// sign-in or a new id. Those that it stored itself, by [`Session::save`], [`Session::update`] or
+    /// [`Session::destroy`], stay, and the response brings the cookie. The session counts as used.
     ///
     /// # Panics
     ///
-    /// Outside a tokio runtime: if this is dropped, storing goes on in a task of its own, so that a client
-    /// which hangs up can't cut it in half.
+    /// Outside a tokio runtime: storing completes even if the client disconnects, in a task of its own.
+    ///
+    /// ```
+    /// # use session_store::{KeyRing, MemoryStore, SessionManager, Values};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), session_store::Error> {
+    /// # let manager = SessionManager::<Values>::builder(MemoryStore::new(), KeyRing::generate()).build()?;
+    /// # let request = manager.begin(None);
+    /// # let session = request.session().await?;
+    /// session.insert("order", 7)?;
+    /// // The handler failed: the order is not in the session, and there is no cookie.
+    /// let actions = request.finish(500).await;
+    /// assert!(actions.set_cookie.is_none());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn finish(self, status: u16) -> ResponseActions {
         let shared = self.0;
         let failed = plan::is_failure(status);

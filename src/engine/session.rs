@@ -20,12 +20,26 @@ use crate::id::SessionKey;
 use crate::record::Record;
 use crate::store::owner_index::Entry;
 
-/// What may be a session's data: any type that serde can write and read, and that has an empty
-/// value for visitors who have no session yet. Implemented for all of them.
+/// Any type that can be a session's data: serde can write and read it, and its `Default` is the empty value of a
+/// visitor without a session. Implemented for all such types.
 ///
 /// Requests that only read may share one decoded value, if the store is in this process; the first
-/// [`write`](Session::write) makes a copy. So what a value changes in itself behind a `&T` (an atomic,
-/// a `Mutex`) is stored nowhere, and others may see it.
+/// [`write`](Session::write) makes a copy. So a change that a value makes to itself behind a `&T` (an atomic, a
+/// `Mutex`) is never stored, and others may see it.
+///
+/// ```
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Default, Serialize, Deserialize)]
+/// #[serde(default)]
+/// struct Account {
+///     cart: Vec<String>,
+///     theme: Option<String>,
+/// }
+///
+/// fn is_session_data<T: session_store::SessionData>() {}
+/// is_session_data::<Account>();
+/// ```
 ///
 /// # Changing the type
 ///
@@ -37,38 +51,36 @@ use crate::store::owner_index::Entry;
 ///   forms, `#[serde(untagged)]` or with a tag.
 ///
 /// A session keeps its stored form until it is written to. From then on it has the form that the type
-/// writes, and the members that the type doesn't know, if they were beside that form. Another version of
-/// the service that runs beside must read both: deploy the type that reads the new form first, and the
-/// one that writes it second. `examples/changing_types.rs` shows each step.
+/// writes, plus the members that the type doesn't know, if they stood beside that form. Another version of
+/// the service that runs at the same time must read both: first deploy the type that reads the new form, then
+/// the one that writes it. `examples/changing_types.rs` shows each step.
 pub trait SessionData: Serialize + DeserializeOwned + Default + Send + Sync + 'static {}
 
 impl<T: Serialize + DeserializeOwned + Default + Send + Sync + 'static> SessionData for T {}
 
-/// The session of the present visitor.
+/// The session of the visitor who sent the request.
 ///
 /// A handle is cheap to clone; all clones of one request see the same session. Reading and writing
-/// take closures, so nothing is locked across an `await`. What was written is stored when the
-/// handler has answered; [`update`](Self::update), [`save`](Self::save) and
-/// [`destroy`](Self::destroy) act at once.
+/// take closures, so nothing is locked across an `await`. Writes are stored when the handler has answered;
+/// [`update`](Self::update), [`save`](Self::save) and [`destroy`](Self::destroy) act at once.
 ///
 /// # Requests beside a new id
 ///
 /// A request may have loaded the session before another one gives it a new id ([`renew`](Self::renew),
 /// [`sign_in`](Self::sign_in)), and write after that. Its write counts as having come just before the new
-/// id: it is stored under that, merged with what was stored there since. Where both changed a field that
-/// can't have both values, the later one stands, which is the other. (Other
+/// id: it is stored under the new id, merged with what was stored there since. Where both changed a field that
+/// can't have both values, the other request's value stands, as the later one. (Other
 /// [policies](crate::ConflictPolicy) decide as they always do.) The request is shown nothing of what is
-/// stored there, moves no end, and sets no cookie.
+/// stored there, does not extend the session, and sets no cookie.
 ///
-/// It is answered 409 ([`Conflict::Owner`], [`Conflict::Moved`]) if the session was signed in as another
-/// user than before, or got a second new id. A session that nobody was signed in to goes on as that of the
-/// user who signs in.
+/// It is answered 409 ([`Conflict::Owner`], [`Conflict::Moved`]) if the session was signed in as a different
+/// user than before, or got a second new id. A session without an owner becomes that of the user who signs in.
 ///
-/// A session that was ended meanwhile (logged out, revoked, expired) is not written any more. A
+/// A session that was ended meanwhile (logged out, revoked, expired) is no longer written. A
 /// [`write`](Self::write) counts as having come before the end, and the response is as it would have been
 /// then; [`save`](Self::save) and [`update`](Self::update) answer [`Conflict::Ended`]. So does a `write` of a
 /// request that has neither loaded nor stored the session for a minute, or for its idle timeout if that is
-/// shorter: by then, nobody can tell an end from a new id.
+/// shorter: by then, an end can't be told from a new id.
 ///
 /// # Errors
 ///
@@ -78,8 +90,8 @@ impl<T: Serialize + DeserializeOwned + Default + Send + Sync + 'static> SessionD
 ///
 /// # Panics
 ///
-/// Whoever uses a session inside a closure of its own `write`, or changes it inside one of `read`,
-/// gets a panic that says so, instead of waiting for ever.
+/// Using a session inside a closure of its own `write`, or changing it inside one of `read`, panics with a
+/// message, instead of deadlocking.
 ///
 /// ```
 /// use serde::{Deserialize, Serialize};
@@ -118,7 +130,21 @@ pub(crate) struct VerifiedIds {
 }
 
 impl<T: SessionData> Session<T> {
-    /// Looks at the data. A visitor without a session sees `T::default()`.
+    /// Reads the data through a closure. A visitor without a session sees `T::default()`.
+    ///
+    /// ```
+    /// # use session_store::{KeyRing, MemoryStore, SessionManager};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), session_store::Error> {
+    /// # let manager = SessionManager::<Vec<String>>::builder(MemoryStore::new(), KeyRing::generate()).build()?;
+    /// # let session = manager.begin(None).session().await?;
+    /// session.write(|cart| cart.push("tea".to_owned()))?;
+    /// // Nothing stays locked: copy out what the page needs.
+    /// let (count, first) = session.read(|cart| (cart.len(), cart.first().cloned()));
+    /// assert_eq!((count, first.as_deref()), (1, Some("tea")));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn read<R>(&self, look: impl FnOnce(&T) -> R) -> R {
         self.0.state().read(|state| look(&state.value))
     }
@@ -127,30 +153,64 @@ impl<T: SessionData> Session<T> {
     ///
     /// If another request stored the session meanwhile, the two changes are merged as the
     /// manager's [`ConflictPolicy`](crate::ConflictPolicy) says, and a contradiction answers 409.
-    /// For counters, where both changes must count, use [`update`](Self::update). What becomes of a write
-    /// if the session got a new id or was ended meanwhile is said [above](Self#requests-beside-a-new-id).
+    /// For counters, where both changes must count, use [`update`](Self::update). For a session that got a new id
+    /// or was ended meanwhile, see [above](Self#requests-beside-a-new-id).
+    ///
+    /// # Errors
+    ///
+    /// [`Conflict::Committed`] once the response is on its way.
+    ///
+    /// ```
+    /// # use session_store::{KeyRing, MemoryStore, SessionManager};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), session_store::Error> {
+    /// # let manager = SessionManager::<Vec<String>>::builder(MemoryStore::new(), KeyRing::generate()).build()?;
+    /// # let session = manager.begin(None).session().await?;
+    /// let in_cart = session.write(|cart| {
+    ///     cart.push("tea".to_owned());
+    ///     cart.len()
+    /// })?;
+    /// assert_eq!(in_cart, 1);
+    /// // Not stored yet: that is done with the response.
+    /// assert!(session.is_new());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn write<R>(&self, change: impl FnOnce(&mut T) -> R) -> Result<R, Error> {
         self.open(|state| state.change(self.0.manager.codec, change))
     }
 
-    /// Changes the data in the store now, as one atomic step: `change` runs on what is stored, and
+    /// Changes the data in the store now, as one atomic step: `change` runs on the stored data, and
     /// runs again if another request stores something at the same moment. So no count is lost, and
-    /// `change` clones what it puts in (`cart.push(item.clone())`). What `change` left is stored
-    /// whatever it answers, an `Err` included.
+    /// `change` clones the values that it puts in (`cart.push(item.clone())`). The changed data is stored whatever
+    /// `change` returns, an `Err` included.
     ///
-    /// If the session got a new id meanwhile, `change` runs on the data as this request knows it, and what it
-    /// changed is stored under the new id. Fields that were changed there too, other than lists to which both
+    /// If the session got a new id meanwhile, `change` runs on the data as this request knows it, and its changes
+    /// are stored under the new id. Fields that were changed there too, other than lists to which both
     /// appended, are [`Conflict::Fields`].
     ///
-    /// Stores what was written before. A visitor without a session gets one, if `change` leaves
+    /// Earlier writes of the request are stored as well. A visitor without a session gets one, if `change` leaves
     /// anything to store. Also works in a task that outlives the response, on a session that the
-    /// client has already.
+    /// client already has.
     ///
     /// ```
-    /// # use session_store::{Error, Session};
-    /// async fn count(session: Session<u64>) -> Result<u64, Error> {
-    ///     session.update(|visits| { *visits += 1; *visits }).await
-    /// }
+    /// # use session_store::{KeyRing, MemoryStore, SessionManager};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), session_store::Error> {
+    /// # let manager = SessionManager::<u64>::builder(MemoryStore::new(), KeyRing::generate()).build()?;
+    /// # let first = manager.begin(None);
+    /// # first.session().await?.start().await?;
+    /// # let cookie = first.finish(200).await.set_cookie.expect("a session began");
+    /// # let (one, other) = (manager.begin(Some(&cookie)), manager.begin(Some(&cookie)));
+    /// # one.session().await?;
+    /// # other.session().await?;
+    /// // Two requests of one visitor, at the same time. Each has loaded the session.
+    /// let (one, other) = (one.session().await?, other.session().await?);
+    /// one.update(|visits| *visits += 1).await?;
+    /// let visits = other.update(|visits| { *visits += 1; *visits }).await?;
+    /// assert_eq!(visits, 2);
+    /// # Ok(())
+    /// # }
     /// ```
     pub async fn update<R>(&self, change: impl FnMut(&mut T) -> R) -> Result<R, Error> {
         let pending = |state: &mut State<T>| {
@@ -164,19 +224,20 @@ impl<T: SessionData> Session<T> {
         self.0.update(change).await
     }
 
-    /// Stores now what was written and asked for so far, instead of when the response is ready.
+    /// Stores the request's changes now, instead of when the response is ready: data, a sign-in, a new id, a label, an
+    /// expiry.
     ///
     /// # Errors
     ///
-    /// As listed at [`Session`]; [`Conflict::Ended`] and [`Conflict::Moved`] besides, where the session
-    /// [ended or got a new id](Self#requests-beside-a-new-id) meanwhile and this can't be stored. The response does not try again: the handler knows, and its answer
-    /// goes out as it is. Whatever the save was to store, a sign-in or a new id included, is put aside:
-    /// [`read`](Self::read) and [`owner`](Self::owner) show what is stored. Then
+    /// As listed at [`Session`], and [`Conflict::Ended`] or [`Conflict::Moved`] where the session
+    /// [ended or got a new id](Self#requests-beside-a-new-id) meanwhile and this can't be stored. The response does
+    /// not try again: the handler knows of the failure, and its answer goes out unchanged. Everything that the save
+    /// was to store, a sign-in or a new id included, is put aside: [`read`](Self::read) and
+    /// [`owner`](Self::owner) show what is stored. Then
     ///
     /// - another `save` tries the same again;
-    /// - the next change, by whichever method, starts from what is stored, and what was put aside is
-    ///   dropped;
-    /// - at the end of the request it is dropped.
+    /// - the next change, by any method, starts from the stored data and drops what was put aside;
+    /// - the end of the request drops it.
     ///
     /// ```
     /// use session_store::{Conflict, Error, Session};
@@ -195,14 +256,14 @@ impl<T: SessionData> Session<T> {
         self.all_or_nothing(|shared| async move { shared.save().await }).await
     }
 
-    /// Stores the session now, even without data, and gives its key: for a visitor whose requests are
-    /// to be told apart before there is anything to remember. What was written and asked for before is
-    /// stored with it, as by [`save`](Self::save).
+    /// Stores the session now, even without data, and returns its key: for telling a visitor's requests from
+    /// others' before there is anything to remember. Earlier changes of the request are stored with it, as by
+    /// [`save`](Self::save).
     ///
     /// # Errors
     ///
-    /// As those of [`save`](Self::save), and [`Conflict::Committed`] for a visitor without a session
-    /// once the response is on its way.
+    /// Those of [`save`](Self::save), and [`Conflict::Committed`] for a visitor without a session once the response
+    /// is on its way.
     ///
     /// ```
     /// # use session_store::{Error, Session};
@@ -218,12 +279,31 @@ impl<T: SessionData> Session<T> {
     /// Ends the session now, for every request that comes with its id, in flight or later. The
     /// response removes the cookie, even if the store fails.
     ///
-    /// What is written afterwards starts a new session.
+    /// A write afterwards starts a new session.
     ///
     /// # Panics
     ///
-    /// Outside a tokio runtime: if this is dropped, it goes on in a task of its own, so that whoever logs
-    /// out and closes the tab has logged out.
+    /// Outside a tokio runtime: a logout completes even if the client disconnects, in a task of its own.
+    ///
+    /// ```
+    /// # use session_store::{KeyRing, MemoryStore, SessionManager, Values};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), session_store::Error> {
+    /// # let manager = SessionManager::<Values>::builder(MemoryStore::new(), KeyRing::generate()).build()?;
+    /// # let request = manager.begin(None);
+    /// # request.session().await?.start().await?;
+    /// # let cookie = request.finish(200).await.set_cookie.expect("a session began");
+    /// # let request = manager.begin(Some(&cookie));
+    /// # let session = request.session().await?;
+    /// session.destroy().await?;
+    /// let actions = request.finish(200).await;
+    /// assert!(actions.set_cookie.expect("the cookie is removed").contains("Max-Age=0"));
+    ///
+    /// // The cookie that the browser had opens nothing any more.
+    /// assert!(manager.begin(Some(&cookie)).session().await?.is_new());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn destroy(&self) -> Result<(), Error> {
         let shared = Arc::clone(&self.0);
         shielded(async move { shared.destroy().await }).await
@@ -233,15 +313,36 @@ impl<T: SessionData> Session<T> {
     /// sign-in, and which its cookie's `Max-Age` follows. Stored when the response is ready, if there
     /// is a session to store.
     ///
-    /// If the session got a new id meanwhile, by a renewal, it has the new expiry from then on, and the next
-    /// request moves its end; a sign-in drops it.
+    /// If the session got a new id meanwhile, a renewal keeps the new expiry, and the next request moves the
+    /// session's end; a sign-in drops it.
     ///
-    /// It can't put off the absolute timeout of a session that exists: only
-    /// [`sign_in`](Self::sign_in), in the same request, starts that again.
+    /// It can't postpone the absolute timeout of an existing session: only [`sign_in`](Self::sign_in), in the same
+    /// request, restarts that.
     ///
     /// # Errors
     ///
     /// [`Error::Config`] for a timeout of zero.
+    ///
+    /// ```
+    /// use session_store::Expiry;
+    /// use std::time::Duration;
+    ///
+    /// # use session_store::{KeyRing, MemoryStore, SessionManager, Values};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), session_store::Error> {
+    /// # let manager = SessionManager::<Values>::builder(MemoryStore::new(), KeyRing::generate()).build()?;
+    /// # let request = manager.begin(None);
+    /// # let session = request.session().await?;
+    /// let remember_me = true;
+    /// session.sign_in("ada", |_| ())?;
+    /// if remember_me {
+    ///     session.set_expiry(Expiry::idle(Duration::from_secs(30 * 24 * 3600)))?;
+    /// }
+    /// let cookie = request.finish(200).await.set_cookie.expect("a session began");
+    /// assert!(cookie.contains("Max-Age=2592000"));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_expiry(&self, expiry: Expiry) -> Result<(), Error> {
         expiry.validate()?;
         self.open(|state| {
@@ -251,22 +352,88 @@ impl<T: SessionData> Session<T> {
     }
 
     /// Whether nothing is stored for this visitor yet.
+    ///
+    /// ```
+    /// # use session_store::{KeyRing, MemoryStore, SessionManager, Values};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), session_store::Error> {
+    /// # let manager = SessionManager::<Values>::builder(MemoryStore::new(), KeyRing::generate()).build()?;
+    /// # let session = manager.begin(None).session().await?;
+    /// // Counts visitors, not requests.
+    /// let is_first_visit = session.is_new();
+    /// assert!(is_first_visit);
+    /// session.start().await?;
+    /// assert!(!session.is_new());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn is_new(&self) -> bool {
         self.0.state().read(|state| state.record().is_none())
     }
 
     /// When the stored session, or its last sign-in, began.
+    ///
+    /// ```
+    /// use session_store::{Clock, Session, SystemClock};
+    /// use std::time::Duration;
+    ///
+    /// # use session_store::{KeyRing, MemoryStore, SessionManager, Values};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), session_store::Error> {
+    /// # let manager = SessionManager::<Values>::builder(MemoryStore::new(), KeyRing::generate()).build()?;
+    /// # let session = manager.begin(None).session().await?;
+    /// // A transfer takes a sign-in that is no older than ten minutes.
+    /// let is_recent = |session: &Session| {
+    ///     let age = session.created_at().map(|began| SystemClock.now().saturating_since(began));
+    ///     session.owner().is_some() && age.is_some_and(|age| age < Duration::from_secs(600))
+    /// };
+    /// assert!(!is_recent(&session));
+    /// session.sign_in("ada", |_| ())?;
+    /// session.save().await?;
+    /// assert!(is_recent(&session));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn created_at(&self) -> Option<Timestamp> {
         self.stored_time(|record| record.created_at)
     }
 
     /// When the stored session ends if it is not used again. It moves when the response is ready.
+    ///
+    /// ```
+    /// # use session_store::{KeyRing, MemoryStore, SessionManager, Values};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), session_store::Error> {
+    /// # let manager = SessionManager::<Values>::builder(MemoryStore::new(), KeyRing::generate()).build()?;
+    /// # let session = manager.begin(None).session().await?;
+    /// session.start().await?;
+    /// // For a page that warns before it signs the visitor out: `new Date(…)` takes this number.
+    /// let end = session.expires_at().map(|end| end.as_millis());
+    /// assert!(end.is_some());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn expires_at(&self) -> Option<Timestamp> {
         self.stored_time(|record| record.expires_at)
     }
 
-    /// What the store knows the session by: safe to log and to show. `None` if that is not known (any more),
-    /// since there is no session yet or it got a new id meanwhile.
+    /// The key under which the store keeps the session: safe to log and to show. `None` if there is no session yet,
+    /// or if it got a new id meanwhile that this request does not know.
+    ///
+    /// ```
+    /// # use session_store::{KeyRing, MemoryStore, SessionManager, Values};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), session_store::Error> {
+    /// # let manager = SessionManager::<Values>::builder(MemoryStore::new(), KeyRing::generate()).build()?;
+    /// # let session = manager.begin(None).session().await?;
+    /// let key = session.start().await?;
+    /// assert_eq!(session.key(), Some(key.clone()));
+    /// // Whatever belongs to the session and is kept elsewhere goes by its key.
+    /// println!("upload of session {key}");
+    /// assert!(manager.revoke(&key).await?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn key(&self) -> Option<SessionKey> {
         self.0.state().read(|state| match &state.stored {
             StoredState::Live { id, .. } => Some(id.key()),

@@ -9,9 +9,9 @@ impl<T: SessionData> Session<T> {
     /// Signs `owner` in: changes the data by `change`, and gives the session a new id and a new
     /// beginning when the response is ready. The old id stops working (OWASP ASVS 7.2.4).
     ///
-    /// What the visitor collected before stays, such as a cart, unless it was somebody else's: where
-    /// another owner was signed in, `change` begins with `T::default()`. If the old session was ended
-    /// meanwhile, the sign-in gets a session of its own.
+    /// Data collected before, such as a cart, stays, unless it was somebody else's: if another owner was signed in,
+    /// `change` begins with `T::default()`. If the old session was ended meanwhile, the sign-in gets a session of
+    /// its own.
     ///
     /// ```
     /// # use session_store::{Error, Expiry, Session};
@@ -27,9 +27,9 @@ impl<T: SessionData> Session<T> {
     ///
     /// # Tokens against cross-site request forgery
     ///
-    /// A token that the data holds must not survive from before the sign-in: whoever put the visitor into a
-    /// session of their own, or read a page before the visitor signed in, knows it. So draw a new one in
-    /// `change`, as for everything else that was given to a stranger:
+    /// A token in the data must not survive a sign-in: an attacker who put the visitor into the attacker's own
+    /// session, or read a page before the visitor signed in, knows it. So draw a new one in `change`, and likewise
+    /// for everything else that was given to a stranger:
     ///
     /// ```
     /// use serde::{Deserialize, Serialize};
@@ -61,10 +61,9 @@ impl<T: SessionData> Session<T> {
         })
     }
 
-    /// Names the owner of a session that goes on as it is, but for a new id when the response is ready:
-    /// for sessions whose users signed in before the application named owners, or elsewhere (in Express).
-    /// Whoever signs in now is better served by [`sign_in`](Self::sign_in), which starts the absolute
-    /// timeout again.
+    /// Names the owner of a session that otherwise goes on as it is, under a new id when the response is ready: for
+    /// sessions whose users signed in before the application named owners, or elsewhere (in Express). For a user
+    /// who signs in now, call [`sign_in`](Self::sign_in), which also restarts the absolute timeout.
     ///
     /// A visitor without a session gets one. A session that ended meanwhile is not created again: the
     /// response is a 409.
@@ -72,13 +71,32 @@ impl<T: SessionData> Session<T> {
     /// # Errors
     ///
     /// [`Error::InvalidInput`] for a name that [`Owner::new`] refuses;
-    /// [`Error::Config`] for a session of another owner: its data is nobody else's.
+    /// [`Error::Config`] for a session of another owner, since its data belongs to that owner.
+    ///
+    /// ```
+    /// # use session_store::{KeyRing, MemoryStore, SessionManager, Values};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), session_store::Error> {
+    /// # let manager = SessionManager::<Values>::builder(MemoryStore::new(), KeyRing::generate()).build()?;
+    /// # let session = manager.begin(None).session().await?;
+    /// # session.insert("user", "ada")?;
+    /// # session.save().await?;
+    /// // The data has told since the last release who is signed in, and the index of owners knows of nobody yet.
+    /// if let (Some(user), None) = (session.get::<String>("user"), session.owner()) {
+    ///     session.set_owner(user)?;
+    /// }
+    /// session.save().await?;
+    /// assert_eq!(manager.sessions_of("ada").await?.len(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn set_owner(&self, owner: impl AsRef<str>) -> Result<(), Error> {
         let owner = Owner::new(owner)?;
         self.open(|state| {
             if state.data_owner().is_some_and(|present| *present != owner) {
                 return Err(Error::Config(
-                    "the session has another owner: `sign_in` begins a session for this one".to_owned(),
+                    "the session has another owner: call `sign_in` to begin a session for this one"
+                        .to_owned(),
                 ));
             }
             if state.owner().is_none() {
@@ -88,10 +106,10 @@ impl<T: SessionData> Session<T> {
         })
     }
 
-    /// What to call this session where its owner's sessions are listed: a device, an address. Stored when
-    /// the response is ready, if there is a session to store, and kept until somebody else signs in.
-    /// Holds [`Label::MAX_LENGTH`] bytes; a longer text, such as some `User-Agent` headers, is cut between two
-    /// characters. An empty one asks for nothing: the label stays as it is.
+    /// Sets the name of this session in the list of its owner's sessions: a device, an address. Stored when the
+    /// response is ready, if there is a session to store, and kept until somebody else signs in. Takes
+    /// [`Label::MAX_LENGTH`] bytes; a longer text, such as some `User-Agent` headers, is cut between two
+    /// characters. An empty one has no effect: the label stays as it is.
     ///
     /// ```
     /// # use session_store::{Error, Session};
@@ -112,10 +130,32 @@ impl<T: SessionData> Session<T> {
         })
     }
 
-    /// Gives the session a new id when the response is ready, and keeps the rest: to be called when
-    /// the visitor's privileges change.
+    /// Gives the session a new id when the response is ready, and keeps the rest: call it when the visitor's
+    /// privileges change.
     ///
     /// A session that ended meanwhile is not created again: the response is a 409.
+    ///
+    /// ```
+    /// # use session_store::{KeyRing, MemoryStore, SessionManager, Values};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), session_store::Error> {
+    /// # let manager = SessionManager::<Values>::builder(MemoryStore::new(), KeyRing::generate()).build()?;
+    /// # let request = manager.begin(None);
+    /// # request.session().await?.start().await?;
+    /// # let cookie = request.finish(200).await.set_cookie.expect("a session began");
+    /// # let request = manager.begin(Some(&cookie));
+    /// # let session = request.session().await?;
+    /// // The user has entered a second factor.
+    /// session.insert("may_administrate", true)?;
+    /// session.renew()?;
+    ///
+    /// // The cookie from before opens nothing any more.
+    /// let new_cookie = request.finish(200).await.set_cookie.expect("the id is new");
+    /// assert!(manager.begin(Some(&cookie)).session().await?.is_new());
+    /// assert_eq!(manager.begin(Some(&new_cookie)).session().await?.get("may_administrate"), Some(true));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn renew(&self) -> Result<(), Error> {
         self.open(|state| {
             if matches!(state.intent.new_id, NewId::Unasked) {
@@ -125,12 +165,34 @@ impl<T: SessionData> Session<T> {
         })
     }
 
-    /// Who is signed in, counting a sign-in of this request.
+    /// The owner of the session: the user who is signed in, counting a sign-in of this request.
+    ///
+    /// ```
+    /// use session_store::{Error, Session};
+    ///
+    /// async fn account(session: Session) -> Result<String, Error> {
+    ///     let Some(owner) = session.owner() else { return Ok("Please sign in.".to_owned()) };
+    ///     Ok(format!("Signed in as {}.", owner.as_str()))
+    /// }
+    /// ```
     pub fn owner(&self) -> Option<Owner> {
         self.0.state().read(|state| state.owner().cloned())
     }
 
-    /// What the session is called, counting a label of this request.
+    /// The session's label, counting one set by this request.
+    ///
+    /// ```
+    /// # use session_store::{KeyRing, MemoryStore, SessionManager, Values};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), session_store::Error> {
+    /// # let manager = SessionManager::<Values>::builder(MemoryStore::new(), KeyRing::generate()).build()?;
+    /// # let session = manager.begin(None).session().await?;
+    /// session.sign_in("ada", |_| ())?;
+    /// session.set_label("Firefox on Linux")?;
+    /// assert_eq!(session.label().unwrap().as_str(), "Firefox on Linux");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn label(&self) -> Option<Label> {
         self.0.state().read(|state| state.intent.label.as_ref().or(state.label()).cloned())
     }

@@ -4,8 +4,8 @@ use super::{SessionData, SessionManager};
 use crate::error::Error;
 
 impl<T: SessionData> SessionManager<T> {
-    /// The `Cookie` header of a visitor who has a session in this manager's store: signed in as `owner`, unless that is `None`,
-    /// and with the data that `write` leaves. For the tests of an application, which need not go through its sign-in.
+    /// Stores a session and returns the `Cookie` header of its visitor: signed in as `owner`, unless that is `None`,
+    /// and with the data that `write` leaves. For the tests of an application, which then skip its sign-in.
     ///
     /// The page `testing` of the documentation has whole tests.
     ///
@@ -25,7 +25,7 @@ impl<T: SessionData> SessionManager<T> {
     ///
     /// # Errors
     ///
-    /// Those of the store, and [`Error::InvalidInput`] for an owner who can't be one.
+    /// Those of the store, and [`Error::InvalidInput`] for a name that [`Owner::new`](crate::Owner::new) refuses.
     pub async fn test_cookie<'a>(
         &self,
         owner: impl Into<Option<&'a str>>,

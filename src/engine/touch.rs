@@ -10,12 +10,12 @@ use crate::ttl::Ttl;
 const MAX_ROUNDS: usize = 8;
 
 impl<T: SessionData> Session<T> {
-    /// Counts as a use of the session: moves its end, as a request that only reads does when it is
-    /// answered. For handlers whose response takes long, such as those of a `WebSocket` or of event streams.
+    /// Extends the session, as a request that only reads does when it is answered: for handlers whose response takes
+    /// long, such as those of a `WebSocket` or of event streams.
     ///
-    /// Call it as often as the client gives a sign of life. The store is only asked once a share of the
+    /// Call it at each sign of life of the client. The store is only asked once a share of the
     /// idle timeout has passed ([`touch_share`](crate::SessionManagerBuilder::touch_share)). Changes no data,
-    /// creates nothing, and does not go beyond the absolute timeout. A cookie with a `Max-Age` moves with
+    /// creates nothing, and does not go beyond the absolute timeout. A cookie with a `Max-Age` is extended by
     /// the next request only, since the response may be on its way.
     ///
     /// ```
@@ -32,8 +32,8 @@ impl<T: SessionData> Session<T> {
     ///
     /// # Errors
     ///
-    /// Those of the store; [`Conflict::Ended`] if the session is over, and [`Conflict::Moved`] if it got
-    /// another id, as far as that was found out. A visitor without a session is no error.
+    /// Those of the store; [`Conflict::Ended`] if the session has ended, and [`Conflict::Moved`] if it got another id,
+    /// where the call finds that out. A visitor without a session is no error.
     pub async fn touch(&self) -> Result<(), Error> {
         self.0.touch_now().await
     }

@@ -10,7 +10,7 @@ impl SessionId {
     /// Reads an id of express-session, which may come from a `genid` of the application: any text of
     /// 1 to 1,024 bytes without control characters.
     ///
-    /// Its [key](Self::key) takes the id along, for that is what express-session stores under.
+    /// Its [key](Self::key) includes the id, since express-session stores under the id itself.
     ///
     /// ```
     /// use session_store::SessionId;

@@ -67,8 +67,19 @@ pub(crate) const KNOWN_FLAGS: u8 = OWN_EXPIRY | OWN_IDLE_TIMEOUT | LABELLED | EX
 const CUT_SHORT: &str = "it is cut short";
 
 impl Record {
-    /// The envelope: 53 bytes, the owner, the label (and a byte for its length), the extensions (and two bytes
-    /// for their length) and the data.
+    /// The record's envelope: 53 bytes, the owner, the label (and a byte for its length), the extensions (and two bytes
+    /// for their length) and the data. For a custom store that keeps bytes; [`Envelope::from_bytes`] reads it.
+    ///
+    /// ```
+    /// use session_store::{Envelope, Payload, Record, SessionId, Timestamp};
+    ///
+    /// let key = SessionId::generate().key();
+    /// let record = Record::new(Timestamp::from_millis(1), Timestamp::from_millis(2), Payload::new(1, "{}"));
+    /// let bytes = record.to_bytes();
+    /// assert_eq!(bytes.len(), 53 + 2);
+    /// assert_eq!(Envelope::from_bytes(&key, bytes.into())?, Envelope::Record(record));
+    /// # Ok::<(), session_store::Error>(())
+    /// ```
     pub fn to_bytes(&self) -> Vec<u8> {
         let owner = self.owner.as_ref().map_or("", Owner::as_str);
         let owner_length = u16::try_from(owner.len()).expect("bounded by Owner::MAX_LENGTH");
@@ -165,10 +176,25 @@ impl Record {
     }
 }
 
-/// What rotation leaves at the old id, for up to a minute: where the session went.
+/// The marker that a rotation leaves under the old key, for up to a minute: it names the session's new key.
 ///
-/// A deletion follows it, and an update that [asks for it](crate::Update::follow). Following it on a load
-/// would hand the new session to whoever knows the old id (session fixation).
+/// Deletions follow it, and so do updates that [ask for it](crate::Update::follow). Following it on a load
+/// would give the new session to anybody who knows the old id (session fixation).
+///
+/// ```
+/// use session_store::{Envelope, Moved, Payload, Record, SessionId, Timestamp, Ttl};
+/// use std::time::Duration;
+///
+/// let (id, hour) = (SessionId::generate(), Ttl::new(Duration::from_secs(3600)));
+/// let old = Record::new(Timestamp::from_millis(1), Timestamp::from_millis(2), Payload::new(1, "{}"));
+///
+/// // What a store that keeps bytes writes under the old key, as it writes `new` under the new one.
+/// let new = old.next();
+/// let marker = Moved::new(id.rotated().key(), &new, old.revision);
+/// assert_eq!(Moved::ttl(hour).as_duration(), Moved::MAX_LIFE);
+/// assert_eq!(Envelope::from_bytes(&id.key(), marker.to_bytes().into())?, Envelope::Moved(marker));
+/// # Ok::<(), session_store::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Moved {
@@ -181,15 +207,15 @@ pub struct Moved {
 }
 
 impl Moved {
-    /// The longest that a marker is kept.
+    /// The longest life of a marker: a minute.
     pub const MAX_LIFE: Duration = Duration::from_secs(60);
 
-    /// The marker that a rotation from the version `replaced` to `record` at `successor` leaves.
+    /// Makes the marker of a rotation from the version `replaced` to `record` at `successor`. See the [example](Self).
     pub fn new(successor: SessionKey, record: &Record, replaced: Revision) -> Self {
         Self { successor, revision: record.revision, previous_revision: replaced }
     }
 
-    /// How long the marker of a session with this time to live stays.
+    /// The time to live of the marker of a session with this time to live. See the [example](Self).
     pub fn ttl(record: Ttl) -> Ttl {
         record.min(Ttl::new(Self::MAX_LIFE))
     }
@@ -198,7 +224,7 @@ impl Moved {
         self.revision == revision || self.previous_revision == revision
     }
 
-    /// The marker's envelope, 53 bytes.
+    /// The marker's envelope, 53 bytes. See the [example](Self).
     pub fn to_bytes(&self) -> Vec<u8> {
         let name = self.successor.storage_name();
         [&[MOVED_FORMAT, 0], &self.revision.0[..], &self.previous_revision.0, name.as_bytes()].concat()
@@ -216,7 +242,7 @@ impl Moved {
     }
 }
 
-/// What a store that keeps bytes finds under a key.
+/// The value that a store of bytes holds under a key: a session, or the marker of a rotation.
 ///
 /// ```
 /// use session_store::{Envelope, Payload, Record, SessionId, Timestamp};
@@ -233,13 +259,22 @@ impl Moved {
 pub enum Envelope {
     /// A session.
     Record(Record),
-    /// The session went to another id.
+    /// The session moved to another id.
     Moved(Moved),
 }
 
 impl Envelope {
-    /// Whether the write of `revision` was made here, as the last one or the one before it: then a
-    /// write of that revision is one that was sent twice.
+    /// Whether this contains the write of `revision`, as the last one or the one before it: then a
+    /// write of that revision was sent twice, and a custom store answers it as the first time.
+    ///
+    /// ```
+    /// use session_store::{Envelope, Payload, Record, Revision, Timestamp};
+    ///
+    /// let first = Record::new(Timestamp::from_millis(1), Timestamp::from_millis(2), Payload::new(1, "{}"));
+    /// let stored = Envelope::Record(first.next());
+    /// assert!(stored.bears(first.revision));
+    /// assert!(!stored.bears(Revision::fresh()));
+    /// ```
     pub fn bears(&self, revision: Revision) -> bool {
         match self {
             Self::Record(record) => record.bears(revision),
@@ -247,7 +282,7 @@ impl Envelope {
         }
     }
 
-    /// Reads what is stored under `key`, without copying the data.
+    /// Reads the bytes stored under `key`, without copying the data. See the [example](Self).
     ///
     /// # Errors
     ///
@@ -289,7 +324,7 @@ impl Reader {
 
     fn text(&mut self, length: usize) -> Result<Arc<str>, Fault> {
         let bytes = self.peek(length)?;
-        let text = std::str::from_utf8(bytes).map_err(|_| Fault::Broken("its owner or label is no text"))?;
+        let text = std::str::from_utf8(bytes).map_err(|_| Fault::Broken("its owner or label is not text"))?;
         let text = text.into();
         self.0.advance(length);
         Ok(text)

@@ -13,15 +13,15 @@ use crate::id::SessionKey;
 /// The bit of a tag that says: who does not know this entry must not use the session.
 const CRITICAL: u8 = 0x80;
 
-/// What later versions of this crate store beside a session's data.
+/// Entries that later versions of this crate store beside a session's data.
 ///
-/// In a rolling deploy, instances of two versions share their sessions. The older one keeps the entries that
-/// it doesn't know, through every write but a sign-in, which starts a session of its own. It refuses a session
-/// with an entry that it has to know, as [`Error::NewerFormat`]. The tag 0x7F is for tests, and no version gives
+/// In a rolling deploy, instances of two versions share their sessions. The older one keeps entries that
+/// it doesn't know through every write except a sign-in, which starts a new session. It refuses a session
+/// with an entry marked as critical, as [`Error::NewerFormat`]. The tag 0x7F is for tests, and no version gives
 /// it a meaning.
 ///
-/// A store that keeps [a record's bytes](crate::Record::to_bytes) keeps these too. One with a column for each
-/// field needs one for them.
+/// A store that keeps [a record's bytes](crate::Record::to_bytes) keeps these too. A store with a column for each
+/// field needs a column for them.
 ///
 /// ```
 /// use session_store::{Extensions, SessionId};
@@ -36,11 +36,11 @@ const CRITICAL: u8 = 0x80;
 pub struct Extensions(Option<Arc<[u8]>>);
 
 impl Extensions {
-    /// The most bytes that a record's entries take.
+    /// The maximum length of a record's entries in bytes.
     pub const MAX_LENGTH: usize = 1024;
 
-    /// Reads the entries of the record under `key`: each a tag of 1 byte, its length in 2 bytes, big-endian,
-    /// and its value.
+    /// Reads the entries of the record under `key`: each has a tag of 1 byte, a length of 2 bytes, big-endian,
+    /// and a value. See the [example](Self).
     ///
     /// # Errors
     ///
@@ -66,7 +66,7 @@ impl Extensions {
         Ok(Self((!bytes.is_empty()).then(|| bytes.into())))
     }
 
-    /// The entries, as [`from_bytes`](Self::from_bytes) reads them.
+    /// The entries in the form that [`from_bytes`](Self::from_bytes) reads. See the [example](Self).
     pub fn as_bytes(&self) -> &[u8] {
         self.0.as_deref().unwrap_or_default()
     }

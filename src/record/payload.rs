@@ -11,7 +11,7 @@ use super::decoded::{Decoded, MemoryBudget};
 #[cfg(feature = "json")]
 use crate::{codec::Codec, engine::SessionData, error::Error};
 
-/// A session's data as a codec wrote it, and which codec that was.
+/// A session's data in encoded form, with the tag of its codec.
 ///
 /// ```
 /// use session_store::{Codec, Payload};
@@ -32,7 +32,7 @@ pub struct Payload {
 }
 
 impl Payload {
-    /// Data that the codec of this [tag](crate::Codec::tag) wrote.
+    /// Takes data that the codec of this [tag](crate::Codec::tag) wrote. See the [example](Self).
     pub fn new(codec: u8, bytes: impl Into<Bytes>) -> Self {
         Self {
             codec,
@@ -52,11 +52,20 @@ impl Payload {
     }
 
     /// The codec's tag.
+    ///
+    /// ```
+    /// use session_store::Payload;
+    ///
+    /// // A custom store keeps both.
+    /// let data = Payload::new(1, "{}");
+    /// let row = (data.codec(), data.bytes().to_vec());
+    /// assert_eq!(Payload::new(row.0, row.1), data);
+    /// ```
     pub fn codec(&self) -> u8 {
         self.codec
     }
 
-    /// The encoded data.
+    /// The encoded data. See the example of [`codec`](Self::codec).
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
     }
@@ -64,21 +73,29 @@ impl Payload {
 
 #[cfg(feature = "json")]
 impl Payload {
-    /// The data, decoded. What a [`MemoryStore`](crate::MemoryStore) holds is decoded by the first who
-    /// reads it, and shared from then on.
+    /// Decodes the data. Data in a [`MemoryStore`](crate::MemoryStore) is decoded by its first reader, and shared from
+    /// then on.
     ///
     /// # Errors
     ///
-    /// [`Error::Decode`] if these bytes are no `T`, or this program does not have their codec.
+    /// [`Error::Decode`] if these bytes are not a `T`, or this program was built without their codec.
+    ///
+    /// ```
+    /// use session_store::{Codec, Error, Payload};
+    ///
+    /// let data = Payload::new(Codec::Json.tag(), r#"["tea"]"#);
+    /// assert_eq!(*data.decode::<Vec<String>>()?, ["tea"]);
+    /// assert!(matches!(data.decode::<u32>(), Err(Error::Decode { .. })));
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn decode<T: SessionData>(&self) -> Result<Arc<T>, Error> {
         self.shared().map_err(|reason| Error::Decode { reason })
     }
 
-    /// The data as JSON, for whoever does not know its type, such as a tool: `None` where the codec does not
-    /// name the parts of what it writes (bincode), where this program does not have it, and for what it can't
-    /// read.
+    /// The data as JSON, for a tool that does not know its type. `None` if the codec does not name the members of its
+    /// data (bincode), if this program was built without it, and for data that it can't read.
     ///
-    /// It is what the application stores of its visitors: not for logs.
+    /// This is private data of visitors: keep it out of logs.
     ///
     /// ```
     /// use session_store::{Codec, Payload};

@@ -22,15 +22,15 @@ use super::memory::MemoryStore;
 use crate::clock::Timestamp;
 
 /// Keeps a service going while its primary store, usually a `RedisStore`, is away:
-/// new sessions go to memory meanwhile, if the policy says so, and move to the primary when it is back.
+/// if the policy says so, new sessions go to memory meanwhile, and move to the primary when it is back.
 ///
-/// Nobody is signed out by an outage, and nobody who was logged out comes back by one. What users see:
+/// An outage signs nobody out, and brings no ended session back. Users see:
 ///
 /// | | `Never` | `AtStart` | `WhileDown` |
 /// |---|---|---|---|
 /// | **primary down when the service starts** | | | |
 /// | new visitor | 503 | session in memory | session in memory |
-/// | visitor with a session of before | 503, stays signed in | 503, stays signed in | 503, stays signed in |
+/// | visitor with an earlier session | 503, stays signed in | 503, stays signed in | 503, stays signed in |
 /// | **primary down later** | | | |
 /// | new visitor | 503 | 503 | session in memory |
 /// | visitor with a session in the primary | 503, stays signed in | 503, stays signed in | 503, stays signed in |
@@ -42,40 +42,40 @@ use crate::clock::Timestamp;
 /// | visitor with a session in memory | – | keeps it; it moves | keeps it; it moves |
 ///
 /// "503" is [`Error::Unavailable`](crate::Error::Unavailable), and stands for requests that use their
-/// session. A visitor who has a cookie is never taken for a new one: that would be signing them out.
+/// session. A visitor with a cookie is never taken for a new one: that would sign them out.
 ///
 /// # How it works
 ///
-/// - A session is served by the store that it was born in, until it has moved. Where memory does not
-///   hold it, the primary's answer is the answer, and its error the error.
+/// - A session is served by the store that it was created in, until it has moved. If memory does not
+///   hold it, the primary's answer or error is returned.
 /// - Three operations in a row that find the primary unavailable, or one
-///   [`create`](SessionStore::create) that it certainly did not get, send new sessions to memory.
-///   One warning says so, and one that they go to the primary again.
+///   [`create`](SessionStore::create) that certainly did not reach it, send new sessions to memory.
+///   A warning is logged then, and another when they go to the primary again.
 /// - A background task asks the primary after 50 ms, then ever less often, down to once a second. When
-///   it answers, the task makes the deletions that are owed, and moves the sessions of memory while
-///   they are in use. No session of the primary is overwritten. It runs on the tokio runtime that
-///   used the store first, as the primary's connections do, and needs its timer enabled; where that has
-///   ended, on the one that uses the store next.
-/// - A deletion that the primary could not be asked for is an error, and is owed (up to 100,000 of
+///   it answers, the task makes the owed deletions, and moves the sessions of memory while
+///   they are in use. No session of the primary is overwritten. The task runs on the tokio runtime that
+///   used the store first, as the primary's connections do, and needs its timer enabled; if that runtime has
+///   ended, it runs on the one that uses the store next.
+/// - A deletion that can't reach the primary is an error, and is owed (up to 100,000 of
 ///   them): it is repeated while the process lives, and the session is unavailable until it succeeds.
-///   So it is under every policy, and also for a session of memory that is half-way to the primary.
-/// - While all is well, an operation costs what it costs in the primary.
+///   This holds under every policy, and also for a session that is moving from memory to the primary.
+/// - In normal operation, an operation costs what it costs in the primary.
 ///
 /// # Limits
 ///
-/// - Memory is this process's. Several instances need sticky routing: another instance answers 503 to
-///   a visitor whose session is in the memory of this one. Sessions that were born in an outage, and
-///   deletions that are owed, end with the process.
-/// - A full memory forgets the sessions that were not used for the longest time. What it no longer
-///   holds, because it was logged out, has expired or was forgotten, is 503 while the primary is away.
-/// - An owner's sessions can be listed, and all ended, only while the primary answers. A sign-in of an
-///   outage counts towards a limit of its owner's sessions once it has moved. It does not move if the
-///   owner's sessions were all ended after it, as long as this is the same week.
-/// - A session of an owner that memory holds is served after the primary was asked whether it was ended
-///   elsewhere, so from the moment on that Redis answers again. While Redis is away, each such load has it
+/// - Memory belongs to this process. Several instances need sticky routing: another instance answers 503 to
+///   a visitor whose session is in the memory of this one. Sessions created in an outage, and
+///   owed deletions, end with the process.
+/// - A full memory evicts the least recently used sessions. A session that it no longer holds, because it was logged
+///   out, has expired or was evicted, is 503 while the primary is away.
+/// - An owner's sessions can be listed, and all ended, only while the primary answers. A sign-in during an
+///   outage counts towards the limit of its owner's sessions once it has moved. It does not move if the
+///   owner's sessions were all ended after it, within the same week.
+/// - A session in memory that has an owner is served only after the primary was asked whether it was ended
+///   elsewhere, so only once Redis answers again. While Redis is away, each such load has it
 ///   tried again, at most every 20 ms for all of them, and waits up to 100 ms for that.
-/// - A write that timed out may reach a frozen primary late. Deletions are repeated for a minute after
-///   it answers again to make up for that; later than that a session may come back.
+/// - A write that timed out may reach a frozen primary late. To make up for that, deletions are repeated for a minute
+///   after it answers again; after that minute, a late write may bring a session back.
 ///
 /// # Errors
 ///
@@ -97,10 +97,17 @@ use crate::clock::Timestamp;
 pub struct FallbackStore(Arc<Shared>);
 
 /// When new sessions may go to memory.
+///
+/// ```
+/// use session_store::{FallbackPolicy, FallbackStore, MemoryStore};
+///
+/// // An environment where only the start order is not guaranteed, such as docker compose.
+/// let store = FallbackStore::new(MemoryStore::new(), FallbackPolicy::AtStart);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FallbackPolicy {
-    /// Not at all: while the primary is away, so is every session.
+    /// Never: while the primary is away, so is every session.
     #[default]
     Never,
     /// Until the primary has answered for the first time, so that a service can start before it.
@@ -109,7 +116,7 @@ pub enum FallbackPolicy {
     WhileDown,
 }
 
-/// How a [`FallbackStore`] is doing: [`StoreStatus::fallback`](crate::StoreStatus::fallback).
+/// The status of a [`FallbackStore`], from [`StoreStatus::fallback`](crate::StoreStatus::fallback).
 ///
 /// ```
 /// use session_store::{FallbackPolicy, FallbackStore, MemoryStore, SessionStore};
@@ -124,7 +131,7 @@ pub enum FallbackPolicy {
 pub struct FallbackStatus {
     /// Whether new sessions go to memory at present.
     pub open: bool,
-    /// Since when they do.
+    /// When that began.
     pub since: Option<Timestamp>,
     /// Sessions that memory holds at present, counted one by one.
     pub in_memory: u64,
@@ -132,10 +139,10 @@ pub struct FallbackStatus {
     pub owed_deletions: u64,
     /// Sessions moved from memory to the primary so far.
     pub moved: u64,
-    /// Sessions dropped so far because the primary held another one, or a newer version, when they
-    /// were to be moved, or because their owner's sessions were ended meanwhile.
+    /// Sessions dropped so far instead of being moved, because the primary held another one or a newer version, or
+    /// because their owner's sessions were ended meanwhile.
     pub dropped: u64,
-    /// Deletions not remembered so far, because too many were owed.
+    /// Deletions given up so far, because too many were owed.
     pub forgotten_deletions: u64,
 }
 
@@ -159,12 +166,36 @@ struct Shared {
 }
 
 impl FallbackStore {
-    /// `primary`, and a memory of [`MemoryStore::DEFAULT_CAPACITY`] for new sessions while it is away.
+    /// Wraps `primary`, with a memory of [`MemoryStore::DEFAULT_CAPACITY`] for new sessions while it is away.
+    ///
+    /// ```no_run
+    /// # #[cfg(all(feature = "redis", feature = "json"))]
+    /// # async fn example() -> Result<(), session_store::Error> {
+    /// use session_store::{FallbackPolicy, FallbackStore, KeyRing, RedisStore, SessionManager, Values};
+    ///
+    /// // Starts while Redis is down, too.
+    /// let redis = RedisStore::builder("redis://127.0.0.1:6379").connect_eventually().await?;
+    /// let store = FallbackStore::new(redis, FallbackPolicy::WhileDown);
+    /// let keys = KeyRing::parse(&std::env::var("SESSION_SECRET").expect("SESSION_SECRET is set"))?;
+    /// let manager = SessionManager::<Values>::builder(store, keys).build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn new(primary: impl SessionStore, policy: FallbackPolicy) -> Self {
         Self::with_memory(primary, policy, MemoryStore::new())
     }
 
-    /// The same with a memory of another size.
+    /// Wraps `primary`, with a memory of another size.
+    ///
+    /// ```
+    /// use session_store::{FallbackPolicy, FallbackStore, MemoryStore, SessionStore};
+    ///
+    /// # let redis = MemoryStore::new();
+    /// // An outage's sign-ins take 16 MiB at most.
+    /// let memory = MemoryStore::with_capacity(16 * 1024 * 1024);
+    /// let store = FallbackStore::with_memory(redis, FallbackPolicy::WhileDown, memory);
+    /// assert_eq!(store.status().fallback.unwrap().in_memory, 0);
+    /// ```
     pub fn with_memory(primary: impl SessionStore, policy: FallbackPolicy, memory: MemoryStore) -> Self {
         let home = home_of(&primary);
         // If this is called on a runtime, that is the first one which uses the store.

@@ -1,9 +1,9 @@
-//! What a store tells of changes by itself: [`Feed`], a capability that a store may offer.
+//! Notifications of changes: [`Feed`], a capability that a store may offer.
 //!
 //! A WebSocket that stays open for hours needs to know when its session ends. Asking the store every second
-//! is a load for nothing; a store with a feed says so when something happens.
+//! would be wasted load; a store with a feed tells when something happens.
 //!
-//! A store of one's own keeps [`Watches`], and tells them of each change after it has made it:
+//! A custom store keeps [`Watches`], and tells them of each change after making it:
 //!
 //! ```
 //! use session_store::SessionId;
@@ -38,50 +38,73 @@ use crate::id::SessionKey;
 use crate::record::Record;
 use crate::store::Loaded;
 
-/// Tells of changes, without being asked again and again.
+/// Notifies of changes to sessions, so that nobody has to poll.
+///
+/// ```
+/// use session_store::feed::{Feed, Watch, Watches};
+/// use session_store::{Error, Record, SessionKey, async_trait};
+///
+/// #[derive(Debug, Default)]
+/// struct MyStore {
+///     watches: Watches,
+/// }
+///
+/// #[async_trait]
+/// impl Feed for MyStore {
+///     fn watch(&self, key: &SessionKey) -> Watch {
+///         self.watches.watch(key)
+///     }
+///
+///     async fn find(&self, key: &SessionKey) -> Result<Option<(SessionKey, Record)>, Error> {
+///         // Loads `key`, and follows the markers of rotations.
+/// #         _ = key;
+/// #         Ok(None)
+///     }
+/// }
+/// ```
 #[async_trait]
 pub trait Feed: fmt::Debug + Send + Sync {
-    /// Watches what is stored under `key`, from now on: whatever changes there after this returned is told,
-    /// by whichever instance it is made. A store that loses touch with what it watches tells too, once it has found
-    /// out: something may have changed.
+    /// Watches the session under `key` from now on: every change after this returns is told, whichever instance makes
+    /// it. A store that loses its connection tells too, once it notices, as something may have changed.
     ///
-    /// What ends by its time to live alone may be told late, or not at all.
+    /// A session that expires by its time to live may be told late, or not at all.
     fn watch(&self, key: &SessionKey) -> Watch;
 
-    /// The session that is stored under `key` or, unlike with [`load`](crate::SessionStore::load), where it went from
-    /// there by renewals, and the key that it has by now. `None` if it has ended.
+    /// Finds the session stored under `key` or, unlike [`load`](crate::SessionStore::load), wherever renewals have moved
+    /// it, with the key that it has by now. `None` if it has ended.
     ///
-    /// For who holds on to a session that was theirs, and never for a request that comes with an old id: it
-    /// would get hold of the new session.
+    /// Only for a task that already holds the session, never for a request that comes with an old id: that would give
+    /// it the new session.
     ///
     /// # Errors
     ///
     /// Those of a load.
     async fn find(&self, key: &SessionKey) -> Result<Option<(SessionKey, Record)>, Error>;
 
-    /// What a [near cache](crate::NearCache) needs besides, if the store has that: without it, copies of its sessions
-    /// could not be trusted. `None` unless the store says otherwise.
+    /// The additional capability that a [near cache](crate::NearCache) needs, if the store has it: without it, copies of
+    /// its sessions could not be trusted. Default: `None`.
     fn copies(&self) -> Option<&dyn CopySource> {
         None
     }
 }
 
-/// A store of whose sessions copies can be kept elsewhere, as it tells when these are out of date.
+/// A store that tells when copies of its sessions are out of date, so that a [`NearCache`](crate::NearCache) can keep
+/// them.
 #[async_trait]
 pub trait CopySource: fmt::Debug + Send + Sync {
-    /// Tells `copies` of every change from now on, as long as they exist. What cannot be told within `bound` is found out by
-    /// [`told_until`](Self::told_until).
+    /// Tells `copies` of every change from now on, as long as they exist. Changes that cannot be told within `bound` show
+    /// in [`told_until`](Self::told_until).
     fn subscribe(&self, copies: Weak<dyn Copies>, bound: Duration);
 
-    /// A moment such that all who subscribed were told of every change from before it, as far as this process knows of the
-    /// servers that have the sessions. `None` where nobody can be told at present.
+    /// A moment before which every change has been told to all subscribers, as far as this process knows of the servers
+    /// that have the sessions. `None` if changes can't be told at present.
     ///
-    /// Whatever is kept is right as of this moment. It is asked before each use of a copy, so it asks no server.
+    /// All copies are right as of this moment. It is read before each use of a copy, so it must not ask a server.
     fn told_until(&self) -> Option<Instant>;
 
-    /// As [`load`](crate::SessionStore::load), besides telling for how long what was found stays there if nothing changes:
-    /// of its end nobody may be told. It is never answered from a copy, and no older than any change that was told before
-    /// it was called.
+    /// Loads a session as [`load`](crate::SessionStore::load) does, and also returns how long it stays there if nothing
+    /// changes, since its expiry may not be told. Never answered from a copy, and no older than any change that was told
+    /// before the call.
     ///
     /// # Errors
     ///
@@ -89,16 +112,46 @@ pub trait CopySource: fmt::Debug + Send + Sync {
     async fn load_to_copy(&self, key: &SessionKey) -> Result<(Loaded, Option<Duration>), Error>;
 }
 
-/// Copies of sessions, as the store that they come from sees them.
+/// Copies of sessions that are to be told of changes.
+///
+/// ```
+/// use session_store::SessionId;
+/// use session_store::feed::{Copies, Watches};
+/// use std::sync::Arc;
+/// use std::sync::atomic::{AtomicUsize, Ordering};
+///
+/// /// Counts what a cache would drop.
+/// #[derive(Default)]
+/// struct Counted(AtomicUsize);
+///
+/// impl Copies for Counted {
+///     fn changed(&self, _key: &session_store::SessionKey) {
+///         self.0.fetch_add(1, Ordering::Relaxed);
+///     }
+///
+///     fn all_changed(&self) {
+///         self.0.fetch_add(1, Ordering::Relaxed);
+///     }
+/// }
+///
+/// let (watches, counted) = (Watches::default(), Arc::new(Counted::default()));
+/// let copies: Arc<dyn Copies> = counted.clone();
+/// watches.subscribe(Arc::downgrade(&copies));
+/// watches.tell(&SessionId::generate().key());
+/// watches.tell_all();
+/// assert_eq!(counted.0.load(Ordering::Relaxed), 2);
+/// ```
 pub trait Copies: Send + Sync {
-    /// What is stored under `key` has changed.
+    /// The session under `key` has changed.
     fn changed(&self, key: &SessionKey);
 
-    /// Anything may have changed.
+    /// Any session may have changed.
     fn all_changed(&self);
 }
 
-/// Who watches which sessions of a store. Clones are the same.
+/// The watchers of a store's sessions, and the copies that are told of changes. Clones share them.
+///
+/// A custom store keeps one and tells it of each change; [the module](self) has an example.
 #[derive(Clone, Default)]
 pub struct Watches(Arc<Shared>);
 
@@ -127,7 +180,7 @@ struct Watched {
 /// Found by its key.
 struct ByKey(Arc<Watched>);
 
-/// What watches one session. Dropping it ends that.
+/// A watch on one session, ended by dropping it; [`changed`](Self::changed) has an example.
 #[derive(Debug)]
 pub struct Watch {
     /// One for each store that the session may be in.
@@ -142,7 +195,7 @@ struct Source {
 }
 
 impl Watches {
-    /// Watches `key` from now on.
+    /// Watches `key` from now on. See the [example](self).
     pub fn watch(&self, key: &SessionKey) -> Watch {
         let watched = {
             let mut shard = self.shard(key);
@@ -163,14 +216,14 @@ impl Watches {
         Watch { sources: vec![Source { watches: self.clone(), watched, seen }] }
     }
 
-    /// Tells `copies` of everything, as long as they exist.
+    /// Tells `copies` of every change, as long as they exist. See the example of [`Copies`].
     pub fn subscribe(&self, copies: Weak<dyn Copies>) {
         self.0.copies.write().unwrap_or_else(PoisonError::into_inner).push(copies);
         self.0.count.fetch_add(1, Ordering::Relaxed);
         fence(Ordering::SeqCst);
     }
 
-    /// Tells that what is stored under `key` has changed. To be called after the change.
+    /// Tells that the session under `key` has changed. Call it after the change. See the [example](self).
     pub fn tell(&self, key: &SessionKey) {
         if self.is_empty() {
             return;
@@ -181,7 +234,19 @@ impl Watches {
         }
     }
 
-    /// Tells everybody that something may have changed.
+    /// Tells all watchers that something may have changed: for a store that lost its connection.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// # use session_store::{SessionId, feed::Watches};
+    /// # let (watches, key) = (Watches::default(), SessionId::generate().key());
+    /// let mut watch = watches.watch(&key);
+    /// // The connection is there again, and changes since it broke were not told.
+    /// watches.tell_all();
+    /// watch.changed().await;
+    /// # }
+    /// ```
     pub fn tell_all(&self) {
         self.tell_copies(|copies| copies.all_changed());
         for shard in &self.0.shards {
@@ -227,7 +292,18 @@ impl Watches {
         !self.0.copies.read().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
-    /// Whether nobody watches anything, or has copies.
+    /// Whether there are neither watchers nor copies, so that nothing needs to be told.
+    ///
+    /// ```
+    /// use session_store::{SessionId, feed::Watches};
+    ///
+    /// let watches = Watches::default();
+    /// let watch = watches.watch(&SessionId::generate().key());
+    /// assert!(!watches.is_empty());
+    /// // Dropping a watch ends it.
+    /// drop(watch);
+    /// assert!(watches.is_empty());
+    /// ```
     pub fn is_empty(&self) -> bool {
         // The change that is to be told comes before the look at who watches.
         fence(Ordering::SeqCst);
@@ -257,9 +333,22 @@ impl Watched {
 }
 
 impl Watch {
-    /// Waits until something has changed, or may have, since the watch began or this returned last.
+    /// Waits until something has changed, or may have, since the watch began or this last returned. Cancel safe.
     ///
-    /// Nothing is lost if it is dropped before it returns.
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// # use session_store::{SessionId, feed::Watches};
+    /// # let (watches, key) = (Watches::default(), SessionId::generate().key());
+    /// # let mut watch = watches.watch(&key);
+    /// # watches.tell(&key);
+    /// use std::time::Duration;
+    ///
+    /// // Until something happens, but not past the end of the session.
+    /// let session_ends_in = Duration::from_secs(60);
+    /// let _in_time = tokio::time::timeout(session_ends_in, watch.changed()).await;
+    /// # }
+    /// ```
     pub async fn changed(&mut self) {
         if let [only] = &mut *self.sources {
             return only.changed().await;
@@ -275,7 +364,18 @@ impl Watch {
         .await;
     }
 
-    /// Hears of what `other` hears, too: for a session that may be in either of two stores.
+    /// Combines two watches: for a session that may be in either of two stores.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// # use session_store::{SessionId, feed::Watches};
+    /// # let (redis, memory, key) = (Watches::default(), Watches::default(), SessionId::generate().key());
+    /// let mut watch = redis.watch(&key).or(memory.watch(&key));
+    /// memory.tell(&key);
+    /// watch.changed().await;
+    /// # }
+    /// ```
     #[must_use]
     pub fn or(mut self, other: Self) -> Self {
         self.sources.extend(other.sources);

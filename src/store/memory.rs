@@ -28,25 +28,23 @@ const OVERHEAD: usize = 600;
 /// moka removes what has expired only while the cache is used, or when it is told to.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Keeps sessions in this process's memory: for a service of one instance, for development, tests.
+/// Keeps sessions in this process's memory: for a service of one instance, for development, for tests.
 ///
-/// Its size is bounded in bytes. A full store first forgets sessions without an owner, those that
-/// were not used for the longest time, so visitors who are not signed in can't push out those who
-/// are. Only when sessions with an owner fill 15/16 of the store does it forget these too, in the
-/// same order: the last 1/16 is kept for new visitors, so that they can always sign in. A session
-/// belongs with its owner's as soon as it is stored with one, and stays there.
+/// Its size is bounded in bytes. A full store first evicts sessions without an owner, least recently used first, so
+/// visitors who are not signed in can't push out those who are. Only when sessions with an owner fill 15/16 of the
+/// store does it evict these too, in the same order: the last 1/16 is kept for new visitors, so that they can always
+/// sign in. A session counts as owned from the moment it is stored with an owner.
 ///
-/// The bound is enforced every 64 writes or 0.3 seconds, whichever comes first, for the sessions
-/// with and without an owner each, and what was written since comes on top of it. Sessions end with
-/// the process.
+/// The bound is enforced every 64 writes or 0.3 seconds, whichever comes first, separately for sessions with and
+/// without an owner; writes since then come on top of it. Sessions end with the process.
 ///
-/// Share it in an [`Arc`](std::sync::Arc), which is a store too. Each store has a thread that frees
-/// what has expired, also while nothing happens; it ends when the store is dropped.
+/// Share it in an [`Arc`](std::sync::Arc), which is a store too. Each store has a thread that frees expired sessions,
+/// even while the store is idle; it ends when the store is dropped.
 ///
 /// # Errors
 ///
 /// [`Error::TooLarge`] for a session that is larger than the whole store, and [`Error::Refused`]
-/// for a rotation to a key that is in use. Nothing else.
+/// for a rotation to a key that is in use. No others.
 ///
 /// ```
 /// use session_store::{Loaded, MemoryStore, Payload, Record, SessionId, SessionStore, Timestamp, Ttl};
@@ -86,22 +84,51 @@ struct Entry {
 }
 
 impl MemoryStore {
-    /// How many bytes a store holds unless told otherwise: 64 MiB, some 40,000 sessions of 1 kB.
+    /// The default capacity in bytes: 64 MiB, about 40,000 sessions of 1 kB.
     pub const DEFAULT_CAPACITY: usize = 64 * 1024 * 1024;
 
-    /// A store of [`DEFAULT_CAPACITY`](Self::DEFAULT_CAPACITY).
+    /// Makes a store of [`DEFAULT_CAPACITY`](Self::DEFAULT_CAPACITY).
+    ///
+    /// ```
+    /// # #[cfg(feature = "json")] {
+    /// use session_store::{KeyRing, MemoryStore, SessionManager, Values};
+    ///
+    /// let manager = SessionManager::<Values>::builder(MemoryStore::new(), KeyRing::generate()).build()?;
+    /// # }
+    /// # Ok::<(), session_store::Error>(())
+    /// ```
     pub fn new() -> Self {
         Self::with_capacity(Self::DEFAULT_CAPACITY)
     }
 
-    /// A store that holds this many bytes of sessions.
+    /// Makes a store that holds this many bytes of sessions.
     ///
-    /// A session counts as the length of its encoded data, its owner's name and its label, and 600
-    /// bytes for everything around them. One that exceeds the capacity on its own is refused; so a
+    /// A session counts as the length of its encoded data, its owner's name and its label, plus 600
+    /// bytes of overhead. A session that exceeds the capacity on its own is refused; so a
     /// capacity of zero refuses every session.
     ///
-    /// Sessions that are read are held decoded too, for all requests that come after, in up to half as
-    /// many bytes again; where these are used up, each request decodes for itself until others end.
+    /// Sessions that are read are also kept decoded, for all later requests, in up to half as
+    /// many bytes again; when these are used up, each request decodes for itself until others end.
+    ///
+    /// ```
+    /// use session_store::{Error, SessionStore};
+    ///
+    /// # use session_store::{Clock, MemoryStore, Payload, Record, SessionId, SystemClock, Ttl};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), session_store::Error> {
+    /// # let (id, hour) = (SessionId::generate(), Ttl::new(std::time::Duration::from_secs(3600)));
+    /// # let key = id.key();
+    /// # let now = SystemClock.now();
+    /// # let record = Record::new(now, now.saturating_add(hour.as_duration()), Payload::new(1, "{}"));
+    /// // A test of what the application does when a session does not fit.
+    /// let store = MemoryStore::with_capacity(1000);
+    /// let mut large = record;
+    /// large.data = Payload::new(1, vec![b' '; 1000]);
+    /// let refused = store.create(&key, &large, hour).await.unwrap_err();
+    /// assert!(matches!(refused, Error::TooLarge { limit: 1000, .. }));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn with_capacity(bytes: usize) -> Self {
         Self::swept_every(SWEEP_INTERVAL, bytes)
     }
@@ -114,7 +141,7 @@ impl MemoryStore {
         let watched = watches.clone();
         let sweeper = thread::Builder::new().name("session-sweeper".to_owned());
         if let Err(error) = sweeper.spawn(move || sweep(&swept, &index, &watched, interval, &dropped)) {
-            tracing::warn!(%error, "no thread to free expired sessions while the store is idle");
+            tracing::warn!(%error, "could not start the thread that frees expired sessions while the store is idle");
         }
         Self {
             sessions,

@@ -19,20 +19,20 @@ use crate::id::SessionKey;
 use crate::record::Record;
 use crate::ttl::Ttl;
 
-/// How copies of sessions are kept in this process, so that a request whose session was read before asks no server.
+/// Keeps copies of sessions in this process, so that a request whose session was read before asks no server.
 ///
-/// For a `RedisStore` it is an option of the builder, and for any store whose [feed](crate::feed) has
-/// [`copies`](crate::feed::Feed::copies) a wrapper, made by [`around`](Self::around).
+/// For a `RedisStore` it is an option of the builder; for any store whose [feed](crate::feed) has
+/// [`copies`](crate::feed::Feed::copies) it is a wrapper, made by [`around`](Self::around).
 ///
-/// - A copy is used only if the servers have confirmed within the [bound](Self::bound) that it is right. **A session that
-///   was ended or changed by another instance is seen as it was for that long at most**, and as a rule for as long as a push
-///   of Redis takes: milliseconds. What this process writes or ends itself, it sees at once.
-/// - A change is never made on a copy: each write compares revisions in the store, and is merged or refused there.
-/// - Where the servers can't tell of changes, sessions are read from them as if there were no copies.
-/// - What is not there is not remembered.
+/// - A copy is used only if the servers have confirmed within the [bound](Self::bound) that it is up to date. **A session
+///   that another instance ended or changed is seen as before for that long at most**, and usually for as long as a push
+///   of Redis takes: milliseconds. This process sees its own changes at once.
+/// - No change is based on a copy alone: each write compares revisions in the store, and is merged or refused there.
+/// - If the servers can't tell of changes, sessions are read from them as if there were no copies.
+/// - Missing sessions are not cached.
 ///
-/// [`Session::fresh`](crate::Session::fresh) reads past the copies, for what must not be allowed to a session that ended a
-/// moment ago. The page `near_cache` of the documentation tells when copies pay.
+/// [`Session::fresh`](crate::Session::fresh) reads past the copies, for actions that must be refused to a session that
+/// ended a moment ago. The page `near_cache` of the documentation tells when copies pay.
 ///
 /// ```no_run
 /// # #[cfg(feature = "redis")]
@@ -55,34 +55,58 @@ pub struct NearCache {
 }
 
 impl NearCache {
-    /// How old a copy may be unless told otherwise.
+    /// The default of [`bound`](Self::bound).
     pub const DEFAULT_BOUND: Duration = Duration::from_secs(2);
     const BOUNDS: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(30)];
     const LEAST_BYTES: usize = 64 * 1024;
 
-    /// Copies in this many bytes, at least 64 KiB. Those that were not used for the longest time make room for others.
+    /// Keeps copies in this many bytes, at least 64 KiB. The least recently used ones are evicted.
     ///
-    /// A session counts as the length of its encoded data, its owner's name and its label, and 600 bytes for everything
-    /// around them. Copies are decoded by the first request that reads them, for all that come after, in up to half as
-    /// many bytes again.
+    /// A session counts as the length of its encoded data, its owner's name and its label, plus 600 bytes of overhead.
+    /// The first request that reads a copy decodes it, for all later ones, in up to half as many bytes again.
+    ///
+    /// ```
+    /// use session_store::NearCache;
+    ///
+    /// // Room for about 40,000 sessions of 1 kB.
+    /// let copies = NearCache::new(64 * 1024 * 1024);
+    /// ```
     pub fn new(bytes: usize) -> Self {
         Self { bytes, bound: Self::DEFAULT_BOUND }
     }
 
-    /// How old a copy may be at most: from 100 ms to half a minute, [2 seconds](Self::DEFAULT_BOUND) by default.
+    /// Sets how old a copy may be at most: 100 ms to 30 seconds, [2 seconds](Self::DEFAULT_BOUND) by default.
     ///
-    /// So long may a session that another instance has ended go on in this one, if what tells of changes breaks at that
-    /// moment. Each server is asked four times within the bound whether it is still there.
+    /// A session that another instance has ended may be used for that long in this one, if the connection that tells of
+    /// changes breaks at that moment. Each server is asked four times within the bound whether it is still there.
+    ///
+    /// ```
+    /// use session_store::NearCache;
+    /// use std::time::Duration;
+    ///
+    /// // A session that ended elsewhere is used for half a second at most, even if the connection breaks at that moment.
+    /// let copies = NearCache::new(64 * 1024 * 1024).bound(Duration::from_millis(500));
+    /// ```
     pub fn bound(mut self, bound: Duration) -> Self {
         self.bound = bound;
         self
     }
 
-    /// Copies of the sessions in `store`.
+    /// Wraps `store` and keeps copies of its sessions.
     ///
     /// # Errors
     ///
-    /// [`Error::Unsupported`] if the store does not tell of changes; [`Error::Config`] for bounds that are not allowed.
+    /// [`Error::Unsupported`] if the store does not tell of changes; [`Error::Config`] for a bound or a size out of range.
+    ///
+    /// ```
+    /// use session_store::{Error, MemoryStore, NearCache, NearCached, SessionStore};
+    ///
+    /// fn with_copies<S: SessionStore>(custom_store: S) -> Result<NearCached<S>, Error> {
+    ///     NearCache::new(64 * 1024 * 1024).around(custom_store)
+    /// }
+    /// // A store in this process has no use for copies.
+    /// assert!(matches!(with_copies(MemoryStore::new()), Err(Error::Unsupported { .. })));
+    /// ```
     pub fn around<S: SessionStore>(self, store: S) -> Result<NearCached<S>, Error> {
         let copies = self.keep_of(source(&store)?)?;
         Ok(NearCached { store, copies })
@@ -100,10 +124,13 @@ impl NearCache {
     pub(crate) fn check(&self) -> Result<(), String> {
         let ([least, most], least_bytes) = (Self::BOUNDS, Self::LEAST_BYTES);
         if !(least..=most).contains(&self.bound) {
-            return Err(format!("a near cache is bound by {least:?} to {most:?}, not by {:?}", self.bound));
+            return Err(format!(
+                "the bound of a near cache must be {least:?} to {most:?}, not {:?}",
+                self.bound
+            ));
         }
         if self.bytes < least_bytes {
-            return Err(format!("a near cache takes {least_bytes} bytes at least, not {}", self.bytes));
+            return Err(format!("a near cache needs at least {least_bytes} bytes, not {}", self.bytes));
         }
         Ok(())
     }
@@ -113,17 +140,28 @@ fn source(store: &impl SessionStore) -> Result<&dyn CopySource, Error> {
     store.feed().and_then(Feed::copies).ok_or(Error::Unsupported { what: "tell when copies are out of date" })
 }
 
-/// How a [`NearCache`] is doing: [`StoreStatus::near_cache`](crate::StoreStatus::near_cache). What is counted is counted
-/// since it was built.
+/// The status of a [`NearCache`], from [`StoreStatus::near_cache`](crate::StoreStatus::near_cache). Counts begin when it
+/// is built.
+///
+/// ```
+/// use session_store::NearCacheStatus;
+///
+/// /// Which share of loads needs no server.
+/// fn hit_rate(status: &NearCacheStatus) -> f64 {
+///     let loads = status.hits + status.misses + status.bypassed;
+///     status.hits as f64 / loads.max(1) as f64
+/// }
+/// # assert_eq!(hit_rate(&NearCacheStatus::default()), 0.0);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "json", derive(serde::Serialize), serde(rename_all = "camelCase"))]
 #[non_exhaustive]
 pub struct NearCacheStatus {
     /// Whether copies are used at present: the servers have confirmed them within the bound.
     pub trusted: bool,
-    /// How many copies there are, about.
+    /// The approximate number of copies.
     pub copies: u64,
-    /// How many bytes they count as, about.
+    /// The approximate number of bytes that they count as.
     pub bytes: u64,
     /// Loads that a copy answered.
     pub hits: u64,
@@ -131,16 +169,16 @@ pub struct NearCacheStatus {
     pub misses: u64,
     /// Loads that asked the store because copies could not be trusted.
     pub bypassed: u64,
-    /// Changes of a session that took its copy away.
+    /// Copies dropped because their session changed.
     pub invalidated: u64,
-    /// How often all copies were given up, since anything may have changed: when the connections that tell of changes were
-    /// made anew, and when a database was emptied.
+    /// Times that all copies were dropped because anything may have changed: when the connections that tell of changes
+    /// were replaced, or a database was emptied.
     pub emptied: u64,
 }
 
-/// A store, and copies of its sessions in this process; made by [`NearCache::around`].
+/// A store with copies of its sessions in this process; made by [`NearCache::around`], which has an example.
 ///
-/// Share it, and not the store in it: who writes past the copies is seen after the store has told of it.
+/// Share it, not the store in it: a write that bypasses the copies is seen only after the store has told of it.
 pub struct NearCached<S> {
     store: S,
     copies: Arc<NearCopies>,

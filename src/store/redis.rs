@@ -55,12 +55,11 @@ pub(crate) use self::redis_scan::reread_cursor;
 ///
 /// A session is one string under `session:{lineage}:digest`, with a time to live. Each owner of sessions
 /// has an index of them under `session:owner:{hash}` that lasts as long as the last of them; in a cluster
-/// it may be on another master than they are. Loading it is one
-/// `GETRANGE`, creating it one `SET` with `NX`, and everything else one Lua script (`EVALSHA`), which
-/// Redis runs as one atomic step. Redis from 8.4 and Valkey from 8.1 on can compare by themselves: there an update is
-/// one `SET` with `IFEQ`, and a script only where something has changed since the load. (The feature `express` adds the layout of connect-redis.) Redis 6 or
-/// newer (tested with 7.0): one server, a master that sentinels watch, or a Redis Cluster;
-/// [`builder`](Self::builder) lists how a URL names them.
+/// it may be on another master than the sessions. Loading a session is one `GETRANGE`, creating it one `SET` with `NX`,
+/// and everything else one Lua script (`EVALSHA`), which Redis runs as one atomic step. Redis from 8.4 and Valkey from 8.1
+/// on can compare without a script: there an update is one `SET` with `IFEQ`, and a script only if something has changed
+/// since the load. (The feature `express` adds the layout of connect-redis.) Redis 6 or newer (tested with 7.0): one
+/// server, a master watched by sentinels, or a Redis Cluster; [`builder`](Self::builder) lists how a URL names them.
 ///
 /// # Connections
 ///
@@ -70,19 +69,19 @@ pub(crate) use self::redis_scan::reread_cursor;
 /// own timeout, at most 10,000 at a time. While the server is known to be away, because it let operations
 /// time out or the last attempt to connect failed, they fail at once.
 ///
-/// What was sent on a connection that broke is sent again where that does no harm: reads, and writes that
-/// find out whether they took effect the first time. A write whose outcome stays unknown fails with
+/// Commands sent on a connection that broke are sent again if that does no harm: reads, and writes that
+/// recognise whether they took effect the first time. A write whose outcome stays unknown fails with
 /// `outcome_unknown`; a create is never sent again under the same key, nor is a write that
 /// [waits for replicas](RedisStoreBuilder::wait_for_replicas).
 ///
-/// Only writes are refused by a server that became a replica. A new master is noticed as soon as a sentinel or
+/// A server that became a replica refuses only writes. A new master is noticed as soon as a sentinel or
 /// a node of the cluster tells; a cluster's other masters are not affected. All of that runs on the tokio
-/// runtime that used the store first. When that has ended, the next operation takes the store to its own, so
-/// a store in a `static` works in one `#[tokio::test]` after another. [`status`](SessionStore::status) tells how it is.
+/// runtime that used the store first. When that has ended, the next operation moves the store to its own, so
+/// a store in a `static` works in one `#[tokio::test]` after another. [`status`](SessionStore::status) tells the state.
 ///
-/// A store has connections of its own and takes none of the application's `redis` client: it could neither replace
-/// one, nor log in anew, nor keep a blocking command of the application from holding up sessions. Give both the
-/// same URL: that costs one more connection to each server, and some 20 kB of its memory.
+/// A store has its own connections and cannot share the application's `redis` client: it could neither replace such a
+/// connection, nor log in again, nor keep a blocking command of the application from delaying sessions. Give both the
+/// same URL: that costs one more connection to each server, and about 20 kB of its memory.
 ///
 /// # Permissions
 ///
@@ -92,35 +91,35 @@ pub(crate) use self::redis_scan::reread_cursor;
 /// +sentinel|get-master-addr-by-name` with all channels; `+wait` to
 /// [wait for replicas](RedisStoreBuilder::wait_for_replicas).
 ///
-/// The index of owners, which is used once somebody signs in, takes
-/// `+time +zadd +zcount +zrange +zrangebyscore +zrank +zrem +zrevrangebyscore +zscore +pexpireat` besides, on keys that
+/// The index of owners, which is used from the first sign-in on, also takes
+/// `+time +zadd +zcount +zrange +zrangebyscore +zrank +zrem +zrevrangebyscore +zscore +pexpireat`, on keys that
 /// begin with the prefix too. [`checkup`](Self::checkup) tries all of that out.
 ///
-/// Waiting for a session's end (`ended` of a session or a manager) takes `+client|tracking +ping`; without them such sessions
-/// are looked at every five seconds. A [near cache](RedisStoreBuilder::near_cache) takes `+client|tracking +role +pttl`.
+/// Waiting for a session's end (`ended` of a session or a manager) takes `+client|tracking +ping`; without them such
+/// sessions are looked at every five seconds. A [near cache](RedisStoreBuilder::near_cache) takes
+/// `+client|tracking +role +pttl`.
 ///
-/// Going through all sessions (a manager's `count_sessions`, `sessions`, `revoke_everyone` and `usage`) takes
-/// `+scan +strlen +dbsize +info +memory|usage` besides; in a cluster `+cluster|nodes`, and
-/// `+cluster|getkeysinslot` for slots that are migrating; nothing else does. `SCAN` shows such a user the names of all keys of the database, other services' included; this
-/// crate's have nothing to hide.
+/// Going through all sessions (a manager's `count_sessions`, `sessions`, `revoke_everyone` and `usage`) also takes
+/// `+scan +strlen +dbsize +info +memory|usage`; in a cluster `+cluster|nodes`, and
+/// `+cluster|getkeysinslot` for slots that are migrating; nothing else does. `SCAN` shows such a user the names of all
+/// keys of the database, other services' included; this crate's key names contain no secrets.
 ///
 /// # Several services in one Redis
 ///
-/// Each has its own [prefix](RedisStoreBuilder::prefix). What one stores can't be read, counted or cleared
-/// by another, also where one prefix begins like another, or has characters that a pattern of Redis would
-/// take for placeholders.
+/// Each has its own [prefix](RedisStoreBuilder::prefix). One service's sessions can't be read, counted or cleared
+/// by another, even if one prefix begins like another, or has characters that are wildcards in a pattern of Redis.
 ///
 /// # Errors
 ///
-/// [`Error::Unavailable`] where Redis can't be reached, does not answer within the
+/// [`Error::Unavailable`] if Redis can't be reached, does not answer within the
 /// [timeout](RedisStoreBuilder::timeout) or cannot serve at the moment (`LOADING`, `READONLY`,
-/// `BUSY` …). [`Error::Refused`] where it says no (`OOM`, `NOAUTH`, `NOPERM` …). [`Error::Corrupt`]
-/// and [`Error::NewerFormat`] for a value that is not a session of this version: nothing but
+/// `BUSY` …). [`Error::Refused`] if it rejects the operation (`OOM`, `NOAUTH`, `NOPERM` …). [`Error::Corrupt`]
+/// and [`Error::NewerFormat`] for a value that is not a session of this version: only
 /// [`delete`](SessionStore::delete) changes it.
 ///
-/// A value longer than 2 MiB, or twice the
+/// A value longer than 2 MiB, or than twice the
 /// [`max_payload`](crate::SessionManagerBuilder::max_payload) of the store's manager if that is more, is
-/// not read into memory: it is an [`Error::Corrupt`], and a write of one an [`Error::TooLarge`]. In the
+/// not read into memory: it is an [`Error::Corrupt`], and writing one an [`Error::TooLarge`]. In the
 /// layout of Express the limit is 1 MB.
 ///
 /// ```no_run
@@ -173,9 +172,9 @@ impl RedisStore {
         &*self.layout
     }
 
-    /// What keys begin with unless told otherwise.
+    /// The default of [`prefix`](RedisStoreBuilder::prefix).
     pub const DEFAULT_PREFIX: &str = "session:";
-    /// How long an operation may take unless told otherwise.
+    /// The default of [`timeout`](RedisStoreBuilder::timeout).
     pub const DEFAULT_TIMEOUT: Duration = Duration::from_millis(500);
 
     /// Connects to the servers that `url` names, with default settings; its forms are listed at
@@ -184,6 +183,16 @@ impl RedisStore {
     /// # Errors
     ///
     /// Those of [`RedisStoreBuilder::connect`].
+    ///
+    /// ```no_run
+    /// use session_store::RedisStore;
+    ///
+    /// # async fn example() -> Result<(), session_store::Error> {
+    /// // A cluster, over TLS, by two of its nodes.
+    /// let store = RedisStore::connect("rediss-cluster://sessions:secret@node1.internal,node2.internal").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn connect(url: impl AsRef<str>) -> Result<Self, Error> {
         Self::builder(url).connect().await
     }

@@ -11,37 +11,59 @@ use crate::error::Error;
 use crate::id::SessionKey;
 use crate::record::{Label, Owner, Record};
 
-/// What a store that can go through its sessions offers.
+/// Goes through all sessions of a store.
 ///
-/// Whoever goes from the first page to the last sees each session at least once that was there all the
-/// time; one that came, went or got a new id meanwhile may be seen or not. A session may be on two pages.
+/// From the first page to the last, each session that exists throughout is seen at least once; one that comes, goes
+/// or gets a new id meanwhile may be seen or not. A session may be on two pages. An application calls
+/// [`SessionManager::sessions`](crate::SessionManager::sessions).
+///
+/// ```
+/// use session_store::{MemoryStore, SessionStore};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), session_store::Error> {
+/// # let store = MemoryStore::new();
+/// let scan = store.scan().expect("this store can be scanned");
+/// let mut cursor = None;
+/// loop {
+///     let page = scan.page(cursor.as_ref(), 100).await?;
+///     println!("{} sessions, {:.0} % seen", page.sessions.len(), page.progress * 100.0);
+///     cursor = page.next;
+///     if cursor.is_none() {
+///         break;
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[async_trait]
 pub trait Scan: Send + Sync {
-    /// The page at `cursor`, or the first one. About `size` keys are looked at for it (1 at least, and
-    /// [`Page::MAX_SIZE`] at most), so it may have fewer sessions, or none, and still not be the last one:
-    /// that is the one without a `next`.
+    /// The page at `cursor`, or the first one. About `size` keys are looked at for it (at least 1, and
+    /// at most [`Page::MAX_SIZE`]), so it may have fewer sessions, or none, and still not be the last one:
+    /// only the last page has no `next`.
     ///
     /// # Errors
     ///
     /// Those of a [`SessionStore`](crate::SessionStore); the same page may be asked for again.
-    /// [`Error::InvalidInput`] for a cursor that is none of this store's.
+    /// [`Error::InvalidInput`] for a cursor that this store did not issue.
     async fn page(&self, cursor: Option<&Cursor>, size: usize) -> Result<Page, Error>;
 
-    /// What the store's sessions take, and about how many there are.
+    /// The memory that the store's sessions take, and about how many there are.
     async fn usage(&self) -> Result<Usage, Error>;
 }
 
-/// Some of a store's sessions.
+/// A page of a store's sessions, from a [`Scan`], which has an example, or from
+/// [`SessionManager::page_of`](crate::SessionManager::page_of).
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Page {
     /// The sessions, without those that have another id by now.
     pub sessions: Vec<SessionSummary>,
-    /// What is stored as a session is, and cannot be read as one: cut short, or written by a newer version.
+    /// The keys of values that cannot be read as sessions: cut short, or written by a newer version.
     pub unreadable: Vec<SessionKey>,
-    /// Where it goes on; `None` at the end.
+    /// The place of the next page; `None` at the end.
     pub next: Option<Cursor>,
-    /// About which share of the whole was looked at by now, from 0 to 1.
+    /// About which share of the store has been looked at, from 0 to 1.
     pub progress: f64,
 }
 
@@ -51,11 +73,29 @@ impl Page {
 }
 
 /// A place between two pages: a text that may be kept, and used by another process later.
+///
+/// ```
+/// use session_store::Cursor;
+///
+/// # let from_store = Cursor::new("2:17");
+/// // To a link "next page", and back from its query string.
+/// let link = format!("/sessions?after={from_store}");
+/// let after: Cursor = link.split_once("after=").unwrap().1.parse().unwrap();
+/// assert_eq!(after.as_str(), from_store.as_str());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor(String);
 
 impl Cursor {
-    /// A cursor of a store of one's own.
+    /// Makes a cursor from its text, as a custom store does, or a program that has kept the text.
+    ///
+    /// ```
+    /// use session_store::Cursor;
+    ///
+    /// // A store in a database goes on behind the last row of the page.
+    /// let last_row = 500;
+    /// assert_eq!(Cursor::new(format!("after-{last_row}")).as_str(), "after-500");
+    /// ```
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
@@ -63,11 +103,11 @@ impl Cursor {
     /// What a store says of a cursor that it did not make.
     #[cfg(any(feature = "memory", feature = "redis"))]
     pub(crate) fn is_strange() -> Error {
-        let reason = "it is none of this session store's: start without one".to_owned();
+        let reason = "it was not issued by this store; start again without a cursor".to_owned();
         Error::InvalidInput { what: "the cursor", reason }
     }
 
-    /// The text.
+    /// The cursor's text. See the [example](Self).
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -87,7 +127,26 @@ impl FromStr for Cursor {
     }
 }
 
-/// What is known of a session without its data.
+/// A session without its data, as in a list of a user's devices.
+///
+/// ```
+/// # use session_store::{KeyRing, MemoryStore, SessionManager, Values};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), session_store::Error> {
+/// # let manager = SessionManager::<Values>::builder(MemoryStore::new(), KeyRing::generate()).build()?;
+/// # let session = manager.begin(None).session().await?;
+/// session.sign_in("ada", |_| ())?;
+/// session.set_label("Firefox on Linux")?;
+/// session.save().await?;
+///
+/// for device in manager.sessions_of("ada").await? {
+///     let label = device.label.as_ref().map_or("unknown device", |label| label.as_str());
+///     let here = if device.is_current(&session) { ", this device" } else { "" };
+///     println!("{label}{here}, last seen at {:?}", device.last_seen());
+/// }
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// As JSON the fields are in camel case, and times are milliseconds since the Unix epoch, such as JavaScript's
 /// `new Date(…)` takes:
@@ -103,11 +162,11 @@ impl FromStr for Cursor {
 #[cfg_attr(feature = "json", derive(serde::Serialize), serde(rename_all = "camelCase"))]
 #[non_exhaustive]
 pub struct SessionSummary {
-    /// What the store knows it by: safe to log and to show.
+    /// The session's key: safe to log and to show.
     pub key: SessionKey,
-    /// Who is signed in.
+    /// The user who is signed in.
     pub owner: Option<Owner>,
-    /// What the application calls it.
+    /// The application's name for it.
     pub label: Option<Label>,
     /// When the session, or its present sign-in, began.
     pub created_at: Timestamp,
@@ -131,7 +190,16 @@ fn as_millis<S: serde::Serializer>(time: &Option<Duration>, serializer: S) -> Re
 }
 
 impl SessionSummary {
-    /// The summary of a record.
+    /// Summarizes a record, for a custom store's [`Scan`].
+    ///
+    /// ```
+    /// use session_store::{Payload, Record, SessionId, SessionSummary, Timestamp};
+    ///
+    /// let (began, ends) = (Timestamp::from_millis(1), Timestamp::from_millis(60_001));
+    /// let record = Record::new(began, ends, Payload::new(1, "{}"));
+    /// let summary = SessionSummary::new(SessionId::generate().key(), &record);
+    /// assert_eq!((summary.data_bytes, summary.owner), (2, None));
+    /// ```
     pub fn new(key: SessionKey, record: &Record) -> Self {
         Self {
             key,
@@ -146,8 +214,23 @@ impl SessionSummary {
         }
     }
 
-    /// Whether this is the session of a request: the device that a user looks at the list with. So it is also
-    /// if the request gave the session a new id since.
+    /// Whether this is the request's own session: the device on which the user looks at the list. True also if the
+    /// request has given the session a new id since.
+    ///
+    /// ```
+    /// # use session_store::{KeyRing, MemoryStore, SessionManager, Values};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), session_store::Error> {
+    /// # let manager = SessionManager::<Values>::builder(MemoryStore::new(), KeyRing::generate()).build()?;
+    /// # let session = manager.begin(None).session().await?;
+    /// # session.sign_in("ada", |_| ())?;
+    /// # session.save().await?;
+    /// let devices = manager.sessions_of("ada").await?;
+    /// // "Sign out" is offered for the others; this one has its own button.
+    /// assert!(devices.iter().all(|device| device.is_current(&session)));
+    /// # Ok(())
+    /// # }
+    /// ```
     #[cfg(feature = "json")]
     pub fn is_current<T: crate::SessionData>(&self, session: &crate::Session<T>) -> bool {
         session.key().is_some_and(|key| key == self.key || key.lineage() == self.key.lineage())
@@ -159,9 +242,20 @@ impl SessionSummary {
         self.expires_at <= now || self.absolute_deadline.is_some_and(|deadline| deadline <= now)
     }
 
-    /// When it was last used: by a request that only read, to within the manager's
-    /// [touch share](crate::SessionManagerBuilder::touch_share) of the idle timeout; near the absolute
-    /// deadline, which nothing puts off, to within the idle timeout. `None` without an idle timeout.
+    /// When it was last used. Accurate to within the manager's
+    /// [touch share](crate::SessionManagerBuilder::touch_share) of the idle timeout for requests that only read, and,
+    /// near the absolute deadline, which cannot move, to within the idle timeout. `None` without an idle timeout.
+    ///
+    /// ```
+    /// use session_store::{Payload, Record, SessionId, SessionSummary, Timestamp};
+    /// use std::time::Duration;
+    ///
+    /// let (began, ends) = (Timestamp::from_millis(0), Timestamp::from_millis(90_000));
+    /// let mut record = Record::new(began, ends, Payload::new(1, "{}"));
+    /// record.idle_timeout = Some(Duration::from_secs(60));
+    /// let summary = SessionSummary::new(SessionId::generate().key(), &record);
+    /// assert_eq!(summary.last_seen(), Some(Timestamp::from_millis(30_000)));
+    /// ```
     pub fn last_seen(&self) -> Option<Timestamp> {
         let idle = u64::try_from(self.idle_timeout?.as_millis()).unwrap_or(u64::MAX);
         let used = Timestamp::from_millis(self.expires_at.as_millis().saturating_sub(idle));
@@ -169,7 +263,8 @@ impl SessionSummary {
     }
 }
 
-/// What a store's sessions take.
+/// The memory that a store's sessions take, and their number; from
+/// [`SessionManager::usage`](crate::SessionManager::usage), which has an example.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "json", derive(serde::Serialize), serde(rename_all = "camelCase"))]
 #[non_exhaustive]
@@ -178,11 +273,11 @@ pub struct Usage {
     pub sessions: f64,
     /// How far off that may be, to either side, in 95 of 100 cases; 0 for an exact count.
     pub error: f64,
-    /// Bytes in use, of all servers together, by whatever is kept there.
+    /// Bytes in use on all servers together, by everything stored there.
     pub used_bytes: Option<u64>,
-    /// The most bytes that they may use, if there is a limit.
+    /// The limit of their memory in bytes, if there is one.
     pub limit_bytes: Option<u64>,
-    /// About how many bytes a session takes: in Redis its key alone, without the server's table (some 60
-    /// bytes) and the index of owners (some 230 for an owner's first session, 60 for each further one).
+    /// About how many bytes a session takes: in Redis its key alone, without the server's table (about 60
+    /// bytes) and the index of owners (about 230 for an owner's first session, 60 for each further one).
     pub bytes_per_session: Option<f64>,
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::clock::Timestamp;
 
-/// How a store is, as far as is known without asking a server; from
+/// The status of a store, as far as it is known without asking a server; from
 /// [`SessionStore::status`](crate::SessionStore::status).
 ///
 /// ```
@@ -19,33 +19,33 @@ use crate::clock::Timestamp;
 #[cfg_attr(feature = "json", derive(serde::Serialize), serde(rename_all = "camelCase"))]
 #[non_exhaustive]
 pub struct StoreStatus {
-    /// What kind of store it is: `memory`, `redis`, or what a store of one's own calls itself.
+    /// The kind of store: `memory`, `redis`, or the name that a custom store gives itself.
     pub kind: &'static str,
-    /// How its servers are arranged; `None` for a store without servers.
+    /// The arrangement of its servers; `None` for a store without servers.
     pub topology: Option<Topology>,
-    /// Whether sessions can be read and written, as far as is known: an operation finds out first
-    /// that a server froze. In a cluster, whether there is a connection for *every* session.
+    /// Whether sessions can be read and written, as far as is known: that a server froze shows only when an operation
+    /// times out. In a cluster, whether there is a connection for *every* session.
     pub connected: bool,
-    /// Since when that is so, where it can change.
+    /// Since when `connected` is as it is, for a store where it can change.
     pub since: Option<Timestamp>,
-    /// How often a lost connection was made again, or one to a server that took over.
+    /// Times that a lost connection was made again, or one to a server that took over.
     pub reconnects: u64,
-    /// How many writes too few replicas had confirmed in time; see
+    /// Writes that too few replicas confirmed in time; see
     /// `RedisStoreBuilder::wait_for_replicas`.
     pub unreplicated: u64,
-    /// Why a connection was lost, or could not be made, the last time that this happened; with the
+    /// Why a connection was last lost, or could not be made; with the
     /// address, and without secrets.
     pub last_error: Option<String>,
-    /// How a [`FallbackStore`](crate::FallbackStore) is doing. The other fields are its primary's.
+    /// The status of a [`FallbackStore`](crate::FallbackStore). The other fields are its primary's.
     #[cfg(feature = "memory")]
     pub fallback: Option<crate::FallbackStatus>,
-    /// How a [`NearCache`](crate::NearCache) is doing, where there is one.
+    /// The status of a [`NearCache`](crate::NearCache), if there is one.
     #[cfg(feature = "memory")]
     pub near_cache: Option<crate::NearCacheStatus>,
 }
 
 impl Default for StoreStatus {
-    /// A store that is always there.
+    /// The status of a store that is always there.
     fn default() -> Self {
         Self {
             kind: "custom",
@@ -65,6 +65,20 @@ impl Default for StoreStatus {
 
 impl StoreStatus {
     /// Whether new sessions go to memory, because the store that they belong to is away.
+    ///
+    /// ```
+    /// use session_store::StoreStatus;
+    ///
+    /// /// A service that falls back still serves: no reason to restart it, but one to look.
+    /// fn health(status: &StoreStatus) -> &'static str {
+    ///     match (status.connected, status.uses_fallback()) {
+    ///         (true, _) => "ok",
+    ///         (false, true) => "new sessions are in memory",
+    ///         (false, false) => "down",
+    ///     }
+    /// }
+    /// assert_eq!(health(&StoreStatus::default()), "ok");
+    /// ```
     pub fn uses_fallback(&self) -> bool {
         #[cfg(feature = "memory")]
         return self.fallback.is_some_and(|fallback| fallback.open);
@@ -73,7 +87,14 @@ impl StoreStatus {
     }
 }
 
-/// How the servers of a store are arranged.
+/// The arrangement of a store's servers.
+///
+/// ```
+/// use session_store::Topology;
+///
+/// assert_eq!(Topology::Cluster.as_str(), "cluster");
+/// assert_eq!(format!("{:>10}", Topology::Sentinel.to_string()), "  sentinel");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "json", derive(serde::Serialize), serde(rename_all = "lowercase"))]
 #[non_exhaustive]
@@ -87,7 +108,7 @@ pub enum Topology {
 }
 
 impl Topology {
-    /// Its name for machines: `standalone`, `sentinel` or `cluster`.
+    /// The name for machines: `standalone`, `sentinel` or `cluster`. See the [example](Self).
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Standalone => "standalone",

@@ -20,8 +20,8 @@ pub(crate) struct ToldOwner(Arc<OnceLock<Box<OwnerFrom>>>);
 impl ToldOwner {
     pub(crate) fn set(&self, owner_from: Box<OwnerFrom>) -> Result<(), Error> {
         self.0.set(owner_from).map_err(|_| {
-            let message = "the managers of one store cannot each have an `owner_from`: it goes through sessions for all \
-                           of them";
+            let message = "the managers of one store cannot each have an `owner_from`: the store applies it for \
+                all of them";
             Error::Config(message.to_owned())
         })
     }

@@ -8,7 +8,8 @@ use crate::shards::Shards;
 
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident,)*) => {
-        /// What a manager's sessions have gone through since it was built.
+        /// Counts of what happened to a manager's sessions since it was built; from
+        /// [`SessionManager::counts`](crate::SessionManager::counts), which has an example.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
         #[serde(rename_all = "camelCase")]
         #[non_exhaustive]
@@ -58,17 +59,17 @@ counters! {
     touched,
     /// Sessions that were given a new id.
     rotated,
-    /// Sessions that a request ended.
+    /// Sessions ended by a request.
     destroyed,
     /// Sessions that were revoked: one by one, with others of their owner, or with all of the store.
     revoked,
-    /// Cookies of the session's name that no key of the ring signed.
+    /// Session cookies that no key of the ring signed.
     forged,
     /// Well-signed ids that the store did not hold.
     unknown,
-    /// Sessions that were past their time when a request came with them.
+    /// Sessions that had expired when a request came with them.
     expired,
-    /// Records that could not be read, and counted as absent or, where another service shares them, failed.
+    /// Records that could not be read; their sessions counted as absent or, if shared with another service, failed.
     corrupt,
     /// Changes refused because they contradicted another request's.
     conflicts,

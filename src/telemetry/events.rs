@@ -30,7 +30,7 @@ impl Telemetry {
         self.counters.mine().created.add_one();
         self.created.add_one(now);
         let minutes = record.expires_at.saturating_since(now).as_secs().div_ceil(60);
-        tracing::debug!(%key, "session created, to expire in {minutes} minutes");
+        tracing::debug!(%key, "session created, expires in {minutes} minutes");
     }
 
     pub(crate) fn loaded(&self) {
@@ -115,7 +115,7 @@ impl Telemetry {
         let name = operation.name();
         match ended {
             Ok(ended) => tracing::info!(operation = name, ended, "sessions ended"),
-            Err(error) => tracing::warn!(operation = name, %error, "sessions could not be ended, or not all"),
+            Err(error) => tracing::warn!(operation = name, %error, "sessions could not all be ended"),
         }
     }
 

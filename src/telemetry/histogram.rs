@@ -6,11 +6,11 @@ use std::time::Duration;
 use serde::ser::SerializeStruct as _;
 use serde::{Serialize, Serializer};
 
-/// How long things took, in buckets.
+/// Durations, counted in buckets.
 ///
 /// As JSON it is `count`, `sumSeconds`, `p50Seconds`, `p90Seconds` and `p99Seconds`, the last three `null`
-/// where nothing was counted: what a person wants to know. The buckets, which can be added up over
-/// instances, are for programs, and in the metrics.
+/// if nothing was counted: the summary for people. The buckets, which can be added up over
+/// instances, are for programs, and are in the metrics.
 ///
 /// ```
 /// use session_store::{KeyRing, MemoryStore, SessionManager};
@@ -31,19 +31,19 @@ use serde::{Serialize, Serializer};
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Histogram {
-    /// How many there were.
+    /// The number of durations.
     pub count: u64,
-    /// How long all of them took together, in seconds.
+    /// Their sum in seconds.
     pub sum_seconds: f64,
-    /// Upper bounds in seconds, and how many took longer than the bound before and no longer than this
-    /// one. The last bound is infinity.
+    /// Upper bounds in seconds, with the number of durations above the bound before and up to this one. The last bound
+    /// is infinity.
     pub buckets: Vec<(f64, u64)>,
 }
 
 impl Histogram {
-    /// About how many seconds the share `share`, from 0 to 1, took at most: exact to within a bucket, in
-    /// which it is interpolated as Prometheus does. `None` where nothing was counted; the last finite
-    /// bound where it was longer than that.
+    /// Estimates the quantile for `share`, from 0 to 1, in seconds: exact to within a bucket, in
+    /// which it is interpolated as Prometheus does. `None` if nothing was counted; the last finite
+    /// bound if the quantile lies beyond it. See the [example](Self).
     pub fn quantile(&self, share: f64) -> Option<f64> {
         let total: u64 = self.buckets.iter().map(|(_, count)| count).sum();
         if total == 0 {

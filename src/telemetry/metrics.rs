@@ -1,18 +1,18 @@
-//! What goes to the [`metrics`](https://docs.rs/metrics) facade, and so to Prometheus, `StatsD` or
-//! whatever recorder the application installs.
+//! The metrics recorded through the [`metrics`](https://docs.rs/metrics) facade, and so in Prometheus, `StatsD` or
+//! any other recorder that the application installs.
 //!
 //! [`NAMES`] lists them.
 //!
-//! The first three are told as they happen. The rest is told by
+//! The first three are recorded as they happen. The rest is set by
 //! [`SessionManager::stats`](crate::SessionManager::stats), which also describes all of them: call it
-//! before each scrape, as `examples/metrics.rs` does. What is not known is `NaN`.
+//! before each scrape, as `examples/metrics.rs` does. Unknown values are `NaN`.
 //!
-//! No label holds anything of a session or a visitor, so there are at most 13 counters of events and 82
-//! histograms, whatever happens. Several managers of one process add up in the first three; the gauges
+//! No label refers to a session or a visitor, so there are at most 13 counters of events and 82
+//! histograms. Several managers of one process add up in the first three; the gauges
 //! are those of the one that was asked last.
 //!
-//! The Prometheus exporter makes summaries of histograms, which can't be added up over instances, unless
-//! it is told their buckets:
+//! The Prometheus exporter turns histograms into summaries, which can't be added up over instances, unless
+//! it is given their buckets:
 //!
 //! ```
 //! use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder};
@@ -41,7 +41,8 @@ use super::outcome::fault;
 use super::stats::{DURATION_BUCKETS, LATENCY_BUCKETS, Stats};
 use crate::error::Error;
 
-/// The histograms, and the upper bounds of their buckets in seconds: those of [`Stats`].
+/// The names of the histograms, with the upper bounds of their buckets in seconds, which are those of [`Stats`]. The
+/// [module](self) has an example.
 pub static BUCKETS: [(&str, &[f64]); 2] =
     [(OPERATION_DURATION, &LATENCY_BUCKETS), (SESSION_DURATION, &DURATION_BUCKETS)];
 
@@ -49,7 +50,12 @@ macro_rules! metrics {
     ($($kind:ident $constant:ident $name:literal [$($labels:tt)*] $unit:ident $what:literal,)*) => {
         $(const $constant: &str = $name;)*
 
-        /// The names of all metrics.
+        /// The names of all metrics: for a test of a dashboard or of alerts.
+        ///
+        /// ```
+        /// let dashboard = "sum(rate(session_store_events_total[5m]))";
+        /// assert!(session_store::metrics::NAMES.iter().any(|name| dashboard.contains(name)));
+        /// ```
         ///
         #[doc = concat!(
             "| name | type | labels | what |\n|---|---|---|---|\n",
@@ -74,15 +80,15 @@ macro_rules! metrics {
 
 metrics! {
     counter EVENTS_TOTAL "session_store_events_total" ["`event`: ", event_names!()]
-        Count "What sessions went through: the fields of `Counts`.",
+        Count "Events in the lives of sessions: the fields of `Counts`.",
     histogram OPERATION_DURATION "session_store_operation_duration_seconds"
         [
             "`operation`: ", operation_names!(),
             "<br>`outcome`: `ok` `unavailable` `refused` `unreadable` `failed`"
         ]
-        Seconds "How long the store took; of the loads from a `MemoryStore`, one in 64 is timed.",
+        Seconds "Durations of the store's operations; of loads from a `MemoryStore`, one in 64 is timed.",
     histogram SESSION_DURATION "session_store_session_duration_seconds" ["`end`: `destroyed` `expired`"]
-        Seconds "How long sessions lasted that a request ended, or that were over when a request came with them.",
+        Seconds "Durations of sessions that a request ended, or that had expired when a request came with them.",
     gauge CONNECTED "session_store_connected" ["`store`, `topology`"]
         Count "1: sessions can be read and written; 0: they can't.",
     gauge FALLBACK_OPEN "session_store_fallback_open" [""]
@@ -92,21 +98,21 @@ metrics! {
     gauge NEAR_CACHE_TRUSTED "session_store_near_cache_trusted" [""]
         Count "1: copies in the process are used; 0: they are not confirmed. `NaN` without a near cache.",
     gauge NEAR_CACHE_COPIES "session_store_near_cache_copies" [""]
-        Count "About how many copies there are.",
+        Count "The approximate number of copies.",
     gauge NEAR_CACHE_BYTES "session_store_near_cache_bytes" [""]
-        Bytes "What they count as.",
+        Bytes "The bytes that they count as.",
     counter NEAR_CACHE_LOADS "session_store_near_cache_loads_total" ["`result`: `hit` `miss` `bypassed`"]
-        Count "Loads that a copy answered, for which there was none, and for which none could be trusted.",
+        Count "Loads answered by a copy, without a copy, and while copies could not be trusted.",
     counter NEAR_CACHE_CHANGES "session_store_near_cache_changes_total" ["`kind`: `invalidated` `emptied`"]
-        Count "Copies that a change took away, and how often all were given up.",
+        Count "Copies dropped because of a change, and times that all were dropped.",
     gauge SESSIONS "session_store_sessions" [""]
-        Count "About how many sessions there are.",
+        Count "The approximate number of sessions.",
     gauge SESSIONS_ERROR "session_store_sessions_error" [""]
-        Count "How far off that may be, in 95 of 100 cases.",
+        Count "The margin of error of that number, in 95 of 100 cases.",
     gauge MEMORY_USED "session_store_memory_used_bytes" [""]
-        Bytes "Bytes in use, of all servers together, by whatever is kept there.",
+        Bytes "Bytes in use on all servers together, by everything stored there.",
     gauge MEMORY_LIMIT "session_store_memory_limit_bytes" [""]
-        Bytes "The most bytes that they may use; infinity without a limit.",
+        Bytes "The limit of their memory in bytes; infinity without one.",
     gauge SESSION_SIZE "session_store_session_size_bytes" [""]
         Bytes "About how many bytes a session takes.",
 }

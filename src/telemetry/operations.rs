@@ -34,11 +34,11 @@ macro_rules! operations {
             }
         }
 
-        /// How long a store took for each kind of operation, failed ones included. Buckets from a microsecond
-        /// to a second.
+        /// Durations of a store's operations by kind, failed ones included. Buckets from a microsecond
+        /// to a second. [`Histogram`] has an example.
         ///
-        /// Of the loads from a `MemoryStore` one in 64 is timed, so its `count` is not how many there were:
-        /// for that see [`Counts`](crate::Counts).
+        /// Only one in 64 loads from a `MemoryStore` is timed, so `count` is not their number: see
+        /// [`Counts`](crate::Counts) for that.
         #[derive(Clone, Debug, Default, PartialEq, Serialize)]
         #[serde(rename_all = "camelCase")]
         #[non_exhaustive]
@@ -75,15 +75,15 @@ operations! {
     in stats {
         /// Reading a session.
         Load load,
-        /// Storing a new one.
+        /// Storing a new session.
         Create create,
-        /// Storing its data again.
+        /// Storing a session's data again.
         Update update,
-        /// Moving its end.
+        /// Moving a session's end.
         Touch touch,
-        /// Giving it a new id.
+        /// Giving a session a new id.
         Rotate rotate,
-        /// Deleting it.
+        /// Deleting a session.
         Delete delete,
         /// A whole [`revoke`](crate::SessionManager::revoke).
         Revoke revoke,

@@ -42,12 +42,24 @@ pub(crate) static DURATION_BUCKETS: [f64; 14] = [
     30.0 * DAY,
 ];
 
-/// How the sessions of a service are; from [`SessionManager::stats`].
+/// Statistics of a service's sessions and their store; from [`SessionManager::stats`].
 ///
-/// It holds no id, owner, label or data, and yet it is for operators only: it tells how busy a service
+/// They hold no id, owner, label or data, but are for operators only: they tell how busy a service
 /// is, and an error of its store names the server.
 ///
-/// As JSON the fields are in camel case, and what is not known is `null`:
+/// ```
+/// # use session_store::{KeyRing, MemoryStore, SessionManager, Values};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), session_store::Error> {
+/// # let manager = SessionManager::<Values>::builder(MemoryStore::new(), KeyRing::generate()).build()?;
+/// // The body of an endpoint for operators.
+/// let body = serde_json::to_string(&manager.stats().await).expect("it has a JSON form");
+/// assert!(body.starts_with(r#"{"success":true,"store":"memory""#));
+/// # Ok(())
+/// # }
+/// ```
+///
+/// As JSON the fields are in camel case, and unknown values are `null`:
 ///
 /// ```json
 /// {
@@ -81,65 +93,66 @@ pub(crate) static DURATION_BUCKETS: [f64; 14] = [
 /// }
 /// ```
 ///
-/// What is counted and timed is what this manager did since it was built; the store, its sessions and
-/// its memory are what all instances share.
+/// Counts and durations cover this manager since it was built; the store, its sessions and
+/// its memory are shared by all instances.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Stats {
-    /// Whether the store could be asked. If not, what only the store knows is `None`.
+    /// Whether the store could be asked. If not, values that only the store knows are `None`.
     pub success: bool,
-    /// What kind of store it is: `memory`, `redis`, or what a store of one's own calls itself. It is that
-    /// of the primary also while a `FallbackStore` keeps new sessions in memory.
+    /// The kind of store: `memory`, `redis`, or the name that a custom store gives itself. It is the
+    /// primary's even while a `FallbackStore` keeps new sessions in memory.
     pub store: &'static str,
-    /// How its servers are arranged.
+    /// The arrangement of its servers.
     pub topology: Option<Topology>,
     /// Whether sessions can be read and written.
     pub connected: bool,
-    /// How many sessions there are; `None` where the store can't say, or can't be asked.
+    /// The number of sessions; `None` if the store can't tell, or can't be asked.
     pub total_sessions: Option<u64>,
-    /// How far off that may be, to either side, in 95 of 100 cases; 0 for an exact count.
+    /// The margin of error of that number, to either side, in 95 of 100 cases; 0 for an exact count.
     pub total_sessions_error: Option<u64>,
-    /// How the connection to Redis is.
+    /// The state of the connection to Redis.
     pub redis_stats: RedisStats,
-    /// How the copies in this process are; `None` without a [`NearCache`](crate::NearCache).
+    /// The state of the copies in this process; `None` without a [`NearCache`](crate::NearCache).
     #[cfg(feature = "memory")]
     pub near_cache: Option<crate::NearCacheStatus>,
-    /// Bytes in use, of all servers together, by whatever is kept there.
+    /// Bytes in use on all servers together, by everything stored there.
     pub memory_used_bytes: Option<u64>,
-    /// The most bytes that they may use; `None` also where there is no limit.
+    /// The limit of their memory in bytes; `None` also if there is none.
     pub memory_limit_bytes: Option<u64>,
-    /// About how many bytes a session takes; see [`Usage`](crate::Usage) for what comes on top.
+    /// About how many bytes a session takes; see [`Usage`](crate::Usage) for the overhead.
     pub bytes_per_session: Option<f64>,
-    /// What the sessions of this manager have gone through.
+    /// Counts of what happened to the sessions of this manager.
     pub counts: Counts,
-    /// Sessions created in the last minute, by the second.
+    /// Sessions created per second, over the last minute.
     pub sessions_per_second: f64,
-    /// How long sessions lasted that a request ended, or that were over when a request came with them;
-    /// since their last sign-in, if there was one. A session that nobody comes back to is removed by the
-    /// store, and not among them. Buckets from a minute to 30 days.
+    /// Durations of sessions that a request ended, or that had expired when a request came with them,
+    /// since their last sign-in, if there was one. A session whose visitor never comes back is removed by the
+    /// store, and not included. Buckets from a minute to 30 days.
     pub session_durations: Histogram,
-    /// How long the store took.
+    /// Durations of the store's operations.
     pub store_latencies: StoreLatencies,
 }
 
-/// How the connection to Redis is, under the names of the services before this one.
+/// The state of the connection to Redis, under the names of the services that this crate replaced; part of
+/// [`Stats`], which has an example.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct RedisStats {
-    /// Whether there is one; `false` where sessions are not in Redis to begin with.
+    /// Whether there is one; `false` if sessions are not kept in Redis.
     pub connected: bool,
     /// Whether new sessions go to memory because Redis is away.
     pub using_fallback: bool,
-    /// How many sessions memory holds because Redis is, or was, away: those that have not moved to Redis yet. 0
-    /// where there is no `FallbackStore`, also where all sessions are in memory to begin with.
+    /// The number of sessions in memory because Redis is, or was, away, and that have not moved to Redis yet. 0
+    /// without a `FallbackStore`, even if all sessions are in memory by configuration.
     pub in_memory_keys: u64,
     /// Since when `connected` is as it is, in seconds since the Unix epoch.
     pub since_unix_seconds: Option<u64>,
-    /// How often a lost connection was made again.
+    /// Times that a lost connection was made again.
     pub reconnects: u64,
-    /// Why a connection was lost, or could not be made, the last time that this happened; with the
+    /// Why a connection was last lost, or could not be made; with the
     /// address, and without secrets.
     pub last_error: Option<String>,
 }
@@ -157,7 +170,7 @@ impl Telemetry {
             Err(error) => (None, Some(error)),
         };
         if let Some(error) = &fault {
-            tracing::warn!(%error, "the sessions in store cannot be counted");
+            tracing::warn!(%error, "the stored sessions cannot be counted");
         }
         let connected = status.connected && !matches!(fault, Some(Error::Unavailable { .. }));
         let number = |count: fn(&Usage) -> f64| usage.as_ref().map(|usage| whole(count(usage)));

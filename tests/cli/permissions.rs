@@ -38,11 +38,11 @@ async fn the_documented_permissions_suffice() {
     let said = tool.run(&["check"]);
     said.has(0, "unknown  persistence");
     said.has(0, "unknown  feed");
-    said.has(0, "a user of its own");
+    said.has(0, "a separate user");
     for (more, expected) in [
         (
             "+client|tracking +role",
-            "ok       feed         the servers tell of changes; a near cache would take `+pttl`",
+            "ok       feed         the servers tell of changes; a near cache also needs `+pttl`",
         ),
         ("+client|tracking +role +pttl", "ok       feed         the servers tell of changes, so that"),
     ] {

@@ -82,5 +82,5 @@ async fn tls_with_a_password() {
     // Whom nobody vouches for, and who is not verified.
     let stranger = Tool::at(&url).hiding(["correct-horse"]);
     stranger.run(&["check"]).has(2, "reachable");
-    stranger.run(&["check", "--url", &format!("{url}?insecure=true")]).has(1, "any certificate accepted");
+    stranger.run(&["check", "--url", &format!("{url}?insecure=true")]).has(1, "any certificate is accepted");
 }

@@ -143,7 +143,7 @@ async fn no_more_than_a_hundred_thousand_are_remembered() {
     }
     world.renew(&half_moved).await;
     assert_eq!((world.status().owed_deletions, world.status().forgotten_deletions), (100_000, 6));
-    let told = log::text().lines().filter(|line| line.contains("no more are remembered")).count();
+    let told = log::text().lines().filter(|line| line.contains("further ones are not remembered")).count();
     assert_eq!(told, 1);
     world.recovers().await;
     assert_eq!(world.load(&sessions[0].key).await.unwrap(), Loaded::Absent);

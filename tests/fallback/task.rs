@@ -23,7 +23,7 @@ fn engaged(world: &World) -> bool {
 }
 
 fn complaints() -> usize {
-    log::text().lines().filter(|line| line.contains("refuses what it missed")).count()
+    log::text().lines().filter(|line| line.contains("refuses the changes that it missed")).count()
 }
 
 fn runtime() -> Runtime {

@@ -81,7 +81,7 @@ fn what_happened_is_told_under_the_names_that_are_documented() {
         "session_store_session_size_bytes 412.5",
         "# TYPE session_store_events_total counter",
         "# TYPE session_store_operation_duration_seconds histogram",
-        "# HELP session_store_sessions About how many sessions there are.",
+        "# HELP session_store_sessions The approximate number of sessions.",
     ] {
         assert!(told.lines().any(|told| told == line), "no {line:?} in\n{told}");
     }

@@ -146,7 +146,7 @@ async fn the_log_says_when_a_session_is_created_and_how_long_it_has() {
     let key = world.manager.begin(Some(&cookie)).session().await.unwrap().key().unwrap();
     let text = log.text();
     let line = text.lines().find(|line| line.contains("session created")).unwrap();
-    assert!(line.contains("to expire in 30 minutes") && line.contains(&key.to_string()), "{line}");
+    assert!(line.contains("expires in 30 minutes") && line.contains(&key.to_string()), "{line}");
 }
 
 /// SECURITY 21. `tests/hosts` proves it for a request through each framework.

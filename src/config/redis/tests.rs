@@ -193,7 +193,7 @@ fn the_url_wins_where_it_speaks() {
         assert!(settings(&[("REDIS_URL", url), (name, same)]).warnings.is_empty(), "{name}");
         let vars = [("REDIS_URL", url), (name, other)];
         let warning = warning(&vars);
-        assert!(warning.starts_with(&format!("{name} has no effect: REDIS_URL says otherwise")), "{warning}");
+        assert!(warning.starts_with(&format!("{name} has no effect: REDIS_URL overrides it")), "{warning}");
         assert!(!warning.contains("hunter"), "{warning}");
         let target = target(&vars);
         assert_eq!(login(&target.login), login(&spoken.login));
@@ -240,9 +240,7 @@ fn a_password_file_of_the_sentinels_is_read_again_each_time() {
     }
 
     let vars = [("REDIS_URL", "redis-sentinel://s/m?sentinel_password=hunter2"), named];
-    assert!(
-        warning(&vars).starts_with("REDIS_SENTINEL_PASSWORD_FILE has no effect: REDIS_URL says otherwise")
-    );
+    assert!(warning(&vars).starts_with("REDIS_SENTINEL_PASSWORD_FILE has no effect: REDIS_URL overrides it"));
     assert_eq!(login(&target(&vars).sentinel_login), pair("", "hunter2"));
     // Without sentinels it is nobody's, and not looked at.
     let vars = [("REDIS_URL", "redis://h"), ("REDIS_SENTINEL_PASSWORD_FILE", "/nowhere")];

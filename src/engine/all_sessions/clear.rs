@@ -22,16 +22,31 @@ const AT_ONCE: usize = 16;
 /// It goes through the sessions so many times at most.
 const MOST_ROUNDS: u32 = 5;
 
-/// The end of all sessions, once it is awaited; from
+/// Ends all sessions when awaited; made by
 /// [`SessionManager::revoke_everyone`](crate::SessionManager::revoke_everyone).
 ///
-/// Requests may come in meanwhile. A session that begins during it may end or stay. One that was there
-/// before and gets a new id meanwhile is looked for again: the store is gone through anew until there is
-/// none left that began before, five times at most. A request in flight cannot bring a session back; at
-/// its end it finds that there is none.
+/// Requests may come in meanwhile. A session that begins meanwhile may end or stay. One that was there
+/// before and gets a new id meanwhile is looked for again: the store is gone through again until no session is
+/// left that began before, five times at most. A request in flight cannot bring a session back; at its end it
+/// finds the session gone.
 ///
-/// What is stored as a session is, and cannot be read as one, is deleted too, and counted. (Not in the
-/// layout of Express, whose keys may be anything.)
+/// Values stored under the keys of sessions that cannot be read as sessions are deleted too, and counted. (Not in
+/// the layout of Express, whose keys may be anything.)
+///
+/// ```
+/// # use session_store::{KeyRing, MemoryStore, SessionManager, Values};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), session_store::Error> {
+/// # let manager = SessionManager::<Values>::builder(MemoryStore::new(), KeyRing::generate()).build()?;
+/// # let session = manager.begin(None).session().await?;
+/// session.start().await?;
+/// let clearing = manager.revoke_everyone().page_size(100).on_progress(|ended, share| {
+///     println!("{ended} sessions ended, {:.0} % of the store seen", share * 100.0);
+/// });
+/// assert_eq!(clearing.await?, 1);
+/// # Ok(())
+/// # }
+/// ```
 #[must_use = "nothing ends unless this is awaited"]
 pub struct Clearing {
     pages: Pages,
@@ -43,15 +58,15 @@ impl Clearing {
         Self { pages, on_progress: None }
     }
 
-    /// About how many keys the store looks at for a page, as at
-    /// [`SessionScan::page_size`](crate::SessionScan::page_size).
+    /// Sets about how many keys the store looks at for a page, as
+    /// [`SessionScan::page_size`](crate::SessionScan::page_size); [example](Self).
     pub fn page_size(mut self, keys: usize) -> Self {
         self.pages.size = keys.clamp(1, Page::MAX_SIZE);
         self
     }
 
-    /// Calls this after each page, with how many sessions have ended so far, and about which share of the
-    /// store was looked at, from 0 to 1.
+    /// Calls `callback` after each page with the number of sessions ended so far, and about which share of the store
+    /// was looked at, from 0 to 1; [example](Self).
     pub fn on_progress(mut self, callback: impl FnMut(u64, f64) + Send + 'static) -> Self {
         self.on_progress = Some(Box::new(callback));
         self

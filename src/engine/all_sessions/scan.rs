@@ -15,12 +15,11 @@ use crate::store::scan::{Cursor, Page, SessionSummary};
 
 /// The stream of all sessions, from [`SessionManager::sessions`](crate::SessionManager::sessions).
 ///
-/// Sessions that are there all the time are seen, each once; one that comes, goes or gets a new id
-/// meanwhile may be seen or not. To tell whether a session was seen before, the scan remembers each in 20
-/// to 40 bytes. The store is asked for one page at a time, when the one before was handed out; dropping
-/// the scan ends it.
+/// Sessions that exist throughout are seen, each once; one that comes, goes or gets a new id
+/// meanwhile may be seen or not. To see each only once, the scan remembers them in 20 to 40 bytes each. The store is
+/// asked for one page at a time, when the page before was handed out; dropping the scan ends it.
 ///
-/// The stream ends after an error. To go on later, or in another process, keep the
+/// The stream ends after an error. To continue later, or in another process, keep the
 /// [`cursor`](Self::cursor):
 ///
 /// ```
@@ -77,36 +76,63 @@ impl SessionScan {
         }
     }
 
-    /// About how many keys the store looks at for a page: 500 unless told otherwise, 1 to 10,000. Redis
-    /// serves nobody else while it looks: about half a millisecond for 500 keys.
+    /// Sets about how many keys the store looks at for a page: 500 by default, 1 to 10,000. Redis serves nobody else
+    /// meanwhile: about half a millisecond for 500 keys.
+    ///
+    /// ```
+    /// # use session_store::{KeyRing, MemoryStore, SessionManager, Values};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), session_store::Error> {
+    /// # let manager = SessionManager::<Values>::builder(MemoryStore::new(), KeyRing::generate()).build()?;
+    /// // Where single milliseconds count, and the list has time.
+    /// let sessions = manager.sessions().page_size(100);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn page_size(mut self, keys: usize) -> Self {
         self.pages.size = keys.clamp(1, Page::MAX_SIZE);
         self
     }
 
-    /// Calls this after each page, with how many sessions were seen so far, and about which share of the
-    /// store was looked at, from 0 to 1. That never falls, and is 1 at the end.
+    /// Calls `callback` after each page with the number of sessions seen so far, and about which share of the store
+    /// was looked at, from 0 to 1. The share never falls, and is 1 at the end. See the [example](Self).
     pub fn on_progress(mut self, callback: impl FnMut(u64, f64) + Send + 'static) -> Self {
         self.on_progress = Some(Box::new(callback));
         self
     }
 
-    /// Begins where another scan of the same store was. What that one has seen, this one does not know of:
-    /// some sessions may be seen again.
+    /// Begins where another scan of the same store stopped. It does not know what that one has seen: some sessions
+    /// may be seen again. See the [example](Self).
     pub fn resume(mut self, cursor: Cursor) -> Self {
         self.began = Some(cursor.clone());
         self.pages.start_at(Some(cursor));
         self
     }
 
-    /// From where another scan would have to begin to see the rest; `None` before the first page is done,
-    /// and at the end. Sessions of the page that is being handed out are seen again.
+    /// The place from which another scan sees the rest; `None` before the first page is done, and at the end. Sessions
+    /// of the page that is being handed out are seen again. See the [example](Self).
     pub fn cursor(&self) -> Option<&Cursor> {
         if self.ready.len() > 0 { self.began.as_ref() } else { self.pages.cursor() }
     }
 
-    /// Under which keys something was found so far that is no session of this version: the first
+    /// The keys found so far whose values cannot be read as sessions of this version: the first
     /// [`Page::MAX_SIZE`] of them.
+    ///
+    /// ```
+    /// use futures_util::TryStreamExt as _;
+    ///
+    /// # use session_store::{KeyRing, MemoryStore, SessionManager, Values};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), session_store::Error> {
+    /// # let manager = SessionManager::<Values>::builder(MemoryStore::new(), KeyRing::generate()).build()?;
+    /// let mut sessions = manager.sessions();
+    /// while sessions.try_next().await?.is_some() {}
+    /// for key in sessions.unreadable() {
+    ///     println!("{key} is cut short, or was written by a newer version");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn unreadable(&self) -> &[SessionKey] {
         &self.unreadable
     }

@@ -126,7 +126,7 @@ impl<'a> OwnerSessions<'a> {
     /// index, their entries stay until their time is up.
     pub(in crate::engine) async fn leave(&self, gone: &[Entry], missing: &[Entry]) {
         if let Err(error) = self.index.remove(gone, missing).await {
-            tracing::debug!(%error, "sessions that are gone stay in the index of owners for now");
+            tracing::debug!(%error, "deleted sessions stay in the index of owners for now");
         }
     }
 
@@ -134,7 +134,7 @@ impl<'a> OwnerSessions<'a> {
     async fn sweep(&self, revoked: Vec<Entry>) {
         let there_may_be_more = revoked.len() >= IndexInserted::MOST_REVOKED;
         if let Some(error) = self.delete(revoked).await.failure {
-            tracing::warn!(%error, "sessions that were revoked could not be deleted yet");
+            tracing::warn!(%error, "revoked sessions could not be deleted yet");
         } else if there_may_be_more {
             self.sweep_in_background();
         }
@@ -152,8 +152,8 @@ impl<'a> OwnerSessions<'a> {
         runtime.spawn(async move {
             let Some(sessions) = sweeping.client.sessions_of(&sweeping.owner, now) else { return };
             match sessions.delete_revoked(Instant::now() + SWEEP_TIME).await {
-                Ok(ended) => tracing::debug!(ended, "deleted sessions that had been revoked"),
-                Err(error) => tracing::warn!(%error, "sessions that were revoked could not be deleted yet"),
+                Ok(ended) => tracing::debug!(ended, "deleted revoked sessions"),
+                Err(error) => tracing::warn!(%error, "revoked sessions could not be deleted yet"),
             }
         });
     }

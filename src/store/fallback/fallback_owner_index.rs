@@ -81,7 +81,7 @@ impl OwnerIndex for FallbackStore {
 
 impl Shared {
     fn index(&self) -> Result<&dyn OwnerIndex, Error> {
-        self.primary.owners().ok_or(Error::Unsupported { what: "tell whose sessions it keeps" })
+        self.primary.owners().ok_or(Error::Unsupported { what: "list sessions by owner" })
     }
 
     /// A session that is about to be written to the primary was entered by the state of a moment ago, and

@@ -85,7 +85,7 @@ impl Ledger {
         }
         self.forgotten += 1;
         if self.forgotten == 1 {
-            tracing::error!("{MOST_OWED} deletions of sessions are owed: no more are remembered");
+            tracing::error!("{MOST_OWED} deletions of sessions are owed: further ones are not remembered");
         }
     }
 

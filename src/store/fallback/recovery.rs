@@ -38,7 +38,7 @@ impl Shared {
         if let Err(refusal) = deleted.and(moved) {
             // There is no room for it, or no permission.
             if !self.complained.swap(true, Ordering::Relaxed) {
-                tracing::warn!("the session store refuses what it missed: {refusal}");
+                tracing::warn!("the session store refuses the changes that it missed: {refusal}");
             }
             return Ok(Next::Retry(BACKOFF.longest));
         }

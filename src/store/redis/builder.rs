@@ -20,7 +20,7 @@ use crate::store::record_limit::RecordLimit;
 
 /// Settings of a [`RedisStore`]; made by [`RedisStore::builder`].
 ///
-/// What is set here takes precedence over what the URL says.
+/// They take precedence over the URL.
 ///
 /// ```no_run
 /// use session_store::RedisStore;
@@ -50,7 +50,17 @@ pub struct RedisStoreBuilder {
 }
 
 impl RedisStore {
-    /// Settings for the servers that `url` names.
+    /// Starts a builder for the servers that `url` names. A fault of the URL is reported when connecting.
+    ///
+    /// ```no_run
+    /// use session_store::RedisStore;
+    ///
+    /// # async fn example() -> Result<(), session_store::Error> {
+    /// let builder = RedisStore::builder("redis-sentinel://sentinel1,sentinel2,sentinel3/mymaster");
+    /// let store = builder.prefix("shop:").connect().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     #[doc = include_str!("url.md")]
     pub fn builder(url: impl AsRef<str>) -> RedisStoreBuilder {
@@ -83,73 +93,142 @@ impl RedisStoreBuilder {
         Self::new(Ok(target))
     }
 
-    /// What the names of the keys begin with, `session:` by default. Braces are refused when
+    /// Sets the prefix of the keys, `session:` by default. Braces are refused when
     /// connecting: they are a Redis Cluster hash tag.
     ///
     /// Services that share a Redis database need different prefixes.
+    ///
+    /// ```no_run
+    /// use session_store::RedisStore;
+    ///
+    /// # async fn example() -> Result<(), session_store::Error> {
+    /// let shop = RedisStore::builder("redis://127.0.0.1").prefix("shop:").connect().await?;
+    /// let forum = RedisStore::builder("redis://127.0.0.1").prefix("forum:").connect().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();
         self
     }
 
-    /// How long an operation may take, and an attempt to connect; 500 ms by default, and one hour
+    /// Sets how long an operation or an attempt to connect may take; 500 ms by default, and one hour
     /// at most. A write that takes longer fails with its outcome unknown.
+    ///
+    /// ```no_run
+    /// use session_store::RedisStore;
+    /// use std::time::Duration;
+    ///
+    /// # async fn example() -> Result<(), session_store::Error> {
+    /// // Redis is far away: a round trip takes 200 ms.
+    /// let store = RedisStore::builder("redis://redis.example.com").timeout(Duration::from_secs(2)).connect().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// How many connections to each server share the operations; 1 by default, 1 to 64.
+    /// Sets how many connections to each server share the operations; 1 by default, 1 to 64.
     ///
-    /// One carries the operations of all tasks at once, and beats several on most machines: they
-    /// pay where a single core is busy with reading and writing it.
+    /// One carries the operations of all tasks at once, and beats several on most machines: several
+    /// pay if a single core is busy with reading and writing one.
+    ///
+    /// ```no_run
+    /// use session_store::RedisStore;
+    ///
+    /// # async fn example() -> Result<(), session_store::Error> {
+    /// let store = RedisStore::builder("redis://127.0.0.1").connections(4).connect().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn connections(mut self, count: usize) -> Self {
         self.connections = count;
         self
     }
 
-    /// Makes what must not be lost wait until it is on so many replicas too: signing in, a new id,
-    /// and ending a session. A logout that was acknowledged then survives the loss of the master.
+    /// Makes sign-ins, new ids and the ends of sessions wait until so many replicas have them too. A logout that was
+    /// acknowledged then survives the loss of the master.
     ///
     /// Each server is asked by a [`WAIT`](https://redis.io/docs/latest/commands/wait/) on a
-    /// connection of its own. If too few replicas confirm `within` that time (whole milliseconds, at
-    /// least one), the operation fails with [`Error::Unavailable`], which says so, though the master
+    /// separate connection. If too few replicas confirm `within` that time (whole milliseconds, at
+    /// least one), the operation fails with an [`Error::Unavailable`] that says so, though the master
     /// has the write; [`StoreStatus::unreplicated`](crate::StoreStatus::unreplicated) counts them. These
     /// operations may take twice `within` longer than the [timeout](Self::timeout).
     ///
     /// Name as many replicas as a master has, less those that you can do without: of several, one
     /// that did not confirm may be promoted.
+    ///
+    /// ```no_run
+    /// use session_store::RedisStore;
+    /// use std::time::Duration;
+    ///
+    /// # async fn example() -> Result<(), session_store::Error> {
+    /// // A master and two replicas, of which one may be away.
+    /// let store = RedisStore::builder("redis-sentinel://sentinel1,sentinel2/mymaster")
+    ///     .wait_for_replicas(1, Duration::from_millis(100))
+    ///     .connect()
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn wait_for_replicas(mut self, replicas: u32, within: Duration) -> Self {
         self.replication = Some(Replication { replicas, within });
         self
     }
 
-    /// How sessions are kept: in this crate's own layout, unless they are shared with an Express service.
+    /// Sets how sessions are kept: in this crate's own layout by default; another one shares them with an Express
+    /// service.
+    ///
+    /// ```no_run
+    /// use session_store::{RedisLayout, RedisStore};
+    ///
+    /// # async fn example() -> Result<(), session_store::Error> {
+    /// // The default; with the feature `express` there are others.
+    /// let store = RedisStore::builder("redis://127.0.0.1").layout(RedisLayout::native()).connect().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn layout(mut self, layout: RedisLayout) -> Self {
         self.layout = layout;
         self
     }
 
-    /// Keeps copies of sessions in this process, so that most requests ask no server. See [`NearCache`] for what is promised
-    /// of them.
+    /// Keeps copies of sessions in this process, so that most requests ask no server. [`NearCache`] tells how old they
+    /// may be, and has an example.
     ///
-    /// A user with an ACL needs `+client|tracking +role +pttl` for it. Without, or where a server does not speak RESP3,
-    /// copies are not used, and the log says why, but for `+pttl`.
+    /// A user with an ACL needs `+client|tracking +role +pttl` for it. Without these, or if a server does not speak RESP3,
+    /// copies are not used; the log says why, except for a missing `+pttl`.
     #[cfg(feature = "memory")]
     pub fn near_cache(mut self, near_cache: NearCache) -> Self {
         self.near_cache = Some(near_cache);
         self
     }
 
-    /// The credentials, instead of those in the URL.
+    /// Sets the credentials, instead of those in the URL.
+    ///
+    /// ```no_run
+    /// use session_store::{Credentials, RedisStore};
+    ///
+    /// # async fn example() -> Result<(), session_store::Error> {
+    /// # let password = "from a vault";
+    /// // No escapes to think of, as there would be in a URL.
+    /// let store = RedisStore::builder("redis://redis.internal")
+    ///     .credentials(Credentials::user("sessions", password))
+    ///     .connect()
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn credentials(self, credentials: Credentials) -> Self {
         self.with(|target| target.login = Login::Fixed(credentials))
     }
 
-    /// Where to get the credentials from before each attempt to connect, so that a password that
-    /// was changed, or a token that expires, needs no restart.
+    /// Sets a source of credentials that is asked before each attempt to connect, so that a changed password, or a
+    /// token that expires, needs no restart.
     ///
-    /// It is called on the runtime, so it must not block: read a file, or what another task keeps
+    /// It is called on the runtime, so it must not block: read a file, or a value that another task keeps
     /// up to date. If it fails, the attempt does, and is repeated.
     ///
     /// ```no_run
@@ -173,23 +252,68 @@ impl RedisStoreBuilder {
         self.with(|target| target.login = Login::Provider(Arc::new(source)))
     }
 
-    /// The credentials of the sentinels, which have users of their own.
+    /// Sets the credentials of the sentinels, which have their own users.
+    ///
+    /// ```no_run
+    /// use session_store::{Credentials, RedisStore};
+    ///
+    /// # async fn example() -> Result<(), session_store::Error> {
+    /// let store = RedisStore::builder("redis-sentinel://sentinel1,sentinel2/mymaster")
+    ///     .credentials(Credentials::user("sessions", "of the servers"))
+    ///     .sentinel_credentials(Credentials::password("of the sentinels"))
+    ///     .connect()
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn sentinel_credentials(self, credentials: Credentials) -> Self {
         self.with(|target| target.sentinel_login = Login::Fixed(credentials))
     }
 
-    /// TLS, as `rediss` in the URL; with the server's certificate verified by the authorities that
-    /// the system trusts.
+    /// Turns TLS on, as `rediss` in the URL does; the server's certificate is verified by the authorities that
+    /// the system trusts. Needs the feature `tls`.
+    ///
+    /// ```no_run
+    /// use session_store::RedisStore;
+    ///
+    /// # async fn example() -> Result<(), session_store::Error> {
+    /// let store = RedisStore::builder("redis://redis.example.com:6380").tls().connect().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn tls(self) -> Self {
         self.with_tls(|_| {})
     }
 
-    /// TLS, trusting the certificates in this PEM text alone.
+    /// Turns TLS on, trusting only the certificates in this PEM text. Needs the feature `tls`.
+    ///
+    /// ```no_run
+    /// use session_store::RedisStore;
+    ///
+    /// # async fn example() -> Result<(), session_store::Error> {
+    /// let authorities = std::fs::read("/etc/ssl/private-ca.pem").expect("the file is readable");
+    /// let store = RedisStore::builder("rediss://redis.internal").tls_authorities(authorities).connect().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn tls_authorities(self, pem: impl Into<Vec<u8>>) -> Self {
         self.with_tls(|tls| tls.authorities = Some(Pem::Text(pem.into())))
     }
 
-    /// TLS with a client certificate and its key, in PEM text.
+    /// Turns TLS on, with a client certificate and its key in PEM text. Needs the feature `tls`.
+    ///
+    /// ```no_run
+    /// use session_store::RedisStore;
+    ///
+    /// # async fn example() -> Result<(), session_store::Error> {
+    /// let read = |path: &str| std::fs::read(path).expect("the file is readable");
+    /// let store = RedisStore::builder("rediss://redis.internal")
+    ///     .tls_client(read("/etc/ssl/shop.pem"), read("/etc/ssl/shop.key"))
+    ///     .connect()
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn tls_client(self, certificate: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
         let (certificate, key) = (Pem::Text(certificate.into()), Pem::Text(key.into()));
         self.with_tls(|tls| tls.client = Some(ClientCertificate { certificate, key }))
@@ -202,24 +326,47 @@ impl RedisStoreBuilder {
         self
     }
 
-    /// Connects.
+    /// Connects, or fails if no server can be reached.
     ///
     /// # Errors
     ///
     /// [`Error::Config`] for settings that cannot work. [`Error::Unavailable`] if no server can be
-    /// reached within the timeout, [`Error::Refused`] if it does not let us in.
+    /// reached within the timeout, [`Error::Refused`] if it rejects the credentials.
+    ///
+    /// ```no_run
+    /// use session_store::{Error, RedisStore, SessionStore as _};
+    ///
+    /// # async fn example() -> Result<(), session_store::Error> {
+    /// match RedisStore::builder("redis://127.0.0.1").connect().await {
+    ///     Ok(store) => println!("{:?}", store.status()),
+    ///     Err(Error::Unavailable { reason, .. }) => println!("start Redis first: {reason}"),
+    ///     Err(error) => return Err(error),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn connect(self) -> Result<RedisStore, Error> {
         let store = self.build()?;
         store.connections.connect().await.map_err(|failure| failure.into_error(Effect::Read))?;
         Ok(store)
     }
 
-    /// Connects, or goes on trying in the background if no server can be reached: operations fail with
-    /// [`Error::Unavailable`] until one can. For a service that shall start while Redis is down.
+    /// Connects, or keeps trying in the background if no server can be reached: operations fail with
+    /// [`Error::Unavailable`] until one can. For a service that must be able to start while Redis is down.
     ///
     /// # Errors
     ///
-    /// As [`connect`](Self::connect), but for [`Error::Unavailable`].
+    /// As [`connect`](Self::connect), except for [`Error::Unavailable`].
+    ///
+    /// ```no_run
+    /// use session_store::RedisStore;
+    ///
+    /// # async fn example() -> Result<(), session_store::Error> {
+    /// // Wrong settings are an error all the same; a Redis that is away is a warning in the log.
+    /// let store = RedisStore::builder("redis://127.0.0.1").connect_eventually().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn connect_eventually(self) -> Result<RedisStore, Error> {
         let store = self.build()?;
         match store.connections.connect().await.map_err(|failure| failure.into_error(Effect::Read)) {
@@ -246,7 +393,7 @@ impl RedisStoreBuilder {
             && (replicas == 0 || within < Duration::from_millis(1) || within > Self::LONGEST)
         {
             return fault(
-                "waiting for replicas takes at least one replica, and from one millisecond to one hour",
+                "waiting for replicas takes at least one replica, and a time from one millisecond to one hour",
             );
         }
         let settings = Settings::new(self.timeout, self.connections, self.replication);

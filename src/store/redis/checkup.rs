@@ -1,20 +1,20 @@
-//! Whether servers are fit to keep sessions: what [`RedisStore::checkup`] and [`RedisStore::servers`] answer.
+//! Checks whether servers are fit to keep sessions: the answers of [`RedisStore::checkup`] and [`RedisStore::servers`].
 //!
 //! | subject | a warning | unsafe |
 //! |---|---|---|
 //! | `reachable` | an answer takes 100 ms or more | there is none |
-//! | `info` | the user may not ask what the servers are like | |
+//! | `info` | the user may not run `INFO` | |
 //! | `version` | | older than Redis 6 |
-//! | `topology` | a master without a replica in step, where there should be one | a replica; a node of a cluster, named as if it were alone |
+//! | `topology` | a master without a replica in sync, where there should be one | a replica; a node of a cluster, configured as a single server |
 //! | `cluster`, `sentinels` | a sentinel is silent, or knows no replica | the cluster is not `ok`; the master is down for a sentinel |
 //! | `eviction` | `volatile-…` | `allkeys-…` |
 //! | `memory` | 80 % are in use | 95 % |
-//! | `persistence` | nothing is written to disk | what should be cannot be |
+//! | `persistence` | nothing is written to disk | writing to disk fails |
 //! | `clock` | a second off | more than five |
-//! | `encryption` | none, and another machine; or any certificate is accepted | |
-//! | `login` | no password, and another machine | |
-//! | `sessions`, `owners` | | a session of nobody cannot be kept, or entered for its owner |
-//! | `scan` | sessions cannot be gone through | |
+//! | `encryption` | none, to another machine; or any certificate is accepted | |
+//! | `login` | no password, to another machine | |
+//! | `sessions`, `owners` | | a trial session cannot be kept, or entered for its owner |
+//! | `scan` | sessions cannot be scanned | |
 //! | `records` | the Express service seems to keep sessions in a form of its own | |
 
 // - `server`: what one server says.
@@ -38,34 +38,45 @@ use crate::error::Error;
 pub(super) use self::entrance::Entrance;
 pub use self::server::ServerInfo;
 
-/// What a [`RedisStore::checkup`] found.
+/// The result of a [`RedisStore::checkup`], which has an example.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "json", derive(serde::Serialize), serde(rename_all = "camelCase"))]
 #[non_exhaustive]
 pub struct Checkup {
-    /// Everything that was looked at, also where all is well.
+    /// Everything that was checked, the good results included.
     pub findings: Vec<Finding>,
 }
 
 impl Checkup {
     /// The worst of all verdicts.
+    ///
+    /// ```no_run
+    /// use session_store::checkup::Verdict;
+    ///
+    /// # async fn example(store: &session_store::RedisStore) {
+    /// // Before a deployment goes on.
+    /// if store.checkup().await.verdict() == Verdict::Unsafe {
+    ///     std::process::exit(1);
+    /// }
+    /// # }
+    /// ```
     pub fn verdict(&self) -> Verdict {
         self.findings.iter().map(|finding| finding.verdict).max().unwrap_or(Verdict::Fine)
     }
 }
 
-/// One thing that was looked at.
+/// One result of a checkup; [`RedisStore::checkup`] has an example.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "json", derive(serde::Serialize), serde(rename_all = "camelCase"))]
 #[non_exhaustive]
 pub struct Finding {
-    /// What it is about, in a word that stays the same: `eviction`, `memory`, `persistence` …
+    /// The subject, a word that stays the same: `eviction`, `memory`, `persistence` …
     pub subject: &'static str,
-    /// The server that it is about, as `host:port`; `None` for what is about all of them.
+    /// The server, as `host:port`; `None` for a finding about all of them.
     pub server: Option<String>,
-    /// What to think of it.
+    /// The judgement.
     pub verdict: Verdict,
-    /// What was found, and what to do about it; for people, and without secrets.
+    /// The finding, and what to do about it; for people, and without secrets.
     pub detail: String,
 }
 
@@ -79,7 +90,15 @@ impl Finding {
     }
 }
 
-/// What to think of a [`Finding`]; the worse, the greater.
+/// The judgement of a [`Finding`], ordered from good to bad.
+///
+/// ```
+/// use session_store::checkup::Verdict;
+///
+/// let verdicts = [Verdict::Fine, Verdict::Warning, Verdict::Unknown];
+/// assert_eq!(verdicts.into_iter().max(), Some(Verdict::Warning));
+/// assert_eq!(Verdict::Fine.to_string(), "ok");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(feature = "json", derive(serde::Serialize), serde(rename_all = "lowercase"))]
 #[non_exhaustive]
@@ -87,9 +106,9 @@ pub enum Verdict {
     /// As it should be.
     #[cfg_attr(feature = "json", serde(rename = "ok"))]
     Fine,
-    /// The server does not tell.
+    /// Unknown, since the server does not tell.
     Unknown,
-    /// Sessions may be lost, or somebody may listen.
+    /// Sessions may be lost, or overheard on the network.
     Warning,
     /// Sessions cannot be read or written, or will be lost, or a revocation may miss some.
     Unsafe,
@@ -107,8 +126,8 @@ impl fmt::Display for Verdict {
 }
 
 impl RedisStore {
-    /// Asks each server that sessions are on, masters of a cluster one after the other, for what it says of
-    /// itself: for dashboards, and to measure how long an answer takes.
+    /// Asks each server that keeps sessions, the masters of a cluster one after the other, for its `INFO`: for
+    /// dashboards, and to measure how long an answer takes.
     ///
     /// A user with an ACL needs `+info`, and `+cluster|nodes` in a cluster.
     ///
@@ -128,17 +147,17 @@ impl RedisStore {
         self.ask_servers().await
     }
 
-    /// Looks at whether these servers are fit to keep sessions: their version and role, whether they evict
-    /// sessions, run out of memory or forget all at a restart, whether the connection is encrypted, whether
-    /// clocks agree, and whether the store may do what it has to.
+    /// Checks whether these servers are fit to keep sessions: their version and role, whether they evict
+    /// sessions, run out of memory or lose everything at a restart, whether the connection is encrypted, whether
+    /// clocks agree, and whether the store has the permissions that it needs.
     ///
-    /// To find out the latter, it stores a session under a random key and ends it again; if it is cut short,
-    /// that ends by itself after ten seconds. It is for operators and deployments, and not for each second's
-    /// health check: that is [`status`](crate::SessionStore::status), which asks nobody.
+    /// To check the permissions, it stores a session under a random key and ends it again; if it is interrupted,
+    /// the session ends by itself after ten seconds. This is for operators and deployments, not for frequent
+    /// health checks: use [`status`](crate::SessionStore::status) for those, which asks no server.
     ///
-    /// A user with an ACL needs `+info` besides what the store needs, and `+cluster|nodes` in a cluster;
-    /// `+acl|whoami +config|get` tell more, and before Redis 6.2 `+time`. What a server does not tell is
-    /// [unknown](Verdict::Unknown), and what fails is a finding too.
+    /// A user with an ACL needs `+info` in addition to the store's commands, and `+cluster|nodes` in a cluster;
+    /// `+acl|whoami +config|get` tell more, and before Redis 6.2 `+time`. Facts that a server does not tell are
+    /// [unknown](Verdict::Unknown), and a failure is a finding too.
     ///
     /// ```no_run
     /// use session_store::checkup::Verdict;
@@ -155,7 +174,7 @@ impl RedisStore {
         let servers = match self.ask_servers().await {
             Ok(servers) => servers,
             Err(Error::Refused { message }) => {
-                let detail = format!("what the servers are like is not told: {message}; this takes `+info`");
+                let detail = format!("the state of the servers is not told: {message}; this takes `+info`");
                 let mut findings = vec![Finding::new("info", Verdict::Warning, detail)];
                 findings.extend(self.trial().await);
                 return Checkup { findings };
@@ -182,7 +201,7 @@ impl RedisStore {
         findings.push(access::encryption(&self.entrance, &servers));
         findings.push(access::login(&self.entrance, &servers, self.whoami(&servers).await.as_deref()));
         findings.extend(self.trial().await);
-        tracing::debug!("the servers were looked at in {:?}", began.elapsed());
+        tracing::debug!("the servers were checked in {:?}", began.elapsed());
         Checkup { findings }
     }
 }

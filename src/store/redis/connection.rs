@@ -132,8 +132,8 @@ impl Connections {
         // Here, whoever asked for it: a variable, a parameter of a URL.
         if target.tls.as_ref().is_some_and(|tls| tls.insecure) {
             tracing::warn!(
-                "certificates of Redis are not verified (REDIS_TLS_INSECURE, or insecure=true in the URL): whoever is \
-                 between this process and the servers can read and change every session; name the authority of their \
+                "certificates of Redis are not verified (REDIS_TLS_INSECURE, or insecure=true in the URL): a \
+                 machine in the middle can read and change every session; name the authority of their \
                  certificates by REDIS_TLS_CACERT, or cacert= in the URL"
             );
         }

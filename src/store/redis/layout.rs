@@ -111,11 +111,21 @@ impl dyn Keyspace + '_ {
     }
 }
 
-/// How a [`RedisStore`](crate::RedisStore) keeps sessions: the crate's own layout unless
-/// [`RedisStoreBuilder::layout`](crate::RedisStoreBuilder::layout) says otherwise.
+/// The form in which a [`RedisStore`](crate::RedisStore) keeps sessions: this crate's own by default, or another one set
+/// by [`RedisStoreBuilder::layout`](crate::RedisStoreBuilder::layout).
 ///
-/// With the feature `express` there are those of a service that moves from express-session and connect-redis, one
-/// for each step of the move, as the page `moving_from_express` has them.
+/// With the feature `express` there are layouts for a service that moves from express-session and connect-redis, one
+/// for each step of the move, as the page `moving_from_express` describes.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), session_store::Error> {
+/// use session_store::{RedisLayout, RedisStore};
+///
+/// let builder = RedisStore::builder("redis://127.0.0.1");
+/// let store = builder.layout(RedisLayout::default()).connect().await?;
+/// # Ok(())
+/// # }
+/// ```
 pub struct RedisLayout {
     name: &'static str,
     build: Build,
@@ -133,7 +143,8 @@ pub(super) struct Base {
 type Build = Box<dyn FnOnce(Base) -> Box<dyn Layout> + Send + Sync>;
 
 impl RedisLayout {
-    /// This crate's own: a compact record, under a hash of the session's id.
+    /// This crate's own layout, the default: a compact record, under a hash of the session's id. See the example of
+    /// [`RedisStoreBuilder::layout`](crate::RedisStoreBuilder::layout).
     #[must_use]
     pub fn native() -> Self {
         Self::new("native", |base| Box::new(Native::new(base)))

@@ -350,7 +350,7 @@ impl RedisFeed {
             let besides =
                 if self.watches.have_copies() { ", and copies of sessions are not used" } else { "" };
             tracing::warn!(
-                "Redis does not tell of changes at present ({reason}): sessions that are watched are looked at every \
+                "Redis does not tell of changes at present ({reason}): watched sessions are checked every \
                  {BOUND:?}{besides}"
             );
         }

@@ -58,7 +58,7 @@ impl fmt::Display for Host {
     }
 }
 
-/// A user of Redis and its password. `Debug` shows neither.
+/// A Redis user and its password. `Debug` shows neither.
 ///
 /// ```
 /// use session_store::Credentials;
@@ -75,12 +75,12 @@ pub struct Credentials {
 
 impl Credentials {
     /// A user of Redis' [access control list](https://redis.io/docs/latest/operate/oss_and_stack/management/security/acl/)
-    /// and its password.
+    /// and its password; see the example of [the type](Self).
     pub fn user(username: impl Into<String>, password: impl Into<String>) -> Self {
         Self { username: Some(username.into()), password: Some(password.into()) }
     }
 
-    /// The password of the default user (`requirepass`).
+    /// The password of the default user (`requirepass`); see the example of [the type](Self).
     pub fn password(password: impl Into<String>) -> Self {
         Self { username: None, password: Some(password.into()) }
     }

@@ -106,16 +106,14 @@ fn scheme(url: &str) -> Result<(Kind, bool, &str), Why> {
         return Err("it begins or ends with a space or a line break".into());
     }
     if url.starts_with(['"', '\'', '`']) || url.ends_with(['"', '\'', '`']) {
-        return Err("there are quotes around it, which belong to a shell".into());
+        return Err("it is in quotes, which belong to a shell".into());
     }
     if url.starts_with("redis-cli") || url.starts_with("valkey-cli") {
-        return Err("it is a command: leave the URL alone, with rediss:// in place of `--tls`".into());
+        return Err("it is a command: give only the URL, with rediss:// in place of `--tls`".into());
     }
     if url.contains(|c: char| c.is_whitespace() || c.is_control()) {
         return Err(
-            "there is a space or a control character in it, and in a password that is written as %20 \
-                    or alike"
-                .into(),
+            "it has a space or a control character, which in a password is written as %20 or the like".into(),
         );
     }
     if url == "memory" || url.starts_with("memory:") {
@@ -146,7 +144,7 @@ fn scheme(url: &str) -> Result<(Kind, bool, &str), Why> {
 
 fn of_foreign_scheme(scheme: &str) -> &'static str {
     match scheme {
-        "http" | "https" => "http:// leads to a REST interface; the same service shows a rediss:// URL, too",
+        "http" | "https" => "http:// is for a REST interface; the same service also shows a rediss:// URL",
         "tcp" => "tcp:// is written redis://",
         "tls" | "ssl" | "redis+tls" | "redis+ssl" => "TLS is written rediss://",
         "redis+cluster" | "rediss+cluster" | "cluster" => {
@@ -158,8 +156,8 @@ fn of_foreign_scheme(scheme: &str) -> &'static str {
         "redis-socket" | "redis+socket" | "socket" => "a socket is written unix:///path/to/socket",
         // Not quoted: before the `://` of a broken URL there can be anything.
         _ => {
-            "its scheme is none of redis://, redis-cluster://, redis-sentinel://, those with rediss for TLS, \
-             and unix://"
+            "its scheme is not redis://, redis-cluster://, redis-sentinel://, one of these with rediss for TLS, \
+             or unix://"
         }
     }
 }
@@ -186,14 +184,14 @@ fn network(kind: Kind, tls: bool, rest: &str) -> Result<Draft, Why> {
     let (authority, path) = front.split_once('/').unwrap_or((front, ""));
     // Before anything of it is looked at, let alone named: it may be the end of a password.
     if path.contains('@') || query.contains('@') {
-        return Err("it has an `@` behind a `/` or `?`: in a password a `/` is written %2F and a `?` %3F, \
+        return Err("it has an `@` after a `/` or `?`: in a password a `/` is written %2F and a `?` %3F, \
                     elsewhere an `@` is %40"
             .into());
     }
     let (userinfo, list) = match authority.split_once('@') {
         Some((_, hosts)) if hosts.contains('@') => {
             return Err(
-                "it has more than one `@`: credentials stand once, before the first host, and an `@` in \
+                "it has more than one `@`: credentials are given once, before the first host, and an `@` in \
                         a password is written %40"
                     .into(),
             );
@@ -223,7 +221,7 @@ fn network(kind: Kind, tls: bool, rest: &str) -> Result<Draft, Why> {
     }
     if !database.is_empty() {
         let number =
-            self::database(database).ok_or("the last part of the path is no number of a database")?;
+            self::database(database).ok_or("the last part of the path is not the number of a database")?;
         draft.database.say(number, "the URL's path")?;
     }
     parameters::read(&mut draft, kind, query)?;

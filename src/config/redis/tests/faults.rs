@@ -23,9 +23,9 @@ fn contradictions_are_errors() {
             &[url("rediss://h?insecure=true"), ("REDIS_TLS_CACERT", "/ca")],
             ["REDIS_URL", "REDIS_TLS_CACERT only some"],
         ),
-        (&[url("redis://h?insecure=true")], ["REDIS_URL", "`insecure` means nothing without TLS"]),
+        (&[url("redis://h?insecure=true")], ["REDIS_URL", "`insecure` has no effect without TLS"]),
         (&[url("unix:///s"), ("REDIS_TLS", "true")], ["REDIS_URL", "a socket has no TLS, which REDIS_TLS"]),
-        (&[url("redis-cluster://h"), ("REDIS_DB", "1")], ["REDIS_URL", "REDIS_DB says another"]),
+        (&[url("redis-cluster://h"), ("REDIS_DB", "1")], ["REDIS_URL", "REDIS_DB gives another"]),
         (&[url("redis://me:@h")], ["REDIS_URL", "no password"]),
         (
             &[host, ("REDIS_PASSWORD", "hunter2"), ("REDIS_PASSWORD_FILE", file.path())],
@@ -39,16 +39,16 @@ fn contradictions_are_errors() {
             ],
             ["REDIS_SENTINEL_PASSWORD and REDIS_SENTINEL_PASSWORD_FILE", "leave one of them out"],
         ),
-        (&[host, ("REDIS_USERNAME", "me")], ["REDIS_USERNAME", "no password of that user"]),
+        (&[host, ("REDIS_USERNAME", "me")], ["REDIS_USERNAME", "no password for that user"]),
         (
             &[("REDIS_SENTINELS", "s"), ("REDIS_SENTINEL_USERNAME", "me")],
-            ["REDIS_SENTINEL_USERNAME", "no password of that user"],
+            ["REDIS_SENTINEL_USERNAME", "no password for that user"],
         ),
-        (&[host, ("REDIS_TLS_CACERT", "/ca")], ["REDIS_TLS_CACERT means nothing", "REDIS_TLS=true"]),
+        (&[host, ("REDIS_TLS_CACERT", "/ca")], ["REDIS_TLS_CACERT has no effect", "REDIS_TLS=true"]),
         (&[host, ("REDIS_TLS", "false"), ("REDIS_TLS_KEY", "/k")], ["REDIS_TLS_KEY", "without TLS"]),
         (&[host, ("REDIS_TLS_INSECURE", "true")], ["REDIS_TLS_INSECURE", "without TLS"]),
         (&[host, ("REDIS_TLS", "1"), ("REDIS_TLS_CERT", "/c")], ["REDIS_TLS_CERT", "one half"]),
-        (&[("REDIS_CLUSTER_NODES", "h"), ("REDIS_DB", "1")], ["REDIS_DB", "the database 0 only"]),
+        (&[("REDIS_CLUSTER_NODES", "h"), ("REDIS_DB", "1")], ["REDIS_DB", "only database 0"]),
     ] {
         let message = fault(vars);
         assert!(parts.iter().all(|part| message.contains(part)), "{vars:?}: {message}");
@@ -88,7 +88,7 @@ fn wrong_values_are_named_with_an_example() {
         (&[("REDIS_HOST", "h1,h2")], ["REDIS_HOST", "REDIS_CLUSTER_NODES or REDIS_SENTINELS"]),
         (&[("REDIS_HOST", "hunter2@h")], ["REDIS_HOST", "REDIS_USERNAME and REDIS_PASSWORD"]),
         (&[("REDIS_HOST", "h:6379")], ["REDIS_HOST", "REDIS_PORT"]),
-        (&[("REDIS_HOST", "[h]")], ["REDIS_HOST", "none of a-z"]),
+        (&[("REDIS_HOST", "[h]")], ["REDIS_HOST", "other than a-z"]),
         (&[("REDIS_HOST", "0.0.0.0")], ["REDIS_HOST", "to listen on"]),
         (&[("REDIS_HOST", "h"), ("REDIS_PORT", "0")], ["REDIS_PORT is \"0\"", "`6379`"]),
         (&[("REDIS_HOST", "h"), ("REDIS_PORT", "6379/tcp")], ["REDIS_PORT cannot", "`6379`"]),

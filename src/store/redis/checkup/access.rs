@@ -15,7 +15,7 @@ pub(super) fn encryption(entrance: &Entrance, servers: &[ServerInfo]) -> Finding
         }
         Encryption::Unverified => (
             Verdict::Warning,
-            "the connection is encrypted, and any certificate accepted: whoever stands in between can read and \
+            "the connection is encrypted, and any certificate is accepted: a machine in the middle can read and \
              change everything; name the authority by `cacert` or REDIS_TLS_CACERT",
         ),
         Encryption::None if servers.iter().all(|server| server.is_local) => {
@@ -23,7 +23,8 @@ pub(super) fn encryption(entrance: &Entrance, servers: &[ServerInfo]) -> Finding
         }
         Encryption::None => (
             Verdict::Warning,
-            "not encrypted: whoever is on the way can read passwords, and all data of the sessions; use `rediss://`",
+            "not encrypted: anybody on the network path can read passwords, and all data of the sessions; use \
+             `rediss://`",
         ),
     };
     Finding::new("encryption", verdict, detail)
@@ -31,15 +32,15 @@ pub(super) fn encryption(entrance: &Entrance, servers: &[ServerInfo]) -> Finding
 
 /// `user` is whom the server takes the store for, if it tells.
 pub(super) fn login(entrance: &Entrance, servers: &[ServerInfo], user: Option<&str>) -> Finding {
-    let open = "no password: whoever reaches the port can read, change and end all sessions";
-    let by_password = "the default user, with a password, who may do everything; a user of its own that may do \
-                       only what the store needs is safer";
+    let open = "no password: anybody who reaches the port can read, change and end all sessions";
+    let by_password = "the default user, with a password and all permissions; a separate user with only the \
+        permissions that the store needs is safer";
     let (verdict, detail) = match (entrance.login, user) {
-        (_, Some(name)) if name != DEFAULT_USER => (Verdict::Fine, "a user of its own".to_owned()),
-        (Given::User, None) => (Verdict::Fine, "a user of its own".to_owned()),
+        (_, Some(name)) if name != DEFAULT_USER => (Verdict::Fine, "a separate user".to_owned()),
+        (Given::User, None) => (Verdict::Fine, "a separate user".to_owned()),
         (Given::Nothing, None) => (Verdict::Unknown, "no password was needed".to_owned()),
         (Given::Nothing, Some(_)) if servers.iter().all(|server| server.is_local) => {
-            (Verdict::Fine, "no password, and it is this machine".to_owned())
+            (Verdict::Fine, "no password, on this machine".to_owned())
         }
         (Given::Nothing, Some(_)) => (Verdict::Warning, open.to_owned()),
         (Given::Password | Given::User | Given::Somehow, _) => (Verdict::Fine, by_password.to_owned()),

@@ -24,7 +24,7 @@ pub(super) fn round_trip(took: Duration) -> Finding {
     let (verdict, why) = if took < SLOW {
         (Verdict::Fine, "")
     } else {
-        (Verdict::Warning, ": every request that uses a session waits so long at least")
+        (Verdict::Warning, ": every request that uses a session waits at least that long")
     };
     Finding::new("reachable", verdict, format!("a PING took {millis:.1} ms{why}"))
 }
@@ -33,7 +33,7 @@ pub(super) fn role(server: &ServerInfo, topology: Topology) -> Finding {
     let finding = |verdict, detail: String| Finding::new("topology", verdict, detail);
     let in_cluster = server.field("cluster_enabled") == Some("1");
     if in_cluster && topology != Topology::Cluster {
-        let detail = "it is a node of a Redis Cluster and named as if it were alone: use `redis-cluster://`";
+        let detail = "it is a node of a Redis Cluster, named like a single server: use `redis-cluster://`";
         return finding(Verdict::Unsafe, detail.to_owned());
     }
     match server.field("role") {
@@ -48,7 +48,7 @@ pub(super) fn role(server: &ServerInfo, topology: Topology) -> Finding {
     match (replicas, topology) {
         (0, Topology::Standalone) if known == 0 => finding(Verdict::Fine, "a master without replicas".into()),
         (0, _) => {
-            let detail = "a master without a replica in step: if it fails, nobody takes over its sessions";
+            let detail = "a master without a replica in sync: if it fails, no server takes over its sessions";
             finding(Verdict::Warning, detail.to_owned())
         }
         (1, _) => finding(Verdict::Fine, "a master with 1 replica".to_owned()),
@@ -190,7 +190,7 @@ pub(super) fn sentinels(opinions: &[Opinion]) -> Vec<Finding> {
         needed = needed.max(number("quorum")).max(majority);
         let flags = fields.get("flags").map_or("", String::as_str);
         findings.push(at(if flags.contains("_down") {
-            finding(Verdict::Unsafe, format!("it takes the master for down ({flags})"))
+            finding(Verdict::Unsafe, format!("it considers the master down ({flags})"))
         } else {
             let (replicas, others) = (number("num-slaves"), number("num-other-sentinels"));
             let detail = format!("it sees the master, {replicas} replicas and {others} other sentinels");
@@ -199,11 +199,11 @@ pub(super) fn sentinels(opinions: &[Opinion]) -> Vec<Finding> {
     }
     if opinions.len() < needed {
         let detail =
-            format!("a failover takes {needed} of all sentinels: name all of them here, to have them seen");
+            format!("a failover needs {needed} of all sentinels: name all of them here to have them checked");
         findings.push(finding(Verdict::Unknown, detail));
     } else if answered < needed {
         let detail =
-            format!("of the sentinels named here {answered} answer, and a failover takes {needed} of all");
+            format!("{answered} of the sentinels named here answer, and a failover needs {needed} of all");
         findings.push(finding(Verdict::Warning, detail));
     }
     findings

@@ -13,15 +13,27 @@ use crate::store::redis::failure::{Effect, Failure};
 use crate::store::redis::server_info::Info;
 use crate::store::redis::target::Host;
 
-/// What one server says of itself; from [`RedisStore::servers`].
+/// The state of one server, from [`RedisStore::servers`].
+///
+/// ```no_run
+/// # async fn example(store: &session_store::RedisStore) -> Result<(), session_store::Error> {
+/// for server in store.servers().await? {
+///     println!("{} {} at {}", server.software(), server.version().unwrap_or("?"), server.address);
+///     println!("{} keys, {} replicas in sync", server.keys(), server.online_replicas());
+///     println!("{:?} bytes in use, policy {:?}", server.number("used_memory"), server.field("maxmemory_policy"));
+///     println!("answers in {:?}, clock ahead by {:?} ms", server.round_trip, server.clock_ahead_millis);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServerInfo {
     /// `host:port`, or the path of a socket.
     pub address: String,
-    /// How long it took to answer a `PING`.
+    /// The time that a `PING` took.
     pub round_trip: Duration,
-    /// How many milliseconds the server's clock is ahead of this machine's (behind it, if negative), to
+    /// Milliseconds by which the server's clock is ahead of this machine's (behind it, if negative), to
     /// within the time that asking took; `None` if it does not tell.
     pub clock_ahead_millis: Option<i64>,
     /// Whether it is this machine, as far as the address says so.
@@ -31,33 +43,35 @@ pub struct ServerInfo {
 }
 
 impl ServerInfo {
-    /// A field of [`INFO`](https://redis.io/docs/latest/commands/info/), such as `redis_version`.
+    /// A field of [`INFO`](https://redis.io/docs/latest/commands/info/), such as `redis_version`. See the [example](Self).
     pub fn field(&self, name: &str) -> Option<&str> {
         self.info.field(name)
     }
 
-    /// The same as a whole number, such as `used_memory`, in bytes.
+    /// A [field](Self::field) as a whole number, such as `used_memory`, in bytes. See the
+    /// [example](Self).
     pub fn number(&self, name: &str) -> Option<u64> {
         self.info.number(name)
     }
 
-    /// The name of its software: `Redis`, `Valkey` or `Redict`.
+    /// The name of its software: `Redis`, `Valkey` or `Redict`. See the [example](Self).
     pub fn software(&self) -> &'static str {
         self.info.software().as_str()
     }
 
     /// The version of its software. The version of Redis that Valkey and Redict are compatible with is the
-    /// [field](Self::field) `redis_version`.
+    /// [field](Self::field) `redis_version`. See the [example](Self).
     pub fn version(&self) -> Option<&str> {
         self.info.version()
     }
 
-    /// How many keys it has in all its databases, also those that are no sessions.
+    /// The number of keys in all its databases, whether they are sessions or not. See the
+    /// [example](Self).
     pub fn keys(&self) -> u64 {
         self.info.keys()
     }
 
-    /// How many of its replicas are in step with it.
+    /// The number of its replicas that are in sync with it. See the [example](Self).
     pub fn online_replicas(&self) -> usize {
         self.info.online_replicas()
     }

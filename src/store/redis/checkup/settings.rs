@@ -20,10 +20,10 @@ pub(super) fn version(server: &ServerInfo) -> Finding {
     };
     match major(compatible) {
         Ok(major) if major < OLDEST => {
-            finding(Verdict::Unsafe, format!("{name} is too old: {OLDEST} is the oldest that will do"))
+            finding(Verdict::Unsafe, format!("{name} is too old: {OLDEST} is the oldest supported version"))
         }
         Ok(_) => finding(Verdict::Fine, name),
-        Err(_) => finding(Verdict::Unknown, format!("{name} is no version that is known here")),
+        Err(_) => finding(Verdict::Unknown, format!("{name} is not a version that is known here")),
     }
 }
 
@@ -42,8 +42,8 @@ pub(super) fn eviction(server: &ServerInfo) -> Finding {
         finding(Verdict::Fine, "maxmemory-policy is noeviction: no session is evicted".to_owned())
     } else if policy.starts_with("volatile-") {
         let detail = format!(
-            "maxmemory-policy is {policy}: when memory is short, sessions end early{yet}, and a user's may be \
-             missed when all are to be ended, as the index of owners is evicted too; `noeviction` is safe"
+            "maxmemory-policy is {policy}: when memory is short, sessions end early{yet}, and ending all of a \
+             user's may miss some, as the index of owners is evicted too; `noeviction` is safe"
         );
         finding(Verdict::Warning, detail)
     } else if policy.starts_with("allkeys-") {
@@ -73,8 +73,7 @@ pub(super) fn persistence(server: &ServerInfo, snapshots: Option<String>) -> Fin
         None => server.number("rdb_saves").filter(|saves| *saves > 0).map(|_| true),
     };
     if takes_snapshots != Some(false) && is("rdb_last_bgsave_status", "err") {
-        let detail =
-            "its last snapshot failed, for which it refuses writes unless told otherwise: is the disk full?";
+        let detail = "its last snapshot failed, so by default it refuses writes: is the disk full?";
         return finding(Verdict::Unsafe, detail);
     }
     if is("aof_enabled", "1") {
@@ -86,7 +85,7 @@ pub(super) fn persistence(server: &ServerInfo, snapshots: Option<String>) -> Fin
     }
     match takes_snapshots {
         Some(true) => {
-            finding(Verdict::Fine, "snapshots are taken; a crash loses what came after the last of them")
+            finding(Verdict::Fine, "snapshots are taken; a crash loses the changes since the last one")
         }
         Some(false) => {
             let detail = "nothing is written to disk: a restart without a replica signs everybody out";

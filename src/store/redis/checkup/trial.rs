@@ -64,7 +64,7 @@ impl RedisStore {
         self.delete(&old).await?;
         self.delete(&new).await?;
         let millis = took.as_secs_f64() * 1000.0;
-        Ok(format!("one was stored, read in {millis:.1} ms, changed, given another id, and ended"))
+        Ok(format!("a session was stored, read in {millis:.1} ms, changed, given another id, and ended"))
     }
 
     /// What is asked of each session is tried where there are any.
@@ -72,9 +72,9 @@ impl RedisStore {
         self.page(None, SAMPLE).await?;
         let usage = self.usage().await?;
         Ok(if usage.sessions > 0.0 && usage.bytes_per_session.is_none() {
-            "all sessions can be gone through; what one takes is not told (`+memory|usage`)".to_owned()
+            "all sessions can be scanned; the memory that one takes is not told (`+memory|usage`)".to_owned()
         } else {
-            "all sessions can be gone through".to_owned()
+            "all sessions can be scanned".to_owned()
         })
     }
 
@@ -89,7 +89,7 @@ impl RedisStore {
         let (_, life) = loaded?;
         Ok(match life {
             Some(_) => "the servers tell of changes, so that ends are pushed and copies can be trusted",
-            None => "the servers tell of changes; a near cache would take `+pttl` besides",
+            None => "the servers tell of changes; a near cache also needs `+pttl`",
         }
         .to_owned())
     }

@@ -224,7 +224,8 @@ impl Shared {
                 None => return result,
                 Some(Redirection::TryAgain) if Instant::now() + LAST_TRY >= deadline => return result,
                 Some(Redirection::Moved(_)) if moves >= MOST_MOVES => {
-                    let words = format!("the nodes of the cluster do not agree on who serves slot {slot}");
+                    let words =
+                        format!("the nodes of the cluster do not agree on which of them serves slot {slot}");
                     return Err(Failure::NotConnected(words));
                 }
                 Some(next) => next,

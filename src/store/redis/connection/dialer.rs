@@ -106,7 +106,7 @@ impl Dialer {
             }
             #[cfg(not(unix))]
             (_, Address::Socket(_)) => {
-                Err((ErrorKind::InvalidClientConfig, "Unix sockets are not to be had on this platform")
+                Err((ErrorKind::InvalidClientConfig, "Unix sockets are not available on this platform")
                     .into())
             }
         }
@@ -176,7 +176,7 @@ mod tls {
 
     pub(super) fn check(_: &Tls) -> Result<(), Error> {
         Err(Error::Config(
-            "TLS with Redis needs the feature `tls` of session-store: add it in Cargo.toml; there is no falling \
+            "TLS with Redis needs the feature `tls` of session-store: add it in Cargo.toml; it does not fall \
              back to plaintext"
                 .to_owned(),
         ))

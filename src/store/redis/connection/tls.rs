@@ -76,7 +76,7 @@ fn trusted(tls: &Tls) -> RedisResult<RootCertStore> {
     if trusted.is_empty() {
         let reason = system.errors.first().map_or_else(|| "there are none".to_owned(), ToString::to_string);
         let what =
-            "no certificate authorities of the system (install ca-certificates, or name a file by `cacert`)";
+            "the system has no certificate authorities (install ca-certificates, or name a file by `cacert`)";
         return Err((ErrorKind::InvalidClientConfig, what, reason).into());
     }
     Ok(trusted)

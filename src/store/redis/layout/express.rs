@@ -44,7 +44,7 @@ pub(crate) use self::value::check_data;
 pub(crate) use self::value::reread as reread_value;
 
 impl RedisLayout {
-    /// As express-session and connect-redis keep sessions, so that an Express service and this one share them.
+    /// Keeps sessions as express-session and connect-redis do, so that an Express service and this one share them.
     /// The manager needs the service's secrets, [`KeyRing::express`], and takes the layout's cookie:
     ///
     /// ```no_run
@@ -66,7 +66,7 @@ impl RedisLayout {
     ///
     #[doc = include_str!("express/express.md")]
     ///
-    /// The page [`moving_from_express`](crate::moving_from_express) leads from there on.
+    /// The page [`moving_from_express`](crate::moving_from_express) leads on from there.
     ///
     /// [`KeyRing::express`]: crate::KeyRing::express
     #[must_use]

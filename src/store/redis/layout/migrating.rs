@@ -25,21 +25,47 @@ pub(super) struct Migrating {
 }
 
 impl RedisLayout {
-    /// As [`express`](Self::express), and also reads sessions in this crate's own layout, under the
-    /// [prefix](crate::RedisStoreBuilder::prefix), and updates them where they are: the first step of a move, so that
+    /// Keeps sessions as [`express`](Self::express) does, and also reads sessions in this crate's own layout, under the
+    /// [prefix](crate::RedisStoreBuilder::prefix), and updates them in place: the first step of a move, so that
     /// instances with [`move_to_native`](Self::move_to_native) can be rolled out beside these.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), session_store::Error> {
+    /// use session_store::{ExpressLayout, RedisLayout, RedisStore, SessionCookie};
+    ///
+    /// let express = ExpressLayout::new(SessionCookie::new().name("connect.sid"));
+    /// let builder = RedisStore::builder("redis://127.0.0.1");
+    /// let store = builder.layout(RedisLayout::express_before_move(express)).connect().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn express_before_move(layout: ExpressLayout) -> Self {
         Self::migrating("express before the move", layout, false)
     }
 
-    /// This crate's own, and also reads the sessions of Express: each moves, under the same cookie, when it is next
-    /// written; in a Redis Cluster, when it next gets a new id. The manager still needs
+    /// Keeps sessions in this crate's own layout, and also reads those of Express: each moves, under the same cookie,
+    /// when it is next written; in a Redis Cluster, when it next gets a new id. The manager still needs
     /// [`KeyRing::express`](crate::KeyRing::express).
     ///
-    /// No Express service may be left: it would not find what has moved. Once every old session has
+    /// No Express service may be left: it would not find moved sessions. Once every old session has
     /// ended, [`native`](Self::native) can take its place. Until then the index of owners of Express' layout is
-    /// kept too, with the ids of signed-in sessions as they are.
+    /// kept too, with the ids of signed-in sessions in plain text.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), session_store::Error> {
+    /// use session_store::{ExpressLayout, KeyRing, RedisLayout, RedisStore, SessionCookie, SessionManager, Values};
+    ///
+    /// let cookie = SessionCookie::new().name("connect.sid");
+    /// let store = RedisStore::builder("redis://127.0.0.1")
+    ///     .layout(RedisLayout::move_to_native(ExpressLayout::new(cookie.clone())))
+    ///     .connect()
+    ///     .await?;
+    /// let keys = KeyRing::express("keyboard cat")?;
+    /// let manager = SessionManager::<Values>::builder(store, keys).cookie(cookie).build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn move_to_native(layout: ExpressLayout) -> Self {
         Self::migrating("move to native", layout, true)

@@ -114,7 +114,7 @@ impl Pass {
         if self.number > MOST_PASSES {
             let reason = format!(
                 "slots of the Redis Cluster keep moving, or cannot be followed to where they move: after \
-                 {MOST_PASSES} passes sessions of {} of them may have been missed, slot {} for one",
+                 {MOST_PASSES} passes, sessions of {} of them may have been missed, such as those of slot {}",
                 self.unseen.len(),
                 self.unseen.iter().next().unwrap_or_default()
             );

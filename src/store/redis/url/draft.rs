@@ -103,7 +103,7 @@ impl Draft {
     /// The target, with defaults for what was not said.
     pub(crate) fn into_target(self) -> Result<Target, Why> {
         if let (Servers::Cluster(_), Some((1.., by))) = (&self.servers, &self.database.0) {
-            return Err(format!("a cluster has the database 0 only, and {by} says another").into());
+            return Err(format!("a cluster has only database 0, and {by} gives another").into());
         }
         if let (Servers::Socket(_), Some((true, by))) = (&self.servers, &self.tls.0) {
             return Err(format!("a socket has no TLS, which {by} asks for").into());
@@ -124,7 +124,7 @@ impl Draft {
             return match authorities.by().or(certificate.by()).or(key.by()).or(insecure) {
                 None => Ok(None),
                 Some(by) => Err(format!(
-                    "{by} means nothing without TLS, which is asked for by rediss in place of redis, by \
+                    "{by} has no effect without TLS, which is turned on by rediss in place of redis, by \
                      tls=true, or by REDIS_TLS=true"
                 )
                 .into()),
@@ -143,7 +143,7 @@ impl Draft {
                 key: Pem::File(key.clone()),
             }),
             (Some((_, by)), None) | (None, Some((_, by))) => {
-                return Err(format!("{by} is one half: a client certificate takes its key, too").into());
+                return Err(format!("{by} is only one half: a client certificate needs its key, too").into());
             }
         };
         let authorities = authorities.0.as_ref().map(|(path, _)| Pem::File(path.clone()));
@@ -163,7 +163,7 @@ fn login(username: Setting<String>, password: Setting<Password>) -> Result<Login
             Ok(Credentials { username: username.clone(), password: Some(password) })
         }))),
         // The client would say nothing of a user without a password, and be the default user.
-        (None, Some(by)) => Err(format!("{by} is there, but no password of that user").into()),
+        (None, Some(by)) => Err(format!("{by} is set, but no password for that user").into()),
         (None, None) => Ok(Login::default()),
     }
 }

@@ -26,7 +26,8 @@ fn host(text: &str, default_port: u16) -> Result<Host, Why> {
         Some(bracketed) => {
             let (address, after) =
                 bracketed.split_once(']').ok_or("the bracket around an IPv6 address is not closed")?;
-            let address: Ipv6Addr = address.parse().map_err(|_| "what is in brackets is no IPv6 address")?;
+            let address: Ipv6Addr =
+                address.parse().map_err(|_| "the brackets do not hold an IPv6 address")?;
             let port = match after.strip_prefix(':') {
                 None if after.is_empty() => None,
                 None => return Err("after an IPv6 address in brackets there is more than a port".into()),
@@ -45,7 +46,7 @@ fn host(text: &str, default_port: u16) -> Result<Host, Why> {
         },
     };
     let port = port_text.map_or(Some(default_port), port);
-    Ok(Host { name, port: port.ok_or("what follows the colon of a host is no port from 1 to 65535")? })
+    Ok(Host { name, port: port.ok_or("the colon of a host is not followed by a port from 1 to 65535")? })
 }
 
 /// A name, or an address without brackets.
@@ -59,11 +60,11 @@ pub(crate) fn host_name(name: &str) -> Result<String, Why> {
         Ok(address) => Some(address),
         Err(_) if name.len() > MAX_NAME => return Err("the name of a host is too long".into()),
         Err(_) if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte)) => {
-            return Err("a character in a host is none of a-z, 0-9, `-`, `.` and `_`".into());
+            return Err("a host has a character other than a-z, 0-9, `-`, `.` and `_`".into());
         }
         // Resolvers would read 10.1 as 10.0.0.1.
         Err(_) if last_label.bytes().all(|byte| byte.is_ascii_digit()) => {
-            return Err("a host ends like an IPv4 address, but is none".into());
+            return Err("a host ends like an IPv4 address, but is not one".into());
         }
         Err(_) => None,
     };

@@ -60,7 +60,7 @@ fn set(draft: &mut Draft, name: &'static str, value: String) -> Result<(), Why> 
         "cacert" => draft.authorities.say(PathBuf::from(value), "`cacert`"),
         "cert" => draft.certificate.say(PathBuf::from(value), "`cert`"),
         "key" => draft.key.say(PathBuf::from(value), "`key`"),
-        "db" => draft.database.say(database(&value).ok_or("`db` is no database's number")?, "`db`"),
+        "db" => draft.database.say(database(&value).ok_or("`db` is not the number of a database")?, "`db`"),
         // Empty where a template's variable was.
         "user" | "pass" | "sentinel_user" | "sentinel_password" if value.is_empty() => Ok(()),
         "user" => draft.username.say(value, "`user`"),
@@ -87,15 +87,15 @@ fn unknown(kind: Kind, name: &str, may_be_secret: bool) -> String {
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     if may_be_secret {
         format!(
-            "it has a parameter that means nothing here, and an `&` in a password is written %26; known \
+            "it has an unknown parameter, and an `&` in a password is written %26; known \
              are{known}"
         )
     } else if name.is_empty() || name.len() > 40 || !name.bytes().all(is_name) {
-        format!("it has a parameter whose name means nothing here; known are{known}")
+        format!("it has a parameter with an unknown name; known are{known}")
     } else if let Some(advice) = advice(kind, &name.to_ascii_lowercase()) {
-        format!("it has no parameter `{name}`: {advice}; known are{known}")
+        format!("there is no parameter `{name}`: {advice}; known are{known}")
     } else {
-        format!("it has no parameter `{name}`; known are{known}")
+        format!("there is no parameter `{name}`; known are{known}")
     }
 }
 

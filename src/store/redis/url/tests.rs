@@ -96,7 +96,7 @@ fn a_cluster() {
     assert!(!tls(&target).insecure);
     for nodes in ["redis-cluster://h/3", "redis-cluster://h?db=3"] {
         let message = fault(nodes);
-        assert!(message.contains("a cluster has the database 0 only"), "{message}");
+        assert!(message.contains("a cluster has only database 0"), "{message}");
         assert!(message.contains("looks like redis-cluster://"), "{message}");
     }
 }

@@ -173,7 +173,7 @@ async fn so_many_operations_wait_and_no_more() {
     let run = || async { (supervisor.run(Repeat::Read, answer).await.unwrap_err(), begun.elapsed()) };
     let failures = join_all((0..waiting::MOST + 10).map(|_| run())).await;
     let refused =
-        failures.iter().filter(|(failure, _)| failure.to_string().contains("wait for a connection"));
+        failures.iter().filter(|(failure, _)| failure.to_string().contains("waiting for a connection"));
     assert_eq!(refused.count(), 10);
     assert!(failures.iter().all(|(_, waited)| *waited < Duration::from_secs(5)));
     // Who waited in vain found out for the others.

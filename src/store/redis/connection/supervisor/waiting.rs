@@ -57,7 +57,8 @@ impl Shared {
         F: Future<Output = Result<Value, Failure>>,
     {
         let Ok(_place) = self.waiting.try_acquire() else {
-            let crowd = || Failure::NotConnected(format!("{MOST} operations wait for a connection already"));
+            let crowd =
+                || Failure::NotConnected(format!("{MOST} operations are already waiting for a connection"));
             return Err(lost.unwrap_or_else(crowd));
         };
         loop {

@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::value::{NO_COOKIE, NO_OBJECT};
 use crate::error::Error;
 
-const WARNING: &str = "a value under the prefix of the Express service is no session in JSON. If its `new RedisStore` \
-     has a `serializer`, this service cannot read its sessions, fails the requests that come with them, and leaves \
-     them as they are: let Node store JSON first";
+const WARNING: &str = "a value under the prefix of the Express service is not a session in JSON. If its `new \
+    RedisStore` \
+     has a `serializer`, this service cannot read its sessions, fails the requests that come with them, and \
+     leaves them untouched: let Node store JSON first";
 
 /// Whether there was a value that a serializer other than JSON may have made.
 #[derive(Debug, Default)]

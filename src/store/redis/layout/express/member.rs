@@ -175,7 +175,8 @@ pub(super) fn read(key: &SessionKey, text: &str, record: &mut Record) -> Result<
     let fits = (SHORTEST..=LONGEST).contains(&text.len());
     let rest = text.get(2 * REVISION_LENGTH..text.len().saturating_sub(SEAL_LENGTH)).filter(|_| fits);
     let rest = rest.and_then(|rest| URL_SAFE_NO_PAD.decode(rest).ok());
-    let rest = rest.ok_or_else(|| unreadable("its member `__session_store` is none of this crate's"))?;
+    let rest =
+        rest.ok_or_else(|| unreadable("its member `__session_store` was not written by this crate"))?;
     let mut rest = Fields { rest: &rest, key };
     let flags = rest.take(1)?[0];
     if rest.take(BINDING_LENGTH)? != binding(key) {
@@ -263,7 +264,10 @@ impl<'a> Fields<'a> {
     fn text(&mut self) -> Result<&'a str, Error> {
         let length = usize::try_from(self.number()?).unwrap_or(usize::MAX);
         let text = std::str::from_utf8(self.take(length)?);
-        text.map_err(|_| Error::Unreadable { key: self.key.clone(), reason: "its owner or label is no text" })
+        text.map_err(|_| Error::Unreadable {
+            key: self.key.clone(),
+            reason: "its owner or label is not text",
+        })
     }
 }
 

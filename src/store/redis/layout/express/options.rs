@@ -2,8 +2,8 @@
 
 use crate::cookie::SessionCookie;
 
-/// How an Express service keeps its sessions: what its `session({ cookie })` and
-/// `new RedisStore({ prefix })` say.
+/// The settings of an Express service's sessions: those of its `session({ cookie })` and
+/// `new RedisStore({ prefix })`.
 ///
 /// ```
 /// use session_store::{ExpressLayout, SessionCookie};
@@ -20,16 +20,16 @@ pub struct ExpressLayout {
 }
 
 impl ExpressLayout {
-    /// connect-redis' prefix unless told otherwise.
+    /// The default prefix of connect-redis.
     pub const DEFAULT_PREFIX: &str = "sess:";
 
-    /// Sessions whose cookie has these attributes: the [manager](crate::SessionManager) takes them from here,
-    /// and Node goes by them when it sends the cookie of a session that was made here.
+    /// Sets the attributes of the sessions' cookie: the [manager](crate::SessionManager) takes them from here,
+    /// and Node uses them when it sends the cookie of a session that was made here. See the [example](Self).
     pub fn new(cookie: SessionCookie) -> Self {
         Self { cookie, prefix: Self::DEFAULT_PREFIX.to_owned() }
     }
 
-    /// What the names of the keys begin with: connect-redis' `prefix`, `sess:` by default.
+    /// Sets the prefix of the keys: connect-redis' `prefix`, `sess:` by default. See the [example](Self).
     #[must_use]
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();

@@ -187,7 +187,7 @@ pub(super) fn read(
     let is_ours = ours.map(|ours| member::read(key, ours, &mut record)).transpose()?.unwrap_or(false);
     let left = facts.expires_at.saturating_since(now);
     cookie::read(stored.get(), cookie, left, &mut record)
-        .ok_or_else(|| unreadable("its cookie is no object"))?;
+        .ok_or_else(|| unreadable("its cookie is not an object"))?;
     record.written_end = is_ours.then_some(record.expires_at);
     record.expires_at = facts.expires_at;
     record.previous_revision = facts.previous_revision;
@@ -244,8 +244,8 @@ fn checked(data: &Payload) -> Result<Members<'_>, Error> {
     };
     if let Some((name, _)) = members.iter().find(|(name, _)| is_taken(name)) {
         return refused(format!(
-            "Node would lose the member {name:?}, because its sessions have something else of that name: call it \
-             otherwise, or give it another name in JSON by #[serde(rename)]"
+            "Node would lose the member {name:?}, because its sessions have another member of that name: rename \
+             it, or give it another name in JSON by #[serde(rename)]"
         ));
     }
     Ok(members)
