@@ -45,14 +45,17 @@ impl Expiry {
     pub const NIST_AAL3: Self =
         Self::idle(Duration::from_secs(15 * MINUTE)).absolute(Duration::from_secs(12 * HOUR));
 
-    /// Ends a session that was not used for `timeout`; each use restarts the time.
+    /// Ends a session that was not used for `timeout`; each use restarts the time. Alone it has no absolute
+    /// timeout, also where it replaces an expiry that has one.
     ///
     /// ```
     /// # use session_store::Expiry;
     /// # use std::time::Duration;
-    /// // "Remember me": as long as the visitor comes back once a month, the session lasts.
-    /// let remembered = Expiry::idle(Duration::from_secs(30 * 24 * 3600));
-    /// assert_eq!(remembered.absolute_timeout(), None);
+    /// let day = Duration::from_secs(24 * 3600);
+    /// // It lasts for ever, if it is used once a month.
+    /// assert_eq!(Expiry::idle(30 * day).absolute_timeout(), None);
+    /// // "Remember me": three months at most.
+    /// let remembered = Expiry::idle(30 * day).absolute(90 * day);
     /// ```
     pub const fn idle(timeout: Duration) -> Self {
         Self { idle: Some(timeout), absolute: None }

@@ -152,8 +152,9 @@ impl<T: SessionData> Session<T> {
     /// Changes the data; it is stored when the response is ready, unless that is a 408, a 499 or a 5xx.
     ///
     /// If another request stored the session meanwhile, the two changes are merged as the
-    /// manager's [`ConflictPolicy`](crate::ConflictPolicy) says, and a contradiction answers 409.
-    /// For counters, where both changes must count, use [`update`](Self::update). For a session that got a new id
+    /// manager's [`ConflictPolicy`](crate::ConflictPolicy) says, and a contradiction answers 409. By default, of two
+    /// values that both requests gave one number, text or flag, the one stored last stands: for counters, where
+    /// both changes must count, use [`update`](Self::update). For a session that got a new id
     /// or was ended meanwhile, see [above](Self#requests-beside-a-new-id).
     ///
     /// # Errors
@@ -313,6 +314,8 @@ impl<T: SessionData> Session<T> {
     /// sign-in, and which its cookie's `Max-Age` follows. Stored when the response is ready, if there
     /// is a session to store.
     ///
+    /// It replaces both timeouts of the policy: with [`Expiry::idle`] alone, the session has no absolute timeout.
+    ///
     /// If the session got a new id meanwhile, a renewal keeps the new expiry, and the next request moves the
     /// session's end; a sign-in drops it.
     ///
@@ -336,7 +339,8 @@ impl<T: SessionData> Session<T> {
     /// let remember_me = true;
     /// session.sign_in("ada", |_| ())?;
     /// if remember_me {
-    ///     session.set_expiry(Expiry::idle(Duration::from_secs(30 * 24 * 3600)))?;
+    ///     let day = Duration::from_secs(24 * 3600);
+    ///     session.set_expiry(Expiry::idle(30 * day).absolute(90 * day))?;
     /// }
     /// let cookie = request.finish(200).await.set_cookie.expect("a session began");
     /// assert!(cookie.contains("Max-Age=2592000"));

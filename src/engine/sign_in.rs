@@ -19,7 +19,8 @@ impl<T: SessionData> Session<T> {
     /// async fn signed_in(session: Session, user: &str, remember_me: bool) -> Result<(), Error> {
     ///     session.sign_in(user, |values| values.insert("theme", "dark"))??;
     ///     if remember_me {
-    ///         session.set_expiry(Expiry::idle(Duration::from_secs(30 * 24 * 3600)))?;
+    ///         let day = Duration::from_secs(24 * 3600);
+    ///         session.set_expiry(Expiry::idle(30 * day).absolute(90 * day))?;
     ///     }
     ///     Ok(())
     /// }
