@@ -72,7 +72,7 @@ pub mod getting_started {}
 #[doc = include_str!("../docs/expiry.md")]
 pub mod expiry {}
 
-#[cfg(all(any(doc, doctest), feature = "express"))]
+#[cfg(all(any(doc, doctest), feature = "full"))]
 #[doc = include_str!("../docs/moving_from_others.md")]
 pub mod moving_from_others {}
 
@@ -107,6 +107,10 @@ pub mod csrf {}
 #[cfg(all(any(doc, doctest), feature = "full", feature = "test-util"))]
 #[doc = include_str!("../docs/background.md")]
 pub mod background {}
+
+#[cfg(all(any(doc, doctest), feature = "full"))]
+#[doc = include_str!("../docs/devices.md")]
+pub mod devices {}
 
 #[cfg(all(any(doc, doctest), feature = "full"))]
 #[doc = include_str!("../docs/custom_store.md")]

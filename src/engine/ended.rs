@@ -46,8 +46,8 @@ impl<T: SessionData> Session<T> {
     /// are lost or not allowed. While nothing changes, the store is not asked.
     ///
     /// A session that is not stored counts as ended, and so does one that this request has lost, because it came with
-    /// an id that a renewal had replaced. If the handler's response stores the session, wait for the end in what runs
-    /// after the response: the callback of the upgrade, or the stream.
+    /// an id that a renewal had replaced. Don't await it in the handler that begins the session (nothing is stored
+    /// yet, so it answers at once); await it in `on_upgrade`'s callback or in the stream.
     ///
     /// ```
     /// use session_store::{Ended, Error, Session};

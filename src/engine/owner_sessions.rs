@@ -41,6 +41,9 @@ impl<T: SessionData> SessionManager<T> {
     /// # }
     /// ```
     ///
+    /// To end the one that [is the request's own](SessionSummary::is_current), call [`Session::destroy`]: it removes
+    /// the cookie too.
+    ///
     /// All of them are in memory at once, about 200 bytes each; if an owner may have a great many, go
     /// through them with [`page_of`](Self::page_of).
     ///
@@ -111,6 +114,9 @@ impl<T: SessionData> SessionManager<T> {
 
     /// Ends a session, for every request that comes with its id, in flight or later; the next one is
     /// anonymous. Returns whether it was there: `false` if it had ended by itself.
+    ///
+    /// The browser keeps its cookie. For the request's own session, where
+    /// [`is_current`](SessionSummary::is_current) says so, call [`Session::destroy`], which removes it.
     ///
     /// # Errors
     ///

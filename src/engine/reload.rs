@@ -11,7 +11,7 @@ impl<T: SessionData> Session<T> {
     /// Reads the session from the store again, and drops data that was written but not stored, even if
     /// reading fails.
     ///
-    /// Pending requests for a new id, an owner, a label or an expiry stand. After a sign-in the data is what is
+    /// A pending new id, owner, label or expiry is kept. After a sign-in the data is what is
     /// stored, or `T::default()` where that is somebody else's. Everything that a [`save`](Self::save) failed to
     /// store is dropped: sign in again.
     ///

@@ -239,7 +239,7 @@ impl<T: SessionData> State<T> {
         }
     }
 
-    /// What the store answered when it was asked again. What was asked for beside data stands.
+    /// What the store answered when it was asked again. A pending new id, owner, label or expiry is kept.
     pub(crate) fn reload(&mut self, stored: StoredState, value: Arc<T>) {
         let intent = std::mem::take(&mut self.intent);
         self.reset(stored);
