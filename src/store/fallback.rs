@@ -71,9 +71,9 @@ use crate::clock::Timestamp;
 /// - An owner's sessions can be listed, and all ended, only while the primary answers. A sign-in during an
 ///   outage counts towards the limit of its owner's sessions once it has moved. It does not move if the
 ///   owner's sessions were all ended after it, within the same week.
-/// - A session in memory that has an owner is served only after the primary was asked whether it was ended
-///   elsewhere, so only once Redis answers again. While Redis is away, each such load has it
-///   tried again, at most every 20 ms for all of them, and waits up to 100 ms for that.
+/// - Before each load of a session in memory that has an owner, the primary is asked whether it was ended
+///   elsewhere. One that does not answer has no say: the session is served. While Redis is away, each such load has
+///   it tried again, at most every 20 ms for all of them, and waits up to 100 ms for that.
 /// - A write that timed out may reach a frozen primary late. To make up for that, deletions are repeated for a minute
 ///   after it answers again; after that minute, a late write may bring a session back.
 ///
