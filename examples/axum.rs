@@ -20,6 +20,8 @@ mod operator;
 #[path = "pages/mod.rs"]
 mod pages;
 
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
 #[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 struct Shop {
@@ -57,7 +59,7 @@ async fn login(session: Session<Shop>, request: Request) -> axum::response::Resu
     let owner = Owner::new(&user).map_err(|e| (StatusCode::UNPROCESSABLE_ENTITY, e.to_string()))?;
     session.sign_in(&owner, |shop| shop.user = Some(user))?;
     if remember.is_some_and(|it| it == "on" || it == true) {
-        session.set_expiry(Expiry::idle(Duration::from_secs(30 * 24 * 3600)))?;
+        session.set_expiry(Expiry::idle(30 * DAY).absolute(90 * DAY))?;
     }
     Ok(answer(is_form, session).await)
 }

@@ -20,6 +20,8 @@ mod operator;
 #[path = "pages/mod.rs"]
 mod pages;
 
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
 #[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 struct Shop {
@@ -60,7 +62,7 @@ async fn login(is_form: bool, login: Login, session: Session<Shop>) -> Result<Re
     };
     session.sign_in(&owner, |shop| shop.user = Some(user))?;
     if remember.is_some_and(|it| it == "on" || it == true) {
-        session.set_expiry(Expiry::idle(Duration::from_secs(30 * 24 * 3600)))?;
+        session.set_expiry(Expiry::idle(30 * DAY).absolute(90 * DAY))?;
     }
     Ok(answer(is_form, &session))
 }

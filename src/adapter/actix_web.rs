@@ -38,7 +38,7 @@ type LocalFuture<R> = Pin<Box<dyn Future<Output = R>>>;
 /// use session_store::{Error, KeyRing, MemoryStore, Session, SessionManager, SessionMiddleware};
 ///
 /// async fn count(session: Session<u32>) -> Result<String, Error> {
-///     session.write(|visits| *visits += 1)?;
+///     session.update(|visits| *visits += 1).await?;
 ///     Ok(session.read(|visits| format!("Visit {visits}")))
 /// }
 ///

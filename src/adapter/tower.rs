@@ -37,7 +37,7 @@ use crate::error::Error;
 /// use session_store::{Error, KeyRing, MemoryStore, Session, SessionLayer, SessionManager};
 ///
 /// async fn count(session: Session<u32>) -> Result<String, Error> {
-///     session.write(|visits| *visits += 1)?;
+///     session.update(|visits| *visits += 1).await?;
 ///     Ok(session.read(|visits| format!("Visit {visits}")))
 /// }
 ///
@@ -235,7 +235,7 @@ impl<T: SessionData> Session<T> {
     ///
     /// async fn count(request: Request<()>) -> Result<Response<String>, Error> {
     ///     let session = Session::<u32>::from_extensions(request.extensions()).await?;
-    ///     session.write(|visits| *visits += 1)?;
+    ///     session.update(|visits| *visits += 1).await?;
     ///     Ok(Response::new(session.read(|visits| format!("Visit {visits}"))))
     /// }
     ///

@@ -35,7 +35,7 @@ impl<T: SessionData> SessionLayer<T> {
     /// use warp::Filter as _;
     ///
     /// async fn count(session: Session<u32>) -> Result<String, Error> {
-    ///     session.write(|visits| *visits += 1)?;
+    ///     session.update(|visits| *visits += 1).await?;
     ///     Ok(session.read(|visits| format!("Visit {visits}")))
     /// }
     ///
@@ -101,7 +101,7 @@ impl<T: SessionData> Session<T> {
 /// use warp::{Filter, Rejection, Reply};
 ///
 /// async fn count(session: Session<u32>) -> Result<String, Error> {
-///     session.write(|visits| *visits += 1)?;
+///     session.update(|visits| *visits += 1).await?;
 ///     Ok("Counted.".to_owned())
 /// }
 ///

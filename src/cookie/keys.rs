@@ -102,7 +102,8 @@ impl fmt::Debug for Key {
 /// The keys that cookies are checked with: the first signs, all verify, old ones retire.
 ///
 /// To rotate a secret, first let all instances verify the new one, listed after the old one; then put the new
-/// one first, and keep the old one after it for as long as a session may live. A cookie verified by an old key
+/// one first, and keep the old one after it for as long as a session may live without use (its idle timeout, 30 days
+/// or more with "remember me"; its absolute timeout where it has no idle one). A cookie verified by an old key
 /// is sent again, signed by the first; an instance that does not have that key yet would take it for forged.
 ///
 /// ```

@@ -8,8 +8,7 @@ use serde_json::{Map, Number, Value};
 
 /// How a change is reconciled with the change of another request that stored the session first.
 ///
-/// Under every policy, nothing is overwritten unseen, and a refusal is an
-/// [`Error::Conflict`](crate::Error::Conflict) with nothing stored.
+/// A refusal is an [`Error::Conflict`](crate::Error::Conflict) with nothing stored.
 ///
 /// ```
 /// # use session_store::{KeyRing, MemoryStore, SessionManager, Values};

@@ -66,21 +66,17 @@ impl<T: Serialize + DeserializeOwned + Default + Send + Sync + 'static> SessionD
 ///
 /// # Requests beside a new id
 ///
-/// A request may have loaded the session before another one gives it a new id ([`renew`](Self::renew),
-/// [`sign_in`](Self::sign_in)), and write after that. Its write counts as having come just before the new
-/// id: it is stored under the new id, merged with what was stored there since. Where both changed a field that
-/// can't have both values, the other request's value stands, as the later one. (Other
-/// [policies](crate::ConflictPolicy) decide as they always do.) The request is shown nothing of what is
-/// stored there, does not extend the session, and sets no cookie.
+/// A request may load the session, and write after another request has given it a new id or ended it:
 ///
-/// It is answered 409 ([`Conflict::Owner`], [`Conflict::Moved`]) if the session was signed in as a different
-/// user than before, or got a second new id. A session without an owner becomes that of the user who signs in.
+/// | meanwhile | a [`write`](Self::write) | answer |
+/// |---|---|---|
+/// | [`renew`](Self::renew), a sign-in by the same user, or the first one of a visitor | is stored under the new id, as if it had come just before; of two values that can't both stand, the other request's stands (other [policies](crate::ConflictPolicy) decide as always) | as usual |
+/// | a sign-in by another user | is not stored | 409, [`Conflict::Owner`] |
+/// | a second new id | is not stored | 409, [`Conflict::Moved`] |
+/// | a logout, a revocation, expiry | is not stored: it counts as having come just before the end | as usual; [`save`](Self::save) and [`update`](Self::update) answer [`Conflict::Ended`] |
+/// | any of these, and the request has neither loaded nor stored the session for a minute, or for the idle timeout if that is shorter: an end can't be told from a new id any more | is not stored | 409, [`Conflict::Ended`] |
 ///
-/// A session that was ended meanwhile (logged out, revoked, expired) is no longer written. A
-/// [`write`](Self::write) counts as having come before the end, and the response is as it would have been
-/// then; [`save`](Self::save) and [`update`](Self::update) answer [`Conflict::Ended`]. So does a `write` of a
-/// request that has neither loaded nor stored the session for a minute, or for its idle timeout if that is
-/// shorter: by then, an end can't be told from a new id.
+/// The request is shown nothing of what is stored under the new id, does not extend the session, and sets no cookie.
 ///
 /// # Errors
 ///
@@ -100,12 +96,12 @@ impl<T: Serialize + DeserializeOwned + Default + Send + Sync + 'static> SessionD
 /// #[derive(Default, Serialize, Deserialize)]
 /// struct Account {
 ///     visits: u32,
-///     cart: Vec<String>,
+///     theme: String,
 /// }
 ///
 /// async fn handler(session: Session<Account>) -> Result<u32, Error> {
-///     session.write(|account| account.visits += 1)?;
-///     session.update(|account| account.cart.push("tea".into())).await?;
+///     session.write(|account| account.theme = "dark".into())?;
+///     session.update(|account| account.visits += 1).await?;
 ///     Ok(session.read(|account| account.visits))
 /// }
 /// ```
@@ -282,9 +278,11 @@ impl<T: SessionData> Session<T> {
     ///
     /// A write afterwards starts a new session.
     ///
+    /// A logout completes even if the client disconnects: it runs in a task of its own.
+    ///
     /// # Panics
     ///
-    /// Outside a tokio runtime: a logout completes even if the client disconnects, in a task of its own.
+    /// Outside of a tokio runtime.
     ///
     /// ```
     /// # use session_store::{KeyRing, MemoryStore, SessionManager, Values};
@@ -314,13 +312,12 @@ impl<T: SessionData> Session<T> {
     /// sign-in, and which its cookie's `Max-Age` follows. Stored when the response is ready, if there
     /// is a session to store.
     ///
-    /// It replaces both timeouts of the policy: with [`Expiry::idle`] alone, the session has no absolute timeout.
-    ///
     /// If the session got a new id meanwhile, a renewal keeps the new expiry, and the next request moves the
     /// session's end; a sign-in drops it.
     ///
-    /// It can't postpone the absolute timeout of an existing session: only [`sign_in`](Self::sign_in), in the same
-    /// request, restarts that.
+    /// It replaces both timeouts of the policy: with [`Expiry::idle`] alone, a session that begins or is signed in
+    /// with this request has no absolute timeout. On an existing session it can't move the absolute end later; only a
+    /// [`sign_in`](Self::sign_in) in the same request starts that again. The order of the two does not matter.
     ///
     /// # Errors
     ///

@@ -9,8 +9,8 @@ impl<T: SessionData> Session<T> {
     /// Signs `owner` in: changes the data by `change`, and gives the session a new id and a new
     /// beginning when the response is ready. The old id stops working (OWASP ASVS 7.2.4).
     ///
-    /// Data collected before, such as a cart, stays, unless it was somebody else's: if another owner was signed in,
-    /// `change` begins with `T::default()`. If the old session was ended meanwhile, the sign-in gets a session of
+    /// Data collected before, such as a cart, stays, unless it was somebody else's: a sign-in over another
+    /// user's session begins with `T::default()`. If the old session was ended meanwhile, the sign-in gets a session of
     /// its own.
     ///
     /// ```

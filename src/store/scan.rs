@@ -242,9 +242,11 @@ impl SessionSummary {
         self.expires_at <= now || self.absolute_deadline.is_some_and(|deadline| deadline <= now)
     }
 
-    /// When it was last used. Accurate to within the manager's
-    /// [touch share](crate::SessionManagerBuilder::touch_share) of the idle timeout for requests that only read, and,
-    /// near the absolute deadline, which cannot move, to within the idle timeout. `None` without an idle timeout.
+    /// When it was last used, or a little earlier: requests that only read move it once the manager's
+    /// [touch share](crate::SessionManagerBuilder::touch_share) of the idle timeout has passed, which is a tenth by
+    /// default (2.4 hours for 24 hours, 3 days for 30 days). Where `expires_at` is the absolute deadline, it no
+    /// longer moves, and may be the whole idle timeout too early; so with an idle timeout no shorter than the
+    /// absolute one it stays at the sign-in. `None` without an idle timeout.
     ///
     /// ```
     /// use session_store::{Payload, Record, SessionId, SessionSummary, Timestamp};
