@@ -18,21 +18,40 @@ mod axum;
 #[cfg(feature = "warp")]
 mod warp;
 
-/// Logs why a request failed, and gives the status and the text that the client gets. The text says
-/// nothing about the cause.
-fn answer_to(error: &Error) -> (u16, &'static str) {
-    match error {
-        Error::Conflict(_) => tracing::info!(%error, "a session could not be changed"),
+/// What clients are told of an error.
+struct Answer {
+    status: u16,
+    content_type: &'static str,
+    text: &'static str,
+}
+
+/// Logs an error, and answers with nothing of its cause.
+fn answer_to(error: &Error) -> Answer {
+    let status = error.status();
+    match status {
+        400 => tracing::debug!(%error, "a request cannot be used"),
+        307 | 401 => tracing::debug!(%error, "a visitor was asked to prove who they are"),
+        _ if matches!(error, Error::Conflict(_)) => tracing::info!(%error, "a session could not be changed"),
         _ => tracing::error!(error = %Chain(error), "a session failed"),
     }
-    let status = error.status();
     let text = match status {
+        307 => "",
+        400 => "Bad Request",
+        401 => {
+            let text = REAUTHENTICATE;
+            return Answer { status, content_type: "application/problem+json", text };
+        }
+        403 => "Forbidden",
         409 => "Conflict",
+        501 => "Not Implemented",
         503 => "Service Unavailable",
         _ => "Internal Server Error",
     };
-    (status, text)
+    Answer { status, content_type: "text/plain; charset=utf-8", text }
 }
+
+/// A problem of RFC 9457, with the code of RFC 9470.
+const REAUTHENTICATE: &str = r#"{"type":"about:blank","title":"Unauthorized","status":401,"detail":"Authenticate again, then repeat the request.","error":"insufficient_user_authentication"}"#;
 
 /// Whether one of these values of `Vary` names the cookie.
 fn varies_by_cookie<'v>(mut values: impl Iterator<Item = &'v [u8]>) -> bool {

@@ -14,6 +14,8 @@ mod express;
 pub(crate) mod fault;
 mod header;
 pub(crate) mod keys;
+#[cfg(feature = "device-bound")]
+pub(crate) mod mac_ring;
 mod placeholder;
 pub(crate) mod signing;
 
@@ -301,6 +303,35 @@ impl CheckedCookie {
         let attributes = self.attributes(stored);
         let cookie = attributes.cookie(self.name(), "").max_age(cookie::time::Duration::ZERO);
         attributes.header(cookie.expires(OffsetDateTime::UNIX_EPOCH))
+    }
+
+    /// The cookie that a browser gets for a proof of its device, beside this one, if requests below `path` bring both.
+    #[cfg(feature = "device-bound")]
+    pub(crate) fn bound_to_device(&self, path: &str) -> Result<Self, &'static str> {
+        let SessionCookie { domain, path: covered, partitioned, .. } = &self.attributes;
+        if domain.is_some() {
+            return Err("the cookie has `Domain`, and a device is bound to one host");
+        }
+        if *partitioned {
+            return Err("browsers bind no cookies with `Partitioned`");
+        }
+        let rest = path.strip_prefix(covered.trim_end_matches('/'));
+        if !rest.is_some_and(|rest| rest.starts_with('/')) {
+            return Err("the cookie's `Path` leaves these paths out");
+        }
+        // Chromium registers no cookie whose prefix says that it comes by HTTP alone.
+        let name = match self.name.strip_prefix("__Host-Http-") {
+            Some(name) => format!("__Host-{name}"),
+            None => self.name.replacen("__Http-", "__Secure-", 1),
+        };
+        Ok(Self { name: format!("{name}-device"), attributes: self.attributes.clone() })
+    }
+
+    /// What a browser has to know the cookie by, but for its name.
+    #[cfg(feature = "device-bound")]
+    pub(crate) fn credential_attributes(&self) -> String {
+        let header = self.set("", None, None);
+        header.split_once("; ").map(|(_, attributes)| attributes.to_owned()).unwrap_or_default()
     }
 
     fn attributes(&self, stored: Option<&Payload>) -> Attributes<'_> {

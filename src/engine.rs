@@ -8,6 +8,8 @@
 mod all_sessions;
 mod change;
 mod commit;
+#[cfg_attr(not(feature = "device-bound"), path = "engine/no_device.rs")]
+mod device;
 mod ended;
 pub(crate) mod expiry;
 #[cfg(feature = "express")]
@@ -19,11 +21,14 @@ mod manager_builder;
 pub(crate) mod merge;
 mod owner_sessions;
 mod plan;
+mod recent;
 mod reload;
 mod request;
+mod request_head;
 mod session;
 mod shielded;
 mod sign_in;
+mod site_data;
 mod state;
 mod store_client;
 #[cfg(feature = "test-util")]
@@ -34,16 +39,26 @@ mod values;
 mod write;
 
 pub use self::all_sessions::{Clearing, SessionScan};
+#[cfg(any(feature = "tower", feature = "actix-web"))]
+pub(crate) use self::device::DeviceAnswer;
+#[cfg(all(fuzzing, feature = "device-bound"))]
+pub(crate) use self::device::Proof;
+#[cfg(feature = "device-bound")]
+pub use self::device::{Device, DeviceBinding, MissingProof};
 pub use self::ended::Ended;
 pub use self::expiry::Expiry;
 pub use self::manager::SessionManager;
 pub use self::manager_builder::SessionManagerBuilder;
 pub use self::merge::ConflictPolicy;
+pub use self::recent::Recent;
 pub use self::request::{RequestSession, ResponseActions};
 pub use self::session::{Session, SessionData};
+pub use self::site_data::SiteData;
 pub use self::values::Values;
 
 use self::manager::Inner;
 #[cfg(any(feature = "tower", feature = "actix-web"))]
 pub(crate) use self::request::AnyRequestSession;
+#[cfg(any(feature = "tower", feature = "actix-web"))]
+pub(crate) use self::request_head::RequestHead;
 use self::session::{Shared, VerifiedIds};

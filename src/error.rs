@@ -114,6 +114,15 @@ pub enum Error {
     #[error("{0}")]
     Config(String),
 
+    /// The visitor has to authenticate (again) before this. The status is 401.
+    #[error("the visitor has to authenticate again")]
+    Reauthenticate,
+
+    /// The browser has to prove once more that it has the key of its device; it is redirected to where it is, and does so on
+    /// its way. The status is 307.
+    #[error("the browser has to prove that it is the device of its session")]
+    ProofRequired,
+
     /// The request's input cannot be used: the name of an owner, a label, a cursor. The status is 400.
     #[error("{what} cannot be used: {reason}")]
     InvalidInput {
@@ -202,6 +211,10 @@ pub enum Conflict {
     /// [does not follow it there](crate::Session#requests-beside-a-new-id); the client has its new cookie.
     #[error("the session got a new id while this request was running; send the request again")]
     Moved,
+    /// The session is bound to a device, and the request does not prove to
+    /// come from it. Unlike the others this is a 403, and also what a session fails with that nobody may see.
+    #[error("the request does not prove to come from the device of its session")]
+    Unproven,
     /// `update` lost too many races in a row.
     #[error("the session is being changed by too many requests at once; try again")]
     Contention,
@@ -211,9 +224,9 @@ pub enum Conflict {
 }
 
 impl Error {
-    /// The HTTP status of the response to a request that failed this way: 503 if the store is
-    /// unavailable (or needs a newer service, or more time), 409 for a conflict, 400 for invalid input, 501 if the store
-    /// lacks a capability, 500 for the rest.
+    /// The HTTP status of the response to a request that failed this way: 503 if the store is unavailable (or needs a
+    /// newer service, or more time), 409 for a conflict, 400 for invalid input, 401 and 403 for visitors who have to prove
+    /// more, 307 for browsers that have to, 501 if the store lacks a capability, 500 for the rest.
     ///
     /// ```
     /// use session_store::{Conflict, Error};
@@ -223,8 +236,11 @@ impl Error {
     pub fn status(&self) -> u16 {
         match self {
             Self::Unavailable { .. } | Self::NewerFormat { .. } | Self::Unfinished { .. } => 503,
+            Self::ProofRequired => 307,
+            Self::Conflict(Conflict::Unproven) => 403,
             Self::Conflict(_) => 409,
             Self::InvalidInput { .. } => 400,
+            Self::Reauthenticate => 401,
             Self::Unsupported { .. } => 501,
             _ => 500,
         }

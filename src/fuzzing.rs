@@ -6,6 +6,8 @@ use std::ffi::OsString;
 use serde_json::Value;
 
 use crate::config;
+#[cfg(feature = "device-bound")]
+use crate::engine::Proof;
 use crate::engine::merge;
 use crate::error::Error;
 use crate::id::SessionKey;
@@ -40,4 +42,16 @@ pub fn three_way(base: &Value, ours: &Value, theirs: &Value) -> Option<Value> {
 /// `target` with the difference between `base` and `ours` made to it.
 pub fn apply_difference(base: &Value, ours: &Value, target: &mut Value) {
     merge::apply_difference(base, ours, target);
+}
+
+/// Whether a browser's proof is signed by the key that it brings, and by another one; `None` for what is no proof.
+#[cfg(feature = "device-bound")]
+pub fn device_proof(field: &str) -> Option<(bool, bool)> {
+    // The generator of P-256, compressed.
+    const ANOTHER: [u8; 33] = [
+        0x03, 0x6b, 0x17, 0xd1, 0xf2, 0xe1, 0x2c, 0x42, 0x47, 0xf8, 0xbc, 0xe6, 0xe5, 0x63, 0xa4, 0x40, 0xf2,
+        0x77, 0x03, 0x7d, 0x81, 0x2d, 0xeb, 0x33, 0xa0, 0xf4, 0xa1, 0x39, 0x45, 0xd8, 0x98, 0xc2, 0x96,
+    ];
+    let proof = Proof::read(field)?;
+    Some((proof.own_key().is_some(), proof.is_by(&ANOTHER)))
 }

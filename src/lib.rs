@@ -5,6 +5,11 @@
     doc = "Web sessions that survive deploys, races and outages. With all features, this page links to everything."
 )]
 #![cfg_attr(docsrs, feature(doc_cfg))]
+// The paths of `device-bound` are served by adapters.
+#![cfg_attr(
+    all(feature = "device-bound", not(any(feature = "tower", feature = "actix-web"))),
+    allow(dead_code, unused_imports)
+)]
 // One style: a module is `name.rs`, and what is in it stands in `name/`.
 #![deny(clippy::mod_module_files)]
 
@@ -92,6 +97,10 @@ pub mod troubleshooting {}
 #[doc = include_str!("../docs/live.md")]
 pub mod live {}
 
+#[cfg(all(any(doc, doctest), feature = "device-bound", feature = "memory"))]
+#[doc = include_str!("../docs/device_bound.md")]
+pub mod device_bound {}
+
 #[cfg(all(any(doc, doctest), feature = "full", feature = "test-util"))]
 #[doc = include_str!("../docs/guards.md")]
 pub mod guards {}
@@ -168,14 +177,18 @@ pub use {
     cookie::keys::{Key, KeyRing},
     cookie::{SameSite, SessionCookie},
     engine::{
-        Clearing, ConflictPolicy, Ended, Expiry, RequestSession, ResponseActions, Session, SessionData,
-        SessionManager, SessionManagerBuilder, SessionScan, Values,
+        Clearing, ConflictPolicy, Ended, Expiry, Recent, RequestSession, ResponseActions, Session,
+        SessionData, SessionManager, SessionManagerBuilder, SessionScan, SiteData, Values,
     },
+    record::{AuthMethod, AuthMethods},
     telemetry::counters::Counts,
     telemetry::histogram::Histogram,
     telemetry::operations::StoreLatencies,
     telemetry::stats::{RedisStats, Stats},
 };
+
+#[cfg(feature = "device-bound")]
+pub use engine::{Device, DeviceBinding, MissingProof};
 
 #[cfg(feature = "metrics")]
 pub use telemetry::metrics;

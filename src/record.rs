@@ -10,14 +10,23 @@ use crate::error::Error;
 use crate::id::SessionKey;
 use crate::random;
 
+#[cfg(feature = "json")]
+mod authentication;
 #[cfg(feature = "memory")]
 #[cfg_attr(not(feature = "json"), allow(dead_code, reason = "without codecs nothing is decoded"))]
 mod decoded;
+#[cfg(feature = "json")]
+#[cfg_attr(not(feature = "device-bound"), allow(dead_code, reason = "nobody binds sessions"))]
+pub(crate) mod device_key;
 mod envelope;
 mod extensions;
 mod fault;
 mod payload;
 
+#[cfg(feature = "json")]
+pub(crate) use authentication::Authentication;
+#[cfg(feature = "json")]
+pub use authentication::{AuthMethod, AuthMethods};
 #[cfg(feature = "memory")]
 pub(crate) use decoded::MemoryBudget;
 pub use envelope::{Envelope, Moved};

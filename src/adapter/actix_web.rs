@@ -6,18 +6,18 @@ use std::pin::Pin;
 use actix_web::body::EitherBody;
 use actix_web::dev::{Payload, Service, ServiceRequest, ServiceResponse, Transform, forward_ready};
 use actix_web::error::InternalError;
-use actix_web::http::StatusCode;
 use actix_web::http::header::{
-    ACCEPT, CACHE_CONTROL, CONTENT_TYPE, COOKIE, ContentType, HeaderValue, SET_COOKIE, VARY,
+    ACCEPT, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, SET_COOKIE, VARY,
 };
+use actix_web::http::{Method, StatusCode};
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest, HttpResponse, ResponseError};
 
 use super::failure::{FailureResponse, OnError};
 use super::mounted::Mounted;
-use super::{answer_to, overrides_no_store, varies_by_cookie};
+use super::{Answer, answer_to, overrides_no_store, varies_by_cookie};
 use crate::engine::SessionManager;
 use crate::engine::Values;
-use crate::engine::{RequestSession, ResponseActions, Session, SessionData};
+use crate::engine::{DeviceAnswer, RequestHead, RequestSession, ResponseActions, Session, SessionData};
 use crate::error::Error;
 
 type LocalFuture<R> = Pin<Box<dyn Future<Output = R>>>;
@@ -180,7 +180,18 @@ where
     forward_ready!(inner);
 
     fn call(&self, request: ServiceRequest) -> Self::Future {
-        let request_session = mount(&self.middleware.manager, &request);
+        let manager = &self.middleware.manager;
+        let device_call = manager.device_call(&Head(&request));
+        let request_session = mount(manager, &request);
+        if let Some(call) = device_call
+            && let Some(request_session) = request_session.clone()
+        {
+            return Box::pin(async move {
+                let DeviceAnswer { status, body, actions } = request_session.answer_device(call).await;
+                let answer = respond(FailureResponse::new(status, "application/json", body));
+                Ok(request.into_response(put(actions, answer).map_into_right_body()))
+            });
+        }
         let touch_always = self.middleware.touch_always;
         let failing = Failing::new(&self.middleware.on_error, &request);
         let answer = self.inner.call(request);
@@ -258,10 +269,29 @@ fn respond(failure: FailureResponse) -> HttpResponse {
 }
 
 /// Begins the session of a request, unless an outer middleware did; the one to finish is returned.
+struct Head<'r>(&'r ServiceRequest);
+
+impl RequestHead for Head<'_> {
+    fn fields<'h>(&'h self, name: &'static str) -> impl Iterator<Item = &'h [u8]> {
+        self.0.headers().get_all(name).map(HeaderValue::as_bytes)
+    }
+
+    fn path(&self) -> &str {
+        self.0.path()
+    }
+
+    fn query(&self) -> Option<&str> {
+        self.0.uri().query()
+    }
+
+    fn is_post(&self) -> bool {
+        self.0.method() == Method::POST
+    }
+}
+
 fn mount<T: SessionData>(manager: &SessionManager<T>, request: &ServiceRequest) -> Option<RequestSession<T>> {
-    let cookies = request.headers().get_all(COOKIE).map(HeaderValue::as_bytes);
     let mut extensions = request.extensions_mut();
-    let (mounted, request_session) = Mounted::mount(manager, extensions.get(), cookies);
+    let (mounted, request_session) = Mounted::mount(manager, extensions.get(), &Head(request));
     extensions.insert(mounted);
     request_session
 }
@@ -274,14 +304,22 @@ fn apply<B>(
     failing: &Failing,
 ) -> HttpResponse<EitherBody<B>> {
     let failure = actions.failure.as_ref().map(|error| failing.on_error.answer(error, failing.accept()));
-    let mut response = match failure.or(replaced) {
+    let response = match failure.or(replaced) {
         Some(failure) => respond(failure).map_into_right_body(),
         None => response.map_into_left_body(),
     };
+    put(actions, response)
+}
+
+/// Puts what the session asks for into the response's head.
+fn put<B>(actions: ResponseActions, mut response: HttpResponse<B>) -> HttpResponse<B> {
     let headers = response.headers_mut();
     if let Some(cookie) = actions.set_cookie {
         let cookie = HeaderValue::try_from(cookie).expect("the cookie's attributes were checked");
         headers.append(SET_COOKIE, cookie);
+    }
+    for (name, value) in actions.fields {
+        headers.append(HeaderName::from_static(name), HeaderValue::try_from(value).expect("it is ASCII"));
     }
     if actions.no_store {
         let fields = headers.keys().filter(|field| overrides_no_store(field.as_str()));
@@ -341,7 +379,7 @@ impl ResponseError for Error {
     }
 
     fn error_response(&self) -> HttpResponse {
-        let (_, text) = answer_to(self);
-        HttpResponse::build(self.status_code()).content_type(ContentType::plaintext()).body(text)
+        let Answer { content_type, text, .. } = answer_to(self);
+        HttpResponse::build(self.status_code()).content_type(content_type).body(text)
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::answer_to;
+use super::{Answer, answer_to};
 use crate::error::Error;
 
 /// The response to a request whose session failed, for any framework: a status, a content type and a body.
@@ -60,16 +60,16 @@ impl FailureResponse {
     /// The response that an error gets where the application has no other: 503, 409 or 500, and a
     /// plain text which says nothing about the cause.
     fn plain(error: &Error) -> Self {
-        let (status, text) = answer_to(error);
-        Self::new(status, "text/plain; charset=utf-8", text)
+        let Answer { status, content_type, text } = answer_to(error);
+        Self::new(status, content_type, text)
     }
 }
 
-type Answer = dyn Fn(&Error, Option<&str>) -> FailureResponse + Send + Sync;
+type OwnAnswer = dyn Fn(&Error, Option<&str>) -> FailureResponse + Send + Sync;
 
 /// How an application answers requests whose session failed.
 #[derive(Clone, Default)]
-pub(super) struct OnError(Option<Arc<Answer>>);
+pub(super) struct OnError(Option<Arc<OwnAnswer>>);
 
 impl OnError {
     pub(super) fn new(

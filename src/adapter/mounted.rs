@@ -4,7 +4,7 @@ use std::any::type_name;
 use std::sync::Arc;
 
 use crate::engine::SessionManager;
-use crate::engine::{AnyRequestSession, RequestSession, SessionData};
+use crate::engine::{AnyRequestSession, RequestHead, RequestSession, SessionData};
 use crate::error::Error;
 
 /// The session layers around a route.
@@ -40,13 +40,13 @@ impl Layer {
 impl Mounted {
     /// What a layer leaves in the extensions, given what the ones around it did and the values of the
     /// `Cookie` headers; and the request that it has to finish, unless an outer layer does.
-    pub(super) fn mount<'v, T: SessionData>(
+    pub(super) fn mount<T: SessionData>(
         manager: &SessionManager<T>,
         outer: Option<&Self>,
-        cookies: impl Iterator<Item = &'v [u8]>,
+        head: &impl RequestHead,
     ) -> (Self, Option<RequestSession<T>>) {
         let Some(outer) = outer else {
-            let request_session = manager.begin_with(cookies);
+            let request_session = manager.begin_with(head);
             let first = Layer { request_session: request_session.erased(), fault: None };
             return (Self { first, others: Vec::new() }, Some(request_session));
         };
@@ -67,7 +67,7 @@ impl Mounted {
         if shares {
             return (mounted, None);
         }
-        let request_session = manager.begin_with(cookies);
+        let request_session = manager.begin_with(head);
         // A type that has no layer of its own gets the reason as well.
         let fault = clashes.then(|| {
             let same_type = mounted.layers().find(|layer| layer.is_for::<T>()).and_then(|layer| layer.fault);

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, COOKIE, SET_COOKIE, VARY};
-use http::{Extensions, HeaderValue, Request, Response, StatusCode};
+use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, SET_COOKIE, VARY};
+use http::{Extensions, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -14,10 +14,10 @@ use tower_service::Service;
 use super::body::{InnerBody, OuterBody, failed_body, inner_body};
 use super::failure::{FailureResponse, OnError};
 use super::mounted::Mounted;
-use super::{answer_to, overrides_no_store, varies_by_cookie};
+use super::{Answer, answer_to, overrides_no_store, varies_by_cookie};
 use crate::engine::SessionManager;
 use crate::engine::Values;
-use crate::engine::{RequestSession, ResponseActions, Session, SessionData};
+use crate::engine::{DeviceAnswer, RequestHead, RequestSession, ResponseActions, Session, SessionData};
 use crate::error::Error;
 
 /// Gives the service inside it the sessions of a [`SessionManager`].
@@ -192,7 +192,18 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let request_session = mount(&self.layer.manager, &mut request);
+        let manager = &self.layer.manager;
+        let device_call = manager.device_call(&Head(&request));
+        let request_session = mount(manager, &mut request);
+        if let Some(call) = device_call
+            && let Some(request_session) = request_session.clone()
+        {
+            return Box::pin(async move {
+                let DeviceAnswer { status, body, actions } = request_session.answer_device(call).await;
+                let answer = FailureResponse::new(status, "application/json", body);
+                Ok(apply(actions, respond(answer).map(failed_body::<R>)))
+            });
+        }
         let (on_error, touch_always) = (self.layer.on_error.clone(), self.layer.touch_always);
         let accept = on_error.is_set().then(|| request.headers().get(ACCEPT).cloned()).flatten();
         let response = self.inner.call(request);
@@ -214,7 +225,11 @@ where
                 (None, Some(told)) => told.error().and_then(|error| on_error.replacement(error, accept)),
                 (None, None) => None,
             };
-            Ok(apply(actions, failure, response))
+            let response = match failure {
+                Some(failure) => respond(failure).map(failed_body::<R>),
+                None => response.map(inner_body),
+            };
+            Ok(apply(actions, response))
         })
     }
 }
@@ -300,11 +315,10 @@ fn told<R>(response: &mut Response<R>) -> Option<Arc<dyn Failed>> {
 }
 
 pub(super) fn answer<R: From<&'static str>>(error: &Error) -> Response<R> {
-    let (status, text) = answer_to(error);
+    let Answer { status, content_type, text } = answer_to(error);
     let mut response = Response::new(R::from(text));
     *response.status_mut() = StatusCode::from_u16(status).expect("an error has a status of HTTP");
-    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
-    response.headers_mut().insert(CONTENT_TYPE, plain);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
 }
 
@@ -313,26 +327,40 @@ fn mount<T: SessionData, B>(
     manager: &SessionManager<T>,
     request: &mut Request<B>,
 ) -> Option<RequestSession<T>> {
-    let cookies = request.headers().get_all(COOKIE).iter().map(HeaderValue::as_bytes);
-    let (mounted, request_session) = Mounted::mount(manager, request.extensions().get(), cookies);
+    let (mounted, request_session) = Mounted::mount(manager, request.extensions().get(), &Head(request));
     request.extensions_mut().insert(mounted);
     request_session
 }
 
+struct Head<'r, B>(&'r Request<B>);
+
+impl<B> RequestHead for Head<'_, B> {
+    fn fields<'h>(&'h self, name: &'static str) -> impl Iterator<Item = &'h [u8]> {
+        self.0.headers().get_all(name).iter().map(HeaderValue::as_bytes)
+    }
+
+    fn path(&self) -> &str {
+        self.0.uri().path()
+    }
+
+    fn query(&self) -> Option<&str> {
+        self.0.uri().query()
+    }
+
+    fn is_post(&self) -> bool {
+        self.0.method() == Method::POST
+    }
+}
+
 /// Does to the response what the session asks for.
-fn apply<R: InnerBody>(
-    actions: ResponseActions,
-    failure: Option<FailureResponse>,
-    response: Response<R>,
-) -> Response<OuterBody<R>> {
-    let mut response = match failure {
-        Some(failure) => respond(failure).map(failed_body::<R>),
-        None => response.map(inner_body),
-    };
+fn apply<R>(actions: ResponseActions, mut response: Response<R>) -> Response<R> {
     let headers = response.headers_mut();
     if let Some(cookie) = actions.set_cookie {
         let cookie = HeaderValue::try_from(cookie).expect("the cookie's attributes were checked");
         headers.append(SET_COOKIE, cookie);
+    }
+    for (name, value) in actions.fields {
+        headers.append(name, HeaderValue::try_from(value).expect("it is ASCII"));
     }
     if actions.no_store {
         let fields = headers.keys().filter(|field| overrides_no_store(field.as_str()));

@@ -45,6 +45,11 @@ impl Secret {
         Ok(Self(HmacSha256::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of any length")))
     }
 
+    #[cfg(feature = "device-bound")]
+    pub(super) fn mac(&self) -> HmacSha256 {
+        self.0.clone()
+    }
+
     pub(super) fn sign(&self, id: &SessionId) -> String {
         let signature = self.0.clone().chain_update(id.as_str()).finalize().into_bytes();
         let value = format!("s:{}.{}", id.as_str(), STANDARD_NO_PAD.encode(signature));

@@ -81,7 +81,10 @@ impl<T: SessionData> Session<T> {
                 Some((id.key(), record.owner.clone()))
             }
             // Who came with an old id is told nothing of the session that has another by now (SECURITY 7).
-            StoredState::New { .. } | StoredState::Moved { .. } | StoredState::Ended => None,
+            StoredState::New { .. }
+            | StoredState::Moved { .. }
+            | StoredState::Unproven { .. }
+            | StoredState::Ended => None,
         });
         let Some((key, owner)) = known else { return Ok(Ended::SignedOut) };
         self.0.manager.ended(key, owner).await

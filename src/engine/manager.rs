@@ -4,9 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::device::{BoundRequest, DeviceRules};
 use super::manager_builder::SessionManagerBuilder;
 use super::plan::{self, Policy};
 use super::request::RequestSession;
+use super::request_head::{CookieHeader, RequestHead};
 use super::session::{SessionData, VerifiedIds};
 use super::store_client::StoreClient;
 use crate::clock::{Clock, Timestamp};
@@ -66,6 +68,9 @@ pub(crate) struct Inner<T> {
     pub(crate) owner_limit: Option<OwnerLimit>,
     /// How the store finds the owner in a session's data.
     pub(super) told_owner: Option<ToldOwner>,
+    pub(super) device: DeviceRules,
+    /// What a logout has the browser forget.
+    pub(super) clear_site_data: Option<String>,
     pub(super) revoke_within: Duration,
     /// How old what a load answers may be.
     pub(super) oldest_copy: Duration,
@@ -112,16 +117,16 @@ impl<T: SessionData> SessionManager<T> {
     /// # }
     /// ```
     pub fn begin(&self, cookie_header: Option<&str>) -> RequestSession<T> {
-        self.begin_with(cookie_header.map(str::as_bytes).into_iter())
+        self.begin_with(&CookieHeader(cookie_header))
     }
 
-    /// The same with all `Cookie` headers of a request, as their bytes: HTTP/2 clients may send one for each
-    /// cookie (RFC 9113 section 8.2.3), and some other application's cookie may be no text.
-    pub(crate) fn begin_with<'h>(&self, cookie_headers: impl Iterator<Item = &'h [u8]>) -> RequestSession<T> {
+    /// The same, of all that a framework knows of the request. HTTP/2 clients may send a `Cookie` header for each cookie
+    /// (RFC 9113 section 8.2.3), and some other application's cookie may be no text.
+    pub(crate) fn begin_with(&self, head: &impl RequestHead) -> RequestSession<T> {
         let manager = &self.0;
         let mut verified_ids = VerifiedIds::default();
         let mut count = 0;
-        for value in cookie_headers.flat_map(|header| manager.cookie.values(header)) {
+        for value in head.fields("cookie").flat_map(|header| manager.cookie.values(header)) {
             let Some(verified) = manager.signer.verify(value) else {
                 manager.telemetry().forged();
                 continue;
@@ -131,7 +136,7 @@ impl<T: SessionData> SessionManager<T> {
                 break;
             }
         }
-        RequestSession::new(Arc::clone(manager), verified_ids)
+        RequestSession::new(Arc::clone(manager), verified_ids, BoundRequest::read(&manager.device, head))
     }
 
     /// Tells managers apart, whatever their types. Clones are one manager.

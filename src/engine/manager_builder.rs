@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::device::{DeviceBinding, DeviceRules};
 use super::store_client::StoreClient;
 use super::{Inner, SessionManager};
 use crate::clock::{Clock, SystemClock};
@@ -67,6 +68,8 @@ pub struct SessionManagerBuilder<T: SessionData> {
     on_conflict: ConflictPolicy<T>,
     owner_limit: Option<OwnerLimit>,
     owner_from: Option<OwnerFinder>,
+    pub(super) device_binding: Option<DeviceBinding>,
+    pub(super) clear_site_data: Option<String>,
     revoke_within: Duration,
     clock: Arc<dyn Clock>,
 }
@@ -87,6 +90,8 @@ impl<T: SessionData> SessionManagerBuilder<T> {
             on_conflict: ConflictPolicy::default(),
             owner_limit: None,
             owner_from: None,
+            device_binding: None,
+            clear_site_data: None,
             revoke_within: REVOKE_WITHIN,
             clock: Arc::new(SystemClock),
         }
@@ -457,6 +462,7 @@ impl<T: SessionData> SessionManagerBuilder<T> {
         let requirements = self.store.requirements();
         let cookie = self.cookie.or_else(|| requirements.express.clone()).unwrap_or_default().build()?;
         let signer = Signer::new(&self.keys, cookie.name());
+        let device = DeviceRules::new(self.device_binding, &cookie, &self.keys)?;
         #[cfg(feature = "express")]
         if let Some(layout) = requirements.express {
             super::express::check::<T>(&cookie, &layout.build()?, &signer, self.codec)?;
@@ -483,6 +489,8 @@ impl<T: SessionData> SessionManagerBuilder<T> {
             on_conflict: self.on_conflict,
             owner_limit: self.owner_limit,
             told_owner: requirements.told_owner,
+            device,
+            clear_site_data: self.clear_site_data,
             revoke_within: self.revoke_within,
             oldest_copy: requirements.oldest_copy,
             clock: self.clock,

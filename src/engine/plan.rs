@@ -7,7 +7,7 @@ use super::expiry::{Expiry, Limits};
 use super::state::{Intent, NewId, StoredState};
 use crate::clock::Timestamp;
 use crate::error::Conflict;
-use crate::record::{Extensions, Label, Owner, Record};
+use crate::record::{Authentication, Extensions, Label, Owner, Record};
 use crate::ttl::MAX_TTL;
 
 /// What made a commit due.
@@ -101,7 +101,9 @@ pub(super) fn decide(situation: Situation<'_>, policy: Policy<'_>, now: Timestam
         _ => action(Situation { intent, dirty, ..situation }, policy, now),
     };
     let starts_over = match stored {
-        StoredState::New { .. } | StoredState::Moved { .. } => action == Action::Create,
+        StoredState::New { .. } | StoredState::Moved { .. } | StoredState::Unproven { .. } => {
+            action == Action::Create
+        }
         StoredState::Live { record, .. } | StoredState::Renewed { record, .. } => {
             changes_hands(record, intent.new_owner())
         }
@@ -133,10 +135,14 @@ fn action(situation: Situation<'_>, policy: Policy<'_>, now: Timestamp) -> Actio
 
         // An explicit sign-in is a new session by right; anything else would push out the cookie
         // of the sign-in that moved this one.
-        StoredState::Moved { .. } | StoredState::Ended if signs_in => Action::Create,
+        StoredState::Moved { .. } | StoredState::Unproven { .. } | StoredState::Ended if signs_in => {
+            Action::Create
+        }
         StoredState::Moved { .. } if dirty || new_id => Action::Refuse(Conflict::Moved),
+        // To begin anew would push out the cookie of the device, which may only be late with its proof.
+        StoredState::Unproven { .. } if dirty || new_id => Action::Refuse(Conflict::Unproven),
         StoredState::Ended if new_id => Action::Refuse(Conflict::Ended),
-        StoredState::Moved { .. } | StoredState::Ended => Action::Nothing,
+        StoredState::Moved { .. } | StoredState::Unproven { .. } | StoredState::Ended => Action::Nothing,
 
         // To move an id that is not its own any more is for the store to refuse.
         StoredState::Renewed { .. } if new_id => Action::Rotate,
@@ -198,7 +204,7 @@ impl Lifetime {
             created_at: now,
             owner: intent.new_owner().cloned(),
             label: intent.label.clone(),
-            extensions: Extensions::default(),
+            extensions: intent.confirmed.map(|it| it.write_to(&Extensions::default())).unwrap_or_default(),
             own_expiry: intent.own_expiry.is_some(),
             own_idle_timeout: false,
             ends_with_browser: false,
@@ -225,7 +231,7 @@ impl Lifetime {
             created_at: record.created_at,
             owner: intent.new_owner().or(record.owner.as_ref()).cloned(),
             label: label(),
-            extensions: record.extensions.clone(),
+            extensions: extensions(record, intent),
             own_expiry: record.own_expiry || intent.own_expiry.is_some(),
             own_idle_timeout: record.own_idle_timeout && intent.own_expiry.is_none(),
             ends_with_browser: record.ends_with_browser && intent.own_expiry.is_none(),
@@ -252,6 +258,18 @@ impl Lifetime {
         record.label = self.label;
         record.extensions = self.extensions;
     }
+}
+
+/// What is kept beside the data of a stored session once `intent` is granted.
+fn extensions(record: &Record, intent: &Intent) -> Extensions {
+    let mut extensions = record.extensions.clone();
+    if let Some(confirmed) = intent.confirmed {
+        extensions = confirmed.after(Authentication::of(record)).write_to(&extensions);
+    }
+    if let Some(device_key) = &intent.device_key {
+        extensions = device_key.write_to(&extensions);
+    }
+    extensions
 }
 
 /// What limits a stored session now: its own expiry, or the policy, where a lowered absolute

@@ -42,7 +42,9 @@ impl<T: SessionData> Session<T> {
         });
         let now = self.0.manager.clock.now();
         let (stored, value) = match known {
-            StoredState::New { .. } | StoredState::Ended => (known, Arc::default()),
+            StoredState::New { .. } | StoredState::Unproven { .. } | StoredState::Ended => {
+                (known, Arc::default())
+            }
             StoredState::Live { id, .. } | StoredState::Renewed { id, .. } | StoredState::Moved { id } => {
                 self.0.load_again(id, now).await?
             }
@@ -83,7 +85,10 @@ impl<T: SessionData> Session<T> {
                 Some((id.clone(), record.clone()))
             }
             // The store itself said so, or nothing is stored.
-            StoredState::New { .. } | StoredState::Moved { .. } | StoredState::Ended => None,
+            StoredState::New { .. }
+            | StoredState::Moved { .. }
+            | StoredState::Unproven { .. }
+            | StoredState::Ended => None,
         });
         let Some((id, known)) = known else { return Ok(()) };
         let now = self.0.manager.clock.now();

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::device::BoundRequest;
 use super::handover::Handover;
 use super::plan::{self, CommitTrigger};
 use super::shielded::shielded;
@@ -34,7 +35,7 @@ use crate::store::Loaded;
 /// # Ok(())
 /// # }
 /// ```
-pub struct RequestSession<T: SessionData>(Arc<Shared<T>>);
+pub struct RequestSession<T: SessionData>(pub(super) Arc<Shared<T>>);
 
 /// The headers that a response needs for its session, and whether it has to be an error; from
 /// [`RequestSession::finish`].
@@ -64,6 +65,8 @@ pub struct RequestSession<T: SessionData>(Arc<Shared<T>>);
 pub struct ResponseActions {
     /// A `Set-Cookie` header to add.
     pub set_cookie: Option<String>,
+    /// Further fields to append, with their names in lower case: those of a logout and of device-bound sessions. Their values are ASCII.
+    pub fields: Vec<(&'static str, String)>,
     /// Replace `Cache-Control` by `no-store`: a cached `Set-Cookie` would hand the session to
     /// somebody else (OWASP Session Management Cheat Sheet, "Web Content Caching"). Also remove the fields
     /// that caches heed instead: each that ends in `-Cache-Control` (RFC 9213), `Surrogate-Control`,
@@ -81,6 +84,7 @@ impl fmt::Debug for ResponseActions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponseActions")
             .field("sets_cookie", &self.set_cookie.is_some())
+            .field("fields", &self.fields.iter().map(|(name, _)| name).collect::<Vec<_>>())
             .field("no_store", &self.no_store)
             .field("vary_cookie", &self.vary_cookie)
             .field("failure", &self.failure)
@@ -89,13 +93,18 @@ impl fmt::Debug for ResponseActions {
 }
 
 impl<T: SessionData> RequestSession<T> {
-    pub(crate) fn new(manager: Arc<Inner<T>>, verified_ids: VerifiedIds) -> Self {
+    pub(crate) fn new(
+        manager: Arc<Inner<T>>,
+        verified_ids: VerifiedIds,
+        bound_request: BoundRequest,
+    ) -> Self {
         Self(Arc::new(Shared {
             manager,
             verified_ids,
             state: tokio::sync::OnceCell::new(),
             storing: tokio::sync::Mutex::new(()),
             handover: Handover::default(),
+            bound_request,
         }))
     }
 
@@ -210,7 +219,11 @@ impl<T: SessionData> RequestSession<T> {
             !failed
         });
         let set_cookie = shared.cookie_to_set();
-        ResponseActions { no_store: set_cookie.is_some(), set_cookie, vary_cookie: true, failure }
+        let mut fields = shared.device_fields(status);
+        if shared.state().read(|state| state.cookie == CookieChange::Remove) {
+            fields.extend(shared.manager.clear_site_data.clone().map(|data| ("clear-site-data", data)));
+        }
+        ResponseActions { no_store: set_cookie.is_some(), set_cookie, fields, vary_cookie: true, failure }
     }
 }
 
@@ -231,12 +244,20 @@ impl<T: SessionData> Shared<T> {
         self.handover.commit_unless_found(|| self.state.get()).map(|state| state.write(commit)).is_some()
     }
 
-    /// Finds the session among the ids that the request came with: the first that is stored.
+    /// The session of the request, as far as it may see it.
     async fn load(&self) -> Result<StateCell<T>, Error> {
+        let mut state = self.find(false).await?;
+        self.check_device(&mut state)?;
+        Ok(StateCell::new(state))
+    }
+
+    /// Finds the session among the ids that the request came with: the first that is stored. `fresh` asks no copies.
+    pub(super) async fn find(&self, fresh: bool) -> Result<State<T>, Error> {
         let mut best = None;
         for candidate in self.verified_ids.iter() {
             let now = self.manager.clock.now();
-            let loaded = self.manager.store.load(&candidate.id.key()).await;
+            let (store, key) = (&self.manager.store, candidate.id.key());
+            let loaded = if fresh { store.load_fresh(&key).await } else { store.load(&key).await };
             let (stored, value) = self.usable(&candidate.id, loaded, now)?;
             let known_at = now.saturating_sub(self.manager.oldest_copy);
             let state = State { known_at, ..State::new(stored, value) };
@@ -244,7 +265,7 @@ impl<T: SessionData> Shared<T> {
                 (StoredState::Live { .. }, _) => {
                     let refresh = CookieChange::Refresh { confirmed: false };
                     let cookie = if candidate.current_key { CookieChange::Keep } else { refresh };
-                    return Ok(StateCell::new(State { cookie, ..state }));
+                    return Ok(State { cookie, ..state });
                 }
                 (StoredState::Moved { .. }, _)
                 | (_, None | Some(State { stored: StoredState::New { unusable: None }, .. })) => {
@@ -254,7 +275,7 @@ impl<T: SessionData> Shared<T> {
             }
         }
         let nothing = || State::new(StoredState::New { unusable: None }, Arc::default());
-        Ok(StateCell::new(best.unwrap_or_else(nothing)))
+        Ok(best.unwrap_or_else(nothing))
     }
 
     /// Loads the session of one id as it is in the store now, as far as it is there, in time and readable.
@@ -340,7 +361,7 @@ impl<T: SessionData> Shared<T> {
         }
     }
 
-    fn cookie_to_set(&self) -> Option<String> {
+    pub(super) fn cookie_to_set(&self) -> Option<String> {
         let manager = &*self.manager;
         self.state().read(|state| match (state.cookie, &state.stored) {
             (

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::device::BoundRequest;
 use super::handover::Handover;
 use super::plan::{Action, CommitTrigger};
 use super::shielded::shielded;
@@ -116,6 +117,8 @@ pub(crate) struct Shared<T> {
     /// One store operation at a time.
     pub(super) storing: tokio::sync::Mutex<()>,
     pub(super) handover: Handover,
+    /// What the request shows of its device.
+    pub(super) bound_request: BoundRequest,
 }
 
 /// The well-signed ids that a request came with: one, but for browsers that hold several cookies.
@@ -523,6 +526,7 @@ impl<T: SessionData> Shared<T> {
         match self.state().read(|state| state.stored.clone()) {
             StoredState::Ended => Err(Conflict::Ended.into()),
             StoredState::Moved { .. } => Err(Conflict::Moved.into()),
+            StoredState::Unproven { .. } => Err(Conflict::Unproven.into()),
             stored => Ok(stored),
         }
     }

@@ -15,7 +15,8 @@ use crate::engine::expiry::Expiry;
 use crate::engine::merge::ConflictPolicy;
 use crate::error::{Conflict, Error};
 use crate::id::SessionId;
-use crate::record::{Label, Owner, Payload, Record};
+use crate::record::device_key::DeviceKey;
+use crate::record::{Authentication, Label, Owner, Payload, Record};
 
 /// A request's view of one session.
 pub(crate) struct State<T> {
@@ -64,6 +65,9 @@ pub(crate) enum StoredState {
     Renewed { id: SessionId, record: Record },
     /// It had this id, and has another now.
     Moved { id: SessionId },
+    /// It is stored, and the request does not prove to come from its device. It may end it, and do nothing else.
+    #[cfg_attr(not(feature = "device-bound"), allow(dead_code, reason = "no session is bound"))]
+    Unproven { id: SessionId },
     /// It was stored, and is gone.
     Ended,
 }
@@ -73,7 +77,7 @@ impl StoredState {
     pub(crate) fn record(&self) -> Option<&Record> {
         match self {
             Self::Live { record, .. } | Self::Renewed { record, .. } => Some(record),
-            Self::New { .. } | Self::Moved { .. } | Self::Ended => None,
+            Self::New { .. } | Self::Moved { .. } | Self::Unproven { .. } | Self::Ended => None,
         }
     }
 
@@ -81,6 +85,7 @@ impl StoredState {
     pub(crate) fn conflict(&self) -> Conflict {
         match self {
             Self::Renewed { .. } | Self::Moved { .. } => Conflict::Moved,
+            Self::Unproven { .. } => Conflict::Unproven,
             Self::New { .. } | Self::Live { .. } | Self::Ended => Conflict::Ended,
         }
     }
@@ -89,7 +94,9 @@ impl StoredState {
     pub(crate) fn id(&self) -> Option<&SessionId> {
         match self {
             Self::New { unusable } => unusable.as_ref(),
-            Self::Live { id, .. } | Self::Renewed { id, .. } | Self::Moved { id } => Some(id),
+            Self::Live { id, .. } | Self::Renewed { id, .. } | Self::Moved { id } | Self::Unproven { id } => {
+                Some(id)
+            }
             Self::Ended => None,
         }
     }
@@ -101,6 +108,10 @@ pub(crate) struct Intent {
     pub(crate) new_id: NewId,
     pub(crate) own_expiry: Option<Expiry>,
     pub(crate) label: Option<Label>,
+    /// When the visitor authenticated in this request, and how.
+    pub(crate) confirmed: Option<Authentication>,
+    /// The key of the browser that it is to be bound to.
+    pub(crate) device_key: Option<Box<DeviceKey>>,
 }
 
 /// Whether, and why, the session should get a new id.

@@ -47,6 +47,7 @@ impl<T: SessionData> Shared<T> {
             StoredState::Live { id, record } => (id, record),
             StoredState::New { .. } => return Ok(()),
             StoredState::Renewed { .. } | StoredState::Moved { .. } => return Err(Conflict::Moved.into()),
+            StoredState::Unproven { .. } => return Err(Conflict::Unproven.into()),
             StoredState::Ended => return Err(Conflict::Ended.into()),
         };
         let key = id.key();

@@ -58,6 +58,7 @@ impl<T: SessionData> Shared<T> {
             StoredState::Live { id, record } => self.swap_by(&mut update, id, record).await.map(Some),
             StoredState::Renewed { id, record } => self.follow_by(&mut update, id, record).await.map(Some),
             StoredState::Moved { .. } => Err(Conflict::Moved.into()),
+            StoredState::Unproven { .. } => Err(Conflict::Unproven.into()),
             StoredState::Ended => Err(Conflict::Ended.into()),
         }
         .inspect_err(|error| self.manager.telemetry().failed(error))?;

@@ -95,6 +95,7 @@ impl<T: SessionData> Shared<T> {
             let mut record = current.next();
             record.data = data;
             Lifetime::after(&current, swap.intent, &manager.expiry, swap.now).write_to(&mut record, swap.now);
+            record.extensions.check_size()?;
             manager.attribute(&mut record, swap.intent.new_owner())?;
 
             let ttl = Ttl::new(record.expires_at.saturating_since(swap.now));

@@ -54,11 +54,9 @@ impl Extensions {
         if bytes.len() > Self::MAX_LENGTH {
             return Err(Fault::Broken("its extensions are too long"));
         }
-        let mut rest = bytes;
-        while let Ok(tag) = rest.try_get_u8() {
-            let length = rest.try_get_u16().ok().map(usize::from);
-            rest = length.and_then(|it| rest.get(it..)).ok_or(Fault::Broken("an extension is cut short"))?;
-            // This version knows none.
+        for entry in entries(bytes) {
+            let (tag, _) = entry.ok_or(Fault::Broken("an extension is cut short"))?;
+            // This version knows none that has this bit.
             if tag & CRITICAL != 0 {
                 return Err(Fault::Newer);
             }
@@ -71,9 +69,52 @@ impl Extensions {
         self.0.as_deref().unwrap_or_default()
     }
 
+    /// The value of the first entry with this tag.
+    #[cfg(feature = "json")]
+    pub(crate) fn get(&self, tag: u8) -> Option<&[u8]> {
+        entries(self.as_bytes()).flatten().find(|(its, _)| *its == tag).map(|(_, value)| value)
+    }
+
+    /// These entries, with this one in the place of whatever has its tag.
+    #[cfg(feature = "json")]
+    pub(crate) fn with(&self, tag: u8, value: &[u8]) -> Self {
+        let others = entries(self.as_bytes()).flatten().filter(|(its, _)| *its != tag);
+        let mut bytes = Vec::with_capacity(self.as_bytes().len() + 3 + value.len());
+        for (tag, value) in others.chain([(tag, value)]) {
+            bytes.push(tag);
+            bytes.extend(u16::try_from(value.len()).expect("entries are short").to_be_bytes());
+            bytes.extend(value);
+        }
+        Self(Some(bytes.into()))
+    }
+
+    /// Refuses what nobody could read again: a later version may have filled the room.
+    #[cfg(feature = "json")]
+    pub(crate) fn check_size(&self) -> Result<(), Error> {
+        let (size, limit) = (self.as_bytes().len(), Self::MAX_LENGTH);
+        if size > limit {
+            return Err(Error::TooLarge { what: "what is kept beside the session's data", size, limit });
+        }
+        Ok(())
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_none()
     }
+}
+
+/// Each entry's tag and value; `None` for one that is cut short, which is the last.
+fn entries(mut bytes: &[u8]) -> impl Iterator<Item = Option<(u8, &[u8])>> {
+    std::iter::from_fn(move || {
+        let tag = bytes.try_get_u8().ok()?;
+        let length = bytes.try_get_u16().ok().map(usize::from);
+        let Some((value, rest)) = length.and_then(|length| bytes.split_at_checked(length)) else {
+            bytes = &[];
+            return Some(None);
+        };
+        bytes = rest;
+        Some(Some((tag, value)))
+    })
 }
 
 impl fmt::Debug for Extensions {

@@ -75,6 +75,16 @@ counters! {
     conflicts,
     /// Changes dropped because their session had ended or moved meanwhile.
     ended_meanwhile,
+    /// Sessions that a browser bound to its device.
+    device_bound,
+    /// Proofs by which browsers showed that they are the device of their session.
+    device_refreshed,
+    /// Requests of bound sessions without a proof, whose browser said that it left it out.
+    device_skipped,
+    /// Proofs refused: forged, answered before, late, or of another session or key.
+    device_refused,
+    /// Requests of bound sessions without a proof.
+    device_lost,
 }
 
 /// Counts up, without ordering anything else. `EVENT` is what it counts.

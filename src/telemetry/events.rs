@@ -82,6 +82,36 @@ impl Telemetry {
         tracing::debug!(%key, "a well-signed cookie names a session that is not stored");
     }
 
+    /// A browser registered its key.
+    #[cfg(feature = "device-bound")]
+    pub(crate) fn device_bound(&self, key: &SessionKey) {
+        self.counters.mine().device_bound.add_one();
+        tracing::debug!(%key, "a session is bound to its device");
+    }
+
+    #[cfg(feature = "device-bound")]
+    pub(crate) fn device_refreshed(&self) {
+        self.counters.mine().device_refreshed.add_one();
+    }
+
+    /// What a browser sent is no proof.
+    #[cfg(feature = "device-bound")]
+    pub(crate) fn device_refused(&self, key: &SessionKey) {
+        self.counters.mine().device_refused.add_one();
+        tracing::info!(%key, "a proof of a session's device was refused");
+    }
+
+    /// A bound session was used by a request that does not prove to come from its device.
+    #[cfg(feature = "device-bound")]
+    pub(crate) fn device_lost(&self, key: &SessionKey, skipped: bool) {
+        let counters = self.counters.mine();
+        counters.device_lost.add_one();
+        if skipped {
+            counters.device_skipped.add_one();
+        }
+        tracing::info!(%key, skipped, "a bound session was used without a proof of its device");
+    }
+
     /// What is stored is no session that this service can read.
     pub(crate) fn corrupt(&self, key: &SessionKey, reason: &str) {
         self.counters.mine().corrupt.add_one();

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+#[cfg(feature = "device-bound")]
+use reqwest::Method;
 use reqwest::header::{COOKIE, HeaderMap, HeaderValue, SET_COOKIE};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response};
@@ -33,6 +35,32 @@ impl Browser {
         answer
     }
 
+    /// The same with further headers.
+    #[cfg(feature = "device-bound")]
+    pub(crate) async fn get_with(&mut self, path: &str, headers: &[(&'static str, String)]) -> Answer {
+        self.send(Method::GET, path, headers).await
+    }
+
+    /// Sends a POST without a body, and keeps the cookies of its answer.
+    #[cfg(feature = "device-bound")]
+    pub(crate) async fn post(&mut self, path: &str, headers: &[(&'static str, String)]) -> Answer {
+        self.send(Method::POST, path, headers).await
+    }
+
+    #[cfg(feature = "device-bound")]
+    async fn send(&mut self, method: Method, path: &str, headers: &[(&'static str, String)]) -> Answer {
+        let mut request = self.client.request(method, format!("{}{path}", self.url));
+        for cookie in self.cookie_header() {
+            request = request.header(COOKIE, cookie);
+        }
+        for (name, value) in headers {
+            request = request.header(*name, value);
+        }
+        let answer = read(within(request.send()).await.expect("an answer")).await.expect("a body");
+        self.keep(&answer.set_cookies);
+        answer
+    }
+
     /// The notes as the visitor sees them.
     pub(crate) async fn notes(&mut self) -> Notes {
         self.get("/notes/read").await.notes()
@@ -55,10 +83,7 @@ impl Browser {
         path: &str,
         cookies: Vec<HeaderValue>,
     ) -> reqwest::Result<Answer> {
-        let response = self.open(path, cookies).await?;
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let body = within(response.text()).await?;
-        Ok(Answer { status, set_cookies: set_cookies(&headers), headers, body })
+        read(self.open(path, cookies).await?).await
     }
 
     /// What comes back for a request with these `Cookie` headers, sent as they are.
@@ -123,6 +148,12 @@ impl Browser {
             };
         }
     }
+}
+
+async fn read(response: Response) -> reqwest::Result<Answer> {
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    let body = within(response.text()).await?;
+    Ok(Answer { status, set_cookies: set_cookies(&headers), headers, body })
 }
 
 fn set_cookies(headers: &HeaderMap) -> Vec<String> {

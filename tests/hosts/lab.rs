@@ -12,7 +12,9 @@ use serde::{Deserialize, Serialize};
 use session_store::SessionLayer;
 #[cfg(feature = "actix-web")]
 use session_store::SessionMiddleware;
-use session_store::{Error, Expiry, Session, SessionManager};
+use session_store::{AuthMethod, Error, Expiry, Session, SessionManager};
+#[cfg(feature = "device-bound")]
+use session_store::{Clock as _, Device, ManualClock};
 use tokio::sync::watch;
 use tokio::time;
 
@@ -61,6 +63,8 @@ pub(crate) struct Lab {
     /// Whether the outer layer of the notes touches always.
     pub(crate) touches_always: bool,
     pub(crate) log: Log,
+    #[cfg(feature = "device-bound")]
+    pub(crate) clock: Arc<ManualClock>,
 }
 
 /// What the steps lead to.
@@ -133,6 +137,14 @@ impl Lab {
                 "wait" => self.gate.pass().await,
                 "stream" => body = ReplyBody::Parts(self.gate.clone()),
                 "status" => status = argument().parse().expect("a number"),
+                "confirm" => session.confirm([AuthMethod::Password])?,
+                "recent" => session.require_recent(seconds(argument()))?,
+                #[cfg(feature = "device-bound")]
+                "device" => body = ReplyBody::Whole(self.device(&session)),
+                #[cfg(feature = "device-bound")]
+                "prove" => {
+                    session.require_device_proof(seconds(argument()))?;
+                }
                 "hang" => {
                     tokio::spawn(let_the_time_limit_run_out());
                     std::future::pending::<()>().await;
@@ -145,6 +157,20 @@ impl Lab {
         let headers = parameters.filter_map(|parameter| parameter.split_once('='));
         let headers = headers.map(|(name, value)| (name.to_owned(), value.replace('+', " ")));
         Ok(Reply { status, headers: headers.collect(), body })
+    }
+
+    /// What the session shows of its device.
+    #[cfg(feature = "device-bound")]
+    fn device(&self, session: &Session<Notes>) -> String {
+        let ago = |time| self.clock.now().saturating_since(time).as_secs();
+        match session.device() {
+            Device::Unbound => "Unbound".to_owned(),
+            Device::Bound { since, proved_at } => {
+                format!("Bound for {} s, proved {} s ago", ago(since), ago(proved_at))
+            }
+            Device::Stale => "Stale".to_owned(),
+            other => unreachable!("{other:?}"),
+        }
     }
 
     /// Serves a request. `None` if somebody lost patience with it.
@@ -163,6 +189,10 @@ async fn let_the_time_limit_run_out() {
     time::pause();
     time::advance(TIME_LIMIT).await;
     time::resume();
+}
+
+fn seconds(text: &str) -> Duration {
+    Duration::from_secs(text.parse().expect("a number"))
 }
 
 /// Counts this request in its notes.

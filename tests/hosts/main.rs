@@ -43,6 +43,8 @@
 //! | `wait` | waits until the test opens the gate |
 //! | `stream` | answers with a body in two parts, the gate between them |
 //! | `status/{code}` | answers with this status |
+//! | `confirm`, `recent/{seconds}` | notes that a password was given, and asks for that within this time |
+//! | `device`, `prove/{seconds}` | answers with what is known of the session's device, and asks for a proof within this time |
 //! | `hang` | outlasts the time limit of a guarded route |
 //! | `panic` | panics |
 //!

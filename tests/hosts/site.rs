@@ -90,6 +90,8 @@ impl Stage {
             running: Arc::new(watch::Sender::new(0)),
             touches_always: self.touches_always,
             log: self.log.clone(),
+            #[cfg(feature = "device-bound")]
+            clock: Arc::clone(&clock),
         };
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         listener.set_nonblocking(true).expect("a socket can do without");
@@ -129,6 +131,12 @@ pub(crate) struct Site {
 }
 
 impl Site {
+    /// Ends the application, and leaves its stage.
+    #[cfg(feature = "device-bound")]
+    pub(crate) fn close(self) -> Stage {
+        self.stage
+    }
+
     pub(crate) fn host(&self) -> Host {
         self.stage.host
     }

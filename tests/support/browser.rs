@@ -29,6 +29,14 @@ pub async fn use_devices(app: &impl Site) -> Value {
     node::output(walk).await
 }
 
+/// Plays a scene of `tests/browser/device.mjs` at `https://bank.test` at this port of the loopback interface, whose
+/// certificate's key has this hash, and answers what was seen.
+pub async fn bind(port: &str, key_hash: &str, scene: &str) -> Value {
+    let mut walk = node::node("tests/browser");
+    walk.args(["device.mjs", port, key_hash, scene]);
+    node::output(walk).await
+}
+
 /// Lets a page of `evil.shop.test` set cookies for `shop.test`, both at this port of the loopback interface, while
 /// somebody is signed in there, as `tests/browser/sibling.mjs` says; answers what was seen. `planted` is the
 /// attacker's own cookie.

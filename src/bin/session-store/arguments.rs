@@ -1,6 +1,8 @@
 //! What can be asked for.
 #![expect(clippy::doc_markdown, reason = "these comments are what `--help` prints, and that is no Markdown")]
 
+// The fuzz target `arguments` reads this file from another folder.
+#[path = "arguments/sorting.rs"]
 mod sorting;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};

@@ -2,6 +2,8 @@
 //! [`Stage`](crate::site::Stage) of its own.
 
 pub(crate) mod cookies;
+#[cfg(feature = "device-bound")]
+pub(crate) mod devices;
 pub(crate) mod failures;
 pub(crate) mod hanging_up;
 pub(crate) mod headers;
@@ -15,7 +17,8 @@ pub(crate) mod streams;
 
 /// A test for each case, on the stage that `$stage` sets.
 macro_rules! cases {
-    ($stage:expr, $($area:ident { $($(#[$when:meta])* $case:ident,)* })*) => {$(
+    ($stage:expr, $($(#[$present:meta])* $area:ident { $($(#[$when:meta])* $case:ident,)* })*) => {$(
+        $(#[$present])*
         mod $area {
             $(
                 $(#[$when])*
@@ -46,6 +49,20 @@ macro_rules! script {
                 cookies_of_ended_sessions_do_not_hide_the_one_that_lives,
                 the_default_cookie_keeps_its_attributes_for_life,
                 a_cookie_with_every_attribute_keeps_them_for_life,
+            }
+            #[cfg(feature = "device-bound")]
+            devices {
+                a_sign_in_offers_to_bind_and_a_proof_binds,
+                a_stolen_cookie_is_of_use_until_its_proof_is_too_old,
+                a_missing_proof_is_treated_as_the_policy_says,
+                a_skipped_proof_signs_nobody_out,
+                what_is_no_registration_is_refused,
+                what_is_no_proof_is_refused,
+                a_proof_of_an_old_challenge_is_refused,
+                a_renewal_keeps_the_binding_and_a_sign_in_begins_anew,
+                nothing_brings_a_bound_cookie_back_after_the_end,
+                what_is_sensitive_waits_for_a_proof,
+                a_store_that_is_away_ends_no_binding,
             }
             failures {
                 a_panic_leaves_the_stored_session_whole,
@@ -110,7 +127,9 @@ macro_rules! script {
                 a_sign_in_and_a_renewal_give_a_new_id_and_keep_the_data,
                 a_sign_in_of_somebody_else_begins_with_nothing,
                 a_logout_ends_the_session_for_every_holder_of_the_cookie,
+                a_logout_has_the_browser_forget_what_it_is_asked_to,
                 a_sign_in_whose_save_was_given_up_still_gets_a_new_id,
+                who_does_something_sensitive_has_authenticated_recently,
             }
             streams {
                 the_cookie_and_the_first_part_arrive_while_the_rest_is_being_made,
