@@ -42,29 +42,30 @@ pub(super) fn parser() -> impl TypedValueParser<Value = Sorting> {
 #[cfg(test)]
 mod tests {
     use clap::Parser as _;
+    use clap::error::ErrorKind;
 
     use super::*;
     use crate::arguments::{Arguments, Command};
 
-    fn sorting(arguments: &[&str]) -> Option<Option<Sorting>> {
+    fn sorting(arguments: &[&str]) -> Result<Option<Sorting>, ErrorKind> {
         let all = ["session-store", "list"].iter().chain(arguments);
-        match Arguments::try_parse_from(all).ok()?.command {
-            Command::List(list) => Some(list.sorting()),
-            _ => None,
+        match Arguments::try_parse_from(all).map_err(|error| error.kind())?.command {
+            Command::List(list) => Ok(list.sorting()),
+            _ => unreachable!("it is a list"),
         }
     }
 
     #[test]
     fn either_end_comes_first() {
-        let by = |descends| Some(Some(Sorting { field: Field::Bytes, descends }));
-        assert_eq!(sorting(&[]), Some(None));
+        let by = |descends| Ok(Some(Sorting { field: Field::Bytes, descends }));
+        assert_eq!(sorting(&[]), Ok(None));
         assert_eq!(sorting(&["--sort", "bytes"]), by(false));
         assert_eq!(sorting(&["--sort", "-bytes"]), by(true));
         assert_eq!(sorting(&["-s-bytes"]), by(true));
         assert_eq!(sorting(&["-rs", "bytes"]), by(true));
         assert_eq!(sorting(&["--sort", "-bytes", "--reverse"]), by(false));
         for wrong in [&["--sort", "--bytes"][..], &["--sort", "size"], &["--reverse"]] {
-            assert_eq!(sorting(wrong), None, "{wrong:?}");
+            assert!(sorting(wrong).is_err(), "{wrong:?}");
         }
     }
 }
