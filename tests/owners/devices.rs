@@ -44,7 +44,7 @@ impl Device {
     }
 
     async fn is_signed_in(&self) -> bool {
-        self.page().await.contains("you are signed in here")
+        self.page().await.contains("<body class=\"member\">")
     }
 }
 
@@ -63,13 +63,21 @@ async fn users_see_and_end_their_sessions() {
         ("SESSION_COOKIE_SECURE", "false"),
     ];
     let app = App::start(Host { example: "devices" }, &settings).await;
-    let mut laptop = Device::signed_in(&app, "ada", "Firefox <Linux>").await;
-    let phone = Device::signed_in(&app, "ada", "Safari").await;
+    let mut laptop = Device::signed_in(
+        &app,
+        "ada",
+        "Mozilla/5.0 (X11; Linux x86_64; rv:144.0) Gecko/20100101 Firefox/144.0",
+    )
+    .await;
+    let phone = Device::signed_in(&app, "ada", "Mozilla/5.0 (Macintosh; Intel Mac OS X 14_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.0 Safari/605.1.15").await;
     let tablet = Device::signed_in(&app, "ada", "Chrome").await;
     let mut mallory = Device::signed_in(&app, "mallory", "curl").await;
 
     let page = laptop.page().await;
-    assert!(page.contains("Firefox &lt;Linux&gt;<td>this one") && page.contains("Safari"), "{page}");
+    assert!(
+        page.contains("Firefox on Linux<td><span class=\"badge\">this device") && page.contains("Safari"),
+        "{page}"
+    );
     assert!(!page.contains("curl"));
     let [tablets, phones] = keys(&page)[..] else { panic!("two others: {page}") };
 
