@@ -33,6 +33,7 @@ mod state;
 mod store_client;
 #[cfg(feature = "test-util")]
 mod test_cookie;
+mod thorough_revocation;
 mod touch;
 mod update;
 mod values;
@@ -54,6 +55,7 @@ pub use self::recent::Recent;
 pub use self::request::{RequestSession, ResponseActions};
 pub use self::session::{Session, SessionData};
 pub use self::site_data::SiteData;
+pub use self::thorough_revocation::ThoroughRevocation;
 pub use self::values::Values;
 
 use self::manager::Inner;

@@ -178,7 +178,8 @@ pub use {
     cookie::{SameSite, SessionCookie},
     engine::{
         Clearing, ConflictPolicy, Ended, Expiry, Recent, RequestSession, ResponseActions, Session,
-        SessionData, SessionManager, SessionManagerBuilder, SessionScan, SiteData, Values,
+        SessionData, SessionManager, SessionManagerBuilder, SessionScan, SiteData, ThoroughRevocation,
+        Values,
     },
     record::{AuthMethod, AuthMethods},
     telemetry::counters::Counts,

@@ -13,6 +13,7 @@ mod pages;
 mod scan;
 
 pub use clear::Clearing;
+pub(super) use pages::OnProgress;
 pub use scan::SessionScan;
 
 use pages::{DEFAULT_RATE, Pages};

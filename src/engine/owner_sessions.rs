@@ -10,7 +10,7 @@ use crate::error::{Conflict, Error};
 use crate::id::SessionKey;
 use crate::record::{Owner, Record};
 use crate::store::Loaded;
-use crate::store::owner_index::{Entry, MARGIN, Owned, Revocation};
+use crate::store::owner_index::{Entry, Owned, Revocation};
 use crate::store::scan::{Cursor, Page, SessionSummary};
 use crate::telemetry::operations::Operation;
 
@@ -182,67 +182,6 @@ impl<T: SessionData> SessionManager<T> {
     pub async fn revoke_all(&self, owner: impl AsRef<str>) -> Result<u64, Error> {
         let owner = Owner::new(owner)?;
         self.revoke_in(self.indexed(&owner)?, Revocation::All).await
-    }
-
-    /// Ends an owner's sessions as [`revoke_all`](Self::revoke_all) does, then goes through all sessions of the store
-    /// for those that the index of owners does not (or no longer) know. As clocks of hosts may differ, it also ends
-    /// sessions signed in within five seconds after the call. Records of a newer version of this crate are not looked at.
-    ///
-    /// # Errors
-    ///
-    /// Those of the store; [`Error::Unsupported`] where it has no [`scan`](crate::SessionStore::scan).
-    /// Without an index, a session that is given a new id meanwhile may be missed.
-    ///
-    /// ```
-    /// # use session_store::{KeyRing, MemoryStore, SessionManager, Values};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), session_store::Error> {
-    /// # let manager = SessionManager::<Values>::builder(MemoryStore::new(), KeyRing::generate()).build()?;
-    /// # let session = manager.begin(None).session().await?;
-    /// # session.sign_in("ada", |_| ())?;
-    /// # session.save().await?;
-    /// // After Redis has lost keys to its eviction policy: slower, and sure.
-    /// assert_eq!(manager.revoke_all_thoroughly("ada").await?, 1);
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub async fn revoke_all_thoroughly(&self, owner: impl AsRef<str>) -> Result<u64, Error> {
-        let owner = Owner::new(owner)?;
-        let store = &self.0.store;
-        store.watch(Operation::RevokeAll, None, self.revoke_wherever(&owner)).await
-    }
-
-    async fn revoke_wherever(&self, owner: &Owner) -> Result<u64, Error> {
-        let (store, began) = (&self.0.store, self.0.clock.now());
-        // By the clock of whichever host signed it in.
-        let is_meant = |created_at| created_at <= began.saturating_add(MARGIN);
-        let indexed = store.sessions_of(owner, began);
-        let mut ended = match &indexed {
-            Some(indexed) => indexed.revoke(Revocation::All, self.0.revoke_within).await?,
-            None => 0,
-        };
-        let mut sessions = self.sessions();
-        while let Some(session) = sessions.next().await {
-            let session = session?;
-            if session.owner.as_ref() == Some(owner) && is_meant(session.created_at) {
-                ended += u64::from(store.revoke(&session.key, self.0.clock.now()).await?);
-            }
-        }
-        // One that got a new id while this went through the store is in the index by now.
-        if let Some(indexed) = indexed {
-            let mut after = None;
-            loop {
-                let page = indexed.page(after.as_ref()).await?;
-                for entry in page.entries.iter().filter(|entry| is_meant(entry.created_at)) {
-                    ended += u64::from(indexed.revoke_one(entry).await?);
-                }
-                after = page.next;
-                if after.is_none() {
-                    break;
-                }
-            }
-        }
-        Ok(ended)
     }
 
     /// Ends all other sessions of the user who is signed in with this one (OWASP ASVS 7.4.3): for after a change of

@@ -57,7 +57,6 @@ mod keys;
 mod list;
 mod man;
 mod moments;
-mod observed;
 mod opening;
 mod output;
 mod progress;

@@ -4,16 +4,13 @@ use std::ffi::OsString;
 use std::sync::Arc;
 use std::time::Duration;
 
-use session_store::{
-    Error, KeyRing, RedisStore, RedisStoreBuilder, SessionId, SessionManager, SessionStore, Values,
-};
+use session_store::{KeyRing, RedisStore, RedisStoreBuilder, SessionId, SessionManager, Values};
 
 use crate::arguments::{Connection, Layout};
 use crate::failure::Failure;
-use crate::observed::Observed;
 
 /// Signs nothing here, as no cookie is read or made; and in the layouts of Express a manager needs such keys.
-fn keys_of_nobody(is_native: bool) -> Result<KeyRing, Error> {
+fn keys_of_nobody(is_native: bool) -> Result<KeyRing, session_store::Error> {
     if is_native { Ok(KeyRing::generate()) } else { KeyRing::express(SessionId::generate().as_str()) }
 }
 
@@ -21,7 +18,6 @@ pub(crate) struct Open {
     pub(crate) store: Arc<RedisStore>,
     pub(crate) manager: SessionManager<Values>,
     pub(crate) naming: Naming,
-    max_scan_rate: Option<u32>,
 }
 
 impl Open {
@@ -33,31 +29,13 @@ impl Open {
         };
         let timeout = Duration::from_secs_f64(connection.timeout);
         let store = Arc::new(builder.timeout(timeout).connect().await?);
-        let max_scan_rate = connection.max_scan_rate;
-        let manager = manager_of(Arc::clone(&store), naming.is_native, max_scan_rate)?;
-        Ok(Self { store, manager, naming, max_scan_rate })
+        let keys = keys_of_nobody(naming.is_native)?;
+        let mut builder = SessionManager::builder(Arc::clone(&store), keys).max_payload(MAX_PAYLOAD);
+        if let Some(keys_per_second) = connection.max_scan_rate {
+            builder = builder.max_scan_rate(keys_per_second);
+        }
+        Ok(Self { store, manager: builder.build()?, naming })
     }
-
-    /// The same sessions, while this is told how far a scan is.
-    pub(crate) fn observed(
-        &self,
-        on_page: impl FnMut(u64, f64) + Send + 'static,
-    ) -> Result<SessionManager<Values>, Error> {
-        manager_of(Observed::new(&self.store, on_page), self.naming.is_native, self.max_scan_rate)
-    }
-}
-
-fn manager_of(
-    store: impl SessionStore,
-    is_native: bool,
-    max_scan_rate: Option<u32>,
-) -> Result<SessionManager<Values>, Error> {
-    let keys = keys_of_nobody(is_native)?;
-    let mut builder = SessionManager::builder(store, keys).max_payload(MAX_PAYLOAD);
-    if let Some(keys_per_second) = max_scan_rate {
-        builder = builder.max_scan_rate(keys_per_second);
-    }
-    builder.build()
 }
 
 /// Beyond what services allow: sessions are shown as they are. It writes no data itself.

@@ -50,7 +50,7 @@ pub(crate) async fn some(open: &Open, output: &Output, texts: &[String]) -> Outc
 pub(crate) async fn all(open: &Open, output: &Output, options: &RevokeAll) -> Outcome {
     let count = if options.thorough {
         let progress = Progress::new("searching");
-        open.observed(progress.callback())?.revoke_all_thoroughly(&options.owner).await?
+        open.manager.revoke_all_thoroughly(&options.owner).on_progress(progress.callback()).await?
     } else {
         open.manager.revoke_all(&options.owner).await?
     };

@@ -24,7 +24,7 @@ pub(super) const DEFAULT_SIZE: usize = 500;
 pub(super) const DEFAULT_RATE: u32 = 4_000;
 
 /// Told how many sessions were seen, or ended, and which share of the whole was looked at.
-pub(super) type OnProgress = Box<dyn FnMut(u64, f64) + Send>;
+pub(in crate::engine) type OnProgress = Box<dyn FnMut(u64, f64) + Send>;
 
 pub(super) struct Pages {
     store: Arc<StoreClient>,
