@@ -319,7 +319,10 @@ fn put<B>(actions: ResponseActions, mut response: HttpResponse<B>) -> HttpRespon
         headers.append(SET_COOKIE, cookie);
     }
     for (name, value) in actions.fields {
-        headers.append(HeaderName::from_static(name), HeaderValue::try_from(value).expect("it is ASCII"));
+        headers.append(
+            HeaderName::from_static(name),
+            HeaderValue::try_from(value).expect("neither we nor a URI have control characters"),
+        );
     }
     if actions.no_store {
         let fields = headers.keys().filter(|field| overrides_no_store(field.as_str()));

@@ -360,7 +360,10 @@ fn apply<R>(actions: ResponseActions, mut response: Response<R>) -> Response<R> 
         headers.append(SET_COOKIE, cookie);
     }
     for (name, value) in actions.fields {
-        headers.append(name, HeaderValue::try_from(value).expect("it is ASCII"));
+        headers.append(
+            name,
+            HeaderValue::try_from(value).expect("neither we nor a URI have control characters"),
+        );
     }
     if actions.no_store {
         let fields = headers.keys().filter(|field| overrides_no_store(field.as_str()));

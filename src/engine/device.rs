@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use super::state::StoredState;
 use super::{Session, SessionData, SessionManagerBuilder};
 use crate::clock::Timestamp;
 use crate::error::{Conflict, Error};
@@ -56,7 +57,8 @@ pub enum MissingProof {
     Report,
     /// Whoever sent it sees no session, and can't change one: [`Conflict::Unproven`] if they try. They may sign in and out.
     Anonymous,
-    /// The session fails with [`Conflict::Unproven`], which is a 403.
+    /// The session fails with [`Conflict::Unproven`], which is a 403: also for a handler that would sign in or out, so a browser
+    /// that has lost its key can do neither until its cookie is gone. For services whose sign-in has a layer of its own.
     Refuse,
 }
 
@@ -135,9 +137,10 @@ impl<T: SessionData> Session<T> {
     /// }
     /// ```
     pub fn device(&self) -> Device {
-        self.0.state().read(|state| {
-            let key = state.record().and_then(DeviceKey::of);
-            self.0.device_of(key.as_ref(), self.0.manager.clock.now())
+        let now = self.0.manager.clock.now();
+        self.0.state().read(|state| match &state.stored {
+            StoredState::Unproven { .. } => Device::Stale,
+            stored => self.0.device_of(stored.record().and_then(DeviceKey::of).as_ref(), now),
         })
     }
 

@@ -170,3 +170,35 @@ impl<T> State<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use AuthMethod::{HardwareKey, MultiFactor, Otp, Password, Pin};
+
+    use super::*;
+
+    #[test]
+    fn a_level_asks_for_its_time_and_its_factors() {
+        const HOUR: Duration = Duration::from_secs(3600);
+        let now = Timestamp::from_millis(1_795_252_959_517);
+        let is_met = |recent: Recent, ago: Duration, methods: &[AuthMethod]| {
+            let authentication =
+                Authentication { at: now.saturating_sub(ago), methods: methods.iter().copied().collect() };
+            recent.is_met_by(authentication, now)
+        };
+        for (methods, levels) in [
+            (&[][..], [true, false, false]),
+            (&[Password], [true, false, false]),
+            (&[Password, Otp], [true, true, false]),
+            (&[MultiFactor], [true, true, false]),
+            (&[HardwareKey], [true, false, false]),
+            (&[HardwareKey, Pin], [true, true, true]),
+        ] {
+            let presets = [Recent::NIST_AAL1, Recent::NIST_AAL2, Recent::NIST_AAL3];
+            assert_eq!(presets.map(|level| is_met(level, 12 * HOUR, methods)), levels, "{methods:?}");
+            let late = presets.map(|level| is_met(level, 12 * HOUR + Duration::from_millis(1), methods));
+            assert_eq!(late, [true, false, false], "{methods:?}");
+            assert!(!is_met(Recent::NIST_AAL1, 30 * 24 * HOUR + Duration::from_millis(1), methods));
+        }
+    }
+}

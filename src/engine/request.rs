@@ -65,7 +65,8 @@ pub struct RequestSession<T: SessionData>(pub(super) Arc<Shared<T>>);
 pub struct ResponseActions {
     /// A `Set-Cookie` header to add.
     pub set_cookie: Option<String>,
-    /// Further fields to append, with their names in lower case: those of a logout and of device-bound sessions. Their values are ASCII.
+    /// Further fields to append, with their names in lower case: those of a logout and of device-bound sessions. None of their values has a control
+    /// character.
     pub fields: Vec<(&'static str, String)>,
     /// Replace `Cache-Control` by `no-store`: a cached `Set-Cookie` would hand the session to
     /// somebody else (OWASP Session Management Cheat Sheet, "Web Content Caching"). Also remove the fields

@@ -123,3 +123,32 @@ impl fmt::Debug for Extensions {
         write!(f, "Extensions({} bytes)", self.as_bytes().len())
     }
 }
+
+#[cfg(all(test, feature = "json"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_takes_the_place_of_its_own_tag_and_leaves_the_others() {
+        let unknown = Extensions(Some([0x7F, 0, 2, b'h', b'i'].as_slice().into()));
+        let written = unknown.with(1, b"a").with(2, b"b").with(1, b"cc");
+        assert_eq!(
+            (written.get(0x7F), written.get(1), written.get(2)),
+            (Some(&b"hi"[..]), Some(&b"cc"[..]), Some(&b"b"[..]))
+        );
+        assert_eq!(written.get(3), None);
+        assert_eq!(written.as_bytes().len(), 5 + 5 + 4);
+    }
+
+    #[test]
+    fn what_nobody_could_read_again_is_refused() {
+        let room = Extensions::MAX_LENGTH - 3;
+        let full = Extensions::default().with(1, &vec![0; room]);
+        assert!(full.check_size().is_ok() && Extensions::parse(full.as_bytes()).is_ok());
+        let over = Extensions::default().with(1, &vec![0; room + 1]);
+        assert!(
+            matches!(over.check_size(), Err(Error::TooLarge { .. }))
+                && Extensions::parse(over.as_bytes()).is_err()
+        );
+    }
+}

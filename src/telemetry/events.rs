@@ -98,7 +98,7 @@ impl Telemetry {
     #[cfg(feature = "device-bound")]
     pub(crate) fn device_refused(&self, key: &SessionKey) {
         self.counters.mine().device_refused.add_one();
-        tracing::info!(%key, "a proof of a session's device was refused");
+        tracing::debug!(%key, "a proof of a session's device was refused");
     }
 
     /// A bound session was used by a request that does not prove to come from its device.
@@ -109,7 +109,7 @@ impl Telemetry {
         if skipped {
             counters.device_skipped.add_one();
         }
-        tracing::info!(%key, skipped, "a bound session was used without a proof of its device");
+        tracing::debug!(%key, skipped, "a bound session was used without a proof of its device");
     }
 
     /// What is stored is no session that this service can read.

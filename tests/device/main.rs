@@ -22,7 +22,7 @@ async fn a_thief_has_minutes_and_the_browser_goes_on_at_another_instance() {
     let seen = play("theft", MissingProof::Anonymous).await;
     let expected = json!({
         "names": ["__Host-Http-id", "__Host-id-device"],
-        "bound": "ada, bound", "stolen": "ada, bound", "thief_later": "nobody, unbound", "browser_later": "ada, bound",
+        "bound": "ada, bound", "stolen": "ada, bound", "thief_later": "nobody, stale", "browser_later": "ada, bound",
     });
     assert_eq!(seen, expected);
 }
@@ -55,7 +55,7 @@ async fn nothing_comes_back_after_the_end() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_browser_that_skips_its_proofs_is_not_signed_out() {
     let seen = play("quota", MissingProof::Anonymous).await;
-    assert_eq!(seen, json!({ "last": "nobody, unbound", "skipped": true, "still_there": true }));
+    assert_eq!(seen, json!({ "last": "nobody, stale", "skipped": true, "still_there": true }));
 }
 
 #[tokio::test(flavor = "multi_thread")]

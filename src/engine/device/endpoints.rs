@@ -58,6 +58,13 @@ impl<T: SessionData> SessionManager<T> {
     }
 }
 
+/// The session that a call is about, as it was then.
+struct Found {
+    id: SessionId,
+    record: Record,
+    now: Timestamp,
+}
+
 /// What a browser is answered.
 enum Reply {
     /// It has the key.
@@ -116,36 +123,29 @@ impl<T: SessionData> Shared<T> {
         // Whoever has no proof yet has to see the session here.
         let state =
             self.state.get_or_try_init(|| async { self.find(true).await.map(StateCell::new) }).await?;
-        let (id, record) = match state.read(|state| state.stored.clone()) {
-            StoredState::Live { id, record } => (id, record),
+        let found = match state.read(|state| state.stored.clone()) {
+            StoredState::Live { id, record } => Found { id, record, now: self.manager.clock.now() },
             StoredState::Moved { .. } => return Ok(Reply::Again),
             _ => return Ok(Reply::Over),
         };
-        let now = self.manager.clock.now();
         if call.registers {
-            self.register(rules, call, &id, &record, now).await
+            self.register(rules, call, &found).await
         } else {
-            self.refresh(rules, call, &id, &record, now).await
+            self.refresh(rules, call, &found).await
         }
     }
 
-    async fn register(
-        &self,
-        rules: &Rules,
-        call: &DeviceCall,
-        id: &SessionId,
-        record: &Record,
-        now: Timestamp,
-    ) -> Result<Reply, Error> {
+    async fn register(&self, rules: &Rules, call: &DeviceCall, found: &Found) -> Result<Reply, Error> {
+        let Found { id, record, now } = found;
         let proof = call.proof.as_deref().and_then(Proof::read);
-        let answers = |proof: &Proof<'_>| rules.registration_challenge(proof.challenge(), &id.key(), now);
+        let answers = |proof: &Proof<'_>| rules.registration_challenge(proof.challenge(), &id.key(), *now);
         let proved = proof.and_then(|proof| answers(&proof).and_then(|_| proof.own_key()));
         let (Some(point), Some(_owner), None) = (proved, &record.owner, DeviceKey::of(record)) else {
             self.manager.telemetry().device_refused(&id.key());
             return Ok(Reply::Refused);
         };
-        let key = DeviceKey::new(point, now, now);
-        let bound = self.bind(id, record, key, now, |present| present.is_none()).await?;
+        let key = DeviceKey::new(point, *now, *now);
+        let bound = self.bind(found, key, |present| present.is_none()).await?;
         match &bound {
             Reply::Proved(_) => self.manager.telemetry().device_bound(&id.key()),
             Reply::Refused => self.manager.telemetry().device_refused(&id.key()),
@@ -154,21 +154,15 @@ impl<T: SessionData> Shared<T> {
         Ok(bound)
     }
 
-    async fn refresh(
-        &self,
-        rules: &Rules,
-        call: &DeviceCall,
-        id: &SessionId,
-        record: &Record,
-        now: Timestamp,
-    ) -> Result<Reply, Error> {
+    async fn refresh(&self, rules: &Rules, call: &DeviceCall, found: &Found) -> Result<Reply, Error> {
+        let Found { id, record, now } = found;
         let Some(key) = DeviceKey::of(record) else { return Ok(Reply::Over) };
         if call.named.as_deref() != Some(&*name(&key)) {
             return Ok(Reply::Over);
         }
         let Some(proof) = &call.proof else { return Ok(Reply::Challenge(key)) };
         let answered = Proof::read(proof).and_then(|proof| {
-            let answered = rules.refresh_challenge(proof.challenge(), &key, now)?;
+            let answered = rules.refresh_challenge(proof.challenge(), &key, *now)?;
             proof.is_by(&key.point).then_some(answered)
         });
         let Some(answered) = answered else {
@@ -178,7 +172,7 @@ impl<T: SessionData> Shared<T> {
         let name = key.name;
         let unanswered =
             |present: Option<DeviceKey>| present.is_some_and(|it| it.name == name && it.answered < answered);
-        let proved = self.bind(id, record, DeviceKey { answered, ..key.clone() }, now, unanswered).await?;
+        let proved = self.bind(found, DeviceKey { answered, ..key.clone() }, unanswered).await?;
         match proved {
             Reply::Proved(_) => self.manager.telemetry().device_refreshed(),
             Reply::Refused => {
@@ -193,14 +187,13 @@ impl<T: SessionData> Shared<T> {
     /// Stores the key beside whatever others made of the session meanwhile, if what is stored then lets it.
     async fn bind(
         &self,
-        id: &SessionId,
-        base: &Record,
+        found: &Found,
         key: DeviceKey,
-        now: Timestamp,
         lets: impl Fn(Option<DeviceKey>) -> bool,
     ) -> Result<Reply, Error> {
+        let Found { id, record, now } = found;
         let intent = Intent { device_key: Some(Box::new(key.clone())), ..Intent::default() };
-        let swap = CasWrite { id, new_id: None, base, intent: &intent, now };
+        let swap = CasWrite { id, new_id: None, base: record, intent: &intent, now: *now };
         let swapped =
             self.swap(swap, |current| Ok(lets(DeviceKey::of(current)).then(|| current.data.clone()))).await?;
         Ok(match swapped {

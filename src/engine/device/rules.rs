@@ -196,3 +196,36 @@ pub(super) fn name(key: &DeviceKey) -> String {
 fn refused(why: &str) -> Error {
     Error::Config(format!("sessions can't be bound to devices: {why}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cookie::SessionCookie;
+
+    #[test]
+    fn what_cannot_be_bound_is_refused_with_the_reason() {
+        let build = |binding: DeviceBinding, cookie: SessionCookie| {
+            DeviceRules::new(Some(binding), &cookie.build().unwrap(), &KeyRing::generate())
+        };
+        let binding = || DeviceBinding::at("/.session");
+        let seconds = Duration::from_secs;
+        for fits in [binding(), binding().lifetime(seconds(300)), binding().lifetime(seconds(24 * 3600))] {
+            assert!(build(fits, SessionCookie::new()).is_ok());
+        }
+        assert!(build(DeviceBinding::at("/app/.session"), SessionCookie::new().path("/app")).is_ok());
+        for (binding, cookie, reason) in [
+            (DeviceBinding::at(".session"), SessionCookie::new(), "without a slash at its end"),
+            (DeviceBinding::at("/.session/"), SessionCookie::new(), "without a slash at its end"),
+            (DeviceBinding::at("/a\"b"), SessionCookie::new(), "without a slash at its end"),
+            (binding().lifetime(seconds(299)), SessionCookie::new(), "out of bounds"),
+            (binding().lifetime(seconds(24 * 3600 + 1)), SessionCookie::new(), "out of bounds"),
+            (binding(), SessionCookie::new().domain("example.com"), "`Domain`"),
+            (binding(), SessionCookie::new().partitioned(true), "`Partitioned`"),
+            (binding(), SessionCookie::new().path("/app"), "`Path`"),
+            (DeviceBinding::at("/apple/.session"), SessionCookie::new().path("/app"), "`Path`"),
+        ] {
+            let refused = build(binding, cookie).unwrap_err().to_string();
+            assert!(refused.contains(reason), "{refused}");
+        }
+    }
+}

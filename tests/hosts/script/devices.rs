@@ -166,7 +166,7 @@ pub(crate) async fn a_stolen_cookie_is_of_use_until_its_proof_is_too_old(stage: 
 
     site.clock.advance(LIFETIME);
     assert_eq!(thief.notes().await, Notes::default());
-    assert_eq!(device(&mut thief).await, "Unbound");
+    assert_eq!(device(&mut thief).await, "Stale");
     thief.get("/notes/text/mine").await.expect_status(403).expect_no_cookie();
     thief.get("/notes/update/mine").await.expect_status(403).expect_no_cookie();
     thief.get("/notes/renew").await.expect_status(403).expect_no_cookie();
@@ -446,8 +446,8 @@ pub(crate) async fn what_is_sensitive_waits_for_a_proof(stage: Stage) {
     }
     let mut thief = browser.clone();
     thief.get("/notes/prove/60").await.expect_status(307);
-    thief.get("/notes/prove/60").await.expect_status(200);
-    assert_eq!(device(&mut thief).await, "Unbound", "it sees no session");
+    thief.get("/notes/prove/60").await.expect_status(403);
+    assert_eq!(device(&mut thief).await, "Stale");
     browser.get("/notes/prove/60").await.expect_status(307);
     key.refresh(&mut browser).await.expect_status(200);
     browser.get("/notes/prove/60").await.expect_status(200);
