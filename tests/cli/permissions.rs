@@ -1,5 +1,7 @@
 //! Users who may not do everything.
 
+use serde_json::{Value, json};
+
 use crate::support::redis::Server;
 use crate::tool::{Tool, anonymous, connect};
 
@@ -74,4 +76,14 @@ async fn what_is_missing_is_said() {
     let wrong = Tool::at(server.url().replace("://", "://app:wrong-horse@")).hiding(["wrong-horse"]);
     wrong.run(&["check"]).has(2, "unsafe   reachable");
     wrong.run(&["list"]).has(2, "refused");
+}
+
+/// Unknown is not none.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_not_scan_watches_all_but_the_number_of_sessions() {
+    let server = Server::start().await;
+    anonymous(&*connect(&server.url()).await).await;
+    let tool = allow(&server, &format!("{STORE} +dbsize +info")).await;
+    let read = tool.json(&["watch", "--count", "1"]);
+    assert_eq!((&read["totalSessions"], &read["keys"]), (&Value::Null, &json!(1)), "{read}");
 }

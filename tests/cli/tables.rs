@@ -32,16 +32,16 @@ async fn lists_are_sorted() {
     for (options, expected) in [
         (&["--sort", "owner"][..], ["-", "ada", "bob"]),
         (&["--sort", "created"], ["ada", "-", "bob"]),
-        (&["--sort", "-created"], ["bob", "-", "ada"]),
+        (&["--sort", "created", "--reverse"], ["bob", "-", "ada"]),
         (&["-s", "ends"], ["ada", "-", "bob"]),
         (&["-s", "seen", "-r"], ["bob", "-", "ada"]),
-        (&["-s", "-bytes"], ["ada", "-", "bob"]),
-        (&["-s", "-bytes", "--reverse"], ["bob", "-", "ada"]),
+        (&["-rs", "bytes"], ["ada", "-", "bob"]),
+        (&["-s", "bytes"], ["bob", "-", "ada"]),
     ] {
         let listed = tool.run(&[&["list", "-j"], options].concat());
         assert_eq!(owners(&listed.lines()), expected, "{options:?}: {}", listed.err);
     }
-    let largest = tool.run(&["list", "-j", "-s", "-bytes", "-n", "1"]);
+    let largest = tool.run(&["list", "-j", "-rs", "bytes", "-n", "1"]);
     assert_eq!((owners(&largest.lines()), largest.err.as_str()), (vec!["ada"], ""), "no cursor leads on");
     tool.run(&["list", "-s", "bytes", "--resume", "x"]).has(2, "does not go with");
 }
@@ -58,10 +58,10 @@ async fn wide_tables_have_all_columns_and_exact_times() {
             .map(|line| line.split_whitespace().map(str::to_owned).collect())
             .collect::<Vec<Vec<_>>>()
     };
-    let narrow = first(&["list", "-s", "-bytes"]);
+    let narrow = first(&["list", "-rs", "bytes"]);
     assert_eq!(narrow[0], ["KEY", "OWNER", "LABEL", "SEEN", "ENDS"]);
     assert_eq!(narrow[1][1..], ["ada", "-", "30m", "ago", "in", "29m"]);
-    let wide = first(&["list", "-s", "-bytes", "--wide"]);
+    let wide = first(&["list", "-rs", "bytes", "--wide"]);
     assert_eq!(wide[0], ["KEY", "OWNER", "LABEL", "CREATED", "SEEN", "ENDS", "BYTES"]);
     assert!(wide[1][3..6].iter().all(|time| time.len() == 20 && time.ends_with('Z')), "{wide:?}");
     let servers = first(&["stats", "-w"]);

@@ -75,21 +75,29 @@ fn width(shown: &str) -> Option<usize> {
     frames[whole].lines().map(|line| line.trim_end().chars().count()).max()
 }
 
+/// Whichever signal ends it. What is logged meanwhile is not shown across it.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_dashboard_follows_the_window_and_leaves_nothing_behind() {
+    for signal in ["-INT", "-TERM"] {
+        watch_through_an_outage(signal).await;
+    }
+}
+
+async fn watch_through_an_outage(signal: &str) {
     let mut server = Server::start().await;
     let tool = Tool::at(server.url());
-    let mut terminal = Terminal::run(tool.command(&["watch", "-i", "0.02"]), false);
+    let mut terminal = Terminal::run(tool.command(&["watch", "-i", "0.02"]), true);
     terminal.shows("graphs fill the window", |shown| width(shown) == Some(80)).await;
     terminal.shows("there are rates", |shown| shown.contains("commands/s") && shown.contains('█')).await;
     resize(&terminal.master, 40);
     terminal.shows("it is as narrow as the window", |shown| width(shown) == Some(40)).await;
     server.kill();
     terminal.shows("an outage is shown", |shown| shown.contains("unavailable")).await;
-    let kill = Command::new("kill").args(["-INT", &terminal.child.id().to_string()]).status();
+    let kill = Command::new("kill").args([signal, &terminal.child.id().to_string()]).status();
     assert!(kill.is_ok_and(|status| status.success()));
     assert_eq!(terminal.ends().await, Some(0));
     terminal.shows("the window is as before", |shown| shown.ends_with(LEAVE)).await;
+    assert!(!terminal.shown().contains("lost the connection"), "{}", terminal.shown());
 }
 
 #[tokio::test(flavor = "multi_thread")]

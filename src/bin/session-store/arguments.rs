@@ -1,16 +1,10 @@
 //! What can be asked for.
 #![expect(clippy::doc_markdown, reason = "these comments are what `--help` prints, and that is no Markdown")]
 
-// The fuzz target `arguments` reads this file from another folder.
-#[path = "arguments/sorting.rs"]
-mod sorting;
-
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-pub(crate) use sorting::{Field, Sorting};
-
-/// Looks at the sessions of a service that keeps them with session-store, counts them, watches them, ends them
+/// Inspect, count, watch and end the sessions of a service that uses session-store
 #[derive(Debug, Parser)]
 #[command(name = "session-store", version, max_term_width = 100, after_help = AFTER)]
 pub(crate) struct Arguments {
@@ -184,23 +178,29 @@ pub(crate) struct List {
     #[arg(long, value_name = "CURSOR")]
     pub(crate) resume: Option<String>,
 
-    /// Sort by this field, descending with `-` before it, as in `--sort -bytes`; nothing is printed before
-    /// all sessions have been seen
-    #[arg(
-        short, long, value_name = "FIELD", allow_hyphen_values = true, conflicts_with = "resume",
-        value_parser = sorting::parser(),
-    )]
-    sort: Option<Sorting>,
+    /// Sort by this field; nothing is printed before all sessions have been seen
+    #[arg(short, long, value_name = "FIELD", conflicts_with = "resume")]
+    pub(crate) sort: Option<Field>,
 
-    /// Reverse the order of --sort
+    /// The last or largest of --sort first
     #[arg(short, long, requires = "sort")]
-    reverse: bool,
+    pub(crate) reverse: bool,
 }
 
-impl List {
-    pub(crate) fn sorting(&self) -> Option<Sorting> {
-        self.sort.map(|sort| Sorting { descends: sort.descends != self.reverse, ..sort })
-    }
+/// What a list is sorted by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Field {
+    Key,
+    Owner,
+    Label,
+    /// When it began
+    Created,
+    /// When it was last used
+    Seen,
+    /// When it ends unless it is used again
+    Ends,
+    /// How large its data is
+    Bytes,
 }
 
 #[derive(Debug, Args)]
@@ -217,7 +217,7 @@ pub(crate) struct Show {
 
 #[derive(Debug, Args)]
 pub(crate) struct RevokeAll {
-    /// The name that the application signed the user in by
+    /// The owner, as the application named it at sign-in
     pub(crate) owner: String,
 
     /// Scan all sessions of the store too, for when the index of owners may be incomplete: it was evicted, or

@@ -1,11 +1,26 @@
-//! Ctrl-C.
+//! Ctrl-C, and SIGTERM.
 
 use std::future::pending;
 
-/// Waits for Ctrl-C, from when it is first polled; for ever where that can't be waited for, and then it ends the
-/// process. One that is polled again and again misses none.
+/// Waits for Ctrl-C or SIGTERM, from when it is first polled; for ever where they can't be waited for, and then they end
+/// the process. One that is polled again and again misses none.
 pub(crate) async fn interrupted() {
-    if tokio::signal::ctrl_c().await.is_err() {
-        pending::<()>().await;
+    tokio::select! {
+        Ok(()) = tokio::signal::ctrl_c() => {}
+        () = terminated() => {}
+        else => pending().await,
     }
+}
+
+#[cfg(unix)]
+async fn terminated() {
+    match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        Ok(mut signals) => drop(signals.recv().await),
+        Err(_) => pending().await,
+    }
+}
+
+#[cfg(not(unix))]
+async fn terminated() {
+    pending().await
 }

@@ -9,7 +9,7 @@ use indicatif::BinaryBytes;
 use session_store::{Cursor, Error, Label, Owner, SessionScan, SessionSummary, Timestamp};
 
 use crate::Outcome;
-use crate::arguments::{Field, List, Sorting};
+use crate::arguments::{Field, List};
 use crate::interrupt::interrupted;
 use crate::keys;
 use crate::moments;
@@ -25,7 +25,7 @@ const INTERRUPTED: u8 = 130;
 const LARGEST_PAGE: usize = 250;
 
 pub(crate) async fn run(open: &Open, output: &Output, options: &List) -> Outcome {
-    let sorting = options.sorting();
+    let sorting = options.sort.map(|field| Sorting { field, descends: options.reverse });
     // The first of all that are sorted have all to be seen.
     let (limit, kept) = match (options.limit, sorting) {
         (limit, None) => (limit, usize::MAX),
@@ -99,6 +99,13 @@ fn say_what_is_unreadable(scan: &SessionScan, naming: &Naming, progress: &Progre
         let name = keys::name(key, naming);
         progress.suspend(|| eprintln!("session-store: the record of {name} cannot be read"));
     }
+}
+
+#[derive(Clone, Copy)]
+struct Sorting {
+    field: Field,
+    /// The last or largest first.
+    descends: bool,
 }
 
 struct Lines<'a> {

@@ -68,10 +68,11 @@ mod ttl;
 mod usage;
 mod watch;
 
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser as _};
+use tracing_subscriber::filter::LevelFilter;
 
 use crate::arguments::{Arguments, Command};
 use crate::failure::Failure;
@@ -87,8 +88,13 @@ fn main() -> ExitCode {
         Err(error) => return usage::report(&error),
     };
     let output = Output::new(&arguments.printing);
+    // A dashboard says itself what is wrong, and lines of the log would go across it.
+    let is_quiet = match &arguments.command {
+        Command::Watch(watch) => watch::is_dashboard(&output, watch) && io::stderr().is_terminal(),
+        _ => false,
+    };
     tracing_subscriber::fmt()
-        .with_max_level(tracing_subscriber::filter::LevelFilter::WARN)
+        .with_max_level(if is_quiet { LevelFilter::OFF } else { LevelFilter::WARN })
         .with_writer(io::stderr)
         .with_ansi(false)
         .without_time()

@@ -70,9 +70,7 @@ impl Naming {
         };
         Self { is_native: layout == "native", prefix, prefixes }
     }
-}
 
-impl Naming {
     /// The prefixes in a sentence.
     pub(crate) fn in_words(&self) -> String {
         let quoted: Vec<_> = self.prefixes.iter().map(|prefix| format!("{prefix:?}")).collect();

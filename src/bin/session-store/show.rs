@@ -40,7 +40,7 @@ pub(crate) async fn run(open: &Open, output: &Output, options: &Show) -> Outcome
             "last seen",
             session.last_seen().map_or_else(none, |seen| moments::both(&moments::ago(seen, now), seen)),
         ),
-        ("ends", moments::both(&moments::ahead(session.expires_at, now), session.expires_at)),
+        ("ends", moments::both(&moments::ahead(summary::end(&session), now), summary::end(&session))),
         ("idle timeout", session.idle_timeout.map_or_else(none, moments::span)),
         (
             "ends at the latest",

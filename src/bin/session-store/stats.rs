@@ -34,7 +34,7 @@ pub(crate) async fn run(open: &Open, output: &Output, options: &Stats) -> Outcom
             "bytesPerSession": usage.bytes_per_session,
             "memoryUsedBytes": usage.used_bytes,
             "memoryLimitBytes": usage.limit_bytes,
-            "topology": topology,
+            "topology": open.store.status().topology,
             "prefixes": open.naming.prefixes,
             "servers": servers.iter().map(server).collect::<Vec<_>>(),
         }))?;
@@ -64,7 +64,7 @@ pub(crate) async fn run(open: &Open, output: &Output, options: &Stats) -> Outcom
 /// How many there are, in words.
 pub(crate) fn sessions(usage: &Usage) -> String {
     let count = HumanCount(whole(usage.sessions));
-    match whole(usage.error) {
+    match whole(usage.error.ceil()) {
         0 => format!("{count} sessions"),
         error => format!("about {count} sessions (give or take {})", HumanCount(error)),
     }

@@ -23,7 +23,7 @@ pub(crate) fn end(session: &SessionSummary) -> Timestamp {
     session.absolute_deadline.map_or(session.expires_at, |deadline| deadline.min(session.expires_at))
 }
 
-/// A session as programs get it: named as in the JSON of [`SessionSummary`], with times for people too.
+/// A session as programs get it, named as the fields of [`SessionSummary`]: times are RFC 3339, and the codec has its name.
 pub(crate) fn value(session: &SessionSummary, naming: &Naming, now: Timestamp) -> Value {
     json!({
         "key": keys::name(&session.key, naming),
@@ -31,7 +31,7 @@ pub(crate) fn value(session: &SessionSummary, naming: &Naming, now: Timestamp) -
         "label": session.label.as_ref().map(Label::as_str),
         "createdAt": moments::utc(session.created_at),
         "lastSeen": session.last_seen().map(moments::utc),
-        "expiresAt": moments::utc(session.expires_at),
+        "expiresAt": moments::utc(end(session)),
         "expiresInSeconds": end(session).saturating_since(now).as_secs(),
         "idleTimeoutSeconds": session.idle_timeout.map(|idle| idle.as_secs()),
         "absoluteDeadline": session.absolute_deadline.map(moments::utc),

@@ -67,15 +67,18 @@ pub(crate) async fn run(open: &Open, output: &Output, options: &Watch) -> Outcom
         };
         let now = Counters::of(&servers);
         let asked_at = Instant::now();
-        if (share_of_sessions.is_none() || line.is_multiple_of(SAMPLE_EVERY))
-            && let Ok(sampled) = open.manager.usage().await
-        {
-            share_of_sessions = (now.keys > 0.0).then(|| (sampled.sessions / now.keys).min(1.0));
+        if line.is_multiple_of(SAMPLE_EVERY) || share_of_sessions.is_none() && now.keys > 0.0 {
+            let sampled = tokio::select! {
+                sampled = open.manager.usage() => sampled,
+                () = &mut interrupt => break,
+            };
+            // A user that may not scan sees the rest.
+            share_of_sessions = sampled.ok().map(|sampled| (sampled.sessions / now.keys.max(1.0)).min(1.0));
         }
         remember(&mut pings, &servers);
         let reading = Reading {
             rates: before.map(|(at, before)| now.since(before, asked_at - at)),
-            sessions: share_of_sessions.map_or(0, |share| whole(share * now.keys)),
+            sessions: share_of_sessions.map(|share| whole(share * now.keys)),
             now,
             ping: pings.back().copied().unwrap_or_default(),
             slow_ping: slowest_but_a_hundredth(&pings),
@@ -84,6 +87,11 @@ pub(crate) async fn run(open: &Open, output: &Output, options: &Watch) -> Outcom
         before = Some((asked_at, now));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether readings are shown on a screen of their own; whoever counts lines wants lines.
+pub(crate) fn is_dashboard(output: &Output, options: &Watch) -> bool {
+    !output.json && options.count.is_none() && screen::is_there()
 }
 
 /// How readings are shown.
@@ -98,9 +106,7 @@ impl<'a> Show<'a> {
         if output.json {
             return Ok(Self::Json(output));
         }
-        // Whoever counts lines wants lines.
-        let screen = if options.count.is_none() { Screen::open()? } else { None };
-        Ok(match screen {
+        Ok(match is_dashboard(output, options).then(Screen::open).transpose()? {
             Some(screen) => {
                 let topology = open.store.status().topology.map_or("none", Topology::as_str);
                 let subject = format!("{topology}, prefix {}", open.naming.in_words());

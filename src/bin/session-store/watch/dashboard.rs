@@ -103,7 +103,11 @@ mod tests {
     use super::*;
 
     fn history(sessions: impl IntoIterator<Item = Option<u64>>) -> VecDeque<Option<Reading>> {
-        let reading = |sessions| Reading { sessions, ping: Duration::from_micros(150), ..Reading::default() };
+        let reading = |sessions| Reading {
+            sessions: Some(sessions),
+            ping: Duration::from_micros(150),
+            ..Reading::default()
+        };
         sessions.into_iter().map(|sessions| sessions.map(reading)).collect()
     }
 

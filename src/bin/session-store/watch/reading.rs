@@ -42,7 +42,8 @@ impl Counters {
         }
     }
 
-    /// A second's worth of what came in between; of a server that was started again, nothing.
+    /// What came in between: of keys, commands and ends a second's worth, of hits and misses all; of a server that was
+    /// started again, nothing. The rest is as it is now.
     pub(super) fn since(self, before: Self, elapsed: Duration) -> Self {
         let seconds = elapsed.as_secs_f64().max(0.001);
         let rate = |now: f64, before: f64| ((now - before) / seconds).max(0.0);
@@ -63,7 +64,8 @@ pub(super) struct Reading {
     pub(super) now: Counters,
     /// Nothing at first.
     pub(super) rates: Option<Counters>,
-    pub(super) sessions: u64,
+    /// Nothing while no sample could be taken.
+    pub(super) sessions: Option<u64>,
     pub(super) ping: Duration,
     pub(super) slow_ping: Duration,
 }
@@ -91,7 +93,7 @@ const fn series(
 #[rustfmt::skip]
 #[expect(clippy::cast_precision_loss, reason = "sessions and hundredths are far fewer")]
 pub(super) const SERIES: [Series; 12] = [
-    series(("sessions", "totalSessions"), (true, 11), |it| Some(it.sessions as f64), count),
+    series(("sessions", "totalSessions"), (true, 11), |it| Some(it.sessions? as f64), count),
     series(("keys", "keys"), (false, 11), |it| Some(it.now.keys), count),
     series(("keys +-/s", "keysPerSecond"), (true, 10), |it| Some(it.rates?.keys), |rate| format!("{rate:+.1}")),
     series(("expired/s", "expiredPerSecond"), (false, 9), |it| Some(it.rates?.expired), tenths),

@@ -9,18 +9,18 @@ const ENTER: &str = "\u{1b}[?1049h\u{1b}[?25l";
 const LEAVE: &str = "\u{1b}[?25h\u{1b}[?1049l";
 const CLEAR: &str = "\u{1b}[H\u{1b}[J";
 
+/// Whether standard output is a terminal, and one that can move its cursor.
+pub(super) fn is_there() -> bool {
+    Term::stdout().size_checked().is_some() && std::env::var_os("TERM").is_none_or(|kind| kind != "dumb")
+}
+
 pub(super) struct Screen(Term);
 
 impl Screen {
-    /// Nothing where standard output is no terminal, or one that can't move its cursor.
-    pub(super) fn open() -> io::Result<Option<Self>> {
-        let term = Term::buffered_stdout();
-        if term.size_checked().is_none() || std::env::var_os("TERM").is_some_and(|kind| kind == "dumb") {
-            return Ok(None);
-        }
-        let screen = Self(term);
+    pub(super) fn open() -> io::Result<Self> {
+        let screen = Self(Term::buffered_stdout());
         screen.write(ENTER)?;
-        Ok(Some(screen))
+        Ok(screen)
     }
 
     /// Shows the lines for this many columns and lines; a user may have resized the window since the last ones.
