@@ -55,7 +55,8 @@ pub enum MissingProof {
     /// The session is used, counted as `device_lost`, and [`Device::Stale`].
     #[default]
     Report,
-    /// Whoever sent it sees no session, and can't change one: [`Conflict::Unproven`] if they try. They may sign in and out.
+    /// Whoever sent it sees no session, and can't change one: [`Conflict::Unproven`] if they try. [`Session::device`] is
+    /// [`Device::Stale`]. They may sign in and out.
     Anonymous,
     /// The session fails with [`Conflict::Unproven`], which is a 403: also for a handler that would sign in or out, so a browser
     /// that has lost its key can do neither until its cookie is gone. For services whose sign-in has a layer of its own.
