@@ -14,10 +14,13 @@ use crate::engine::shielded::shielded;
 use crate::engine::state::{Intent, StateCell, StoredState};
 use crate::engine::write::{CasOutcome, CasWrite};
 use crate::engine::{SessionData, SessionManager, Shared};
-use crate::error::Error;
+use crate::error::{Conflict, Error};
 use crate::id::SessionId;
 use crate::record::Record;
 use crate::record::device_key::DeviceKey;
+
+/// How often a key is stored on top of what others stored meanwhile, each time for as long as any write is tried.
+const MAX_ATTEMPTS: usize = 16;
 
 /// A request to one of the paths.
 pub(crate) struct DeviceCall {
@@ -193,9 +196,19 @@ impl<T: SessionData> Shared<T> {
     ) -> Result<Reply, Error> {
         let Found { id, record, now } = found;
         let intent = Intent { device_key: Some(Box::new(key.clone())), ..Intent::default() };
-        let swap = CasWrite { id, new_id: None, base: record, intent: &intent, now: *now };
-        let swapped =
-            self.swap(swap, |current| Ok(lets(DeviceKey::of(current)).then(|| current.data.clone()))).await?;
+        let mut attempts = 0;
+        let swapped = loop {
+            let swap = CasWrite { id, new_id: None, base: record, intent: &intent, now: *now };
+            let swapped = self
+                .swap(swap, |current| Ok(lets(DeviceKey::of(current)).then(|| current.data.clone())))
+                .await;
+            attempts += 1;
+            match swapped {
+                // A browser that is sent away does not register again.
+                Err(Error::Conflict(Conflict::Contention)) if attempts < MAX_ATTEMPTS => {}
+                swapped => break swapped?,
+            }
+        };
         Ok(match swapped {
             CasOutcome::Stored(id, record) => {
                 self.state().write(|state| state.stored = StoredState::Live { id, record });
