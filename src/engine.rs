@@ -11,6 +11,7 @@ mod commit;
 #[cfg_attr(not(feature = "device-bound"), path = "engine/no_device.rs")]
 mod device;
 mod ended;
+mod events;
 pub(crate) mod expiry;
 #[cfg(feature = "express")]
 mod express;

@@ -185,6 +185,7 @@ pub use {
     telemetry::counters::Counts,
     telemetry::histogram::Histogram,
     telemetry::operations::StoreLatencies,
+    telemetry::session_events::{EventDetail, EventKind, RevokedBy, SessionEvent},
     telemetry::stats::{RedisStats, Stats},
 };
 

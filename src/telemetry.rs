@@ -2,9 +2,10 @@
 //!
 //! What is counted is declared in [`counters`], what is timed in [`operations`], and what goes to the
 //! facade of metrics in [`metrics`], each in one table. [`outcome`] names how an operation came out, and
-//! [`events`] has the lines of the log.
+//! [`events`] has the lines of the log. What an application listens to, and what is audited, is in [`session_events`].
 
 pub(crate) mod counters;
+pub(crate) mod event_queue;
 mod events;
 pub(crate) mod histogram;
 #[cfg(feature = "metrics")]
@@ -12,7 +13,9 @@ pub mod metrics;
 pub(crate) mod operations;
 pub(crate) mod outcome;
 mod rate;
+pub(crate) mod session_events;
 pub(crate) mod stats;
+mod told_ends;
 
 #[cfg(feature = "metrics")]
 use std::sync::Once;
@@ -23,6 +26,7 @@ use self::counters::Counters;
 use self::histogram::Tally;
 use self::operations::{Latencies, Operation};
 use self::rate::LastMinute;
+use self::session_events::EventSinks;
 use self::stats::DURATION_BUCKETS;
 use crate::error::Error;
 use crate::shards::Shards;
@@ -37,18 +41,20 @@ pub(crate) struct Telemetry {
     created: LastMinute,
     /// The number of sessions that the log gave last.
     logged: AtomicU64,
+    events: EventSinks,
     #[cfg(feature = "metrics")]
     described: Once,
 }
 
 impl Telemetry {
-    pub(crate) fn new(store: &StoreStatus) -> Self {
+    pub(crate) fn new(store: &StoreStatus, events: EventSinks) -> Self {
         Self {
             counters: Shards::default(),
             latencies: Latencies::new(store),
             durations: Tally::new(&DURATION_BUCKETS),
             created: LastMinute::default(),
             logged: AtomicU64::new(u64::MAX),
+            events,
             #[cfg(feature = "metrics")]
             described: Once::new(),
         }

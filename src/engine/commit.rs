@@ -14,12 +14,12 @@ use crate::record::{Moved, Record};
 use crate::store::Updated;
 
 /// What is to be done to the store: decided under the state's lock, carried out without it.
-struct Plan {
+pub(super) struct Plan {
     action: Action,
     now: Timestamp,
-    stored: StoredState,
+    pub(super) stored: StoredState,
     change: Change,
-    intent: Intent,
+    pub(super) intent: Intent,
     /// How many writes the session had seen.
     writes: u64,
 }
@@ -42,7 +42,9 @@ impl<T: SessionData> Shared<T> {
     /// Stores what is pending. The caller holds the `storing` lock.
     pub(super) async fn store_pending(&self, trigger: CommitTrigger) -> Result<(), Error> {
         let plan = self.plan(trigger)?;
-        self.carry_out(&plan).await.inspect_err(|error| self.manager.telemetry().failed(error))
+        self.carry_out(&plan)
+            .await
+            .inspect_err(|error| self.manager.telemetry().failed(error, plan.subject()))
     }
 
     fn plan(&self, trigger: CommitTrigger) -> Result<Plan, Error> {
@@ -114,6 +116,11 @@ impl<T: SessionData> Shared<T> {
             Err(Error::Corrupt { .. }) => Updated::Missing,
             outcome => outcome?,
         };
+        let is_over = match &outcome {
+            Updated::Updated => true,
+            Updated::Stale(theirs) => self.manager.has_ended(theirs),
+            Updated::Missing | Updated::Moved => false,
+        };
         let in_doubt = match outcome {
             // By a sign-in, it may have a timeout that began later.
             Updated::Moved => {
@@ -129,7 +136,7 @@ impl<T: SessionData> Shared<T> {
             Updated::Missing => self.may_have_moved(),
             Updated::Updated => false,
         };
-        self.manager.telemetry().expired(base, plan.now);
+        self.manager.telemetry().expired(&id.key(), base, plan.now, is_over);
         self.state().write(|state| state.lose(StoredState::Ended));
         if writes && in_doubt { Err(Conflict::Ended.into()) } else { Ok(()) }
     }

@@ -29,6 +29,7 @@ use crate::store::status::StoreStatus;
 use crate::store::told_owner::{Told, ToldOwner};
 use crate::telemetry::Telemetry;
 use crate::telemetry::counters::Counts;
+use crate::telemetry::session_events::{EventKind, Subject};
 use crate::telemetry::stats::Stats;
 
 /// At most so many ids are looked up for a request. A browser sends two cookies of a name where one was set
@@ -125,16 +126,20 @@ impl<T: SessionData> SessionManager<T> {
     pub(crate) fn begin_with(&self, head: &impl RequestHead) -> RequestSession<T> {
         let manager = &self.0;
         let mut verified_ids = VerifiedIds::default();
-        let mut count = 0;
+        let (mut count, mut is_forged) = (0, false);
         for value in head.fields("cookie").flat_map(|header| manager.cookie.values(header)) {
             let Some(verified) = manager.signer.verify(value) else {
                 manager.telemetry().forged();
+                is_forged = true;
                 continue;
             };
             count += usize::from(verified_ids.add(verified));
             if count == MAX_CANDIDATES {
                 break;
             }
+        }
+        if is_forged {
+            manager.telemetry().tell(EventKind::Forged, Subject::default());
         }
         RequestSession::new(Arc::clone(manager), verified_ids, BoundRequest::read(&manager.device, head))
     }

@@ -22,6 +22,8 @@ use crate::store::SessionStore;
 use crate::store::owner_index::{Evict, OwnerLimit};
 use crate::store::status::StoreStatus;
 use crate::store::told_owner::{OwnerFrom, Told};
+use crate::telemetry::event_queue::Listeners;
+use crate::telemetry::session_events::{EventDetail, EventSinks};
 
 const DEFAULT_MAX_PAYLOAD: usize = 1 << 20;
 const DEFAULT_TOUCH_SHARE: f64 = 0.1;
@@ -72,6 +74,8 @@ pub struct SessionManagerBuilder<T: SessionData> {
     pub(super) clear_site_data: Option<String>,
     revoke_within: Duration,
     clock: Arc<dyn Clock>,
+    pub(super) listeners: Listeners,
+    pub(super) audited: EventDetail,
 }
 
 impl<T: SessionData> SessionManagerBuilder<T> {
@@ -94,6 +98,8 @@ impl<T: SessionData> SessionManagerBuilder<T> {
             clear_site_data: None,
             revoke_within: REVOKE_WITHIN,
             clock: Arc::new(SystemClock),
+            listeners: Listeners::default(),
+            audited: EventDetail::default(),
         }
     }
 
@@ -475,10 +481,11 @@ impl<T: SessionData> SessionManagerBuilder<T> {
         if let Some(limit) = requirements.record_limit {
             limit.make_room_for(self.max_payload);
         }
+        let events = EventSinks::new(Arc::clone(&self.clock), self.audited, self.listeners.into_queue());
         Ok(SessionManager(Arc::new(Inner {
             signer,
             cookie,
-            store: Arc::new(StoreClient::new(self.store)),
+            store: Arc::new(StoreClient::new(self.store, events)),
             expiry: self.expiry,
             touch_share: self.touch_on_read.then_some(self.touch_share),
             codec: self.codec,

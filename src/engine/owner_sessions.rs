@@ -13,6 +13,7 @@ use crate::store::Loaded;
 use crate::store::owner_index::{Entry, Owned, Revocation};
 use crate::store::scan::{Cursor, Page, SessionSummary};
 use crate::telemetry::operations::Operation;
+use crate::telemetry::session_events::RevokedBy;
 
 /// So many sessions are looked up at once.
 const LOADED_AT_ONCE: usize = 64;
@@ -141,7 +142,7 @@ impl<T: SessionData> SessionManager<T> {
     /// ```
     pub async fn revoke(&self, key: &SessionKey) -> Result<bool, Error> {
         let store = &self.0.store;
-        let revoking = async { store.revoke(key, self.0.clock.now()).await.map(u64::from) };
+        let revoking = async { store.revoke(key, self.0.clock.now(), RevokedBy::One).await.map(u64::from) };
         Ok(store.watch(Operation::Revoke, Some(key), revoking).await? > 0)
     }
 

@@ -14,6 +14,7 @@ use crate::engine::Inner;
 use crate::error::Error;
 use crate::id::SessionId;
 use crate::store::Loaded;
+use crate::telemetry::session_events::{EventKind, Subject};
 
 /// The session's side of one request and its response, for adapters; made by
 /// [`SessionManager::begin`](crate::SessionManager::begin).
@@ -260,6 +261,9 @@ impl<T: SessionData> Shared<T> {
             let (store, key) = (&self.manager.store, candidate.id.key());
             let loaded = if fresh { store.load_fresh(&key).await } else { store.load(&key).await };
             let (stored, value) = self.usable(&candidate.id, loaded, now)?;
+            if matches!(stored, StoredState::Moved { .. }) {
+                self.manager.telemetry().tell(EventKind::OldIdUsed, Subject::of(key));
+            }
             let known_at = now.saturating_sub(self.manager.oldest_copy);
             let state = State { known_at, ..State::new(stored, value) };
             match (&state.stored, &best) {
@@ -300,7 +304,7 @@ impl<T: SessionData> Shared<T> {
         let unusable = || Ok((StoredState::New { unusable: Some(id.clone()) }, Arc::default()));
         let error = match loaded {
             Ok(Loaded::Found(record)) if manager.has_ended_by(now, &record) => {
-                manager.telemetry().expired(&record, record.expires_at.min(now));
+                manager.telemetry().expired(&key, &record, record.expires_at.min(now), true);
                 return unusable();
             }
             Ok(Loaded::Found(record)) => {
@@ -325,7 +329,7 @@ impl<T: SessionData> Shared<T> {
                 unusable()
             }
             error => {
-                manager.telemetry().failed(&error);
+                manager.telemetry().failed(&error, Subject::of(key));
                 Err(error)
             }
         }

@@ -561,8 +561,8 @@ impl<T: SessionData> Shared<T> {
         for id in own.iter().chain(others) {
             let key = id.key();
             let known = record.as_ref().filter(|_| own.as_ref() == Some(id));
-            store.delete(&key, known).await?;
-            self.manager.telemetry().destroyed(&key);
+            let was_there = store.delete(&key, known).await?;
+            self.manager.telemetry().destroyed(&key, known, was_there);
         }
         if let Some(record) = record {
             self.manager.telemetry().ended_after(&record, self.manager.clock.now());

@@ -28,6 +28,7 @@ use crate::store::{Loaded, SessionStore};
 use crate::telemetry::Telemetry;
 use crate::telemetry::operations::Operation;
 use crate::telemetry::outcome::{Answer, fault};
+use crate::telemetry::session_events::{EventKind, EventSinks, RevokedBy, Subject};
 
 pub(super) use self::indexed_owner::OwnerSessions;
 pub(super) use self::writes::Writes;
@@ -41,8 +42,8 @@ pub(crate) struct StoreClient {
 }
 
 impl StoreClient {
-    pub(super) fn new(store: Arc<dyn SessionStore>) -> Self {
-        let telemetry = Telemetry::new(&store.status());
+    pub(super) fn new(store: Arc<dyn SessionStore>, events: EventSinks) -> Self {
+        let telemetry = Telemetry::new(&store.status(), events);
         Self { store, telemetry, sweeps: Mutex::default() }
     }
 
@@ -110,7 +111,12 @@ impl StoreClient {
     }
 
     /// Ends a session from outside its own requests, and answers whether it was there.
-    pub(super) async fn revoke(self: &Arc<Self>, key: &SessionKey, now: Timestamp) -> Result<bool, Error> {
+    pub(super) async fn revoke(
+        self: &Arc<Self>,
+        key: &SessionKey,
+        now: Timestamp,
+        by: RevokedBy,
+    ) -> Result<bool, Error> {
         let record = match self.load_fresh(key).await {
             Ok(Loaded::Found(record)) => Some(record),
             Ok(_) => None,
@@ -124,10 +130,14 @@ impl StoreClient {
         });
         match owned {
             // Marked first, or else a sign-in or renewal that is on its way could carry it over.
-            Some((sessions, entry)) => sessions.revoke_one(&entry).await,
+            Some((sessions, entry)) => sessions.revoke_one(&entry, by).await,
             None => {
                 let was_there = self.delete(key).await?;
                 self.telemetry.revoked(u64::from(was_there));
+                if was_there {
+                    let subject = Subject::of(key.clone()).stored(record.as_ref());
+                    self.telemetry.tell(EventKind::Revoked { by }, subject);
+                }
                 Ok(was_there)
             }
         }

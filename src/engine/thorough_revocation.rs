@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::record::Owner;
 use crate::store::owner_index::{MARGIN, Revocation};
 use crate::telemetry::operations::Operation;
+use crate::telemetry::session_events::RevokedBy;
 
 /// Ends an owner's sessions when awaited; made by
 /// [`SessionManager::revoke_all_thoroughly`](crate::SessionManager::revoke_all_thoroughly).
@@ -82,7 +83,7 @@ impl<T: SessionData> ThoroughRevocation<T> {
         while let Some(session) = sessions.next().await {
             let session = session?;
             if session.owner.as_ref() == Some(&owner) && is_meant(session.created_at) {
-                ended += u64::from(store.revoke(&session.key, manager.0.clock.now()).await?);
+                ended += u64::from(store.revoke(&session.key, manager.0.clock.now(), RevokedBy::All).await?);
             }
         }
         // One that got a new id while this went through the store is in the index by now.
@@ -91,7 +92,7 @@ impl<T: SessionData> ThoroughRevocation<T> {
             loop {
                 let page = indexed.page(after.as_ref()).await?;
                 for entry in page.entries.iter().filter(|entry| is_meant(entry.created_at)) {
-                    ended += u64::from(indexed.revoke_one(entry).await?);
+                    ended += u64::from(indexed.revoke_one(entry, RevokedBy::All).await?);
                 }
                 after = page.next;
                 if after.is_none() {

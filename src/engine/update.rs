@@ -13,6 +13,7 @@ use crate::codec::{Codec, Encoder};
 use crate::error::{Conflict, Error};
 use crate::id::SessionId;
 use crate::record::Record;
+use crate::telemetry::session_events::Subject;
 
 /// A change to be made on top of whatever is stored, as often as it takes.
 struct Update<'a, T, R, F> {
@@ -46,6 +47,7 @@ impl<T: SessionData> Shared<T> {
             let seen = is_new.then(|| update.encoder.codec.encode_to_compare(&*state.value));
             (state.stored.clone(), state.writes, self.is_committed(), seen)
         });
+        let (key, owner) = (stored.id().map(SessionId::key), stored.record().and_then(|it| it.owner.clone()));
         let stored = match stored {
             StoredState::New { .. } => {
                 let seen = seen.transpose()?.and_then(|seen| Codec::decode(&seen).ok());
@@ -61,7 +63,9 @@ impl<T: SessionData> Shared<T> {
             StoredState::Unproven { .. } => Err(Conflict::Unproven.into()),
             StoredState::Ended => Err(Conflict::Ended.into()),
         }
-        .inspect_err(|error| self.manager.telemetry().failed(error))?;
+        .inspect_err(|error| {
+            self.manager.telemetry().failed(error, Subject::of(key).owned_by(&owner));
+        })?;
 
         let (answer, value) = update.outcome.expect("the change ran at least once");
         self.state().write(|state| {

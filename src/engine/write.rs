@@ -69,6 +69,7 @@ impl<T: SessionData> Shared<T> {
             }
             if created? == Created::Created {
                 manager.telemetry().created(&key, &record, now);
+                self.tell_begun(intent, key, &record);
                 self.state().write(|state| state.cookie = CookieChange::Set);
                 return Ok((id, record));
             }
@@ -124,10 +125,12 @@ impl<T: SessionData> Shared<T> {
                         Some(_) => state.cookie = CookieChange::Set,
                         None => state.confirm(resend),
                     });
-                    if swap.new_id.is_some() {
+                    if let Some(new_id) = &swap.new_id {
                         manager.telemetry().rotated();
+                        self.tell_moved(swap.intent, (key, &current), (new_id.key(), &record));
                     } else {
                         manager.telemetry().updated();
+                        self.tell_updated(&key, &current, &record);
                     }
                     let id = swap.new_id.unwrap_or_else(|| swap.id.clone());
                     return Ok(CasOutcome::Stored(id, record));

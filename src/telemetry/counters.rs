@@ -85,6 +85,8 @@ counters! {
     device_refused,
     /// Requests of bound sessions without a proof.
     device_lost,
+    /// Events that a listener did not hear of, because a thousand were waiting.
+    events_dropped,
 }
 
 /// Counts up, without ordering anything else. `EVENT` is what it counts.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Telemetry;
 use super::counters::Counts;
 use super::operations::Operation;
+use super::session_events::{EventKind, Subject};
 use crate::clock::Timestamp;
 use crate::error::{Conflict, Error};
 use crate::id::SessionKey;
@@ -55,9 +56,14 @@ impl Telemetry {
         self.counters.mine().rotated.add_one();
     }
 
-    pub(crate) fn destroyed(&self, key: &SessionKey) {
+    /// A request ended a session, of which it may have known a record.
+    pub(crate) fn destroyed(&self, key: &SessionKey, known: Option<&Record>, was_there: bool) {
         self.counters.mine().destroyed.add_one();
         tracing::debug!(%key, "session destroyed");
+        let had_ended = known.is_none() && self.events.expired.has(key);
+        if was_there && !had_ended {
+            self.tell(EventKind::SignedOut, Subject::of(key.clone()).stored(known));
+        }
     }
 
     /// A request ended a session of which it knew this record.
@@ -65,10 +71,14 @@ impl Telemetry {
         self.lasted(End::Destroyed, now.saturating_since(record.created_at));
     }
 
-    /// A session was found to be over, and ended at `ended`.
-    pub(crate) fn expired(&self, record: &Record, ended: Timestamp) {
+    /// A session was found to be over, and ended at `ended`; or, where that is not `certain`, it was ended otherwise
+    /// meanwhile.
+    pub(crate) fn expired(&self, key: &SessionKey, record: &Record, ended: Timestamp, certain: bool) {
         self.counters.mine().expired.add_one();
         self.lasted(End::Expired, ended.saturating_since(record.created_at));
+        if certain && self.events.expired.add(key) {
+            self.tell(EventKind::Expired, Subject::of(key.clone()).stored(record));
+        }
     }
 
     /// A cookie of our name that no key signed.
@@ -84,9 +94,10 @@ impl Telemetry {
 
     /// A browser registered its key.
     #[cfg(feature = "device-bound")]
-    pub(crate) fn device_bound(&self, key: &SessionKey) {
+    pub(crate) fn device_bound(&self, key: SessionKey, record: &Record) {
         self.counters.mine().device_bound.add_one();
         tracing::debug!(%key, "a session is bound to its device");
+        self.tell(EventKind::DeviceBound, Subject::of(key).stored(record));
     }
 
     #[cfg(feature = "device-bound")]
@@ -96,26 +107,29 @@ impl Telemetry {
 
     /// What a browser sent is no proof.
     #[cfg(feature = "device-bound")]
-    pub(crate) fn device_refused(&self, key: &SessionKey) {
+    pub(crate) fn device_refused(&self, key: SessionKey, record: &Record) {
         self.counters.mine().device_refused.add_one();
         tracing::debug!(%key, "a proof of a session's device was refused");
+        self.tell(EventKind::DeviceRefused, Subject::of(key).stored(record));
     }
 
     /// A bound session was used by a request that does not prove to come from its device.
     #[cfg(feature = "device-bound")]
-    pub(crate) fn device_lost(&self, key: &SessionKey, skipped: bool) {
+    pub(crate) fn device_lost(&self, key: SessionKey, record: &Record, skipped: bool) {
         let counters = self.counters.mine();
         counters.device_lost.add_one();
         if skipped {
             counters.device_skipped.add_one();
         }
         tracing::debug!(%key, skipped, "a bound session was used without a proof of its device");
+        self.tell(EventKind::DeviceLost, Subject::of(key).stored(record));
     }
 
     /// What is stored is no session that this service can read.
     pub(crate) fn corrupt(&self, key: &SessionKey, reason: &str) {
         self.counters.mine().corrupt.add_one();
         tracing::warn!(%key, reason, "a session cannot be read, and is left as it is");
+        self.tell(EventKind::Unreadable, Subject::of(key.clone()));
     }
 
     /// A change was dropped because its session had ended or moved.
@@ -125,14 +139,21 @@ impl Telemetry {
 
     /// A store or merge failed. Of these, a session counts that is shared and cannot be read, and a contradiction to
     /// another request: not a sign-in that found no room, nor one that came too late.
-    pub(crate) fn failed(&self, error: &Error) {
-        use Conflict::{Committed, TooManySessions};
-        if matches!(error, Error::Unreadable { .. }) {
-            self.counters.mine().corrupt.add_one();
-        }
-        if matches!(error, Error::Conflict(conflict) if !matches!(conflict, Committed | TooManySessions)) {
-            self.counters.mine().conflicts.add_one();
-        }
+    pub(crate) fn failed(&self, error: &Error, subject: Subject<'_>) {
+        let kind = match error {
+            Error::Unreadable { .. } => {
+                self.counters.mine().corrupt.add_one();
+                EventKind::Unreadable
+            }
+            Error::Conflict(Conflict::Committed) => return,
+            Error::Conflict(Conflict::TooManySessions) => EventKind::SignInRefused,
+            Error::Conflict(_) => {
+                self.counters.mine().conflicts.add_one();
+                EventKind::Conflict
+            }
+            _ => return,
+        };
+        self.tell(kind, subject);
     }
 
     /// So many sessions were ended from outside their own requests.

@@ -7,7 +7,7 @@
 //! [`SessionManager::stats`](crate::SessionManager::stats), which also describes all of them: call it
 //! before each scrape, as `examples/metrics.rs` does. Unknown values are `NaN`.
 //!
-//! No label refers to a session or a visitor, so there are at most 13 counters of events and 82
+//! No label refers to a session or a visitor, so there are at most 19 counters of events and 82
 //! histograms. Several managers of one process add up in the first three; the gauges
 //! are those of the one that was asked last.
 //!

@@ -77,7 +77,8 @@ pub(crate) static DURATION_BUCKETS: [f64; 14] = [
 ///   "counts": {
 ///     "created": 1310, "loaded": 88123, "updated": 5020, "touched": 1911, "rotated": 412,
 ///     "destroyed": 96, "revoked": 4, "forged": 2, "unknown": 11, "expired": 7, "corrupt": 0, "conflicts": 1,
-///     "endedMeanwhile": 3, "deviceBound": 0, "deviceRefreshed": 0, "deviceSkipped": 0, "deviceRefused": 0, "deviceLost": 0
+///     "endedMeanwhile": 3, "deviceBound": 0, "deviceRefreshed": 0, "deviceSkipped": 0, "deviceRefused": 0, "deviceLost": 0,
+///     "eventsDropped": 0
 ///   },
 ///   "sessionsPerSecond": 0.35,
 ///   "sessionDurations": {

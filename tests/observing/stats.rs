@@ -44,6 +44,7 @@ async fn the_json_has_the_shape_that_is_documented() {
             "created": 1, "loaded": 0, "updated": 0, "touched": 0, "rotated": 0, "destroyed": 0, "revoked": 0, "forged": 0,
             "unknown": 0, "expired": 0, "corrupt": 0, "conflicts": 0, "endedMeanwhile": 0,
             "deviceBound": 0, "deviceRefreshed": 0, "deviceSkipped": 0, "deviceRefused": 0, "deviceLost": 0,
+            "eventsDropped": 0,
         },
         "sessionsPerSecond": 1.0 / 60.0,
         "sessionDurations": none,

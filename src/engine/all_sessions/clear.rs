@@ -16,6 +16,7 @@ use crate::record::Owner;
 use crate::store::owner_index::Entry;
 use crate::store::scan::{Page, SessionSummary};
 use crate::telemetry::operations::Operation;
+use crate::telemetry::session_events::{EventKind, RevokedBy, Subject};
 
 /// So many deletions are on their way at once.
 const AT_ONCE: usize = 16;
@@ -118,19 +119,20 @@ impl fmt::Debug for Clearing {
 /// What is to go.
 struct Due {
     key: SessionKey,
-    owned: Option<(Owner, Timestamp)>,
+    owner: Option<Owner>,
+    created_at: Option<Timestamp>,
 }
 
 impl From<SessionSummary> for Due {
     fn from(session: SessionSummary) -> Self {
         let SessionSummary { key, owner, created_at, .. } = session;
-        Self { key, owned: owner.map(|owner| (owner, created_at)) }
+        Self { key, owner, created_at: Some(created_at) }
     }
 }
 
 impl From<SessionKey> for Due {
     fn from(key: SessionKey) -> Self {
-        Self { key, owned: None }
+        Self { key, owner: None, created_at: None }
     }
 }
 
@@ -149,8 +151,12 @@ async fn end(store: &Arc<StoreClient>, all: impl Iterator<Item = Due>) -> Result
         let store = Arc::clone(store);
         ending.spawn(async move {
             let was_there = patiently(|| store.delete(&due.key)).await?;
+            if was_there {
+                let subject = Subject::of(due.key.clone()).began(due.created_at).owned_by(&due.owner);
+                store.telemetry().tell(EventKind::Revoked { by: RevokedBy::Everyone }, subject);
+            }
             // An entry leaves after its session.
-            if let Some((owner, created_at)) = due.owned {
+            if let (Some(owner), Some(created_at)) = (due.owner, due.created_at) {
                 let entry = Entry { key: due.key, created_at };
                 patiently(|| store.forget(&owner, &entry)).await?;
             }

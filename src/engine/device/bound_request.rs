@@ -79,7 +79,7 @@ impl<T: SessionData> Shared<T> {
         if self.device_of(key.as_ref(), self.manager.clock.now()) != Device::Stale {
             return Ok(());
         }
-        self.manager.telemetry().device_lost(&id.key(), brought.skipped);
+        self.manager.telemetry().device_lost(id.key(), record, brought.skipped);
         match rules.missing {
             MissingProof::Report => Ok(()),
             MissingProof::Anonymous => {

@@ -144,14 +144,14 @@ impl<T: SessionData> Shared<T> {
         let answers = |proof: &Proof<'_>| rules.registration_challenge(proof.challenge(), &id.key(), *now);
         let proved = proof.and_then(|proof| answers(&proof).and_then(|_| proof.own_key()));
         let (Some(point), Some(_owner), None) = (proved, &record.owner, DeviceKey::of(record)) else {
-            self.manager.telemetry().device_refused(&id.key());
+            self.manager.telemetry().device_refused(id.key(), record);
             return Ok(Reply::Refused);
         };
         let key = DeviceKey::new(point, *now, *now);
         let bound = self.bind(found, key, |present| present.is_none()).await?;
         match &bound {
-            Reply::Proved(_) => self.manager.telemetry().device_bound(&id.key()),
-            Reply::Refused => self.manager.telemetry().device_refused(&id.key()),
+            Reply::Proved(_) => self.manager.telemetry().device_bound(id.key(), record),
+            Reply::Refused => self.manager.telemetry().device_refused(id.key(), record),
             _ => {}
         }
         Ok(bound)
@@ -169,7 +169,7 @@ impl<T: SessionData> Shared<T> {
             proof.is_by(&key.point).then_some(answered)
         });
         let Some(answered) = answered else {
-            self.manager.telemetry().device_refused(&id.key());
+            self.manager.telemetry().device_refused(id.key(), record);
             return Ok(Reply::Challenge(key));
         };
         let name = key.name;
@@ -179,7 +179,7 @@ impl<T: SessionData> Shared<T> {
         match proved {
             Reply::Proved(_) => self.manager.telemetry().device_refreshed(),
             Reply::Refused => {
-                self.manager.telemetry().device_refused(&id.key());
+                self.manager.telemetry().device_refused(id.key(), record);
                 return Ok(Reply::Challenge(key));
             }
             _ => {}

@@ -13,13 +13,16 @@ use crate::error::{Conflict, Error};
 use crate::record::Owner;
 use crate::store::Loaded;
 use crate::store::owner_index::{
-    Entry, IndexInsert, IndexInserted, MARGIN, Owned, OwnerIndex, Revocation, Verdict,
+    Entry, IndexInsert, IndexInserted, MARGIN, Owned, OwnerIndex, Revocation, Stage, Verdict,
 };
 use crate::store::scan::Cursor;
 use crate::telemetry::operations::Operation;
+use crate::telemetry::session_events::{EventKind, RevokedBy, Subject};
 
 /// So many deletions are on their way at once.
 const DELETED_AT_ONCE: usize = 64;
+/// How a session ends that somebody revoked, or evicted, without coming to deleting it.
+const LEFT_BEHIND: EventKind = EventKind::Revoked { by: RevokedBy::Earlier };
 /// How long a task goes on deleting what somebody else left.
 const SWEEP_TIME: Duration = Duration::from_secs(600);
 
@@ -49,35 +52,42 @@ impl<'a> OwnerSessions<'a> {
         within: Duration,
     ) -> Result<u64, Error> {
         let until = Instant::now() + within;
+        let ending = EventKind::Revoked {
+            by: match which {
+                Revocation::One(_) => RevokedBy::One,
+                Revocation::AllBut(_) => RevokedBy::Others,
+                Revocation::All => RevokedBy::All,
+            },
+        };
         self.index.revoke(which).await?;
-        let ended = self.delete_revoked(until).await;
+        let ended = self.delete_revoked(ending, until).await;
         if let Ok(ended) | Err(Error::Unfinished { ended, .. }) = &ended {
             self.client.telemetry.revoked(*ended);
         }
         if ended.is_err() {
-            self.sweep_in_background();
+            self.sweep_in_background(ending);
         }
         ended
     }
 
     /// Ends a session, and answers whether it was there.
-    pub(in crate::engine) async fn revoke_one(&self, entry: &Entry) -> Result<bool, Error> {
+    pub(in crate::engine) async fn revoke_one(&self, entry: &Entry, by: RevokedBy) -> Result<bool, Error> {
         self.index.revoke(Revocation::One(entry)).await?;
-        let Deleted { count, failure } = self.delete(vec![entry.clone()]).await;
+        let Deleted { count, failure } = self.delete(EventKind::Revoked { by }, vec![entry.clone()]).await;
         self.client.telemetry.revoked(count);
         if let Some(error) = failure {
             return Err(error);
         }
         let mut others = self.index.revoked().await?;
         others.truncate(IndexInserted::MOST_REVOKED);
-        self.sweep(others).await;
+        self.sweep(LEFT_BEHIND, others).await;
         Ok(count > 0)
     }
 
     /// A page of the sessions that should be there, once those are gone that are revoked.
     pub(in crate::engine) async fn page(&self, after: Option<&Cursor>) -> Result<Owned, Error> {
         let mut owned = self.index.list(after).await?;
-        self.sweep(std::mem::take(&mut owned.revoked)).await;
+        self.sweep(LEFT_BEHIND, std::mem::take(&mut owned.revoked)).await;
         Ok(owned)
     }
 
@@ -87,14 +97,20 @@ impl<'a> OwnerSessions<'a> {
         if entered.verdict == Verdict::Full && self.forget_ended().await? {
             entered = self.index.insert(entering).await?;
         }
-        self.sweep(entered.revoked).await;
+        // What was left behind went before the session was written.
+        let evicts = entering.limit.is_some() && entering.stage == Stage::After;
+        self.sweep(if evicts { EventKind::Evicted } else { LEFT_BEHIND }, entered.revoked).await;
         match entered.verdict {
             Verdict::Inserted => Ok(Some(entered.known)),
             Verdict::Full => Err(Conflict::TooManySessions.into()),
             Verdict::Revoked => {
                 // Of many that are revoked, an answer has some.
                 for revoked in [Some(entering.entry), entering.replaces].into_iter().flatten() {
-                    self.client.delete(&revoked.key).await?;
+                    let was_there = self.client.delete(&revoked.key).await?;
+                    // A sign-in that has not been told of has no end to be told of.
+                    if was_there && (entering.stage != Stage::After || entering.replaces.is_some()) {
+                        self.tell(LEFT_BEHIND, entering.replaces.unwrap_or(entering.entry));
+                    }
                 }
                 Ok(None)
             }
@@ -131,17 +147,17 @@ impl<'a> OwnerSessions<'a> {
     }
 
     /// Deletes what somebody revoked who may not have come to deleting it. If it fails, the next one tries.
-    async fn sweep(&self, revoked: Vec<Entry>) {
+    async fn sweep(&self, ending: EventKind, revoked: Vec<Entry>) {
         let there_may_be_more = revoked.len() >= IndexInserted::MOST_REVOKED;
-        if let Some(error) = self.delete(revoked).await.failure {
+        if let Some(error) = self.delete(ending, revoked).await.failure {
             tracing::warn!(%error, "revoked sessions could not be deleted yet");
         } else if there_may_be_more {
-            self.sweep_in_background();
+            self.sweep_in_background(ending);
         }
     }
 
     /// Deletes all that is revoked, in a task of its own: whoever comes upon it need not wait.
-    fn sweep_in_background(&self) {
+    fn sweep_in_background(&self, ending: EventKind) {
         // Without a runtime to run on, the next one tries.
         let Ok(runtime) = Handle::try_current() else { return };
         if !self.client.sweeps.lock().insert(self.owner.clone()) {
@@ -151,7 +167,7 @@ impl<'a> OwnerSessions<'a> {
             (Sweeping { client: Arc::clone(self.client), owner: self.owner.clone() }, self.now);
         runtime.spawn(async move {
             let Some(sessions) = sweeping.client.sessions_of(&sweeping.owner, now) else { return };
-            match sessions.delete_revoked(Instant::now() + SWEEP_TIME).await {
+            match sessions.delete_revoked(ending, Instant::now() + SWEEP_TIME).await {
                 Ok(ended) => tracing::debug!(ended, "deleted revoked sessions"),
                 Err(error) => tracing::warn!(%error, "revoked sessions could not be deleted yet"),
             }
@@ -159,7 +175,7 @@ impl<'a> OwnerSessions<'a> {
     }
 
     /// Deletes all that is revoked, page by page, and answers how many sessions there were.
-    async fn delete_revoked(&self, until: Instant) -> Result<u64, Error> {
+    async fn delete_revoked(&self, ending: EventKind, until: Instant) -> Result<u64, Error> {
         let mut ended = 0;
         let unfinished =
             |ended, source: Option<Error>| Error::Unfinished { ended, source: source.map(Box::new) };
@@ -174,7 +190,7 @@ impl<'a> OwnerSessions<'a> {
             if Instant::now() >= until {
                 return Err(unfinished(ended, None));
             }
-            let deleted = self.delete(revoked).await;
+            let deleted = self.delete(ending, revoked).await;
             ended += deleted.count;
             if let Some(error) = deleted.failure {
                 return Err(unfinished(ended, Some(error)));
@@ -183,7 +199,7 @@ impl<'a> OwnerSessions<'a> {
     }
 
     /// Deletes revoked sessions. Those that were not there stay revoked for a while: they may be on their way.
-    async fn delete(&self, revoked: Vec<Entry>) -> Deleted {
+    async fn delete(&self, ending: EventKind, revoked: Vec<Entry>) -> Deleted {
         let deletions = revoked.into_iter().map(|entry| async move {
             let deleted = self.client.delete(&entry.key).await;
             (entry, deleted)
@@ -192,7 +208,10 @@ impl<'a> OwnerSessions<'a> {
         let (mut gone, mut missing, mut failure) = (Vec::new(), Vec::new(), None);
         while let Some((entry, deleted)) = deletions.next().await {
             match deleted {
-                Ok(true) => gone.push(entry),
+                Ok(true) => {
+                    self.tell(ending, &entry);
+                    gone.push(entry);
+                }
                 Ok(false) => missing.push(entry),
                 Err(error) => failure = Some(error),
             }
@@ -204,6 +223,11 @@ impl<'a> OwnerSessions<'a> {
             failure.get_or_insert(error);
         }
         Deleted { count, failure }
+    }
+
+    fn tell(&self, ending: EventKind, entry: &Entry) {
+        let subject = Subject::of(entry.key.clone()).began(entry.created_at).owned_by(self.owner);
+        self.client.telemetry.tell(ending, subject);
     }
 }
 
