@@ -182,6 +182,7 @@ pub use {
         Values,
     },
     record::{AuthMethod, AuthMethods},
+    telemetry::analytics::{Hour, SessionsPerOwner},
     telemetry::counters::Counts,
     telemetry::histogram::Histogram,
     telemetry::operations::StoreLatencies,

@@ -4,6 +4,7 @@
 //! facade of metrics in [`metrics`], each in one table. [`outcome`] names how an operation came out, and
 //! [`events`] has the lines of the log. What an application listens to, and what is audited, is in [`session_events`].
 
+pub(crate) mod analytics;
 pub(crate) mod counters;
 pub(crate) mod event_queue;
 mod events;
@@ -22,12 +23,11 @@ use std::sync::Once;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use self::analytics::Analytics;
 use self::counters::Counters;
-use self::histogram::Tally;
 use self::operations::{Latencies, Operation};
 use self::rate::LastMinute;
 use self::session_events::EventSinks;
-use self::stats::DURATION_BUCKETS;
 use crate::error::Error;
 use crate::shards::Shards;
 use crate::store::status::StoreStatus;
@@ -37,7 +37,7 @@ use crate::store::status::StoreStatus;
 pub(crate) struct Telemetry {
     counters: Shards<Counters>,
     latencies: Latencies,
-    durations: Tally,
+    analytics: Analytics,
     created: LastMinute,
     /// The number of sessions that the log gave last.
     logged: AtomicU64,
@@ -51,7 +51,7 @@ impl Telemetry {
         Self {
             counters: Shards::default(),
             latencies: Latencies::new(store),
-            durations: Tally::new(&DURATION_BUCKETS),
+            analytics: Analytics::default(),
             created: LastMinute::default(),
             logged: AtomicU64::new(u64::MAX),
             events,

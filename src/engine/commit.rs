@@ -136,7 +136,9 @@ impl<T: SessionData> Shared<T> {
             Updated::Missing => self.may_have_moved(),
             Updated::Updated => false,
         };
-        self.manager.telemetry().expired(&id.key(), base, plan.now, is_over);
+        if is_over {
+            self.manager.telemetry().expired(id.key(), base, plan.now);
+        }
         self.state().write(|state| state.lose(StoredState::Ended));
         if writes && in_doubt { Err(Conflict::Ended.into()) } else { Ok(()) }
     }

@@ -1,11 +1,16 @@
 //! Who is told what becomes of sessions, and what they are told.
 
+use std::time::Duration;
+
 use super::commit::Plan;
 use super::state::{Intent, NewId};
 use super::{SessionData, SessionManager, SessionManagerBuilder, Shared};
 use crate::id::{SessionId, SessionKey};
 use crate::record::Record;
 use crate::telemetry::session_events::{EventDetail, EventKind, SessionEvent, Subject};
+
+/// A visitor's session that began so long ago is of an earlier visit.
+const VISIT: Duration = Duration::from_secs(30 * 60);
 
 impl<T: SessionData> SessionManagerBuilder<T> {
     /// Has `listener` called with each event in the life of a session, without its owner and label. Several listeners
@@ -79,7 +84,11 @@ impl<T: SessionData> Shared<T> {
             // A visitor's, of which an attacker makes as many as he likes.
             _ => return,
         };
-        self.manager.telemetry().tell(kind, Subject::of(key).stored(record));
+        let mut subject = Subject::of(key).stored(record);
+        if kind == EventKind::SignedIn {
+            subject = subject.returning(self.verified_ids.first.is_some());
+        }
+        self.manager.telemetry().tell(kind, subject);
     }
 
     /// A session that was `before` got a new id, as `intent` asked.
@@ -100,7 +109,12 @@ impl<T: SessionData> Shared<T> {
         if kind == EventKind::SignedIn && old.owner.is_some() {
             telemetry.tell(EventKind::Replaced, Subject::of(old_key.clone()).stored(old));
         }
-        telemetry.tell(kind, Subject::of(key).stored(record).after(old_key));
+        let mut subject = Subject::of(key).stored(record).after(old_key);
+        if kind == EventKind::SignedIn {
+            let is_of_earlier = record.created_at.saturating_since(old.created_at) >= VISIT;
+            subject = subject.returning(old.owner.is_some() || is_of_earlier);
+        }
+        telemetry.tell(kind, subject);
     }
 
     /// A session was stored again under its key.

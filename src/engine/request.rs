@@ -304,7 +304,7 @@ impl<T: SessionData> Shared<T> {
         let unusable = || Ok((StoredState::New { unusable: Some(id.clone()) }, Arc::default()));
         let error = match loaded {
             Ok(Loaded::Found(record)) if manager.has_ended_by(now, &record) => {
-                manager.telemetry().expired(&key, &record, record.expires_at.min(now), true);
+                manager.telemetry().expired(key, &record, record.expires_at.min(now));
                 return unusable();
             }
             Ok(Loaded::Found(record)) => {

@@ -564,9 +564,6 @@ impl<T: SessionData> Shared<T> {
             let was_there = store.delete(&key, known).await?;
             self.manager.telemetry().destroyed(&key, known, was_there);
         }
-        if let Some(record) = record {
-            self.manager.telemetry().ended_after(&record, self.manager.clock.now());
-        }
         self.state().write(|state| state.stored = StoredState::New { unusable: None });
         Ok(())
     }

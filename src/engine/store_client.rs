@@ -133,7 +133,6 @@ impl StoreClient {
             Some((sessions, entry)) => sessions.revoke_one(&entry, by).await,
             None => {
                 let was_there = self.delete(key).await?;
-                self.telemetry.revoked(u64::from(was_there));
                 if was_there {
                     let subject = Subject::of(key.clone()).stored(record.as_ref());
                     self.telemetry.tell(EventKind::Revoked { by }, subject);

@@ -290,6 +290,8 @@ pub struct IndexInserted {
     /// Revoked entries whose sessions are still to be deleted, up to [`IndexInserted::MOST_REVOKED`]: the caller also
     /// deletes sessions that an interrupted revocation left behind.
     pub revoked: Vec<Entry>,
+    /// About how many sessions the owner has, where the index knows, once the session was [written](Stage::After).
+    pub sessions: Option<u64>,
 }
 
 impl IndexInserted {
@@ -305,7 +307,7 @@ impl IndexInserted {
     /// assert!(answer.revoked.is_empty());
     /// ```
     pub fn new(verdict: Verdict, known: bool) -> Self {
-        Self { verdict, known, revoked: Vec::new() }
+        Self { verdict, known, revoked: Vec::new(), sessions: None }
     }
 }
 

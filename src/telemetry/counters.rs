@@ -59,14 +59,32 @@ counters! {
     touched,
     /// Sessions that were given a new id.
     rotated,
+    /// Sign-ins.
+    signed_in,
+    /// Sign-ins from a browser that was here before: with a cookie of a session that is over, that somebody was signed in
+    /// with, or that began more than 30 minutes earlier.
+    returning_devices,
+    /// All other sign-ins.
+    new_devices,
+    /// Times that somebody who was signed in authenticated again.
+    confirmed,
+    /// Sign-ins refused because their owner had as many sessions as are allowed.
+    sign_in_refused,
     /// Sessions ended by a request.
     destroyed,
-    /// Sessions that were revoked: one by one, with others of their owner, or with all of the store.
+    /// Sessions that a sign-in in the same browser replaced.
+    replaced,
+    /// Sessions that were revoked: one by one, with others of their owner, or with all of the store. Each is counted by
+    /// the instance that deleted it.
     revoked,
+    /// Sessions that ended because a sign-in of their owner was one too many.
+    evicted,
     /// Session cookies that no key of the ring signed.
     forged,
     /// Well-signed ids that the store did not hold.
     unknown,
+    /// Requests that came with the id from before a sign-in or a renewal.
+    old_id_used,
     /// Sessions that had expired when a request came with them.
     expired,
     /// Records that could not be read; their sessions counted as absent or, if shared with another service, failed.
@@ -95,12 +113,8 @@ pub(super) struct Counter<const EVENT: usize>(AtomicU64);
 
 impl<const EVENT: usize> Counter<EVENT> {
     pub(super) fn add_one(&self) {
-        self.add(1);
-    }
-
-    pub(super) fn add(&self, count: u64) {
-        self.0.fetch_add(count, Ordering::Relaxed);
+        self.0.fetch_add(1, Ordering::Relaxed);
         #[cfg(feature = "metrics")]
-        super::metrics::count(EVENT, count);
+        super::metrics::count(EVENT);
     }
 }

@@ -1,7 +1,5 @@
 //! What happens to sessions: each event counts, and has its line in the log.
 
-use std::time::Duration;
-
 use super::Telemetry;
 use super::counters::Counts;
 use super::operations::Operation;
@@ -10,15 +8,6 @@ use crate::clock::Timestamp;
 use crate::error::{Conflict, Error};
 use crate::id::SessionKey;
 use crate::record::Record;
-
-/// How a session came to its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
-    /// A request ended it.
-    Destroyed,
-    /// A request came with it, too late.
-    Expired,
-}
 
 impl Telemetry {
     pub(crate) fn counts(&self) -> Counts {
@@ -58,7 +47,6 @@ impl Telemetry {
 
     /// A request ended a session, of which it may have known a record.
     pub(crate) fn destroyed(&self, key: &SessionKey, known: Option<&Record>, was_there: bool) {
-        self.counters.mine().destroyed.add_one();
         tracing::debug!(%key, "session destroyed");
         let had_ended = known.is_none() && self.events.expired.has(key);
         if was_there && !had_ended {
@@ -66,18 +54,10 @@ impl Telemetry {
         }
     }
 
-    /// A request ended a session of which it knew this record.
-    pub(crate) fn ended_after(&self, record: &Record, now: Timestamp) {
-        self.lasted(End::Destroyed, now.saturating_since(record.created_at));
-    }
-
-    /// A session was found to be over, and ended at `ended`; or, where that is not `certain`, it was ended otherwise
-    /// meanwhile.
-    pub(crate) fn expired(&self, key: &SessionKey, record: &Record, ended: Timestamp, certain: bool) {
-        self.counters.mine().expired.add_one();
-        self.lasted(End::Expired, ended.saturating_since(record.created_at));
-        if certain && self.events.expired.add(key) {
-            self.tell(EventKind::Expired, Subject::of(key.clone()).stored(record));
+    /// A session was found to be over, and ended at `ended`.
+    pub(crate) fn expired(&self, key: SessionKey, record: &Record, ended: Timestamp) {
+        if self.events.expired.add(&key) {
+            self.tell(EventKind::Expired, Subject::of(key).stored(record).ended(ended));
         }
     }
 
@@ -156,11 +136,6 @@ impl Telemetry {
         self.tell(kind, subject);
     }
 
-    /// So many sessions were ended from outside their own requests.
-    pub(crate) fn revoked(&self, sessions: u64) {
-        self.counters.mine().revoked.add(sessions);
-    }
-
     /// The line of an operation that ends sessions from outside, once it is over.
     pub(crate) fn tell_of_revoking(operation: Operation, ended: &Result<u64, Error>) {
         let name = operation.name();
@@ -168,13 +143,5 @@ impl Telemetry {
             Ok(ended) => tracing::info!(operation = name, ended, "sessions ended"),
             Err(error) => tracing::warn!(operation = name, %error, "sessions could not all be ended"),
         }
-    }
-
-    fn lasted(&self, end: End, lasted: Duration) {
-        self.durations.add(lasted);
-        #[cfg(feature = "metrics")]
-        super::metrics::end(end, lasted);
-        #[cfg(not(feature = "metrics"))]
-        let _ = end;
     }
 }

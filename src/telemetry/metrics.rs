@@ -7,7 +7,7 @@
 //! [`SessionManager::stats`](crate::SessionManager::stats), which also describes all of them: call it
 //! before each scrape, as `examples/metrics.rs` does. Unknown values are `NaN`.
 //!
-//! No label refers to a session or a visitor, so there are at most 19 counters of events and 82
+//! No label refers to a session or a visitor, so there are at most 27 counters of events and 91
 //! histograms. Several managers of one process add up in the first three; the gauges
 //! are those of the one that was asked last.
 //!
@@ -33,18 +33,21 @@ use ::metrics::{
     Key, Label, Level, Metadata, Unit, describe_counter, describe_gauge, describe_histogram, with_recorder,
 };
 
+use super::analytics::{End, OWNER_BUCKETS};
 use super::counters::{EVENTS, event_names};
-use super::events::End;
 use super::histogram::as_float;
 use super::operations::{Operation, operation_names};
 use super::outcome::fault;
 use super::stats::{DURATION_BUCKETS, LATENCY_BUCKETS, Stats};
 use crate::error::Error;
 
-/// The names of the histograms, with the upper bounds of their buckets in seconds, which are those of [`Stats`]. The
+/// The names of the histograms, with the upper bounds of their buckets, which are those of [`Stats`]: durations in seconds. The
 /// [module](self) has an example.
-pub static BUCKETS: [(&str, &[f64]); 2] =
-    [(OPERATION_DURATION, &LATENCY_BUCKETS), (SESSION_DURATION, &DURATION_BUCKETS)];
+pub static BUCKETS: [(&str, &[f64]); 3] = [
+    (OPERATION_DURATION, &LATENCY_BUCKETS),
+    (SESSION_DURATION, &DURATION_BUCKETS),
+    (SESSIONS_PER_OWNER, &OWNER_BUCKETS),
+];
 
 macro_rules! metrics {
     ($($kind:ident $constant:ident $name:literal [$($labels:tt)*] $unit:ident $what:literal,)*) => {
@@ -87,8 +90,12 @@ metrics! {
             "<br>`outcome`: `ok` `unavailable` `refused` `unreadable` `failed`"
         ]
         Seconds "Durations of the store's operations; of loads from a `MemoryStore`, one in 64 is timed.",
-    histogram SESSION_DURATION "session_store_session_duration_seconds" ["`end`: `destroyed` `expired`"]
-        Seconds "Durations of sessions that a request ended, or that had expired when a request came with them.",
+    histogram SESSION_DURATION "session_store_session_duration_seconds" [
+            "`end`: `destroyed` `replaced` `revoked` `evicted` `expired`"
+        ]
+        Seconds "Durations of sessions that ended, or that had expired when a request came with them.",
+    histogram SESSIONS_PER_OWNER "session_store_sessions_per_owner" [""]
+        Count "The number of sessions that an owner has after a sign-in.",
     gauge CONNECTED "session_store_connected" ["`store`, `topology`"]
         Count "1: sessions can be read and written; 0: they can't.",
     gauge FALLBACK_OPEN "session_store_fallback_open" [""]
@@ -134,16 +141,14 @@ static OPERATION_KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| {
     Operation::ALL.iter().flat_map(|operation| OUTCOMES.map(|outcome| key(*operation, outcome))).collect()
 });
 
-static DESTROYED: LazyLock<Key> = LazyLock::new(|| duration_key("destroyed"));
-static EXPIRED: LazyLock<Key> = LazyLock::new(|| duration_key("expired"));
-
-fn duration_key(end: &'static str) -> Key {
-    Key::from_parts(SESSION_DURATION, vec![Label::new("end", end)])
-}
+/// By how the session ended.
+static END_KEYS: LazyLock<[Key; End::ALL.len()]> = LazyLock::new(|| {
+    End::ALL.map(|end| Key::from_parts(SESSION_DURATION, vec![Label::new("end", end.name())]))
+});
 
 /// Counts one more of the event that has this place in [`EVENTS`].
-pub(super) fn count(event: usize, times: u64) {
-    with_recorder(|recorder| recorder.register_counter(&EVENT_KEYS[event], &METADATA).increment(times));
+pub(super) fn count(event: usize) {
+    with_recorder(|recorder| recorder.register_counter(&EVENT_KEYS[event], &METADATA).increment(1));
 }
 
 /// Takes note of how long an operation of the store took.
@@ -156,11 +161,14 @@ pub(super) fn time(operation: Operation, error: Option<&Error>, took: Duration) 
 
 /// Takes note of how long a session lasted.
 pub(super) fn end(end: End, lasted: Duration) {
-    let key = match end {
-        End::Destroyed => &*DESTROYED,
-        End::Expired => &*EXPIRED,
-    };
+    let key = &END_KEYS[end as usize];
     with_recorder(|recorder| recorder.register_histogram(key, &METADATA).record(lasted));
+}
+
+/// Takes note of how many sessions an owner has.
+pub(super) fn owner_has(sessions: f64) {
+    let key = Key::from_static_name(SESSIONS_PER_OWNER);
+    with_recorder(|recorder| recorder.register_histogram(&key, &METADATA).record(sessions));
 }
 
 /// Sets the gauges.

@@ -1,53 +1,67 @@
-//! How often something happened in the last minute.
+//! How often something happened lately.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::clock::Timestamp;
 use crate::telemetry::histogram::as_float;
 
-const SECONDS: u64 = 60;
-const SLOTS: usize = 60;
-/// How many bits of a slot are its count; the rest say which second it counts for.
-const COUNT_BITS: u32 = 24;
+/// How many bits of a slot are its count; the rest say which of the world's slots it counts for.
+const COUNT_BITS: u32 = 28;
 const MAX_COUNT: u64 = (1 << COUNT_BITS) - 1;
 
-/// Counts by the second, for a minute. A slot holds its second and its count in one number, so that
-/// nobody ever adds to a count of a minute ago.
+/// By the second.
+pub(crate) type LastMinute = Recent<60, 1>;
+/// By the hour.
+pub(crate) type LastDay = Recent<24, 3600>;
+
+/// Counts in slots of some seconds, as many as there are. A slot holds its number and its count in one word, so that
+/// nobody ever adds to a count of the round before.
 #[derive(Debug)]
-pub(crate) struct LastMinute([AtomicU64; SLOTS]);
+pub(crate) struct Recent<const SLOTS: usize, const SECONDS: u64>([AtomicU64; SLOTS]);
 
-impl LastMinute {
+impl<const SLOTS: usize, const SECONDS: u64> Recent<SLOTS, SECONDS> {
     pub(crate) fn add_one(&self, now: Timestamp) {
-        let second = second(now);
-        let _always_some = self.slot(second).fetch_update(Ordering::Relaxed, Ordering::Relaxed, |slot| {
-            let count = if slot >> COUNT_BITS == second { (slot & MAX_COUNT) + 1 } else { 1 };
-            Some(second << COUNT_BITS | count.min(MAX_COUNT))
+        let number = Self::number(now);
+        let _always_some = self.slot(number).fetch_update(Ordering::Relaxed, Ordering::Relaxed, |slot| {
+            let count = if slot >> COUNT_BITS == number { (slot & MAX_COUNT) + 1 } else { 1 };
+            Some(number << COUNT_BITS | count.min(MAX_COUNT))
         });
     }
 
-    /// By the second, over the sixty seconds that end with the present one.
+    /// The counts of the slots that end with the present one.
+    pub(crate) fn counts(&self, now: Timestamp) -> [u64; SLOTS] {
+        let last = Self::number(now);
+        std::array::from_fn(|place| {
+            let Some(number) = last.checked_sub((SLOTS - 1 - place) as u64) else { return 0 };
+            let slot = self.slot(number).load(Ordering::Relaxed);
+            if slot >> COUNT_BITS == number { slot & MAX_COUNT } else { 0 }
+        })
+    }
+
+    /// When these slots began, in seconds since the Unix epoch.
+    pub(crate) fn slots(now: Timestamp) -> impl Iterator<Item = u64> {
+        let last = now.as_millis() / 1000 / SECONDS;
+        (0..SLOTS as u64).rev().map(move |ago| last.saturating_sub(ago) * SECONDS)
+    }
+
+    /// By the second, over all slots.
     pub(crate) fn per_second(&self, now: Timestamp) -> f64 {
-        let now = second(now);
-        let recent = self.0.iter().map(|slot| slot.load(Ordering::Relaxed)).filter(|slot| {
-            let second = slot >> COUNT_BITS;
-            second <= now && now - second < SECONDS
-        });
-        as_float(recent.map(|slot| slot & MAX_COUNT).sum()) / as_float(SECONDS)
+        as_float(self.counts(now).iter().sum()) / as_float(SLOTS as u64 * SECONDS)
     }
 
-    fn slot(&self, second: u64) -> &AtomicU64 {
-        &self.0[usize::try_from(second % SECONDS).expect("it is less than sixty")]
+    fn slot(&self, number: u64) -> &AtomicU64 {
+        &self.0[usize::try_from(number % SLOTS as u64).expect("it is less than their number")]
+    }
+
+    fn number(time: Timestamp) -> u64 {
+        (time.as_millis() / 1000 / SECONDS) & (u64::MAX >> COUNT_BITS)
     }
 }
 
-impl Default for LastMinute {
+impl<const SLOTS: usize, const SECONDS: u64> Default for Recent<SLOTS, SECONDS> {
     fn default() -> Self {
         Self(std::array::from_fn(|_| AtomicU64::new(0)))
     }
-}
-
-fn second(time: Timestamp) -> u64 {
-    (time.as_millis() / 1000) & (u64::MAX >> COUNT_BITS)
 }
 
 #[cfg(test)]
@@ -92,11 +106,31 @@ mod tests {
 
     #[test]
     fn a_clock_may_stand_anywhere() {
-        let rate = LastMinute::default();
         for millis in [0, u64::MAX] {
             let now = Timestamp::from_millis(millis);
-            rate.add_one(now);
-            assert!(rate.per_second(now) > 0.0, "{now:?}");
+            let (minute, day) = (LastMinute::default(), LastDay::default());
+            minute.add_one(now);
+            day.add_one(now);
+            assert!(minute.per_second(now) > 0.0, "{now:?}");
+            assert_eq!((day.counts(now)[23], LastDay::slots(now).count()), (1, 24), "{now:?}");
         }
+    }
+
+    #[test]
+    fn a_day_has_its_hours_in_their_order() {
+        let day = LastDay::default();
+        // A whole hour.
+        let began = 1_800_000_000_000 / 1000;
+        assert_eq!(began % 3600, 0);
+        for hour in [0, 0, 1, 23] {
+            day.add_one(at(hour * 3600 + 1));
+        }
+        let counts = day.counts(at(23 * 3600 + 3599));
+        assert_eq!((counts[0], counts[1], counts[2], counts[23]), (2, 1, 0, 1));
+        assert!(LastDay::slots(at(23 * 3600)).eq((0..24).map(|hour| began + hour * 3600)));
+        // An hour later the first one is gone, and its slot is used again.
+        day.add_one(at(24 * 3600));
+        let counts = day.counts(at(24 * 3600));
+        assert_eq!((counts[0], counts[22], counts[23]), (1, 1, 1));
     }
 }

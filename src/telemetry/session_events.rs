@@ -160,6 +160,10 @@ pub struct SessionEvent {
     pub began: Option<Timestamp>,
     /// Whose session it is, where that is known; only for listeners that [ask for it](EventDetail::owner).
     pub owner: Option<Owner>,
+    /// Of a sign-in: whether the browser was here before this visit. It was if it came with a cookie of a session that is
+    /// over, that somebody was signed in with, or that began more than 30 minutes earlier. A browser that signed out, or
+    /// whose cookie has expired, came with none.
+    pub returning: Option<bool>,
     /// Its label, where that is known; only for listeners that [ask for it](EventDetail::label). Revocations and
     /// evictions have none.
     pub label: Option<Label>,
@@ -216,7 +220,9 @@ impl EventDetail {
 pub(crate) struct Subject<'a> {
     key: Option<SessionKey>,
     previous: Option<SessionKey>,
-    began: Option<Timestamp>,
+    pub(super) began: Option<Timestamp>,
+    pub(super) ended: Option<Timestamp>,
+    pub(super) returning: Option<bool>,
     owner: Option<&'a Owner>,
     label: Option<&'a Label>,
 }
@@ -241,19 +247,30 @@ impl<'a> Subject<'a> {
         Self { owner: owner.into(), ..self }
     }
 
+    /// It was over at this moment, before anybody found out.
+    pub(crate) fn ended(self, ended: Timestamp) -> Self {
+        Self { ended: Some(ended), ..self }
+    }
+
+    /// Whether the browser that signs in was here before.
+    pub(crate) fn returning(self, returning: bool) -> Self {
+        Self { returning: Some(returning), ..self }
+    }
+
     /// It had this key before.
     pub(crate) fn after(self, previous: SessionKey) -> Self {
         Self { previous: Some(previous), ..self }
     }
 
     fn event(self, kind: EventKind, at: Timestamp, detail: EventDetail) -> SessionEvent {
-        let Self { key: session, previous, began, owner, label } = self;
+        let Self { key: session, previous, began, returning, owner, label, .. } = self;
         SessionEvent {
             kind,
             at,
             session,
             previous,
             began,
+            returning,
             owner: owner.filter(|_| detail.owner).cloned(),
             label: label.filter(|_| detail.label).cloned(),
         }
@@ -286,6 +303,7 @@ impl Telemetry {
     pub(crate) fn tell(&self, kind: EventKind, subject: Subject<'_>) {
         let sinks = &self.events;
         let at = sinks.clock.now();
+        self.count_event(kind, &subject, at);
         audit(kind, at, &subject, sinks.audited);
         let Some(queue) = &sinks.queue else { return };
         if !queue.push(subject.event(kind, at, queue.detail())) {
@@ -314,6 +332,7 @@ fn audit(kind: EventKind, at: Timestamp, subject: &Subject<'_>, detail: EventDet
         session = subject.key.as_ref().map(tracing::field::display),
         previous = subject.previous.as_ref().map(tracing::field::display),
         at = at.as_millis(),
+        returning = subject.returning,
         owner = subject.owner.filter(|_| detail.owner).map(Owner::as_str),
         label = subject.label.filter(|_| detail.label).map(Label::as_str),
     );

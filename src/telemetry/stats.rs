@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use serde::Serialize;
 
 use super::Telemetry;
+use super::analytics::{Hour, SessionsPerOwner};
 use super::counters::Counts;
 use super::histogram::Histogram;
 use super::operations::StoreLatencies;
@@ -76,14 +77,23 @@ pub(crate) static DURATION_BUCKETS: [f64; 14] = [
 ///   "memoryUsedBytes": 2412544, "memoryLimitBytes": 1073741824, "bytesPerSession": 412.5,
 ///   "counts": {
 ///     "created": 1310, "loaded": 88123, "updated": 5020, "touched": 1911, "rotated": 412,
-///     "destroyed": 96, "revoked": 4, "forged": 2, "unknown": 11, "expired": 7, "corrupt": 0, "conflicts": 1,
-///     "endedMeanwhile": 3, "deviceBound": 0, "deviceRefreshed": 0, "deviceSkipped": 0, "deviceRefused": 0, "deviceLost": 0,
+///     "signedIn": 398, "returningDevices": 231, "newDevices": 167, "confirmed": 14, "signInRefused": 0,
+///     "destroyed": 96, "replaced": 12, "revoked": 4, "evicted": 1, "forged": 2, "unknown": 11, "oldIdUsed": 1,
+///     "expired": 7, "corrupt": 0, "conflicts": 1, "endedMeanwhile": 3, "deviceBound": 0, "deviceRefreshed": 0, "deviceSkipped": 0, "deviceRefused": 0, "deviceLost": 0,
 ///     "eventsDropped": 0
 ///   },
 ///   "sessionsPerSecond": 0.35,
+///   "last24Hours": [
+///     {
+///       "sinceUnixSeconds": 1767222000, "signedIn": 31, "destroyed": 9, "replaced": 1, "revoked": 0, "evicted": 0,
+///       "expired": 2
+///     },
+///     …
+///   ],
 ///   "sessionDurations": {
 ///     "count": 103, "sumSeconds": 190233.0, "p50Seconds": 720.0, "p90Seconds": 5400.0, "p99Seconds": 13000.0
 ///   },
+///   "sessionsPerOwner": [{ "upTo": 1, "signIns": 302 }, { "upTo": 2, "signIns": 71 }, …, { "upTo": null, "signIns": 0 }],
 ///   "storeLatencies": {
 ///     "load": {
 ///       "count": 88143, "sumSeconds": 11.5, "p50Seconds": 0.00011, "p90Seconds": 0.0002, "p99Seconds": 0.0004
@@ -128,10 +138,15 @@ pub struct Stats {
     pub counts: Counts,
     /// Sessions created per second, over the last minute.
     pub sessions_per_second: f64,
-    /// Durations of sessions that a request ended, or that had expired when a request came with them,
-    /// since their last sign-in, if there was one. A session whose visitor never comes back is removed by the
-    /// store, and not included. Buckets from a minute to 30 days.
+    /// Sign-ins and ends in each of the last 24 hours, from the earliest to the present one.
+    pub last_24_hours: Vec<Hour>,
+    /// Durations of sessions that ended, or that had expired when a request came with them, since their last sign-in,
+    /// if there was one. A session whose visitor never comes back is removed by the store, and not included. Buckets
+    /// from a minute to 30 days.
     pub session_durations: Histogram,
+    /// How many sessions owners had after they had signed in, as their index has it: it counts sign-ins that are on
+    /// their way. Empty buckets for a store that does not tell.
+    pub sessions_per_owner: Vec<SessionsPerOwner>,
     /// Durations of the store's operations.
     pub store_latencies: StoreLatencies,
 }
@@ -200,7 +215,9 @@ impl Telemetry {
             bytes_per_session: usage.as_ref().and_then(|usage| usage.bytes_per_session),
             counts: self.counts(),
             sessions_per_second: self.created.per_second(now),
-            session_durations: self.durations.read(),
+            last_24_hours: self.analytics.hours(now),
+            session_durations: self.analytics.durations().read(),
+            sessions_per_owner: self.analytics.owners(),
             store_latencies: self.latencies.read(),
         };
         if let (Some(sessions), Some(error)) = (stats.total_sessions, stats.total_sessions_error)

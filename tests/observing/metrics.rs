@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use session_store::metrics::BUCKETS;
+use session_store::{KeyRing, MemoryStore, SessionManager};
 
 use crate::world::{IDLE, World};
 
@@ -52,6 +53,11 @@ async fn a_day() {
     world.store.is_away.store(true, Ordering::SeqCst);
     world.read(&left).await.unwrap_err();
     world.store.is_away.store(false, Ordering::SeqCst);
+    // In a store that knows whose sessions it has.
+    let indexed = SessionManager::<String>::builder(MemoryStore::new(), KeyRing::generate()).build().unwrap();
+    let request = indexed.begin(None);
+    request.session().await.unwrap().sign_in("ada", |_| ()).unwrap();
+    assert!(request.finish(200).await.failure.is_none());
     world.manager.stats().await;
 }
 
@@ -59,18 +65,21 @@ async fn a_day() {
 fn what_happened_is_told_under_the_names_that_are_documented() {
     let told = told_by(a_day);
     for line in [
-        "session_store_events_total{event=\"created\"} 2",
+        "session_store_events_total{event=\"created\"} 3",
         "session_store_events_total{event=\"rotated\"} 1",
+        "session_store_events_total{event=\"signed_in\"} 2",
+        "session_store_events_total{event=\"new_devices\"} 2",
         "session_store_events_total{event=\"destroyed\"} 1",
         "session_store_events_total{event=\"expired\"} 1",
         "session_store_events_total{event=\"forged\"} 1",
         "session_store_events_total{event=\"ended_meanwhile\"} 0",
-        "session_store_operation_duration_seconds_count{operation=\"create\",outcome=\"ok\"} 2",
+        "session_store_operation_duration_seconds_count{operation=\"create\",outcome=\"ok\"} 3",
         "session_store_operation_duration_seconds_count{operation=\"load\",outcome=\"unavailable\"} 1",
-        "session_store_operation_duration_seconds_bucket{operation=\"create\",outcome=\"ok\",le=\"1\"} 2",
+        "session_store_operation_duration_seconds_bucket{operation=\"create\",outcome=\"ok\",le=\"1\"} 3",
         "session_store_session_duration_seconds_bucket{end=\"destroyed\",le=\"60\"} 0",
         "session_store_session_duration_seconds_bucket{end=\"destroyed\",le=\"300\"} 1",
         "session_store_session_duration_seconds_sum{end=\"expired\"} 1800",
+        "session_store_sessions_per_owner_bucket{le=\"1\"} 1",
         "session_store_connected{store=\"redis\",topology=\"standalone\"} 1",
         "session_store_fallback_open 0",
         "session_store_reconnects_total 0",

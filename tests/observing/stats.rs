@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use session_store::{
-    Error, FallbackPolicy, FallbackStore, KeyRing, MemoryStore, Owner, Payload, Record, SessionId,
+    Clock, Error, FallbackPolicy, FallbackStore, KeyRing, MemoryStore, Owner, Payload, Record, SessionId,
     SessionManager, SessionStore, SessionSummary, Stats, Timestamp, Topology,
 };
 
@@ -32,6 +32,17 @@ async fn the_json_has_the_shape_that_is_documented() {
     let none = json!({
         "count": 0, "sumSeconds": 0.0, "p50Seconds": null, "p90Seconds": null, "p99Seconds": null,
     });
+    let this_hour = world.clock.now().as_millis() / 3_600_000;
+    let hours: Vec<_> = (this_hour - 23..=this_hour)
+        .map(|hour| {
+            json!({
+                "sinceUnixSeconds": hour * 3600, "signedIn": 0, "destroyed": 0, "replaced": 0, "revoked": 0,
+                "evicted": 0, "expired": 0,
+            })
+        })
+        .collect();
+    let bounds = [1, 2, 3, 5, 10, 20, 50, 100, 1000].map(Value::from).into_iter().chain([Value::Null]);
+    let per_owner: Vec<_> = bounds.map(|up_to| json!({ "upTo": up_to, "signIns": 0 })).collect();
     let expected = json!({
         "success": true, "store": "redis", "topology": "standalone", "connected": true,
         "totalSessions": 1204, "totalSessionsError": 31,
@@ -41,13 +52,17 @@ async fn the_json_has_the_shape_that_is_documented() {
         },
         "nearCache": null, "memoryUsedBytes": 2_412_544, "memoryLimitBytes": 1_073_741_824, "bytesPerSession": 412.5,
         "counts": {
-            "created": 1, "loaded": 0, "updated": 0, "touched": 0, "rotated": 0, "destroyed": 0, "revoked": 0, "forged": 0,
-            "unknown": 0, "expired": 0, "corrupt": 0, "conflicts": 0, "endedMeanwhile": 0,
+            "created": 1, "loaded": 0, "updated": 0, "touched": 0, "rotated": 0, "signedIn": 0,
+            "returningDevices": 0, "newDevices": 0, "confirmed": 0, "signInRefused": 0, "destroyed": 0, "replaced": 0,
+            "revoked": 0, "evicted": 0, "forged": 0, "unknown": 0, "oldIdUsed": 0, "expired": 0, "corrupt": 0,
+            "conflicts": 0, "endedMeanwhile": 0,
             "deviceBound": 0, "deviceRefreshed": 0, "deviceSkipped": 0, "deviceRefused": 0, "deviceLost": 0,
             "eventsDropped": 0,
         },
         "sessionsPerSecond": 1.0 / 60.0,
+        "last24Hours": hours,
         "sessionDurations": none,
+        "sessionsPerOwner": per_owner,
         "storeLatencies": {
             "load": none, "create": null, "update": none, "touch": none, "rotate": none, "delete": none,
             "revoke": none, "revokeAll": none, "revokeEveryone": none,

@@ -84,7 +84,6 @@ impl Clearing {
                 found |= !due.is_empty();
                 let due = due.into_iter().chain(page.unreadable.into_iter().map(Due::from));
                 let of_this_page = end(self.pages.store(), due).await?;
-                self.pages.store().telemetry().revoked(of_this_page);
                 ended += of_this_page;
                 let page_share = if page.next.is_none() { 1.0 } else { page.progress.clamp(0.0, 1.0) };
                 share = share.max(page_share);

@@ -13,7 +13,7 @@ use crate::error::{Conflict, Error};
 use crate::record::Owner;
 use crate::store::Loaded;
 use crate::store::owner_index::{
-    Entry, IndexInsert, IndexInserted, MARGIN, Owned, OwnerIndex, Revocation, Stage, Verdict,
+    Entry, Evict, IndexInsert, IndexInserted, MARGIN, Owned, OwnerIndex, Revocation, Stage, Verdict,
 };
 use crate::store::scan::Cursor;
 use crate::telemetry::operations::Operation;
@@ -61,9 +61,6 @@ impl<'a> OwnerSessions<'a> {
         };
         self.index.revoke(which).await?;
         let ended = self.delete_revoked(ending, until).await;
-        if let Ok(ended) | Err(Error::Unfinished { ended, .. }) = &ended {
-            self.client.telemetry.revoked(*ended);
-        }
         if ended.is_err() {
             self.sweep_in_background(ending);
         }
@@ -74,7 +71,6 @@ impl<'a> OwnerSessions<'a> {
     pub(in crate::engine) async fn revoke_one(&self, entry: &Entry, by: RevokedBy) -> Result<bool, Error> {
         self.index.revoke(Revocation::One(entry)).await?;
         let Deleted { count, failure } = self.delete(EventKind::Revoked { by }, vec![entry.clone()]).await;
-        self.client.telemetry.revoked(count);
         if let Some(error) = failure {
             return Err(error);
         }
@@ -98,8 +94,15 @@ impl<'a> OwnerSessions<'a> {
             entered = self.index.insert(entering).await?;
         }
         // What was left behind went before the session was written.
-        let evicts = entering.limit.is_some() && entering.stage == Stage::After;
+        let is_written = entering.stage == Stage::After;
+        let evicts = is_written && entering.limit.is_some_and(|limit| limit.evict == Evict::Oldest);
         self.sweep(if evicts { EventKind::Evicted } else { LEFT_BEHIND }, entered.revoked).await;
+        if let Some(sessions) = entered.sessions
+            && is_written
+            && entering.replaces.is_none()
+        {
+            self.client.telemetry.owner_has(sessions);
+        }
         match entered.verdict {
             Verdict::Inserted => Ok(Some(entered.known)),
             Verdict::Full => Err(Conflict::TooManySessions.into()),

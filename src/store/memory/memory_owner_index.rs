@@ -310,7 +310,12 @@ impl Known {
             }
             Verdict::Inserted
         };
-        IndexInserted { verdict, known: place.is_some(), revoked: self.revoked(IndexInserted::MOST_REVOKED) }
+        let is_written = stage == Stage::After && verdict == Verdict::Inserted;
+        IndexInserted {
+            revoked: self.revoked(IndexInserted::MOST_REVOKED),
+            sessions: is_written.then_some(self.live as u64),
+            ..IndexInserted::new(verdict, place.is_some())
+        }
     }
 
     fn is_full(&self, entry: &Entry, limit: OwnerLimit, now: Duration) -> bool {

@@ -59,6 +59,7 @@ impl OwnerIndex for RedisStore {
                 entered.verdict = Verdict::Revoked;
             }
             entered.known |= there.known;
+            entered.sessions = entered.sessions.zip(there.sessions).map(|(here, there)| here + there);
             add(&mut entered.revoked, there.revoked);
         }
         Ok(entered)
@@ -175,7 +176,8 @@ impl OwnerIndex for Index {
             Stage::Moving => Durability::Insistent,
         };
         let reply = self.run(owner, durability, &scripts::ENTER, (session, most, beyond)).await?;
-        let Some([Value::Int(verdict), Value::Int(known), revoked]) = parts(reply) else {
+        let Some([Value::Int(verdict), Value::Int(known), revoked, Value::Int(sessions)]) = parts(reply)
+        else {
             return Err(unexpected(Effect::Write));
         };
         let verdict = match verdict {
@@ -183,7 +185,11 @@ impl OwnerIndex for Index {
             1 => Verdict::Revoked,
             _ => Verdict::Full,
         };
-        Ok(IndexInserted { verdict, known: known == 1, revoked: self.entries(revoked)? })
+        Ok(IndexInserted {
+            revoked: self.entries(revoked)?,
+            sessions: u64::try_from(sessions).ok().filter(|sessions| *sessions > 0),
+            ..IndexInserted::new(verdict, known == 1)
+        })
     }
 
     async fn list(&self, owner: &Owner, after: Option<&Cursor>) -> Result<Owned, Error> {

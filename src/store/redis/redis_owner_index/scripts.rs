@@ -99,7 +99,7 @@ fn script(code: &str) -> Script {
 /// `moving`), the owner's limit (or 0), what to do beyond it (`oldest`, `refuse`).
 ///
 /// Answers 0 if it is entered, 1 if it is revoked, 2 if there is no room for it; whether it was known (1 or
-/// 0); and revoked entries.
+/// 0); revoked entries; and after a session was written, how many its owner has (or 0).
 pub(super) static ENTER: LazyLock<Script> = LazyLock::new(|| {
     script(
         r"
@@ -157,7 +157,8 @@ else
   if stage == 'after' and ARGV[6] == 'oldest' and known and limit > 0 then evict() end
 end
 keep()
-return {verdict, known and 1 or 0, revoked(MOST_REVOKED)}
+local has = verdict == 0 and stage == 'after' and redis.call('ZCOUNT', index, digits(first), '(+inf') or 0
+return {verdict, known and 1 or 0, revoked(MOST_REVOKED), has}
 ",
     )
 });
