@@ -19,7 +19,7 @@ use super::session_events::{EventDetail, SessionEvent};
 
 /// So many events wait at most: those of a second in which an owner with a thousand sessions is revoked.
 const MOST_WAITING: usize = 1024;
-/// How long the thread waits for another event.
+/// How long the thread waits for another event, so that it begins at most that often.
 const LINGERS: Duration = Duration::from_secs(10);
 
 /// What the application does with an event, and how much it is told.
@@ -39,11 +39,16 @@ impl Listeners {
 
     /// A queue to them; none if there are none.
     pub(crate) fn into_queue(self) -> Option<EventQueue> {
+        self.queue(LINGERS)
+    }
+
+    fn queue(self, lingers: Duration) -> Option<EventQueue> {
         let detail = self.0.iter().map(|listener| listener.detail).reduce(EventDetail::or)?;
         let state = Mutex::new(State { waiting: VecDeque::new(), accepted: 0, thread: Thread::None });
         Some(EventQueue(Arc::new(Shared {
             listeners: self.0,
             detail,
+            lingers,
             state,
             news: Condvar::new(),
             handled: watch::Sender::new(0),
@@ -65,6 +70,8 @@ struct Shared {
     listeners: Vec<Listener>,
     /// What any of them is told.
     detail: EventDetail,
+    /// How long the thread waits for another event.
+    lingers: Duration,
     state: Mutex<State>,
     news: Condvar,
     /// The number of events that all listeners have heard of.
@@ -173,7 +180,7 @@ impl Shared {
                 return Some(event);
             }
             let is_to_end = state.thread == Thread::IsToEnd;
-            let nothing_comes = is_to_end || self.news.wait_for(&mut state, LINGERS).timed_out();
+            let nothing_comes = is_to_end || self.news.wait_for(&mut state, self.lingers).timed_out();
             if nothing_comes && state.waiting.is_empty() {
                 state.thread = Thread::None;
                 return None;
@@ -189,5 +196,40 @@ impl Shared {
             // To drop what a listener panics with could panic, too.
             std::mem::forget(panic);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU64;
+
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::telemetry::session_events::{EventKind, Subject};
+
+    fn event() -> SessionEvent {
+        Subject::default().event(EventKind::Forged, Timestamp::from_millis(7), EventDetail::new())
+    }
+
+    #[tokio::test]
+    async fn a_thread_ends_for_want_of_events_and_the_next_one_begins_another() {
+        let heard = Arc::new(AtomicU64::new(0));
+        let mut listeners = Listeners::default();
+        let hears = Arc::clone(&heard);
+        listeners.add(EventDetail::new(), move |_| _ = hears.fetch_add(1, Ordering::Relaxed));
+        let queue = listeners.queue(Duration::ZERO).unwrap();
+        for times in 1..=3 {
+            assert!(queue.push(event()));
+            queue.flushed().await;
+            assert_eq!(heard.load(Ordering::Relaxed), times);
+            while queue.0.state.lock().thread != Thread::None {
+                thread::yield_now();
+            }
+        }
+    }
+
+    #[test]
+    fn without_listeners_there_is_no_queue() {
+        assert!(Listeners::default().into_queue().is_none());
     }
 }

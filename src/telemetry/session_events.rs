@@ -74,7 +74,7 @@ kinds! {
     Forged "forged",
     /// What is stored of a session cannot be read. Told each time that a request meets it.
     Unreadable "unreadable",
-    /// A change was refused because it contradicts another request's.
+    /// A change was refused: it contradicts another request's, or its session ended or got a new id meanwhile.
     Conflict "conflict",
     /// A browser bound a session to its device.
     DeviceBound "device_bound",
@@ -262,7 +262,7 @@ impl<'a> Subject<'a> {
         Self { previous: Some(previous), ..self }
     }
 
-    fn event(self, kind: EventKind, at: Timestamp, detail: EventDetail) -> SessionEvent {
+    pub(super) fn event(self, kind: EventKind, at: Timestamp, detail: EventDetail) -> SessionEvent {
         let Self { key: session, previous, began, returning, owner, label, .. } = self;
         SessionEvent {
             kind,

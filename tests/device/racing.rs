@@ -1,6 +1,6 @@
 //! A registration beside other requests of its session. Without a network, as only the store decides.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -11,8 +11,8 @@ use p256::ecdsa::signature::Signer as _;
 use p256::ecdsa::{Signature, SigningKey};
 use serde_json::{Value, json};
 use session_store::{
-    Conflict, DeviceBinding, Error, KeyRing, ManualClock, MemoryStore, MissingProof, RedisStore, Session,
-    SessionLayer, SessionManager, SessionStore,
+    Conflict, DeviceBinding, Error, EventKind, KeyRing, ManualClock, MemoryStore, MissingProof, RedisStore,
+    Session, SessionLayer, SessionManager, SessionStore,
 };
 use tokio::task::JoinSet;
 use tower::{Layer as _, ServiceExt as _, service_fn};
@@ -20,17 +20,21 @@ use tower::{Layer as _, ServiceExt as _, service_fn};
 use crate::support::redis::Server;
 
 const SECRET: &str = "only-for-tests-oGCmMcXRPzbF9Qd1Ckm7UO4u9UmDSPlDmIrKHq5x";
+type Told = Arc<Mutex<Vec<EventKind>>>;
+
 const ROUNDS: usize = 100;
 const WRITES: usize = 100;
 /// At once.
 const WRITERS: usize = 10;
 
-fn instance(store: &Arc<dyn SessionStore>, clock: &Arc<ManualClock>) -> SessionManager<u64> {
+fn instance(store: &Arc<dyn SessionStore>, clock: &Arc<ManualClock>, told: &Told) -> SessionManager<u64> {
+    let told = Arc::clone(told);
     let binding = DeviceBinding::at("/.session").missing(MissingProof::Report);
     let keys = KeyRing::parse(SECRET).unwrap();
     SessionManager::builder(Arc::clone(store), keys)
         .device_bound(binding)
         .clock(Arc::clone(clock))
+        .on_event(move |event| told.lock().unwrap().push(event.kind))
         .build()
         .unwrap()
 }
@@ -82,7 +86,8 @@ fn proof(key: &SigningKey, challenge: &str) -> String {
 /// Registers at one instance while others write at another, and says whether everything is there afterwards.
 async fn race(store: &Arc<dyn SessionStore>, key: &SigningKey) {
     let clock = Arc::new(ManualClock::default());
-    let instances = [instance(store, &clock), instance(store, &clock)];
+    let told = [Told::default(), Told::default()];
+    let instances = [instance(store, &clock, &told[0]), instance(store, &clock, &told[1])];
     let (answer, _) = request(&instances[0], "/login", &[]).await.unwrap();
     let cookie = cookie(&answer);
     let offer = answer.headers()["secure-session-registration"].to_str().unwrap();
@@ -117,6 +122,17 @@ async fn race(store: &Arc<dyn SessionStore>, key: &SigningKey) {
     assert_eq!(instances[1].counts().device_lost, lost);
     request(&instances[1], "/count", &[("cookie", &cookie)]).await.unwrap();
     assert_eq!(instances[1].counts().device_lost, lost + 1, "it is bound");
+
+    let (refused, _) = request(&instances[0], "/.session/register", &headers).await.unwrap();
+    assert_eq!(refused.status(), 403);
+    for (told, instance) in told.iter().zip(&instances) {
+        instance.flush_events().await;
+        // Writers that lost too many races in a row told that, too.
+        told.lock().unwrap().retain(|kind| *kind != EventKind::Conflict);
+    }
+    let [here, there] = told.map(|told| std::mem::take(&mut *told.lock().unwrap()));
+    assert_eq!(here, [EventKind::SignedIn, EventKind::DeviceBound, EventKind::DeviceRefused]);
+    assert_eq!(there, [EventKind::DeviceLost]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
