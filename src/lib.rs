@@ -122,6 +122,10 @@ pub mod background {}
 pub mod devices {}
 
 #[cfg(all(any(doc, doctest), feature = "full"))]
+#[doc = include_str!("../docs/events.md")]
+pub mod events {}
+
+#[cfg(all(any(doc, doctest), feature = "full"))]
 #[doc = include_str!("../docs/custom_store.md")]
 pub mod custom_store {}
 

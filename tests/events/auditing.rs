@@ -40,6 +40,7 @@ async fn a_life(
     (world, secrets, keys.try_into().unwrap())
 }
 
+/// SECURITY 21.
 #[tokio::test]
 async fn each_event_is_a_line_and_names_nobody() {
     let log = Log::begin();
@@ -52,7 +53,6 @@ async fn each_event_is_a_line_and_names_nobody() {
         format!("event=\"forged\" at={at}"),
     ];
     assert_eq!(audited(&log), expected);
-    // SECURITY 21.
     let text = log.text();
     for secret in secrets.iter().map(String::as_str).chain(["lovelace", "private label"]) {
         assert!(!text.contains(secret), "{secret}: {text}");

@@ -458,3 +458,19 @@ async fn listeners_hear_of_people_what_they_ask_for() {
         assert!(!shown.contains("ada") && !shown.contains("phone"), "{shown}");
     }
 }
+
+/// The page of the documentation has a row for each.
+#[test]
+fn no_kind_of_event_is_missing_from_the_page() {
+    let source = include_str!("../../src/telemetry/session_events.rs");
+    let (_, kinds) = source.split_once("\nkinds! {").unwrap();
+    let (kinds, _) = kinds.split_once("\n}").unwrap();
+    let kinds: Vec<_> =
+        kinds.lines().filter_map(|line| line.trim().strip_suffix("\",")?.rsplit('"').next()).collect();
+    assert!(kinds.len() > 10 && kinds.contains(&"signed_in"), "{kinds:?}");
+    let page = include_str!("../../docs/events.md");
+    let rows =
+        page.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | ").map(|(kind, _)| kind));
+    let rows: Vec<_> = rows.filter(|kind| !kind.contains('`') && *kind != "event").collect();
+    assert_eq!(rows, kinds);
+}
