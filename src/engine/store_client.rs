@@ -130,7 +130,10 @@ impl StoreClient {
         });
         match owned {
             // Marked first, or else a sign-in or renewal that is on its way could carry it over.
-            Some((sessions, entry)) => sessions.revoke_one(&entry, by).await,
+            Some((sessions, entry)) => {
+                let label = record.as_ref().and_then(|record| record.label.as_ref());
+                sessions.revoke_one(&entry, label, by).await
+            }
             None => {
                 let was_there = self.delete(key).await?;
                 if was_there {

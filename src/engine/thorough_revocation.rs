@@ -92,7 +92,7 @@ impl<T: SessionData> ThoroughRevocation<T> {
             loop {
                 let page = indexed.page(after.as_ref()).await?;
                 for entry in page.entries.iter().filter(|entry| is_meant(entry.created_at)) {
-                    ended += u64::from(indexed.revoke_one(entry, RevokedBy::All).await?);
+                    ended += u64::from(indexed.revoke_one(entry, None, RevokedBy::All).await?);
                 }
                 after = page.next;
                 if after.is_none() {

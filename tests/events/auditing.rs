@@ -2,8 +2,8 @@
 
 use session_store::{EventDetail, SessionManagerBuilder};
 
-use crate::log::Log;
-use crate::world::{Account, Browser, World};
+use crate::support::log::Log;
+use crate::world::{Account, World};
 
 /// The fields of what was audited.
 fn audited(log: &Log) -> Vec<String> {
@@ -24,7 +24,7 @@ async fn a_life(
     browser
         .visit(&world.manager, |session| {
             session.set_label("private label")?;
-            session.sign_in(owner, |a| a.name = "private note".to_owned())
+            session.sign_in(owner, |a| "private note".clone_into(&mut a.name))
         })
         .await
         .unwrap();
@@ -96,5 +96,4 @@ async fn nobody_is_told_of_a_visitor() {
     let visitor = world.visitor(3).await;
     visitor.sees(&world.manager).await;
     assert_eq!(audited(&log), Vec::<String>::new());
-    let _: Browser = visitor;
 }

@@ -90,18 +90,18 @@ async fn what_happens_is_told_by_the_instance_that_did_it() {
 /// Both end all sessions of an owner at once.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_both_do_at_once_is_told_by_one() {
-    const SESSIONS: u64 = 3;
+    const SESSIONS: usize = 3;
     let redis = Server::start().await;
     let (here, there) = (Instance::start(&redis).await, Instance::start(&redis).await);
     for _ in 0..20 {
         for _ in 0..SESSIONS {
             here.sign_in("ada").await;
         }
-        assert_eq!(here.told().await, ["signed_in"; SESSIONS as usize]);
+        assert_eq!(here.told().await, ["signed_in"; SESSIONS]);
         let ended = tokio::join!(here.manager.revoke_all("ada"), there.manager.revoke_all("ada"));
-        assert_eq!(ended.0.unwrap() + ended.1.unwrap(), SESSIONS);
+        assert_eq!(ended.0.unwrap() + ended.1.unwrap(), SESSIONS as u64);
         let mut told = here.told().await;
         told.extend(there.told().await);
-        assert_eq!(told, ["revoked by all"; SESSIONS as usize]);
+        assert_eq!(told, ["revoked by all"; SESSIONS]);
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use session_store::{EventKind, KeyRing, MemoryStore, SessionManager, SessionManagerBuilder};
 
-use crate::log::Log;
+use crate::support::log::Log;
 use crate::told::Told;
 
 /// As many as wait at most.

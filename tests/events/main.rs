@@ -8,11 +8,7 @@ mod auditing;
 #[cfg(feature = "redis")]
 mod instances;
 mod listening;
-#[path = "../support/log.rs"]
-#[allow(dead_code, unreachable_pub)]
-mod log;
 mod racing;
-#[cfg(feature = "redis")]
 #[path = "../support/mod.rs"]
 mod support;
 mod telling;

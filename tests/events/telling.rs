@@ -4,14 +4,16 @@ use std::time::Duration;
 
 use session_store::owners::{Entry, Revocation};
 use session_store::{
-    AuthMethod, ConflictPolicy, Error, EventDetail, EventKind, Evict, KeyRing, MemoryStore, Owner, Payload,
-    RevokedBy, Session, SessionManager, SessionManagerBuilder, SessionStore as _,
+    AuthMethod, ConflictPolicy, Error, EventDetail, EventKind, Evict, KeyRing, Label, MemoryStore, Owner,
+    Payload, RevokedBy, Session, SessionManager, SessionManagerBuilder, SessionStore as _,
 };
 
 use crate::told::{Told, name};
 use crate::world::{ABSOLUTE, Account, Browser, IDLE, World};
 
 const NOTHING: [&str; 0] = [];
+
+type Handler = fn(&Session<Account>) -> Result<(), Error>;
 
 fn listening() -> (World, Told) {
     listening_with(|builder| builder)
@@ -70,7 +72,7 @@ async fn a_session_is_followed_from_key_to_key_until_its_end() {
     let mut ada = sign_in(&world, "ada").await;
     let began = told.take(&world.manager).await[0].began;
     world.clock.advance(Duration::from_secs(60));
-    let handlers: [(fn(&Session<Account>) -> Result<(), Error>, &str); 3] = [
+    let handlers: [(Handler, &str); 3] = [
         (Session::renew, "renewed"),
         (|session| session.confirm([AuthMethod::Otp]), "confirmed"),
         (
@@ -175,10 +177,12 @@ async fn revocations_tell_what_ended_each_session() {
 
     let sessions = world.manager.sessions_of("ada").await.unwrap();
     let other = sessions.iter().find(|other| !other.is_current(&session)).unwrap();
+    world.store.overwrite(&other.key, |record| record.label = Label::truncated("a phone")).await;
     assert!(world.manager.revoke(&other.key).await.unwrap());
     assert!(!world.manager.revoke(&other.key).await.unwrap());
     let [event] = told.take(&world.manager).await.try_into().unwrap();
     assert_eq!(event.kind, EventKind::Revoked { by: RevokedBy::One });
+    assert_eq!(event.label.unwrap().as_str(), "a phone");
     assert_eq!((event.session.as_ref(), event.began), (Some(&other.key), Some(other.created_at)));
     assert_eq!(event.owner.unwrap().as_str(), "ada");
 
@@ -208,7 +212,7 @@ async fn the_end_of_everybody_is_told_of_each() {
     assert!(events.iter().all(|event| event.kind == EventKind::Revoked { by: RevokedBy::Everyone }));
     assert!(events.iter().all(|event| event.began.is_some()));
     events.sort_by_key(|event| event.owner.clone());
-    let owners = events.iter().map(|event| event.owner.as_ref().map(|owner| owner.as_str()));
+    let owners = events.iter().map(|event| event.owner.as_ref().map(Owner::as_str));
     assert!(owners.eq([None, Some("ada"), Some("bob")]));
 
     // Also of those that only a scan finds.
@@ -452,7 +456,7 @@ async fn listeners_hear_of_people_what_they_ask_for() {
         [(nothing, (None, None)), (owner, (Some("ada"), None)), (label, (None, Some("a phone")))]
     {
         let [event] = told.take(&world.manager).await.try_into().unwrap();
-        let told = (event.owner.as_ref().map(|it| it.as_str()), event.label.as_ref().map(|it| it.as_str()));
+        let told = (event.owner.as_ref().map(Owner::as_str), event.label.as_ref().map(Label::as_str));
         assert_eq!(told, expected);
         let shown = format!("{event:?}");
         assert!(!shown.contains("ada") && !shown.contains("phone"), "{shown}");

@@ -12,7 +12,7 @@ use crate::clock::Timestamp;
 use crate::engine::store_client::StoreClient;
 use crate::error::Error;
 use crate::id::SessionKey;
-use crate::record::Owner;
+use crate::record::{Label, Owner};
 use crate::store::owner_index::Entry;
 use crate::store::scan::{Page, SessionSummary};
 use crate::telemetry::operations::Operation;
@@ -119,19 +119,20 @@ impl fmt::Debug for Clearing {
 struct Due {
     key: SessionKey,
     owner: Option<Owner>,
+    label: Option<Label>,
     created_at: Option<Timestamp>,
 }
 
 impl From<SessionSummary> for Due {
     fn from(session: SessionSummary) -> Self {
-        let SessionSummary { key, owner, created_at, .. } = session;
-        Self { key, owner, created_at: Some(created_at) }
+        let SessionSummary { key, owner, label, created_at, .. } = session;
+        Self { key, owner, label, created_at: Some(created_at) }
     }
 }
 
 impl From<SessionKey> for Due {
     fn from(key: SessionKey) -> Self {
-        Self { key, owner: None, created_at: None }
+        Self { key, owner: None, label: None, created_at: None }
     }
 }
 
@@ -151,7 +152,8 @@ async fn end(store: &Arc<StoreClient>, all: impl Iterator<Item = Due>) -> Result
         ending.spawn(async move {
             let was_there = patiently(|| store.delete(&due.key)).await?;
             if was_there {
-                let subject = Subject::of(due.key.clone()).began(due.created_at).owned_by(&due.owner);
+                let subject = Subject::of(due.key.clone()).began(due.created_at);
+                let subject = subject.owned_by(&due.owner).labelled(&due.label);
                 store.telemetry().tell(EventKind::Revoked { by: RevokedBy::Everyone }, subject);
             }
             // An entry leaves after its session.

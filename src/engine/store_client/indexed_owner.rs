@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use super::StoreClient;
 use crate::clock::Timestamp;
 use crate::error::{Conflict, Error};
-use crate::record::Owner;
+use crate::record::{Label, Owner};
 use crate::store::Loaded;
 use crate::store::owner_index::{
     Entry, Evict, IndexInsert, IndexInserted, MARGIN, Owned, OwnerIndex, Revocation, Stage, Verdict,
@@ -68,9 +68,15 @@ impl<'a> OwnerSessions<'a> {
     }
 
     /// Ends a session, and answers whether it was there.
-    pub(in crate::engine) async fn revoke_one(&self, entry: &Entry, by: RevokedBy) -> Result<bool, Error> {
+    pub(in crate::engine) async fn revoke_one(
+        &self,
+        entry: &Entry,
+        label: Option<&Label>,
+        by: RevokedBy,
+    ) -> Result<bool, Error> {
         self.index.revoke(Revocation::One(entry)).await?;
-        let Deleted { count, failure } = self.delete(EventKind::Revoked { by }, vec![entry.clone()]).await;
+        let Deleted { count, failure } =
+            self.delete(EventKind::Revoked { by }, label, vec![entry.clone()]).await;
         if let Some(error) = failure {
             return Err(error);
         }
@@ -112,7 +118,7 @@ impl<'a> OwnerSessions<'a> {
                     let was_there = self.client.delete(&revoked.key).await?;
                     // A sign-in that has not been told of has no end to be told of.
                     if was_there && (entering.stage != Stage::After || entering.replaces.is_some()) {
-                        self.tell(LEFT_BEHIND, entering.replaces.unwrap_or(entering.entry));
+                        self.tell(LEFT_BEHIND, None, entering.replaces.unwrap_or(entering.entry));
                     }
                 }
                 Ok(None)
@@ -152,7 +158,7 @@ impl<'a> OwnerSessions<'a> {
     /// Deletes what somebody revoked who may not have come to deleting it. If it fails, the next one tries.
     async fn sweep(&self, ending: EventKind, revoked: Vec<Entry>) {
         let there_may_be_more = revoked.len() >= IndexInserted::MOST_REVOKED;
-        if let Some(error) = self.delete(ending, revoked).await.failure {
+        if let Some(error) = self.delete(ending, None, revoked).await.failure {
             tracing::warn!(%error, "revoked sessions could not be deleted yet");
         } else if there_may_be_more {
             self.sweep_in_background(ending);
@@ -193,7 +199,7 @@ impl<'a> OwnerSessions<'a> {
             if Instant::now() >= until {
                 return Err(unfinished(ended, None));
             }
-            let deleted = self.delete(ending, revoked).await;
+            let deleted = self.delete(ending, None, revoked).await;
             ended += deleted.count;
             if let Some(error) = deleted.failure {
                 return Err(unfinished(ended, Some(error)));
@@ -202,7 +208,7 @@ impl<'a> OwnerSessions<'a> {
     }
 
     /// Deletes revoked sessions. Those that were not there stay revoked for a while: they may be on their way.
-    async fn delete(&self, ending: EventKind, revoked: Vec<Entry>) -> Deleted {
+    async fn delete(&self, ending: EventKind, label: Option<&Label>, revoked: Vec<Entry>) -> Deleted {
         let deletions = revoked.into_iter().map(|entry| async move {
             let deleted = self.client.delete(&entry.key).await;
             (entry, deleted)
@@ -212,7 +218,7 @@ impl<'a> OwnerSessions<'a> {
         while let Some((entry, deleted)) = deletions.next().await {
             match deleted {
                 Ok(true) => {
-                    self.tell(ending, &entry);
+                    self.tell(ending, label, &entry);
                     gone.push(entry);
                 }
                 Ok(false) => missing.push(entry),
@@ -228,8 +234,9 @@ impl<'a> OwnerSessions<'a> {
         Deleted { count, failure }
     }
 
-    fn tell(&self, ending: EventKind, entry: &Entry) {
-        let subject = Subject::of(entry.key.clone()).began(entry.created_at).owned_by(self.owner);
+    fn tell(&self, ending: EventKind, label: Option<&Label>, entry: &Entry) {
+        let subject = Subject::of(entry.key.clone()).began(entry.created_at);
+        let subject = subject.owned_by(self.owner).labelled(label);
         self.client.telemetry.tell(ending, subject);
     }
 }

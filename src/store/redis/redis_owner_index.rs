@@ -59,7 +59,8 @@ impl OwnerIndex for RedisStore {
                 entered.verdict = Verdict::Revoked;
             }
             entered.known |= there.known;
-            entered.sessions = entered.sessions.zip(there.sessions).map(|(here, there)| here + there);
+            // Both have what was written since there are two.
+            entered.sessions = entered.sessions.max(there.sessions);
             add(&mut entered.revoked, there.revoked);
         }
         Ok(entered)
