@@ -79,6 +79,16 @@ fn a_session_that_is_not_used_costs_one_allocation() {
     });
 }
 
+/// A forged cookie is an event, as anybody can make many of them.
+#[test]
+fn an_event_that_nobody_listens_to_costs_no_allocation() {
+    let runtime = runtime();
+    let (manager, _) = runtime.block_on(service(MemoryStore::new()));
+    let forged = format!("{}=forged", manager.cookie_name());
+    assert_allocations(&runtime, 1, async || drop(manager.begin(Some(&forged))));
+    assert_eq!(manager.counts().forged, 2 * ROUNDS);
+}
+
 /// A list of small numbers is one of the worst: decoded as `Values` it takes 37 times its JSON.
 #[test]
 fn what_is_held_decoded_is_bounded_too() {

@@ -1,6 +1,7 @@
 //! Several at once: one of them does it, and tells of it.
 
-use session_store::{EventKind, RevokedBy, Session};
+use session_store::owners::Revocation;
+use session_store::{EventKind, Owner, RevokedBy, Session, SessionStore as _};
 use tokio::task::JoinSet;
 
 use crate::told::{Told, name};
@@ -59,6 +60,25 @@ async fn of_two_renewals_at_once_one_is_told_and_one_is_a_conflict() {
     let mut names = told.names(&world.manager).await;
     names.sort_unstable();
     assert_eq!(names, ["conflict", "renewed"]);
+}
+
+/// Its sign-in is answered by a 409, and so was none.
+#[tokio::test]
+async fn a_session_that_is_revoked_before_its_sign_in_is_answered_has_no_end() {
+    let told = Told::default();
+    let world = World::with(|builder| told.listen(builder));
+    world.store.hold("confirm");
+    let request = world.manager.begin(None);
+    request.session().await.unwrap().sign_in("ada", |_| ()).unwrap();
+    let answered = tokio::spawn(async move { request.finish(200).await.failure.is_some() });
+    world.store.called("confirm").await;
+    // By an instance that comes no further.
+    let index = world.store.inner.owners().unwrap();
+    index.revoke(&Owner::new("ada").unwrap(), Revocation::All).await.unwrap();
+    world.store.let_go();
+    assert!(answered.await.unwrap());
+    assert_eq!(world.manager.sessions_of("ada").await.unwrap().len(), 0);
+    assert_eq!(told.names(&world.manager).await, ["conflict"]);
 }
 
 /// Two instances end all sessions of one owner at once, while each of these is logged out too.
