@@ -76,20 +76,20 @@ impl<'a> OwnerSessions<'a> {
     ) -> Result<bool, Error> {
         self.index.revoke(Revocation::One(entry)).await?;
         let Deleted { count, failure } =
-            self.delete(EventKind::Revoked { by }, label, vec![entry.clone()]).await;
+            self.delete(Ending { label, ..EventKind::Revoked { by }.into() }, vec![entry.clone()]).await;
         if let Some(error) = failure {
             return Err(error);
         }
         let mut others = self.index.revoked().await?;
         others.truncate(IndexInserted::MOST_REVOKED);
-        self.sweep(LEFT_BEHIND, others).await;
+        self.sweep(LEFT_BEHIND.into(), others).await;
         Ok(count > 0)
     }
 
     /// A page of the sessions that should be there, once those are gone that are revoked.
     pub(in crate::engine) async fn page(&self, after: Option<&Cursor>) -> Result<Owned, Error> {
         let mut owned = self.index.list(after).await?;
-        self.sweep(LEFT_BEHIND, std::mem::take(&mut owned.revoked)).await;
+        self.sweep(LEFT_BEHIND.into(), std::mem::take(&mut owned.revoked)).await;
         Ok(owned)
     }
 
@@ -99,10 +99,14 @@ impl<'a> OwnerSessions<'a> {
         if entered.verdict == Verdict::Full && self.forget_ended().await? {
             entered = self.index.insert(entering).await?;
         }
-        // What was left behind went before the session was written.
         let is_written = entering.stage == Stage::After;
-        let evicts = is_written && entering.limit.is_some_and(|limit| limit.evict == Evict::Oldest);
-        self.sweep(if evicts { EventKind::Evicted } else { LEFT_BEHIND }, entered.revoked).await;
+        let is_limited = entering.limit.is_some_and(|limit| limit.evict == Evict::Oldest);
+        // What was left behind went before the session was written.
+        let evicts = is_written && is_limited && entered.verdict == Verdict::Inserted;
+        let kind = if evicts { EventKind::Evicted } else { LEFT_BEHIND };
+        let unanswered = is_written.then_some((entering.entry, entering.replaces));
+        let ending = Ending { unanswered, ..kind.into() };
+        self.sweep(ending, entered.revoked).await;
         if let Some(sessions) = entered.sessions
             && is_written
             && entering.replaces.is_none()
@@ -115,10 +119,8 @@ impl<'a> OwnerSessions<'a> {
             Verdict::Revoked => {
                 // Of many that are revoked, an answer has some.
                 for revoked in [Some(entering.entry), entering.replaces].into_iter().flatten() {
-                    let was_there = self.client.delete(&revoked.key).await?;
-                    // A sign-in that has not been told of has no end to be told of.
-                    if was_there && (entering.stage != Stage::After || entering.replaces.is_some()) {
-                        self.tell(LEFT_BEHIND, None, entering.replaces.unwrap_or(entering.entry));
+                    if self.client.delete(&revoked.key).await? {
+                        self.tell(ending, revoked);
                     }
                 }
                 Ok(None)
@@ -156,12 +158,12 @@ impl<'a> OwnerSessions<'a> {
     }
 
     /// Deletes what somebody revoked who may not have come to deleting it. If it fails, the next one tries.
-    async fn sweep(&self, ending: EventKind, revoked: Vec<Entry>) {
+    async fn sweep(&self, ending: Ending<'_>, revoked: Vec<Entry>) {
         let there_may_be_more = revoked.len() >= IndexInserted::MOST_REVOKED;
-        if let Some(error) = self.delete(ending, None, revoked).await.failure {
+        if let Some(error) = self.delete(ending, revoked).await.failure {
             tracing::warn!(%error, "revoked sessions could not be deleted yet");
         } else if there_may_be_more {
-            self.sweep_in_background(ending);
+            self.sweep_in_background(ending.kind);
         }
     }
 
@@ -199,7 +201,7 @@ impl<'a> OwnerSessions<'a> {
             if Instant::now() >= until {
                 return Err(unfinished(ended, None));
             }
-            let deleted = self.delete(ending, None, revoked).await;
+            let deleted = self.delete(ending.into(), revoked).await;
             ended += deleted.count;
             if let Some(error) = deleted.failure {
                 return Err(unfinished(ended, Some(error)));
@@ -208,7 +210,7 @@ impl<'a> OwnerSessions<'a> {
     }
 
     /// Deletes revoked sessions. Those that were not there stay revoked for a while: they may be on their way.
-    async fn delete(&self, ending: EventKind, label: Option<&Label>, revoked: Vec<Entry>) -> Deleted {
+    async fn delete(&self, ending: Ending<'_>, revoked: Vec<Entry>) -> Deleted {
         let deletions = revoked.into_iter().map(|entry| async move {
             let deleted = self.client.delete(&entry.key).await;
             (entry, deleted)
@@ -218,7 +220,7 @@ impl<'a> OwnerSessions<'a> {
         while let Some((entry, deleted)) = deletions.next().await {
             match deleted {
                 Ok(true) => {
-                    self.tell(ending, label, &entry);
+                    self.tell(ending, &entry);
                     gone.push(entry);
                 }
                 Ok(false) => missing.push(entry),
@@ -234,10 +236,14 @@ impl<'a> OwnerSessions<'a> {
         Deleted { count, failure }
     }
 
-    fn tell(&self, ending: EventKind, label: Option<&Label>, entry: &Entry) {
+    fn tell(&self, ending: Ending<'_>, entry: &Entry) {
+        let known = match ending.unanswered {
+            Some((unanswered, replaced)) if unanswered.key == entry.key => replaced,
+            _ => Some(entry),
+        };
+        let Some(entry) = known else { return };
         let subject = Subject::of(entry.key.clone()).began(entry.created_at);
-        let subject = subject.owned_by(self.owner).labelled(label);
-        self.client.telemetry.tell(ending, subject);
+        self.client.telemetry.tell(ending.kind, subject.owned_by(self.owner).labelled(ending.label));
     }
 }
 
@@ -269,6 +275,22 @@ impl Index<'_> {
 
     async fn remove(&self, gone: &[Entry], missing: &[Entry]) -> Result<(), Error> {
         self.client.call(Operation::IndexRemove, None, self.store.remove(self.owner, gone, missing)).await
+    }
+}
+
+/// How sessions end.
+#[derive(Clone, Copy)]
+struct Ending<'a> {
+    kind: EventKind,
+    /// That of the session, if it is one.
+    label: Option<&'a Label>,
+    /// A session that nobody has been told of, and the one that it was to replace, which ends in its place.
+    unanswered: Option<(&'a Entry, Option<&'a Entry>)>,
+}
+
+impl From<EventKind> for Ending<'_> {
+    fn from(kind: EventKind) -> Self {
+        Self { kind, label: None, unanswered: None }
     }
 }
 
