@@ -6,6 +6,8 @@
 //! [`change`], and talks to the [`store_client`], behind which is the store.
 
 mod all_sessions;
+#[cfg_attr(not(any(feature = "seal", feature = "compress")), allow(dead_code, reason = "everything is open"))]
+mod at_rest;
 mod change;
 mod commit;
 #[cfg_attr(not(feature = "device-bound"), path = "engine/no_device.rs")]
@@ -39,6 +41,8 @@ mod update;
 mod values;
 mod write;
 
+#[cfg(feature = "seal")]
+pub use self::at_rest::{SealRollout, Sealing};
 pub use self::all_sessions::{Clearing, SessionScan};
 #[cfg(any(feature = "tower", feature = "actix-web"))]
 pub(crate) use self::device::DeviceAnswer;

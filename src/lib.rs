@@ -191,6 +191,9 @@ pub use {
 #[cfg(feature = "device-bound")]
 pub use engine::{Device, DeviceBinding, MissingProof};
 
+#[cfg(feature = "seal")]
+pub use engine::{SealRollout, Sealing};
+
 #[cfg(feature = "metrics")]
 pub use telemetry::metrics;
 

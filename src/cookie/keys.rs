@@ -71,6 +71,11 @@ impl Key {
         Ok(Self::derive(secret))
     }
 
+    /// A key for another purpose.
+    pub(crate) fn derived(&self, purpose: &[u8]) -> [u8; 32] {
+        keyed(&self.0).chain_update(purpose).finalize().into_bytes().into()
+    }
+
     pub(super) fn derive(secret: &[u8]) -> Self {
         let derived = keyed(secret).chain_update(SIGNING_PURPOSE).finalize();
         Self(derived.into_bytes().into())
@@ -263,6 +268,18 @@ impl KeyRing {
         let (first, previous) = secrets.split_first().ok_or_else(no_secret)?;
         let previous = previous.iter().map(key).collect::<Result<_, _>>()?;
         Ok(Self { primary: key(first)?, previous })
+    }
+}
+
+impl KeyRing {
+    /// Keys for another purpose, one for each of the ring's; `None` if one of those is a secret of Express.
+    #[cfg(feature = "seal")]
+    pub(crate) fn derived(&self, purpose: &[u8]) -> Option<Vec<[u8; 32]>> {
+        let derived = |key: &RingKey| match key {
+            RingKey::Own(key) => Some(key.derived(purpose)),
+            RingKey::Express(_) => None,
+        };
+        std::iter::once(&self.primary).chain(&self.previous).map(derived).collect()
     }
 }
 
