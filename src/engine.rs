@@ -41,9 +41,9 @@ mod update;
 mod values;
 mod write;
 
+pub use self::all_sessions::{Clearing, SessionScan};
 #[cfg(feature = "seal")]
 pub use self::at_rest::{SealRollout, Sealing};
-pub use self::all_sessions::{Clearing, SessionScan};
 #[cfg(any(feature = "tower", feature = "actix-web"))]
 pub(crate) use self::device::DeviceAnswer;
 #[cfg(all(fuzzing, feature = "device-bound"))]

@@ -3,10 +3,10 @@
 //! The engine sees records open. On their way to the store, behind its one door, they are brought into the form in
 //! which they rest; what comes back is opened there. A record that was opened remembers what the store has of it.
 
-#[cfg_attr(not(feature = "compress"), path = "at_rest/no_compression.rs")]
-mod compression;
 #[cfg(feature = "seal")]
 mod cipher;
+#[cfg_attr(not(feature = "compress"), path = "at_rest/no_compression.rs")]
+mod compression;
 #[cfg_attr(not(feature = "seal"), path = "at_rest/no_sealing.rs")]
 mod sealing;
 
@@ -15,10 +15,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(crate) use self::compression::Compression;
-#[cfg(feature = "seal")]
-pub use self::sealing::{SealRollout, Sealing};
 #[cfg(not(feature = "seal"))]
 pub(crate) use self::sealing::Sealing;
+#[cfg(feature = "seal")]
+pub use self::sealing::{SealRollout, Sealing};
 use crate::error::Error;
 use crate::id::{SessionId, SessionKey};
 use crate::record::{Label, Payload, Record, RecordAtRest};

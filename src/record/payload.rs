@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-#[cfg(feature = "memory")]
-use super::decoded::{Decoded, MemoryBudget};
 #[cfg(all(feature = "memory", feature = "json"))]
 use super::decoded::Opened;
+#[cfg(feature = "memory")]
+use super::decoded::{Decoded, MemoryBudget};
 #[cfg(feature = "json")]
 use crate::{codec::Codec, engine::SessionData, error::Error, record::Label};
 
@@ -135,7 +135,8 @@ impl Payload {
         #[cfg(feature = "memory")]
         if let Some(decoded) = &self.decoded {
             let opened = decoded.opened(opener)?;
-            let data = Self { codec: opened.codec, bytes: opened.bytes.clone(), decoded: self.decoded.clone() };
+            let data =
+                Self { codec: opened.codec, bytes: opened.bytes.clone(), decoded: self.decoded.clone() };
             return Some((data, opened.label.clone()));
         }
         let _ = opener;

@@ -71,11 +71,7 @@ mod tests {
     #[test]
     fn only_what_is_long_and_gets_shorter_is_compressed() {
         let random: Vec<u8> = (0..100).flat_map(|_| crate::random::bytes::<10>()).collect();
-        for (data, is_packed) in [
-            (vec![b'a'; 100], false),
-            (vec![b'a'; 101], true),
-            (random, false),
-        ] {
+        for (data, is_packed) in [(vec![b'a'; 100], false), (vec![b'a'; 101], true), (random, false)] {
             let packed = COMPRESSION.pack(&Payload::new(1, data.clone()));
             assert_eq!(packed.is_some(), is_packed);
             if let Some(packed) = packed {

@@ -85,7 +85,9 @@ impl Sealing {
     /// ```
     pub fn new(keys: &KeyRing) -> Result<Self, Error> {
         let secrets = keys.derived(PURPOSE).ok_or_else(|| {
-            Error::Config("secrets of Express cannot seal sessions: make one with `openssl rand -base64 48`".to_owned())
+            Error::Config(
+                "secrets of Express cannot seal sessions: make one with `openssl rand -base64 48`".to_owned(),
+            )
         })?;
         let keys = secrets.iter().map(SealKey::new).collect();
         Ok(Self { keys, and_id: false, labels: false, rollout: SealRollout::default() })

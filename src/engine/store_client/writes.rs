@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::{OwnerSessions, StoreClient};
 use crate::clock::Timestamp;
-use crate::error::{Conflict, Error};
 use crate::engine::at_rest::Known;
+use crate::error::{Conflict, Error};
 use crate::id::{SessionId, SessionKey};
 use crate::record::Record;
 use crate::store::owner_index::{Entry, IndexInsert, OwnerLimit, Stage};
@@ -100,12 +100,7 @@ impl<'a> Writes<'a> {
 
     /// The same where what is written is bound to its key: the new one is looked for first. Where that takes the new id,
     /// which nobody knows who has the old one, the write does not follow.
-    async fn follow_sealed(
-        &self,
-        key: &SessionKey,
-        record: &mut Record,
-        ttl: Ttl,
-    ) -> Result<Updated, Error> {
+    async fn follow_sealed(&self, key: &SessionKey, record: &mut Record, ttl: Ttl) -> Result<Updated, Error> {
         let present = match self.client.find(key).await {
             Ok(present) => present,
             Err(Error::Unsupported { .. }) => return Ok(Updated::Moved),
@@ -192,11 +187,7 @@ impl<'a> Writes<'a> {
     /// A deletion of a session whose time has passed. It leaves alone what became of the session meanwhile: a
     /// deletion alone would follow the marker of a sign-in, which starts the absolute timeout again. So the
     /// session is written first, and what is deleted then is the version that nobody else knows.
-    pub(in crate::engine) async fn expire(
-        &self,
-        id: &SessionId,
-        record: &Record,
-    ) -> Result<Updated, Error> {
+    pub(in crate::engine) async fn expire(&self, id: &SessionId, record: &Record) -> Result<Updated, Error> {
         let mut last = record.next();
         self.settle(Known::Id(id), &mut last)?;
         let (key, last) = (id.as_key(), &*last.as_stored());
