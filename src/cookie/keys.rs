@@ -12,11 +12,10 @@ use crate::random;
 
 const SIGNING_PURPOSE: &[u8] = b"session-store cookie signing v1";
 const HOW_TO_MAKE_ONE: &str = "make one with `openssl rand -base64 48`";
-const COMMA: &str = "commas separate secrets, and this one may be part of a secret: give SESSION_SECRET_FILE, a \
-    file with \
-                     one secret a line, or build the `KeyRing` key by key";
-const BLANK: &str = "it begins or ends with a blank, which may or may not be part of the secret: remove it, or \
-    if it is, give SESSION_SECRET_FILE, a file with one secret a line, taken literally";
+const COMMA: &str = "commas separate secrets, and this one may be part of a secret: give a file with one secret a line \
+    (SESSION_SECRET_FILE, SESSION_SEAL_KEY_FILE), or build the `KeyRing` key by key";
+const BLANK: &str = "it begins or ends with a blank, which may or may not be part of the secret: remove it, or if it is, \
+    give a file with one secret a line, taken literally (SESSION_SECRET_FILE, SESSION_SEAL_KEY_FILE)";
 
 /// A signing key, derived from a secret of at least 32 bytes that was drawn at random.
 ///
