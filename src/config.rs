@@ -154,14 +154,6 @@ impl<T: SessionData> SessionManager<T> {
     }
 }
 
-/// What the variables say of sealing.
-#[cfg(feature = "seal")]
-pub(crate) fn sealing(
-    lookup: &dyn Fn(&str) -> Option<std::ffi::OsString>,
-) -> Result<Option<crate::Sealing>, Error> {
-    at_rest::sealing(&Environment::new(lookup))
-}
-
 /// Whether these variables are settings.
 #[cfg(all(fuzzing, feature = "express"))]
 pub(crate) fn check(lookup: &dyn Fn(&str) -> Option<std::ffi::OsString>) -> Result<(), Error> {

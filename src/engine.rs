@@ -41,7 +41,7 @@ mod update;
 mod values;
 mod write;
 
-pub use self::all_sessions::{Clearing, SessionScan};
+pub use self::all_sessions::{Clearing, SessionScan, Tidied, Tidying};
 #[cfg(feature = "seal")]
 pub use self::at_rest::{SealRollout, Sealing};
 #[cfg(any(feature = "tower", feature = "actix-web"))]

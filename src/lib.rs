@@ -179,7 +179,7 @@ pub use {
     engine::{
         Clearing, ConflictPolicy, Ended, Expiry, Recent, RequestSession, ResponseActions, Session,
         SessionData, SessionManager, SessionManagerBuilder, SessionScan, SiteData, ThoroughRevocation,
-        Values,
+        Tidied, Tidying, Values,
     },
     record::{AuthMethod, AuthMethods},
     telemetry::counters::Counts,

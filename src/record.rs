@@ -385,6 +385,15 @@ impl Record {
         Self { expires_at: self.written_end.unwrap_or(self.expires_at), ..self.clone() }
     }
 
+    /// Its data as a store holds it.
+    pub(crate) fn stored_data(&self) -> &Payload {
+        #[cfg(feature = "json")]
+        if let Some(at_rest) = &self.at_rest {
+            return &at_rest.data;
+        }
+        &self.data
+    }
+
     /// The same in the form in which a store holds it.
     #[cfg(feature = "json")]
     pub(crate) fn as_stored(&self) -> Cow<'_, Self> {

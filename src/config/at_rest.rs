@@ -65,6 +65,31 @@ impl AtRest {
     }
 }
 
+#[cfg(any(feature = "seal", feature = "compress"))]
+impl<T: SessionData> SessionManagerBuilder<T> {
+    /// Heeds the variables `SESSION_SEAL_…` and `SESSION_COMPRESS_ABOVE`, as
+    /// [`SessionManager::from_env`](crate::SessionManager::from_env) does, for a manager around a store of one's own.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] names the wrong variable.
+    ///
+    /// ```
+    /// # use session_store::{KeyRing, MemoryStore, SessionManager, Values};
+    /// let manager = SessionManager::<Values>::builder(MemoryStore::new(), KeyRing::generate())
+    ///     .at_rest_from_variables(|name| std::env::var_os(name))?
+    ///     .build()?;
+    /// # drop(manager);
+    /// # Ok::<(), session_store::Error>(())
+    /// ```
+    pub fn at_rest_from_variables(
+        self,
+        lookup: impl Fn(&str) -> Option<std::ffi::OsString>,
+    ) -> Result<Self, Error> {
+        Ok(AtRest::read(&Environment::new(&lookup))?.apply(self))
+    }
+}
+
 fn refuse_if_set(environment: &Environment<'_>, names: &[&str], why: &str) -> Result<(), Error> {
     for name in names {
         if environment.is_set(name)? {
@@ -75,7 +100,7 @@ fn refuse_if_set(environment: &Environment<'_>, names: &[&str], why: &str) -> Re
 }
 
 #[cfg(feature = "seal")]
-pub(super) fn sealing(environment: &Environment<'_>) -> Result<Option<Sealing>, Error> {
+fn sealing(environment: &Environment<'_>) -> Result<Option<Sealing>, Error> {
     let Some(secrets) = secrets::Secrets::read(environment, KEY, KEY_FILE)? else {
         refuse_if_set(environment, &WITH_A_KEY, "neither SESSION_SEAL_KEY nor SESSION_SEAL_KEY_FILE is set")?;
         return Ok(None);

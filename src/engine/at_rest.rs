@@ -143,6 +143,21 @@ impl AtRest {
         Ok((data.opened(self.opener, bytes, label.as_ref()), label))
     }
 
+    /// Whether a record is sealed so that it takes the visitor's id to open it.
+    pub(super) fn needs_id(&self, stored: &Record) -> bool {
+        self.sealing.as_ref().is_some_and(|sealing| sealing.needs_id(&stored.data))
+    }
+
+    /// Whether two stored records are in the same form: compressed alike, and sealed alike by the same key.
+    pub(super) fn is_alike(&self, one: &Record, other: &Record) -> bool {
+        let form = |record: &Record| {
+            let is_sealed = record.data.is_sealed();
+            let has_label = self.sealing.as_ref().is_some_and(|sealing| sealing.has_label(record));
+            (record.data.codec(), is_sealed.then(|| record.data.bytes().first().copied()), has_label)
+        };
+        form(one) == form(other)
+    }
+
     /// Opens what a list of sessions shows, which needs no visitor's id: the label.
     pub(super) fn open_label(&self, key: &SessionKey, mut record: Record) -> Record {
         if let Some(sealing) = &self.sealing

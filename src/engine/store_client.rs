@@ -3,6 +3,7 @@
 
 mod indexed_owner;
 mod opening;
+mod rewriting;
 mod writes;
 
 use std::collections::HashSet;
@@ -18,7 +19,7 @@ use tracing::level_filters::LevelFilter;
 use tracing::{Instrument as _, Level, Span};
 
 use self::opening::Opening;
-use super::at_rest::AtRest;
+use super::at_rest::{AtRest, Known};
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::id::{SessionId, SessionKey};
@@ -33,6 +34,7 @@ use crate::telemetry::operations::Operation;
 use crate::telemetry::outcome::{Answer, fault};
 
 pub(super) use self::indexed_owner::OwnerSessions;
+pub(super) use self::rewriting::Rewriting;
 pub(super) use self::writes::Writes;
 
 /// A store, and what became of the operations on it.
@@ -82,6 +84,17 @@ impl StoreClient {
         Ok(match self.call(Operation::Load, key, self.store().load_fresh(key)).await? {
             Loaded::Found(record) => Loaded::Found(self.at_rest.open_label(key, record)),
             other => other,
+        })
+    }
+
+    /// The same, with its data opened where that takes no visitor's id.
+    pub(super) async fn describe(&self, key: &SessionKey) -> Result<Option<Record>, Error> {
+        Ok(match self.look_up(key).await? {
+            Loaded::Found(record) => Some(match self.at_rest.open(Known::Key(key), record.clone()) {
+                Ok(opened) => opened,
+                Err(_) => record,
+            }),
+            _ => None,
         })
     }
 

@@ -206,6 +206,7 @@ impl SessionSummary {
     /// assert_eq!((summary.data_bytes, summary.owner), (2, None));
     /// ```
     pub fn new(key: SessionKey, record: &Record) -> Self {
+        let stored = record.stored_data();
         Self {
             key,
             owner: record.owner.clone(),
@@ -214,10 +215,10 @@ impl SessionSummary {
             expires_at: record.expires_at,
             idle_timeout: record.idle_timeout,
             absolute_deadline: record.absolute_deadline,
-            codec: Payload::codec_of(record.data.codec()),
-            sealed: record.data.is_sealed(),
-            compressed: record.data.is_compressed(),
-            data_bytes: record.data.bytes().len(),
+            codec: Payload::codec_of(stored.codec()),
+            sealed: stored.is_sealed(),
+            compressed: stored.is_compressed(),
+            data_bytes: stored.bytes().len(),
         }
     }
 

@@ -28,6 +28,10 @@ impl Sealing {
         match *self {}
     }
 
+    pub(super) fn needs_id(&self, _: &Payload) -> bool {
+        match *self {}
+    }
+
     pub(super) fn has_label(&self, _: &Record) -> bool {
         match *self {}
     }

@@ -1,7 +1,5 @@
 //! [`Sealing`]: which keys encrypt what is stored, and how strictly.
 
-use std::ffi::OsString;
-
 use super::Known;
 use super::cipher::{Cipher, SealKey};
 use crate::cookie::keys::KeyRing;
@@ -93,29 +91,6 @@ impl Sealing {
         })?;
         let keys = secrets.iter().map(SealKey::new).collect();
         Ok(Self { keys, and_id: false, labels: false, rollout: SealRollout::default() })
-    }
-
-    /// Reads the variables `SESSION_SEAL_…`, as [`SessionManager::from_env`](crate::SessionManager::from_env) does, for a
-    /// manager that is built around a store of one's own. `None` where no key is set.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Config`] names the wrong variable.
-    ///
-    /// ```
-    /// use session_store::Sealing;
-    ///
-    /// let lookup = |name: &str| match name {
-    ///     "SESSION_SEAL_KEY" => Some("XwZ8Vt4u1oJ0q9sYpQmC3rLhBdKfGnTe5iAxUy7E".into()),
-    ///     _ => None,
-    /// };
-    /// assert!(Sealing::from_variables(lookup)?.is_some());
-    /// // In a service.
-    /// assert!(Sealing::from_variables(|name| std::env::var_os(name))?.is_none());
-    /// # Ok::<(), session_store::Error>(())
-    /// ```
-    pub fn from_variables(lookup: impl Fn(&str) -> Option<OsString>) -> Result<Option<Self>, Error> {
-        crate::config::sealing(&lookup)
     }
 
     /// Seals each session's data with the visitor's id too, which no store ever sees: a dump of the store *and* the secret
@@ -222,6 +197,10 @@ impl Sealing {
 
     pub(super) fn accept_plain(&self, known: Known<'_>) -> Result<(), Error> {
         if self.rollout == SealRollout::Require { Err(known.sealed(NOT_SEALED)) } else { Ok(()) }
+    }
+
+    pub(super) fn needs_id(&self, data: &Payload) -> bool {
+        data.is_sealed() && self.keys.iter().any(|key| key.needs_id(data.bytes()))
     }
 
     pub(super) fn has_label(&self, record: &Record) -> bool {
