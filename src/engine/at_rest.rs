@@ -148,6 +148,11 @@ impl AtRest {
         self.sealing.as_ref().is_some_and(|sealing| sealing.needs_id(&stored.data))
     }
 
+    /// Whether a record that takes the visitor's id is sealed as this manager does.
+    pub(super) fn is_sealed_as_now(&self, stored: &Record) -> bool {
+        self.sealing.as_ref().is_some_and(|sealing| sealing.is_sealed_as_now(&stored.data))
+    }
+
     /// Whether two stored records are in the same form: compressed alike, and sealed alike by the same key.
     pub(super) fn is_alike(&self, one: &Record, other: &Record) -> bool {
         let form = |record: &Record| {

@@ -32,6 +32,10 @@ impl Sealing {
         match *self {}
     }
 
+    pub(super) fn is_sealed_as_now(&self, _: &Payload) -> bool {
+        match *self {}
+    }
+
     pub(super) fn has_label(&self, _: &Record) -> bool {
         match *self {}
     }

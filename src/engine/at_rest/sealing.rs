@@ -203,6 +203,11 @@ impl Sealing {
         data.is_sealed() && self.keys.iter().any(|key| key.needs_id(data.bytes()))
     }
 
+    /// Of data that takes the visitor's id.
+    pub(super) fn is_sealed_as_now(&self, data: &Payload) -> bool {
+        self.and_id && self.rollout != SealRollout::Accept && self.keys[0].needs_id(data.bytes())
+    }
+
     pub(super) fn has_label(&self, record: &Record) -> bool {
         record.extensions.get(LABEL).is_some()
     }

@@ -46,6 +46,7 @@ impl StoreClient {
         let known = Known::Key(key);
         let opened = match self.at_rest.open(known, stored.clone()) {
             Ok(opened) => opened,
+            Err(_) if self.at_rest.is_sealed_as_now(&stored) => return Ok(Rewriting::NotDue),
             Err(_) if self.at_rest.needs_id(&stored) => return Ok(Rewriting::NeedsId),
             Err(_) => return Ok(Rewriting::Unopened),
         };
