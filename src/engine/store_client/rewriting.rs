@@ -43,10 +43,12 @@ impl StoreClient {
             Err(error) if error.is_about_the_record() => return Ok(Rewriting::Unopened),
             Err(error) => return Err(error),
         };
+        if self.at_rest.is_sealed_as_now(&stored) {
+            return Ok(Rewriting::NotDue);
+        }
         let known = Known::Key(key);
         let opened = match self.at_rest.open(known, stored.clone()) {
             Ok(opened) => opened,
-            Err(_) if self.at_rest.is_sealed_as_now(&stored) => return Ok(Rewriting::NotDue),
             Err(_) if self.at_rest.needs_id(&stored) => return Ok(Rewriting::NeedsId),
             Err(_) => return Ok(Rewriting::Unopened),
         };
