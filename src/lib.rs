@@ -101,6 +101,10 @@ pub mod live {}
 #[doc = include_str!("../docs/device_bound.md")]
 pub mod device_bound {}
 
+#[cfg(all(any(doc, doctest), feature = "full"))]
+#[doc = include_str!("../docs/at_rest.md")]
+pub mod at_rest {}
+
 #[cfg(all(any(doc, doctest), feature = "full", feature = "test-util"))]
 #[doc = include_str!("../docs/guards.md")]
 pub mod guards {}
