@@ -101,7 +101,8 @@ impl Codec {
         Self::name_of(self.tag()).expect("every tag has a name")
     }
 
-    /// The name of the codec with this tag, even if this program was built without it; `None` for an unknown tag.
+    /// The name of the codec with this tag, even if this program was built without it, and if the data is sealed or
+    /// compressed; `None` for an unknown tag.
     ///
     /// ```
     /// use session_store::Codec;
@@ -110,7 +111,7 @@ impl Codec {
     /// assert_eq!((Codec::name_of(3), Codec::name_of(255)), (Some("bincode"), None));
     /// ```
     pub const fn name_of(tag: u8) -> Option<&'static str> {
-        match tag {
+        match Payload::codec_of(tag) {
             1 => Some("json"),
             2 => Some("messagepack"),
             3 => Some("bincode"),

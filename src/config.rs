@@ -1,5 +1,6 @@
 //! Settings from the environment.
 
+mod at_rest;
 mod cookie;
 mod environment;
 mod layout;
@@ -16,6 +17,7 @@ mod tests;
 
 use std::sync::Arc;
 
+use self::at_rest::AtRest;
 use self::environment::Environment;
 use self::layout::Layout;
 use self::redis::RedisSettings;
@@ -64,6 +66,12 @@ impl<T: SessionData> SessionManager<T> {
     /// | `SESSION_NEAR_CACHE_BOUND` | how old a copy may be at most: `100ms` to `30s`, always with its unit | `2s` | `500ms` |
     /// | `SESSION_SECRET` | comma-separated secrets of at least 32 bytes: the first signs, all verify, see [below](#secrets) | needed with Redis; random in memory | what `openssl rand -base64 48` prints |
     /// | `SESSION_SECRET_FILE` | instead of `SESSION_SECRET`: a file that holds them, one a line, read once at the start | | `/run/secrets/session` |
+    /// | `SESSION_SEAL_KEY` | encrypts what is stored of sessions (feature `seal`): comma-separated secrets, as in `SESSION_SECRET`; the first seals, all open, see `Sealing` | nothing is encrypted | what `openssl rand -base64 48` prints |
+    /// | `SESSION_SEAL_KEY_FILE` | instead of `SESSION_SEAL_KEY`: a file that holds them, one a line | | `/run/secrets/seal` |
+    /// | `SESSION_SEAL_ROLLOUT` | how far that is rolled out: `accept`, `write` or `require` | `write` | `accept` |
+    /// | `SESSION_SEAL_AND_ID` | `true`: it takes the visitor's id too to open a session | `false` | `true` |
+    /// | `SESSION_SEAL_LABELS` | `true`: labels are sealed too | `false` | `true` |
+    /// | `SESSION_COMPRESS_ABOVE` | compresses data of more than so many bytes (feature `compress`) | nothing is compressed | `1024` |
     /// | `SESSION_TTL` | how long a session lives without use: `30m`, `24h`, `7d`, or in seconds | `24h` | `30m` |
     /// | `SESSION_ABSOLUTE_TTL` | how long it lives at most after its sign-in | `30d`, or `SESSION_TTL` if that is longer; none in the layouts of Express | `12h` |
     /// | `SESSION_PREFIX` | the prefix of this application's keys in Redis | `session:` | `shop:` |
@@ -164,6 +172,7 @@ struct Settings {
     prefix: Option<String>,
     cookie: SessionCookie,
     owner_limit: Option<OwnerLimit>,
+    at_rest: AtRest,
     /// What is set, but has no effect.
     warnings: Vec<String>,
 }
@@ -216,7 +225,8 @@ impl Settings {
         let owner_limit = owner_limit::owner_limit(environment, &mut warnings)?;
         let keys = secrets::keys(environment, &layout, &mut warnings)?;
         let prefix = environment.text("SESSION_PREFIX")?;
-        Ok(Self { redis, fallback, layout, keys, expiry, prefix, cookie, owner_limit, warnings })
+        let at_rest = AtRest::read(environment)?;
+        Ok(Self { redis, fallback, layout, keys, expiry, prefix, cookie, owner_limit, at_rest, warnings })
     }
 
     fn warn(&self) {
@@ -245,7 +255,7 @@ impl Settings {
                 SessionManagerBuilder::new(store, keys)
             }
         };
-        let builder = builder.expiry(self.expiry).cookie(self.cookie);
+        let builder = self.at_rest.apply(builder.expiry(self.expiry).cookie(self.cookie));
         Ok(match self.owner_limit {
             Some(OwnerLimit { sessions, evict }) => builder.max_sessions_per_owner(sessions, evict),
             None => builder,

@@ -6,6 +6,8 @@
 //! [`change`], and talks to the [`store_client`], behind which is the store.
 
 mod all_sessions;
+#[cfg_attr(not(any(feature = "seal", feature = "compress")), allow(dead_code, reason = "everything is open"))]
+mod at_rest;
 mod change;
 mod commit;
 #[cfg_attr(not(feature = "device-bound"), path = "engine/no_device.rs")]
@@ -40,7 +42,9 @@ mod update;
 mod values;
 mod write;
 
-pub use self::all_sessions::{Clearing, SessionScan};
+pub use self::all_sessions::{Clearing, SessionScan, Tidied, Tidying};
+#[cfg(feature = "seal")]
+pub use self::at_rest::{SealRollout, Sealing};
 #[cfg(any(feature = "tower", feature = "actix-web"))]
 pub(crate) use self::device::DeviceAnswer;
 #[cfg(all(fuzzing, feature = "device-bound"))]

@@ -65,6 +65,18 @@ pub enum Error {
         reason: &'static str,
     },
 
+    /// The session's data is sealed, and does not open: no key of this service fits, it was changed, or it belongs to
+    /// another session. Or it is not sealed, and has to be. It is left untouched.
+    ///
+    /// The engine treats such a session as absent, and counts it.
+    #[error("the data of session {key} is not opened ({reason}); it was left untouched")]
+    Sealed {
+        /// The session's key.
+        key: SessionKey,
+        /// Why it is not opened.
+        reason: &'static str,
+    },
+
     /// A session shared with another service cannot be read here: its data does not fit the type, or Express' value has
     /// an unusual form. It is left untouched.
     ///
@@ -295,7 +307,13 @@ impl Error {
     /// Whether there is something under the key that is not read, whatever it is.
     #[cfg(any(feature = "json", feature = "memory"))]
     pub(crate) fn is_about_the_record(&self) -> bool {
-        matches!(self, Self::Corrupt { .. } | Self::NewerFormat { .. } | Self::Unreadable { .. })
+        matches!(self, Self::NewerFormat { .. } | Self::Unreadable { .. }) || self.counts_as_absent()
+    }
+
+    /// Whether what is under the key counts as no session.
+    #[cfg(any(feature = "json", feature = "memory"))]
+    pub(crate) fn counts_as_absent(&self) -> bool {
+        matches!(self, Self::Corrupt { .. } | Self::Sealed { .. })
     }
 
     /// Whether the answer to a write was lost with the connection; one that only came late has no source.

@@ -148,6 +148,12 @@ impl SessionId {
         self.key.get_or_init(|| self.hashed()).clone()
     }
 
+    /// The same, borrowed.
+    #[cfg(feature = "json")]
+    pub(crate) fn as_key(&self) -> &SessionKey {
+        self.key.get_or_init(|| self.hashed())
+    }
+
     fn hashed(&self) -> SessionKey {
         let mut name = [0; NAME_LENGTH];
         name[0] = b'{';

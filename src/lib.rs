@@ -101,6 +101,10 @@ pub mod live {}
 #[doc = include_str!("../docs/device_bound.md")]
 pub mod device_bound {}
 
+#[cfg(all(any(doc, doctest), feature = "full"))]
+#[doc = include_str!("../docs/at_rest.md")]
+pub mod at_rest {}
+
 #[cfg(all(any(doc, doctest), feature = "full", feature = "test-util"))]
 #[doc = include_str!("../docs/guards.md")]
 pub mod guards {}
@@ -183,7 +187,7 @@ pub use {
     engine::{
         Clearing, ConflictPolicy, Ended, Expiry, Recent, RequestSession, ResponseActions, Session,
         SessionData, SessionManager, SessionManagerBuilder, SessionScan, SiteData, ThoroughRevocation,
-        Values,
+        Tidied, Tidying, Values,
     },
     record::{AuthMethod, AuthMethods},
     telemetry::analytics::{Hour, SessionsPerOwner},
@@ -196,6 +200,9 @@ pub use {
 
 #[cfg(feature = "device-bound")]
 pub use engine::{Device, DeviceBinding, MissingProof};
+
+#[cfg(feature = "seal")]
+pub use engine::{SealRollout, Sealing};
 
 #[cfg(feature = "metrics")]
 pub use telemetry::metrics;

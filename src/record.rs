@@ -1,8 +1,15 @@
 //! A session as it is stored.
 
+#[cfg(feature = "json")]
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+
+#[cfg(feature = "json")]
+use base64::Engine as _;
+#[cfg(feature = "json")]
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::clock::Timestamp;
 use crate::error::Error;
@@ -121,6 +128,32 @@ impl Owner {
     /// ```
     pub fn new(name: impl AsRef<str>) -> Result<Self, Error> {
         named("the owner's name", Self::MAX_LENGTH, name.as_ref()).map(Self)
+    }
+
+    /// The name of an owner that tells nobody who it is: 32 characters, made of the name and a key. Sign in as it, and ask
+    /// for the sessions of it, where the store must not know who uses a service.
+    ///
+    /// The same name and key give the same owner. So the key never retires: after a change nobody's sessions are found.
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    ///
+    /// ```
+    /// use session_store::{Key, Owner};
+    ///
+    /// let key = Key::new("XwZ8Vt4u1oJ0q9sYpQmC3rLhBdKfGnTe5iAxUy7E")?;
+    /// let owner = Owner::hashed(&key, "ada@example.com")?;
+    /// assert_eq!(owner.as_str().len(), 32);
+    /// assert_eq!(owner, Owner::hashed(&key, "ada@example.com")?);
+    /// assert_ne!(owner, Owner::hashed(&Key::generate(), "ada@example.com")?);
+    /// # Ok::<(), session_store::Error>(())
+    /// ```
+    #[cfg(feature = "json")]
+    pub fn hashed(key: &crate::Key, name: impl AsRef<str>) -> Result<Self, Error> {
+        let name = Self::new(name)?;
+        let hash = key.derived(&[b"session-store owner v1:", name.as_str().as_bytes()].concat());
+        Self::new(URL_SAFE_NO_PAD.encode(&hash[..24]))
     }
 
     /// The owner's name. See the [example](Self).
@@ -272,6 +305,18 @@ pub struct Record {
     pub(crate) written_end: Option<Timestamp>,
     /// The owner that is stored, in that layout, where the data tells another.
     pub(crate) stored_owner: Option<Box<Option<Owner>>>,
+    /// What the store has of it, where that is in another form: sealed or compressed.
+    #[cfg(feature = "json")]
+    pub(crate) at_rest: Option<Arc<RecordAtRest>>,
+}
+
+/// The parts of a record that a store may hold in another form.
+#[cfg(feature = "json")]
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct RecordAtRest {
+    pub(crate) data: Payload,
+    pub(crate) label: Option<Label>,
+    pub(crate) extensions: Extensions,
 }
 
 impl Record {
@@ -304,6 +349,8 @@ impl Record {
             express_cookie: None,
             written_end: None,
             stored_owner: None,
+            #[cfg(feature = "json")]
+            at_rest: None,
         }
     }
 
@@ -326,6 +373,8 @@ impl Record {
             previous_revision: Some(self.revision),
             written_end: None,
             stored_owner: None,
+            #[cfg(feature = "json")]
+            at_rest: None,
             ..self.clone()
         }
     }
@@ -334,6 +383,28 @@ impl Record {
     #[cfg(feature = "json")]
     pub(crate) fn as_written(&self) -> Self {
         Self { expires_at: self.written_end.unwrap_or(self.expires_at), ..self.clone() }
+    }
+
+    /// Its data as a store holds it.
+    pub(crate) fn stored_data(&self) -> &Payload {
+        #[cfg(feature = "json")]
+        if let Some(at_rest) = &self.at_rest {
+            return &at_rest.data;
+        }
+        &self.data
+    }
+
+    /// The same in the form in which a store holds it.
+    #[cfg(feature = "json")]
+    pub(crate) fn as_stored(&self) -> Cow<'_, Self> {
+        let Some(at_rest) = &self.at_rest else { return Cow::Borrowed(self) };
+        Cow::Owned(Self {
+            data: at_rest.data.clone(),
+            label: at_rest.label.clone(),
+            extensions: at_rest.extensions.clone(),
+            at_rest: None,
+            ..self.clone()
+        })
     }
 
     /// The revision that a write of this record replaces: where it has no previous one its own, which nothing

@@ -23,6 +23,8 @@ use std::sync::Once;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use parking_lot::Mutex;
+
 use self::analytics::Analytics;
 use self::counters::Counters;
 use self::operations::{Latencies, Operation};
@@ -39,11 +41,28 @@ pub(crate) struct Telemetry {
     latencies: Latencies,
     analytics: Analytics,
     created: LastMinute,
+    /// Why sessions were not opened, as far as the log has it.
+    said: Said,
     /// The number of sessions that the log gave last.
     logged: AtomicU64,
     events: EventSinks,
     #[cfg(feature = "metrics")]
     described: Once,
+}
+
+/// Reasons that the log has, so that each is said once.
+#[derive(Debug, Default)]
+struct Said(Mutex<Vec<&'static str>>);
+
+impl Said {
+    fn is_new(&self, reason: &'static str) -> bool {
+        let mut said = self.0.lock();
+        let is_new = !said.contains(&reason);
+        if is_new {
+            said.push(reason);
+        }
+        is_new
+    }
 }
 
 impl Telemetry {
@@ -53,6 +72,7 @@ impl Telemetry {
             latencies: Latencies::new(store),
             analytics: Analytics::default(),
             created: LastMinute::default(),
+            said: Said::default(),
             logged: AtomicU64::new(u64::MAX),
             events,
             #[cfg(feature = "metrics")]

@@ -1,4 +1,4 @@
-//! The secrets that cookies are signed with.
+//! The secrets that cookies are signed with, and sessions sealed.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -17,25 +17,50 @@ pub(super) fn keys(
     layout: &Layout,
     warnings: &mut Vec<String>,
 ) -> Result<Option<KeyRing>, Error> {
-    let variable = environment.text("SESSION_SECRET")?;
-    let file = environment.text("SESSION_SECRET_FILE")?;
-    let (name, text) = match (variable, file) {
-        (None, None) => return Ok(None),
-        (Some(_), Some(_)) => {
-            return Err(Error::Config(
-                "SESSION_SECRET and SESSION_SECRET_FILE are both set: leave one of them out".to_owned(),
-            ));
-        }
-        (Some(text), None) => ("SESSION_SECRET", text),
-        (None, Some(path)) => {
-            let text = read(Path::new(&path))
-                .map_err(|why| Error::Config(format!("SESSION_SECRET_FILE cannot be used: {path}: {why}")))?;
-            ("SESSION_SECRET_FILE", text)
-        }
+    let Some(secrets) = Secrets::read(environment, "SESSION_SECRET", "SESSION_SECRET_FILE")? else {
+        return Ok(None);
     };
-    let secrets = if name == "SESSION_SECRET" { separate(&text) } else { lines(&text) };
-    let keys = secrets.and_then(|secrets| layout.keys(&secrets, name, warnings));
-    keys.map(Some).map_err(|error| Error::Config(format!("{name}: {error}")))
+    let keys = secrets.list().and_then(|list| layout.keys(&list, secrets.name, warnings));
+    keys.map(Some).map_err(|error| secrets.wrong(&error))
+}
+
+/// What a variable holds of secrets, or the file that it names.
+pub(super) struct Secrets {
+    name: &'static str,
+    text: String,
+    is_file: bool,
+}
+
+impl Secrets {
+    /// Reads the variable, or the file that the other one names, if one of them is set.
+    pub(super) fn read(
+        environment: &Environment<'_>,
+        variable: &'static str,
+        file: &'static str,
+    ) -> Result<Option<Self>, Error> {
+        Ok(match (environment.text(variable)?, environment.text(file)?) {
+            (None, None) => None,
+            (Some(_), Some(_)) => {
+                let message = format!("{variable} and {file} are both set: leave one of them out");
+                return Err(Error::Config(message));
+            }
+            (Some(text), None) => Some(Self { name: variable, text, is_file: false }),
+            (None, Some(path)) => {
+                let text = read(Path::new(&path))
+                    .map_err(|why| Error::Config(format!("{file} cannot be used: {path}: {why}")))?;
+                Some(Self { name: file, text, is_file: true })
+            }
+        })
+    }
+
+    pub(super) fn list(&self) -> Result<Vec<&str>, Error> {
+        if self.is_file { lines(&self.text) } else { separate(&self.text) }
+    }
+
+    /// The error of secrets that can't be used.
+    pub(super) fn wrong(&self, error: &Error) -> Error {
+        Error::Config(format!("{}: {error}", self.name))
+    }
 }
 
 fn read(path: &Path) -> Result<String, String> {

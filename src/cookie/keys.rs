@@ -12,11 +12,10 @@ use crate::random;
 
 const SIGNING_PURPOSE: &[u8] = b"session-store cookie signing v1";
 const HOW_TO_MAKE_ONE: &str = "make one with `openssl rand -base64 48`";
-const COMMA: &str = "commas separate secrets, and this one may be part of a secret: give SESSION_SECRET_FILE, a \
-    file with \
-                     one secret a line, or build the `KeyRing` key by key";
-const BLANK: &str = "it begins or ends with a blank, which may or may not be part of the secret: remove it, or \
-    if it is, give SESSION_SECRET_FILE, a file with one secret a line, taken literally";
+const COMMA: &str = "commas separate secrets, and this one may be part of a secret: give a file with one secret a line \
+    (SESSION_SECRET_FILE, SESSION_SEAL_KEY_FILE), or build the `KeyRing` key by key";
+const BLANK: &str = "it begins or ends with a blank, which may or may not be part of the secret: remove it, or if it is, \
+    give a file with one secret a line, taken literally (SESSION_SECRET_FILE, SESSION_SEAL_KEY_FILE)";
 
 /// A signing key, derived from a secret of at least 32 bytes that was drawn at random.
 ///
@@ -69,6 +68,11 @@ impl Key {
             return Err(Error::Config(format!("the session secret {fault}: {HOW_TO_MAKE_ONE}")));
         }
         Ok(Self::derive(secret))
+    }
+
+    /// A key for another purpose.
+    pub(crate) fn derived(&self, purpose: &[u8]) -> [u8; 32] {
+        keyed(&self.0).chain_update(purpose).finalize().into_bytes().into()
     }
 
     pub(super) fn derive(secret: &[u8]) -> Self {
@@ -263,6 +267,18 @@ impl KeyRing {
         let (first, previous) = secrets.split_first().ok_or_else(no_secret)?;
         let previous = previous.iter().map(key).collect::<Result<_, _>>()?;
         Ok(Self { primary: key(first)?, previous })
+    }
+}
+
+impl KeyRing {
+    /// Keys for another purpose, one for each of the ring's; `None` if one of those is a secret of Express.
+    #[cfg(feature = "seal")]
+    pub(crate) fn derived(&self, purpose: &[u8]) -> Option<Vec<[u8; 32]>> {
+        let derived = |key: &RingKey| match key {
+            RingKey::Own(key) => Some(key.derived(purpose)),
+            RingKey::Express(_) => None,
+        };
+        std::iter::once(&self.primary).chain(&self.previous).map(derived).collect()
     }
 }
 

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use super::{SessionData, SessionManager};
 use crate::error::Error;
+use crate::id::SessionKey;
+use crate::record::Record;
 #[cfg(doc)]
 use crate::store::SessionStore;
 use crate::store::scan::Usage;
@@ -11,10 +13,12 @@ use crate::store::scan::Usage;
 mod clear;
 mod pages;
 mod scan;
+mod tidy;
 
 pub use clear::Clearing;
 pub(super) use pages::OnProgress;
 pub use scan::SessionScan;
+pub use tidy::{Tidied, Tidying};
 
 use pages::{DEFAULT_RATE, Pages};
 
@@ -117,6 +121,62 @@ impl<T: SessionData> SessionManager<T> {
     /// ```
     pub async fn usage(&self) -> Result<Usage, Error> {
         self.0.store.usage().await
+    }
+
+    /// Writes sessions again that rest in another form than this manager's present one: plain or sealed, by which key,
+    /// compressed or not. For after [sealing](crate::Sealing) or compression was rolled out, or before a seal key
+    /// retires; `session-store tidy` does it from outside. Sessions that are used are written in the present form by
+    /// themselves, at their next change.
+    ///
+    /// It is paced as [`max_scan_rate`](crate::SessionManagerBuilder::max_scan_rate) says, and disturbs no request: a session
+    /// that is written meanwhile is left to that write. No session's end moves.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store; it stops at the first, and can go on by [`Tidying::resume`]. [`Error::Unsupported`] for a store
+    /// that has no [`scan`](SessionStore::scan).
+    ///
+    /// ```
+    /// use session_store::{KeyRing, MemoryStore, SessionManager, Values};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), session_store::Error> {
+    /// let manager = SessionManager::<Values>::builder(MemoryStore::new(), KeyRing::generate()).build()?;
+    /// let tidied = manager.tidy().on_progress(|so_far| println!("{:.0} %", so_far.share * 100.0)).await?;
+    /// println!("{} of {} sessions were in an old form", tidied.rewritten, tidied.seen);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn tidy(&self) -> Tidying {
+        Tidying::new(self.pages())
+    }
+
+    /// The record of a session, for an operator's tool. Its data is opened as far as that takes no visitor's id; else it is
+    /// as it is stored, as [`Payload::is_sealed`](crate::Payload::is_sealed) tells. `None` where no session has this key, or
+    /// no longer.
+    ///
+    /// This is private data of visitors: keep it out of logs.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store.
+    ///
+    /// ```
+    /// # use session_store::{KeyRing, MemoryStore, SessionManager, Values};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), session_store::Error> {
+    /// # let manager = SessionManager::<Values>::builder(MemoryStore::new(), KeyRing::generate()).build()?;
+    /// # let session = manager.begin(None).session().await?;
+    /// # session.insert("theme", "dark")?;
+    /// # session.save().await?;
+    /// let key = session.key().expect("it is stored");
+    /// let record = manager.record(&key).await?.expect("it is there");
+    /// assert_eq!(record.data.to_json().unwrap()["theme"], "dark");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn record(&self, key: &SessionKey) -> Result<Option<Record>, Error> {
+        self.0.store.describe(key).await
     }
 
     fn pages(&self) -> Pages {

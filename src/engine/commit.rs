@@ -112,8 +112,8 @@ impl<T: SessionData> Shared<T> {
     /// Ends a session that is past its absolute timeout, as far as this request knows.
     async fn expire(&self, plan: &Plan, id: &SessionId, base: &Record) -> Result<(), Error> {
         let writes = plan.change.is_some() || plan.intent.own_expiry.is_some() || plan.intent.label.is_some();
-        let outcome = match self.manager.store.at(plan.now).expire(&id.key(), base).await {
-            Err(Error::Corrupt { .. }) => Updated::Missing,
+        let outcome = match self.manager.store.at(plan.now).expire(id, base).await {
+            Err(error) if error.counts_as_absent() => Updated::Missing,
             outcome => outcome?,
         };
         let is_over = match &outcome {

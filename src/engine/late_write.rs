@@ -78,7 +78,7 @@ impl<T: SessionData> Shared<T> {
         for _ in 0..MAX_ROUNDS {
             manager.check_size(&record.data)?;
             let ttl = Ttl::new(end.saturating_since(*now));
-            match store.follow(&key, &record, ttl).await {
+            match store.follow(&key, &mut record, ttl).await {
                 Ok(Updated::Updated) => return Ok(known),
                 Ok(Updated::Stale(theirs)) if manager.has_ended(&theirs) => {
                     return Err(Conflict::Moved.into());
@@ -92,9 +92,8 @@ impl<T: SessionData> Shared<T> {
                 }
                 Ok(Updated::Stale(_)) => return Err(Conflict::Owner.into()),
                 // It has a third id by now, or is gone, or the marker is.
-                Ok(Updated::Missing | Updated::Moved) | Err(Error::Corrupt { .. }) => {
-                    return Err(Conflict::Moved.into());
-                }
+                Ok(Updated::Missing | Updated::Moved) => return Err(Conflict::Moved.into()),
+                Err(error) if error.counts_as_absent() => return Err(Conflict::Moved.into()),
                 Err(error) => return Err(error),
             }
         }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::at_rest::{AtRest, Compression, Sealing};
 use super::device::{DeviceBinding, DeviceRules};
 use super::store_client::StoreClient;
 use super::{Inner, SessionManager};
@@ -72,6 +73,8 @@ pub struct SessionManagerBuilder<T: SessionData> {
     owner_from: Option<OwnerFinder>,
     pub(super) device_binding: Option<DeviceBinding>,
     pub(super) clear_site_data: Option<String>,
+    sealing: Option<Sealing>,
+    compress_above: Option<usize>,
     revoke_within: Duration,
     clock: Arc<dyn Clock>,
     pub(super) listeners: Listeners,
@@ -96,6 +99,8 @@ impl<T: SessionData> SessionManagerBuilder<T> {
             owner_from: None,
             device_binding: None,
             clear_site_data: None,
+            sealing: None,
+            compress_above: None,
             revoke_within: REVOKE_WITHIN,
             clock: Arc::new(SystemClock),
             listeners: Listeners::default(),
@@ -217,6 +222,58 @@ impl<T: SessionData> SessionManagerBuilder<T> {
     /// ```
     pub fn also_reads(mut self, codecs: impl IntoIterator<Item = Codec>) -> Self {
         self.also_reads = codecs.into_iter().collect();
+        self
+    }
+
+    /// Encrypts what is stored: see [`Sealing`]. Default: nothing is encrypted.
+    ///
+    /// ```
+    /// use session_store::{KeyRing, MemoryStore, Sealing, SessionManager, Values};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), session_store::Error> {
+    /// # use std::sync::Arc;
+    /// # use session_store::{Loaded, SessionStore};
+    /// let store = Arc::new(MemoryStore::new());
+    /// let manager = SessionManager::<Values>::builder(Arc::clone(&store), KeyRing::generate())
+    ///     .seal(Sealing::new(&KeyRing::generate())?)
+    ///     .build()?;
+    ///
+    /// let session = manager.begin(None).session().await?;
+    /// session.insert("diagnosis", "a cold")?;
+    /// session.save().await?;
+    /// let Loaded::Found(stored) = store.load(&session.key().unwrap()).await? else { panic!("it is stored") };
+    /// assert!(stored.data.is_sealed());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "seal")]
+    pub fn seal(mut self, sealing: Sealing) -> Self {
+        self.sealing = Some(sealing);
+        self
+    }
+
+    /// Compresses data of more than so many bytes (by LZ4), where that makes it shorter. Default: nothing is compressed.
+    /// 1,024 is a good number: below it, a few hundred bytes at most can be saved.
+    ///
+    /// What others compressed is read in any case, so that instances may differ in this. Data is bounded before it is
+    /// decompressed: by 2 MiB, or twice [`max_payload`](Self::max_payload) if that is more.
+    ///
+    /// The length of compressed data tells how alike its parts are. So don't keep a secret and text that a visitor chooses
+    /// in one session where strangers see its size (as with CRIME and BREACH): those who can watch the store, or how long a
+    /// load takes.
+    ///
+    /// ```
+    /// # use session_store::{KeyRing, MemoryStore, SessionManager, Values};
+    /// let manager = SessionManager::<Values>::builder(MemoryStore::new(), KeyRing::generate())
+    ///     .compress(1024)
+    ///     .build()?;
+    /// # drop(manager);
+    /// # Ok::<(), session_store::Error>(())
+    /// ```
+    #[cfg(feature = "compress")]
+    pub fn compress(mut self, above: usize) -> Self {
+        self.compress_above = Some(above);
         self
     }
 
@@ -472,7 +529,14 @@ impl<T: SessionData> SessionManagerBuilder<T> {
         #[cfg(feature = "express")]
         if let Some(layout) = requirements.express {
             super::express::check::<T>(&cookie, &layout.build()?, &signer, self.codec)?;
+            if self.sealing.is_some() || self.compress_above.is_some() {
+                let message = "Express reads the sessions of this store, so they can be neither sealed nor compressed: \
+                    move them to the native layout first";
+                return Err(Error::Config(message.to_owned()));
+            }
         }
+        let largest = self.max_payload.max(DEFAULT_MAX_PAYLOAD).saturating_mul(2);
+        let at_rest = AtRest::new(self.sealing, Compression::new(self.compress_above, largest));
         // From here on nothing fails but this, so that a store is told of managers alone that are built.
         if let (Some(OwnerFinder(owner_from)), Some(store)) = (self.owner_from, &requirements.told_owner) {
             store.set(owner_from)?;
@@ -485,7 +549,7 @@ impl<T: SessionData> SessionManagerBuilder<T> {
         Ok(SessionManager(Arc::new(Inner {
             signer,
             cookie,
-            store: Arc::new(StoreClient::new(self.store, events)),
+            store: Arc::new(StoreClient::new(self.store, at_rest, events)),
             expiry: self.expiry,
             touch_share: self.touch_on_read.then_some(self.touch_share),
             codec: self.codec,

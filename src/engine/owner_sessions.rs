@@ -238,7 +238,7 @@ impl<T: SessionData> SessionManager<T> {
 
     /// The record of `key`, if that is a session which has not ended.
     async fn live(&self, key: &SessionKey) -> Result<Option<Record>, Error> {
-        match self.0.store.load_fresh(key).await {
+        match self.0.store.look_up(key).await {
             Ok(Loaded::Found(record)) if !self.0.has_ended(&record) => Ok(Some(record)),
             Ok(_) => Ok(None),
             Err(error) if error.is_about_the_record() => Ok(None),

@@ -258,11 +258,11 @@ impl<T: SessionData> Shared<T> {
         let mut best = None;
         for candidate in self.verified_ids.iter() {
             let now = self.manager.clock.now();
-            let (store, key) = (&self.manager.store, candidate.id.key());
-            let loaded = if fresh { store.load_fresh(&key).await } else { store.load(&key).await };
-            let (stored, value) = self.usable(&candidate.id, loaded, now)?;
+            let (store, id) = (&self.manager.store, &candidate.id);
+            let loaded = if fresh { store.load_fresh(id).await } else { store.load(id).await };
+            let (stored, value) = self.usable(id, loaded, now)?;
             if matches!(stored, StoredState::Moved { .. }) {
-                self.manager.telemetry().tell(EventKind::OldIdUsed, Subject::of(key));
+                self.manager.telemetry().tell(EventKind::OldIdUsed, Subject::of(id.key()));
             }
             let known_at = now.saturating_sub(self.manager.oldest_copy);
             let state = State { known_at, ..State::new(stored, value) };
@@ -289,7 +289,7 @@ impl<T: SessionData> Shared<T> {
         id: &SessionId,
         now: Timestamp,
     ) -> Result<(StoredState, Arc<T>), Error> {
-        let loaded = self.manager.store.load_fresh(&id.key()).await;
+        let loaded = self.manager.store.load_fresh(id).await;
         self.usable(id, loaded, now)
     }
 
@@ -323,16 +323,12 @@ impl<T: SessionData> Shared<T> {
             }
             Err(error) => error,
         };
-        match error {
-            Error::Corrupt { reason, .. } => {
-                manager.telemetry().corrupt(&key, reason);
-                unusable()
-            }
-            error => {
-                manager.telemetry().failed(&error, Subject::of(key));
-                Err(error)
-            }
+        if error.counts_as_absent() {
+            manager.telemetry().absent(&error);
+            return unusable();
         }
+        manager.telemetry().failed(&error, Subject::of(key));
+        Err(error)
     }
 
     /// Loads a session that was there once: if it is gone, what is written now is not a new visitor's.

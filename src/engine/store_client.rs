@@ -2,6 +2,8 @@
 //! the time that it took, and by how it came out.
 
 mod indexed_owner;
+mod opening;
+mod rewriting;
 mod writes;
 
 use std::collections::HashSet;
@@ -16,9 +18,11 @@ use tracing::field::Empty;
 use tracing::level_filters::LevelFilter;
 use tracing::{Instrument as _, Level, Span};
 
+use self::opening::Opening;
+use super::at_rest::{AtRest, Known};
 use crate::clock::Timestamp;
 use crate::error::Error;
-use crate::id::SessionKey;
+use crate::id::{SessionId, SessionKey};
 use crate::record::{Owner, Record};
 use crate::store::feed::{Feed, Watch};
 use crate::store::owner_index::Entry;
@@ -31,20 +35,22 @@ use crate::telemetry::outcome::{Answer, fault};
 use crate::telemetry::session_events::{EventKind, EventSinks, RevokedBy, Subject};
 
 pub(super) use self::indexed_owner::OwnerSessions;
+pub(super) use self::rewriting::Rewriting;
 pub(super) use self::writes::Writes;
 
 /// A store, and what became of the operations on it.
 pub(crate) struct StoreClient {
     store: Arc<dyn SessionStore>,
+    at_rest: AtRest,
     telemetry: Telemetry,
     /// The owners whose revoked sessions a task of this process is deleting.
     sweeps: Mutex<HashSet<Owner>>,
 }
 
 impl StoreClient {
-    pub(super) fn new(store: Arc<dyn SessionStore>, events: EventSinks) -> Self {
+    pub(super) fn new(store: Arc<dyn SessionStore>, at_rest: AtRest, events: EventSinks) -> Self {
         let telemetry = Telemetry::new(&store.status(), events);
-        Self { store, telemetry, sweeps: Mutex::default() }
+        Self { store, at_rest, telemetry, sweeps: Mutex::default() }
     }
 
     pub(super) fn telemetry(&self) -> &Telemetry {
@@ -56,19 +62,41 @@ impl StoreClient {
         self.store.status()
     }
 
+    /// The session of an id, opened.
     pub(super) fn load<'a>(
         &'a self,
-        key: &'a SessionKey,
+        id: &'a SessionId,
     ) -> impl Future<Output = Result<Loaded, Error>> + Send + 'a {
-        self.call(Operation::Load, key, self.store().load(key))
+        let key = id.as_key();
+        Opening::new(self, id, self.call(Operation::Load, key, self.store().load(key)))
     }
 
     /// The same, and never from a copy that the store keeps in this process: what is decided by it may not be undone.
     pub(super) fn load_fresh<'a>(
         &'a self,
-        key: &'a SessionKey,
+        id: &'a SessionId,
     ) -> impl Future<Output = Result<Loaded, Error>> + Send + 'a {
-        self.call(Operation::Load, key, self.store().load_fresh(key))
+        let key = id.as_key();
+        Opening::new(self, id, self.call(Operation::Load, key, self.store().load_fresh(key)))
+    }
+
+    /// What is known of the session of a key, whose data may not be open. From no copy, either.
+    pub(super) async fn look_up(&self, key: &SessionKey) -> Result<Loaded, Error> {
+        Ok(match self.call(Operation::Load, key, self.store().load_fresh(key)).await? {
+            Loaded::Found(record) => Loaded::Found(self.at_rest.open_label(key, record)),
+            other => other,
+        })
+    }
+
+    /// The same, with its data opened where that takes no visitor's id.
+    pub(super) async fn describe(&self, key: &SessionKey) -> Result<Option<Record>, Error> {
+        Ok(match self.look_up(key).await? {
+            Loaded::Found(record) => Some(match self.at_rest.open(Known::Key(key), record.clone()) {
+                Ok(opened) => opened,
+                Err(_) => record,
+            }),
+            _ => None,
+        })
     }
 
     /// Deletes whatever is there, and lets no index know; [`Writes::delete`] does.
@@ -117,7 +145,7 @@ impl StoreClient {
         now: Timestamp,
         by: RevokedBy,
     ) -> Result<bool, Error> {
-        let record = match self.load_fresh(key).await {
+        let record = match self.look_up(key).await {
             Ok(Loaded::Found(record)) => Some(record),
             Ok(_) => None,
             // Whatever it is, it can be deleted.

@@ -7,7 +7,7 @@ use crate::clock::Timestamp;
 use crate::error::{Conflict, Error};
 use crate::id::SessionId;
 use crate::record::{Payload, Record};
-use crate::store::{Created, Rotation, Updated};
+use crate::store::{Created, Updated};
 use crate::ttl::Ttl;
 
 /// How often a write is repeated on top of what others stored meanwhile before it gives up. Each
@@ -60,16 +60,15 @@ impl<T: SessionData> Shared<T> {
         let mut lost_answers = if is_limited { MAX_LOST_ANSWERS } else { 0 };
         for _ in 0..MAX_DRAWS + MAX_LOST_ANSWERS {
             let id = manager.signer.fresh_id();
-            let key = id.key();
-            let created = manager.store.at(now).create(&key, &record, ttl, manager.owner_limit).await;
+            let created = manager.store.at(now).create(&id, &mut record, ttl, manager.owner_limit).await;
             if created.as_ref().is_err_and(Error::is_lost_answer) && lost_answers < MAX_LOST_ANSWERS {
                 // It may yet be stored under this id, which nobody will ever have.
                 lost_answers += 1;
                 continue;
             }
             if created? == Created::Created {
-                manager.telemetry().created(&key, &record, now);
-                self.tell_begun(intent, key, &record);
+                manager.telemetry().created(id.as_key(), &record, now);
+                self.tell_begun(intent, id.key(), &record);
                 self.state().write(|state| state.cookie = CookieChange::Set);
                 return Ok((id, record));
             }
@@ -86,7 +85,7 @@ impl<T: SessionData> Shared<T> {
         mut data_on: impl FnMut(&Record) -> Result<Option<Payload>, Error>,
     ) -> Result<CasOutcome, Error> {
         let manager = &*self.manager;
-        let (key, store) = (swap.id.key(), manager.store.at(swap.now));
+        let (key, store) = (swap.id.as_key(), manager.store.at(swap.now));
         let mut current = swap.base.clone();
         for _ in 0..MAX_ROUNDS {
             let Some(data) = data_on(&current)? else {
@@ -101,18 +100,16 @@ impl<T: SessionData> Shared<T> {
 
             let ttl = Ttl::new(record.expires_at.saturating_since(swap.now));
             let outcome = match &swap.new_id {
-                None => store.update(&key, &current, &record, ttl).await,
+                None => store.update(swap.id, &current, &mut record, ttl).await,
                 Some(new_id) => {
-                    let new = new_id.key();
-                    let rotation = Rotation::new(&key, &new, &record, ttl);
                     let limit = manager.owner_limit.filter(|_| swap.intent.new_owner().is_some());
-                    store.rotate(rotation, &current, limit).await
+                    store.rotate([swap.id, new_id], &current, &mut record, ttl, limit).await
                 }
             };
             let outcome = match outcome {
                 // What others made of it meanwhile counts as absent, as it does when it is loaded.
-                Err(Error::Corrupt { reason, .. }) => {
-                    manager.telemetry().corrupt(&key, reason);
+                Err(error) if error.counts_as_absent() => {
+                    manager.telemetry().absent(&error);
                     Updated::Missing
                 }
                 outcome => outcome?,
@@ -127,7 +124,7 @@ impl<T: SessionData> Shared<T> {
                     });
                     if let Some(new_id) = &swap.new_id {
                         manager.telemetry().rotated();
-                        self.tell_moved(swap.intent, (key, &current), (new_id.key(), &record));
+                        self.tell_moved(swap.intent, (key.clone(), &current), (new_id.key(), &record));
                     } else {
                         manager.telemetry().updated();
                         self.tell_updated(&key, &current, &record);
@@ -137,7 +134,7 @@ impl<T: SessionData> Shared<T> {
                 }
                 Updated::Stale(theirs) if theirs.owner == swap.base.owner => {
                     if let Err(reason) = manager.check_codec(&theirs.data) {
-                        manager.telemetry().corrupt(&key, reason);
+                        manager.telemetry().corrupt(key, reason);
                         return Err(Conflict::Fields.into());
                     }
                     current = theirs;

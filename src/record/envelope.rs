@@ -172,6 +172,8 @@ impl Record {
             express_cookie: None,
             written_end: None,
             stored_owner: None,
+            #[cfg(feature = "json")]
+            at_rest: None,
         })
     }
 }

@@ -88,6 +88,20 @@ impl Extensions {
         Self(Some(bytes.into()))
     }
 
+    /// These entries but for those with this tag.
+    #[cfg(feature = "seal")]
+    pub(crate) fn without(&self, tag: u8) -> Self {
+        let bytes: Vec<u8> = entries(self.as_bytes())
+            .flatten()
+            .filter(|(its, _)| *its != tag)
+            .flat_map(|(tag, value)| {
+                let length = u16::try_from(value.len()).expect("entries are short").to_be_bytes();
+                [&[tag], &length[..], value].concat()
+            })
+            .collect();
+        Self((!bytes.is_empty()).then(|| bytes.into()))
+    }
+
     /// Refuses what nobody could read again: a later version may have filled the room.
     #[cfg(feature = "json")]
     pub(crate) fn check_size(&self) -> Result<(), Error> {

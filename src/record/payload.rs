@@ -6,10 +6,17 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+#[cfg(all(feature = "memory", feature = "json"))]
+use super::decoded::Opened;
 #[cfg(feature = "memory")]
 use super::decoded::{Decoded, MemoryBudget};
 #[cfg(feature = "json")]
-use crate::{codec::Codec, engine::SessionData, error::Error};
+use crate::{codec::Codec, engine::SessionData, error::Error, record::Label};
+
+/// The bit of a codec's tag that says: the data is sealed.
+const SEALED: u8 = 0x80;
+/// The bit that says: it is compressed (and sealed then, where it is both).
+const COMPRESSED: u8 = 0x40;
 
 /// A session's data in encoded form, with the tag of its codec.
 ///
@@ -51,7 +58,8 @@ impl Payload {
         Self { codec: self.codec, bytes, decoded: Some(Arc::new(Decoded::new(Arc::clone(room)))) }
     }
 
-    /// The codec's tag.
+    /// The codec's tag, with a bit each for data that is [sealed](Self::is_sealed) and
+    /// [compressed](Self::is_compressed).
     ///
     /// ```
     /// use session_store::Payload;
@@ -65,6 +73,42 @@ impl Payload {
         self.codec
     }
 
+    /// Whether the data is encrypted, as [`SessionManagerBuilder::seal`](crate::SessionManagerBuilder::seal) says.
+    ///
+    /// ```
+    /// use session_store::Payload;
+    ///
+    /// assert!(!Payload::new(1, "{}").is_sealed());
+    /// assert!(Payload::new(0x81, "…").is_sealed());
+    /// ```
+    pub const fn is_sealed(&self) -> bool {
+        self.codec & SEALED != 0
+    }
+
+    /// Whether the data is compressed, as [`SessionManagerBuilder::compress`](crate::SessionManagerBuilder::compress)
+    /// says.
+    ///
+    /// ```
+    /// use session_store::Payload;
+    ///
+    /// assert!(!Payload::new(1, "{}").is_compressed());
+    /// assert!(Payload::new(0x41, "…").is_compressed());
+    /// ```
+    pub const fn is_compressed(&self) -> bool {
+        self.codec & COMPRESSED != 0
+    }
+
+    /// Of such a tag the codec's own part.
+    pub(crate) const fn codec_of(tag: u8) -> u8 {
+        tag & !(SEALED | COMPRESSED)
+    }
+
+    /// Whether the bytes are what a codec wrote.
+    #[cfg(feature = "json")]
+    pub(crate) const fn is_open(&self) -> bool {
+        self.codec & (SEALED | COMPRESSED) == 0
+    }
+
     /// The encoded data. See the example of [`codec`](Self::codec).
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
@@ -73,6 +117,45 @@ impl Payload {
 
 #[cfg(feature = "json")]
 impl Payload {
+    /// What these tags say of the data once it is sealed.
+    #[cfg(feature = "seal")]
+    pub(crate) const fn sealed_tag(codec: u8) -> u8 {
+        codec | SEALED
+    }
+
+    /// What it says once it is compressed.
+    #[cfg(feature = "compress")]
+    pub(crate) const fn compressed_tag(codec: u8) -> u8 {
+        codec | COMPRESSED
+    }
+
+    /// The opened form of these bytes, and what was opened with them, if the same `opener` has opened them before.
+    #[cfg_attr(not(feature = "memory"), allow(clippy::unused_self, reason = "nothing is kept"))]
+    pub(crate) fn opened_before(&self, opener: u64) -> Option<(Self, Option<Label>)> {
+        #[cfg(feature = "memory")]
+        if let Some(decoded) = &self.decoded {
+            let opened = decoded.opened(opener)?;
+            let data =
+                Self { codec: opened.codec, bytes: opened.bytes.clone(), decoded: self.decoded.clone() };
+            return Some((data, opened.label.clone()));
+        }
+        let _ = opener;
+        None
+    }
+
+    /// The opened form of these bytes. Where these stay in this process, it stays with them.
+    #[cfg_attr(not(feature = "memory"), allow(clippy::unused_self, reason = "nothing is kept"))]
+    pub(crate) fn opened(&self, opener: u64, bytes: Bytes, label: Option<&Label>) -> Self {
+        let codec = Self::codec_of(self.codec);
+        #[cfg(feature = "memory")]
+        if let Some(decoded) = &self.decoded {
+            decoded.keep_opened(Opened { opener, codec, bytes: bytes.clone(), label: label.cloned() });
+            return Self { codec, bytes, decoded: self.decoded.clone() };
+        }
+        let _ = (opener, label);
+        Self::new(codec, bytes)
+    }
+
     /// Decodes the data. Data in a [`MemoryStore`](crate::MemoryStore) is decoded by its first reader, and shared from
     /// then on.
     ///
@@ -111,6 +194,10 @@ impl Payload {
     /// As [`decode`](Self::decode), and in general what is wrong.
     pub(crate) fn shared<T: SessionData>(&self) -> Result<Arc<T>, &'static str> {
         let decode = || Codec::decode(self).map(Arc::new);
+        // What others opened and decoded is not for those who have not opened it.
+        if !self.is_open() {
+            return Err(UNOPENED);
+        }
         #[cfg(feature = "memory")]
         if let Some(decoded) = &self.decoded {
             if let Some(data) = decoded.get() {
@@ -124,6 +211,9 @@ impl Payload {
         decode()
     }
 }
+
+#[cfg(feature = "json")]
+const UNOPENED: &str = "it is sealed or compressed";
 
 impl PartialEq for Payload {
     fn eq(&self, other: &Self) -> bool {

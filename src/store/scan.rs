@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::id::SessionKey;
-use crate::record::{Label, Owner, Record};
+use crate::record::{Label, Owner, Payload, Record};
 
 /// Goes through all sessions of a store.
 ///
@@ -155,7 +155,7 @@ impl FromStr for Cursor {
 /// {
 ///   "key": "{AAAA}:5okmGZOnqTYaaZ_vniTC_oSHLOGK", "owner": "ada", "label": "Firefox on Linux",
 ///   "createdAt": 1767225600000, "expiresAt": 1767312000000, "idleTimeoutMillis": 86400000,
-///   "absoluteDeadline": null, "codec": 1, "dataBytes": 118
+///   "absoluteDeadline": null, "codec": 1, "sealed": false, "compressed": false, "dataBytes": 118
 /// }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -166,7 +166,8 @@ pub struct SessionSummary {
     pub key: SessionKey,
     /// The user who is signed in.
     pub owner: Option<Owner>,
-    /// The application's name for it.
+    /// The application's name for it; `None` also where it is sealed, but for an owner's
+    /// [list](crate::SessionManager::sessions_of), which shows it.
     pub label: Option<Label>,
     /// When the session, or its present sign-in, began.
     pub created_at: Timestamp,
@@ -179,7 +180,11 @@ pub struct SessionSummary {
     pub absolute_deadline: Option<Timestamp>,
     /// The tag of the codec that wrote its data.
     pub codec: u8,
-    /// How many bytes its data takes.
+    /// Whether its data is encrypted.
+    pub sealed: bool,
+    /// Whether its data is compressed.
+    pub compressed: bool,
+    /// How many bytes its data takes in the store.
     pub data_bytes: usize,
 }
 
@@ -201,6 +206,7 @@ impl SessionSummary {
     /// assert_eq!((summary.data_bytes, summary.owner), (2, None));
     /// ```
     pub fn new(key: SessionKey, record: &Record) -> Self {
+        let stored = record.stored_data();
         Self {
             key,
             owner: record.owner.clone(),
@@ -209,8 +215,10 @@ impl SessionSummary {
             expires_at: record.expires_at,
             idle_timeout: record.idle_timeout,
             absolute_deadline: record.absolute_deadline,
-            codec: record.data.codec(),
-            data_bytes: record.data.bytes().len(),
+            codec: Payload::codec_of(stored.codec()),
+            sealed: stored.is_sealed(),
+            compressed: stored.is_compressed(),
+            data_bytes: stored.bytes().len(),
         }
     }
 

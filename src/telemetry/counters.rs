@@ -89,6 +89,8 @@ counters! {
     expired,
     /// Records that could not be read; their sessions counted as absent or, if shared with another service, failed.
     corrupt,
+    /// Sessions whose data is sealed and did not open, or is not sealed where that is required; they counted as absent.
+    unopened,
     /// Changes refused because they contradicted another request's.
     conflicts,
     /// Changes dropped because their session had ended or moved meanwhile.

@@ -105,6 +105,26 @@ impl Telemetry {
         self.tell(EventKind::DeviceLost, Subject::of(key).stored(record));
     }
 
+    /// What is stored counts as no session.
+    pub(crate) fn absent(&self, error: &Error) {
+        match error {
+            Error::Corrupt { key, reason } => self.corrupt(key, reason),
+            // Counted where it was not opened.
+            _ => {}
+        }
+    }
+
+    /// What is stored is sealed, and does not open; or it is not, and has to be. Said once for each reason.
+    pub(crate) fn unopened(&self, error: &Error) {
+        let Error::Sealed { key, reason } = error else { return };
+        self.counters.mine().unopened.add_one();
+        if self.said.is_new(reason) {
+            tracing::warn!(%key, reason, "a session is not opened, and is left as it is; this is said once");
+        } else {
+            tracing::debug!(%key, reason, "a session is not opened");
+        }
+    }
+
     /// What is stored is no session that this service can read.
     pub(crate) fn corrupt(&self, key: &SessionKey, reason: &str) {
         self.counters.mine().corrupt.add_one();

@@ -12,7 +12,10 @@ pub(crate) fn fault(error: &Error) -> &'static str {
     match error {
         Error::Unavailable { .. } | Error::Unfinished { .. } => "unavailable",
         Error::Refused { .. } => "refused",
-        Error::Corrupt { .. } | Error::NewerFormat { .. } | Error::Unreadable { .. } => "unreadable",
+        Error::Corrupt { .. }
+        | Error::Sealed { .. }
+        | Error::NewerFormat { .. }
+        | Error::Unreadable { .. } => "unreadable",
         _ => "failed",
     }
 }

@@ -13,6 +13,7 @@ mod permissions;
 mod sessions;
 mod tables;
 mod terminal;
+mod tidying;
 mod tool;
 mod topologies;
 mod usage;

@@ -12,3 +12,4 @@ mod namespaces;
 mod permissions;
 mod redis;
 mod stage;
+mod tidying;

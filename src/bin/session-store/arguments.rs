@@ -135,6 +135,10 @@ pub(crate) enum Command {
         #[arg(short, long)]
         yes: bool,
     },
+    /// Write sessions again that rest in an old form: unsealed, sealed by an old key, not compressed
+    ///
+    /// It takes the service's SESSION_SEAL_KEY and its like, and SESSION_COMPRESS_ABOVE. No session's end moves.
+    Tidy(Tidy),
     /// Show rates, latencies and memory live, until Ctrl-C
     ///
     /// On a terminal this is a dashboard. Otherwise, or with --count, each reading is a line.
@@ -224,6 +228,17 @@ pub(crate) struct RevokeAll {
     /// lost with a master
     #[arg(long)]
     pub(crate) thorough: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Tidy {
+    /// Write them; without this, only say how many there are
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+
+    /// Go on where an interrupted run stopped
+    #[arg(long, value_name = "CURSOR")]
+    pub(crate) resume: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -2,6 +2,9 @@
 
 use std::future::pending;
 
+/// The exit code of what was interrupted.
+pub(crate) const INTERRUPTED: u8 = 130;
+
 /// Waits for Ctrl-C or SIGTERM, from when it is first polled; for ever where they can't be waited for, and then they end
 /// the process. One that is polled again and again misses none.
 pub(crate) async fn interrupted() {

@@ -10,7 +10,7 @@ use session_store::{Cursor, Error, Label, Owner, SessionScan, SessionSummary, Ti
 
 use crate::Outcome;
 use crate::arguments::{Field, List};
-use crate::interrupt::interrupted;
+use crate::interrupt::{INTERRUPTED, interrupted};
 use crate::keys;
 use crate::moments;
 use crate::opening::{Naming, Open};
@@ -20,7 +20,7 @@ use crate::summary::{end, value};
 
 /// So many lines are laid out, and printed, at once.
 const TOGETHER: usize = 100;
-const INTERRUPTED: u8 = 130;
+
 /// As the library's own, which holds nobody up.
 const LARGEST_PAGE: usize = 250;
 

@@ -13,6 +13,7 @@
 //! session-store revoke 5okmGZOn
 //! session-store revoke-all ada         # ends all of a user's sessions; --thorough if the index may be lost
 //! session-store clear --yes            # signs everybody out
+//! session-store tidy --yes             # seals or compresses what is not, as the service does by now
 //! session-store man > session-store.1  # a manual page; `man list` for that of a command
 //! ```
 //!
@@ -22,7 +23,8 @@
 //! `SESSION_LAYOUT` and `SESSION_EXPRESS_PREFIX`, as
 //! [`SessionManager::from_env`](session_store::SessionManager::from_env) reads them. Flags take precedence:
 //! `--url`, `--prefix`, `--layout`, and `--timeout`, in place of which `REDIS_TIMEOUT` is not read. With
-//! `REDIS_WAIT_REPLICAS`, sessions that are ended here are ended on so many replicas too. No `SESSION_SECRET` is needed. A password on a command line can be read by
+//! `REDIS_WAIT_REPLICAS`, sessions that are ended here are ended on so many replicas too. No `SESSION_SECRET` is needed;
+//! `show` and `tidy` open sealed sessions with the service's `SESSION_SEAL_KEY` or `SESSION_SEAL_KEY_FILE`. A password on a command line can be read by
 //! everybody on the machine (`ps`): leave it to the variables, or to `REDIS_PASSWORD_FILE`.
 //!
 //! # Keys
@@ -64,6 +66,7 @@ mod revoke;
 mod show;
 mod stats;
 mod summary;
+mod tidy;
 mod ttl;
 mod usage;
 mod watch;
@@ -131,6 +134,7 @@ async fn run(arguments: Arguments, output: Output) -> Outcome {
         Command::Revoke { keys } => revoke::some(&open, &output, &keys).await,
         Command::RevokeAll(options) => revoke::all(&open, &output, &options).await,
         Command::Clear { yes } => clear::run(&open, &output, yes).await,
+        Command::Tidy(options) => tidy::run(&open, &output, &options).await,
         Command::Watch(options) => watch::run(&open, &output, &options).await,
         Command::Check | Command::Completions { .. } | Command::Man { .. } => {
             unreachable!("they were seen to")

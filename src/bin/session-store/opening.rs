@@ -34,6 +34,8 @@ impl Open {
         if let Some(keys_per_second) = connection.max_scan_rate {
             builder = builder.max_scan_rate(keys_per_second);
         }
+        // Of a layout that Express reads nothing is sealed.
+        let builder = if naming.is_native { builder.at_rest_from_variables(lookup)? } else { builder };
         Ok(Self { store, manager: builder.build()?, naming })
     }
 }
@@ -43,6 +45,16 @@ const MAX_PAYLOAD: usize = 32 << 20;
 
 const NO_REDIS: &str = "no Redis server is named: set REDIS_URL as the service has it, or give --url. Sessions in \
                         memory belong to the process that has them, and cannot be seen from outside";
+
+/// How sessions are sealed and compressed is the same to the tool as to the service.
+const AT_REST: [&str; 6] = [
+    "SESSION_SEAL_KEY",
+    "SESSION_SEAL_KEY_FILE",
+    "SESSION_SEAL_ROLLOUT",
+    "SESSION_SEAL_AND_ID",
+    "SESSION_SEAL_LABELS",
+    "SESSION_COMPRESS_ABOVE",
+];
 
 /// How the keys of sessions are called.
 pub(crate) struct Naming {
@@ -95,6 +107,7 @@ fn look_up(
         "REDIS_ENABLED" if url.is_some() => return None,
         // The service's patience and load are not the tool's.
         "REDIS_TIMEOUT" | "REDIS_CONNECTIONS" => return None,
+        _ if AT_REST.contains(&name) => None,
         _ if name.starts_with("SESSION_") => return None,
         _ => None,
     };

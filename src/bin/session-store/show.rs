@@ -17,6 +17,7 @@ use crate::summary;
 pub(crate) async fn run(open: &Open, output: &Output, options: &Show) -> Outcome {
     let key = keys::find_one(open, &options.key).await?;
     let record = summary::load(open, &key).await?;
+    let is_unopened = record.data.is_sealed();
     let data = if options.no_data { None } else { Some(record.data.to_json()) };
     let session = SessionSummary::new(key, &record);
     let now = moments::now();
@@ -49,9 +50,11 @@ pub(crate) async fn run(open: &Open, output: &Output, options: &Show) -> Outcome
         (
             "data",
             format!(
-                "{}, {}",
+                "{}, {}{}{}",
                 BinaryBytes(session.data_bytes as u64),
-                codec.as_str().unwrap_or("unknown codec")
+                codec.as_str().unwrap_or("unknown codec"),
+                if session.compressed { ", compressed" } else { "" },
+                if session.sealed { ", sealed" } else { "" },
             ),
         ),
     ])?;
@@ -61,6 +64,12 @@ pub(crate) async fn run(open: &Open, output: &Output, options: &Show) -> Outcome
             let text = serde_json::to_string_pretty(&data).unwrap_or_default();
             let lines: Vec<_> = text.lines().map(plain).collect();
             output.line(&lines.join("\n"))?;
+        }
+        Some(None) if is_unopened => {
+            output.line(
+                "its data is sealed: give the service's SESSION_SEAL_KEY; what is sealed with the visitor's id too \
+                 opens for nobody else",
+            )?;
         }
         Some(None) => {
             output.line("its data cannot be shown: the codec does not name its parts, or is not known")?;

@@ -1,9 +1,7 @@
 //! What is said of one session.
 
 use serde_json::{Value, json};
-use session_store::{
-    Codec, Label, Loaded, Owner, Record, SessionKey, SessionStore as _, SessionSummary, Timestamp,
-};
+use session_store::{Codec, Label, Owner, Record, SessionKey, SessionSummary, Timestamp};
 
 use crate::failure::Failure;
 use crate::keys;
@@ -12,10 +10,7 @@ use crate::opening::{Naming, Open};
 
 /// The record of a session that is there.
 pub(crate) async fn load(open: &Open, key: &SessionKey) -> Result<Record, Failure> {
-    match open.store.load(key).await? {
-        Loaded::Found(record) => Ok(record),
-        _ => Err(keys::not_there()),
-    }
+    open.manager.record(key).await?.ok_or_else(keys::not_there)
 }
 
 /// When a session ends if it is not used again.
@@ -36,6 +31,8 @@ pub(crate) fn value(session: &SessionSummary, naming: &Naming, now: Timestamp) -
         "idleTimeoutSeconds": session.idle_timeout.map(|idle| idle.as_secs()),
         "absoluteDeadline": session.absolute_deadline.map(moments::utc),
         "codec": codec(session.codec),
+        "sealed": session.sealed,
+        "compressed": session.compressed,
         "dataBytes": session.data_bytes,
     })
 }

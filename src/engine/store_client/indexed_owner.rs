@@ -134,7 +134,7 @@ impl<'a> OwnerSessions<'a> {
         let mut ended = Vec::new();
         for entry in self.index.list(None).await?.entries {
             if self.is_settled(&entry)
-                && matches!(self.client.load_fresh(&entry.key).await, Ok(Loaded::Absent | Loaded::Moved))
+                && matches!(self.client.look_up(&entry.key).await, Ok(Loaded::Absent | Loaded::Moved))
             {
                 ended.push(entry);
             }

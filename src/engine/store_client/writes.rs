@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use super::{OwnerSessions, StoreClient};
 use crate::clock::Timestamp;
+use crate::engine::at_rest::Known;
 use crate::error::{Conflict, Error};
-use crate::id::SessionKey;
+use crate::id::{SessionId, SessionKey};
 use crate::record::Record;
 use crate::store::owner_index::{Entry, IndexInsert, OwnerLimit, Stage};
 use crate::store::{Created, Loaded, Rotation, SessionStore, Touch, Update, Updated};
@@ -28,11 +29,13 @@ impl<'a> Writes<'a> {
     /// A create. A session that was revoked before this is over is a conflict, and is gone.
     pub(in crate::engine) async fn create(
         &self,
-        key: &SessionKey,
-        record: &Record,
+        id: &SessionId,
+        record: &mut Record,
         ttl: Ttl,
         limit: Option<OwnerLimit>,
     ) -> Result<Created, Error> {
+        self.settle(Known::Id(id), record)?;
+        let (key, record) = (id.as_key(), &*record.as_stored());
         let create = || self.client.call(Operation::Create, key, self.store().create(key, record, ttl));
         let Some(sessions) = self.sessions_of(record) else { return create().await };
         let entry = Entry::of(key.clone(), record);
@@ -55,11 +58,13 @@ impl<'a> Writes<'a> {
     /// An update, on top of `current`. A session that was revoked is missing.
     pub(in crate::engine) async fn update(
         &self,
-        key: &SessionKey,
+        id: &SessionId,
         current: &Record,
-        record: &Record,
+        record: &mut Record,
         ttl: Ttl,
     ) -> Result<Updated, Error> {
+        self.settle(Known::Id(id), record)?;
+        let (key, record, current) = (id.as_key(), &*record.as_stored(), &*current.as_stored());
         let extension = self.extend(key, current, record).await?;
         if extension == Extension::Refused {
             return Ok(Updated::Missing);
@@ -72,7 +77,7 @@ impl<'a> Writes<'a> {
         if record.entered_owner() != current.entered_owner() && matches!(updated, Ok(Updated::Updated)) {
             self.leave(key, current).await;
         }
-        updated
+        self.client.open_stale(Known::Id(id), updated?)
     }
 
     /// An update of a session that has another key than this by now. It ends when it did, so that the index
@@ -80,11 +85,40 @@ impl<'a> Writes<'a> {
     pub(in crate::engine) async fn follow(
         &self,
         key: &SessionKey,
-        record: &Record,
+        record: &mut Record,
         ttl: Ttl,
     ) -> Result<Updated, Error> {
+        if self.client.at_rest.is_sealing() {
+            return self.follow_sealed(key, record, ttl).await;
+        }
+        self.settle(Known::Key(key), record)?;
+        let record = &*record.as_stored();
         let update = self.store().update(Update::new(key, record, ttl).following());
-        self.client.call(Operation::Update, key, update).await
+        let updated = self.client.call(Operation::Update, key, update).await?;
+        self.client.open_stale(Known::Key(key), updated)
+    }
+
+    /// The same where what is written is bound to its key: the new one is looked for first. Where that takes the new id,
+    /// which nobody knows who has the old one, the write does not follow.
+    async fn follow_sealed(&self, key: &SessionKey, record: &mut Record, ttl: Ttl) -> Result<Updated, Error> {
+        let present = match self.client.find(key).await {
+            Ok(present) => present,
+            Err(Error::Unsupported { .. }) => return Ok(Updated::Moved),
+            Err(error) => return Err(error),
+        };
+        let Some((key, present)) = present else { return Ok(Updated::Missing) };
+        let known = Known::Key(&key);
+        let Ok(present) = self.client.at_rest.open(known, present) else { return Ok(Updated::Moved) };
+        if present.revision != record.replaces() {
+            return Ok(Updated::Stale(present));
+        }
+        if self.client.at_rest.settle(known, record).is_err() {
+            return Ok(Updated::Moved);
+        }
+        let (record, present) = (&*record.as_stored(), &*present.as_stored());
+        let update = self.store().update(Update::new(&key, record, ttl).replacing(present));
+        let updated = self.client.call(Operation::Update, &key, update).await?;
+        self.client.open_stale(known, updated)
     }
 
     /// A touch. A session that was revoked is not touched.
@@ -113,11 +147,15 @@ impl<'a> Writes<'a> {
     /// happened while this went on, and is gone.
     pub(in crate::engine) async fn rotate(
         &self,
-        rotation: Rotation<'_>,
+        [old_id, new_id]: [&SessionId; 2],
         current: &Record,
+        record: &mut Record,
+        ttl: Ttl,
         limit: Option<OwnerLimit>,
     ) -> Result<Updated, Error> {
-        let Rotation { old, new, record, .. } = rotation;
+        self.settle(Known::Id(new_id), record)?;
+        let (old, new, record) = (old_id.as_key(), new_id.as_key(), &*record.as_stored());
+        let rotation = Rotation::new(old, new, record, ttl);
         let (old, new) = (Entry::of(old.clone(), current), Entry::of(new.clone(), record));
         let sessions = self.sessions_of(record);
         let replaces = (record.entered_owner() == current.entered_owner()).then_some(&old);
@@ -149,20 +187,18 @@ impl<'a> Writes<'a> {
     /// A deletion of a session whose time has passed. It leaves alone what became of the session meanwhile: a
     /// deletion alone would follow the marker of a sign-in, which starts the absolute timeout again. So the
     /// session is written first, and what is deleted then is the version that nobody else knows.
-    pub(in crate::engine) async fn expire(
-        &self,
-        key: &SessionKey,
-        record: &Record,
-    ) -> Result<Updated, Error> {
-        let last = record.next();
-        let update = self.store().update(Update::new(key, &last, Ttl::new(Duration::ZERO)));
+    pub(in crate::engine) async fn expire(&self, id: &SessionId, record: &Record) -> Result<Updated, Error> {
+        let mut last = record.next();
+        self.settle(Known::Id(id), &mut last)?;
+        let (key, last) = (id.as_key(), &*last.as_stored());
+        let update = self.store().update(Update::new(key, last, Ttl::new(Duration::ZERO)));
         let outcome = self.client.call(Operation::Update, key, update).await?;
         match outcome {
             Updated::Updated => drop(self.delete(key, Some(record)).await?),
             Updated::Missing => self.leave(key, record).await,
             _ => {}
         }
-        Ok(outcome)
+        self.client.open_stale(Known::Id(id), outcome)
     }
 
     /// A deletion, of a session of which this record may be known.
@@ -228,7 +264,7 @@ impl<'a> Writes<'a> {
     }
 
     async fn is_there(&self, key: &SessionKey) -> Result<bool, Error> {
-        Ok(matches!(self.client.load_fresh(key).await?, Loaded::Found(_)))
+        Ok(matches!(self.client.look_up(key).await?, Loaded::Found(_)))
     }
 
     async fn leave(&self, key: &SessionKey, record: &Record) {
@@ -242,6 +278,11 @@ impl<'a> Writes<'a> {
         'a: 'r,
     {
         self.client.sessions_of(record.entered_owner()?, self.now)
+    }
+
+    /// Brings a record into the form in which it is to rest.
+    fn settle(&self, known: Known<'_>, record: &mut Record) -> Result<(), Error> {
+        self.client.at_rest.settle(known, record)
     }
 
     fn store(&self) -> &'a dyn SessionStore {

@@ -24,6 +24,8 @@ fn golden_record() -> Record {
         express_cookie: None,
         written_end: None,
         stored_owner: None,
+        #[cfg(feature = "json")]
+        at_rest: None,
     }
 }
 
@@ -179,6 +181,8 @@ prop_compose! {
             express_cookie: None,
             written_end: None,
             stored_owner: None,
+            #[cfg(feature = "json")]
+            at_rest: None,
         }
     }
 }

@@ -1,0 +1,180 @@
+//! What seals: XChaCha20-Poly1305 ([draft-irtf-cfrg-xchacha]), a key for each purpose.
+//!
+//! Sealed bytes are a hint of the key (1 byte), the nonce (24), the ciphertext, and the tag (16). The hint saves trying
+//! each key of a ring; it is authenticated by the key that it leads to.
+//!
+//! [draft-irtf-cfrg-xchacha]: https://datatracker.ietf.org/doc/html/draft-irtf-cfrg-xchacha-03
+
+use std::fmt;
+
+use chacha20poly1305::aead::AeadInOut as _;
+use chacha20poly1305::{KeyInit as _, Tag, XChaCha20Poly1305, XNonce};
+use hmac::{Hmac, Mac as _};
+use sha2::Sha256;
+
+use crate::id::SessionId;
+use crate::random;
+
+const HINT: usize = 1;
+const NONCE: usize = 24;
+const TAG: usize = 16;
+/// So many bytes more than the data take.
+pub(super) const OVERHEAD: usize = HINT + NONCE + TAG;
+
+/// What one secret seals with.
+pub(super) struct SealKey {
+    pub(super) data: Cipher,
+    pub(super) label: Cipher,
+    by_id: Hmac<Sha256>,
+    hint_by_id: u8,
+}
+
+/// A cipher, and the byte that names it.
+pub(super) struct Cipher {
+    hint: u8,
+    cipher: XChaCha20Poly1305,
+}
+
+impl SealKey {
+    pub(super) fn new(secret: &[u8; 32]) -> Self {
+        let derived = |purpose: &str| keyed(secret).chain_update(purpose).finalize().into_bytes();
+        let cipher = |purpose: &str| {
+            let hint = derived(&format!("hint of {purpose}"))[0];
+            Cipher { hint, cipher: XChaCha20Poly1305::new(&derived(purpose)) }
+        };
+        Self {
+            data: cipher("data"),
+            label: cipher("label"),
+            by_id: keyed(&derived("data by id")),
+            hint_by_id: derived("hint of data by id")[0],
+        }
+    }
+
+    /// The cipher for the data of one id.
+    pub(super) fn for_id(&self, id: &SessionId) -> Cipher {
+        let key = self.by_id.clone().chain_update(id.as_str()).finalize().into_bytes();
+        Cipher { hint: self.hint_by_id, cipher: XChaCha20Poly1305::new(&key) }
+    }
+
+    /// Whether these bytes may be sealed so that their id is needed.
+    pub(super) fn needs_id(&self, sealed: &[u8]) -> bool {
+        sealed.first() == Some(&self.hint_by_id)
+    }
+}
+
+impl Cipher {
+    /// Whether these bytes may be this cipher's.
+    pub(super) fn is_hinted(&self, sealed: &[u8]) -> bool {
+        sealed.first() == Some(&self.hint)
+    }
+
+    /// Seals bytes, which will open only together with what they `belong_to`.
+    pub(super) fn seal(&self, plain: &[u8], belong_to: &[u8]) -> Vec<u8> {
+        let nonce: [u8; NONCE] = random::bytes();
+        let mut sealed = Vec::with_capacity(plain.len() + OVERHEAD);
+        sealed.push(self.hint);
+        sealed.extend(nonce);
+        sealed.extend(plain);
+        let body = &mut sealed[HINT + NONCE..];
+        let tag = self
+            .cipher
+            .encrypt_inout_detached(&XNonce::from(nonce), belong_to, body.into())
+            .expect("what is sealed is shorter than 256 GiB");
+        sealed.extend(tag);
+        sealed
+    }
+
+    /// Opens what was sealed; `None` for whatever is not this cipher's, or belongs to something else.
+    pub(super) fn open(&self, sealed: &[u8], belongs_to: &[u8]) -> Option<Vec<u8>> {
+        let (_, rest) = sealed.split_at_checked(HINT)?;
+        let (nonce, rest) = rest.split_first_chunk::<NONCE>()?;
+        let (body, tag) = rest.split_last_chunk::<TAG>()?;
+        let mut plain = body.to_vec();
+        let (nonce, tag) = (XNonce::from(*nonce), Tag::from(*tag));
+        self.cipher.decrypt_inout_detached(&nonce, belongs_to, plain.as_mut_slice().into(), &tag).ok()?;
+        Some(plain)
+    }
+}
+
+fn keyed(secret: &[u8]) -> Hmac<Sha256> {
+    Hmac::new_from_slice(secret).expect("HMAC takes keys of any length")
+}
+
+impl fmt::Debug for SealKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SealKey(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key() -> SealKey {
+        SealKey::new(&[7; 32])
+    }
+
+    /// Frozen: what was sealed by this version opens with each later one.
+    #[test]
+    fn the_sealed_form_is_frozen() {
+        let id = SessionId::parse("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA").unwrap();
+        let key = key();
+        for (cipher, sealed) in [
+            (
+                &key.data,
+                "2fcf09d2b04165b22a4d6e96cc1dac3d3b9ccd32d48b6fa9fb45bedebbac74f7259f3a16b84de33d086527",
+            ),
+            (
+                &key.label,
+                "408de93a13bc3bde0fc3fe189d30242d7a41d27edca0c9d48b07d8068caed5a1cedaac214f792d63962a25",
+            ),
+            (
+                &key.for_id(&id),
+                "565c1c8f118a4337516929acd4d8a7a6f741ddb4b1f2241e0ba1371707fb0bf7724a9cb8a847219821b7e6",
+            ),
+        ] {
+            let byte = |at: usize| u8::from_str_radix(&sealed[at..at + 2], 16).unwrap();
+            let sealed: Vec<u8> = (0..sealed.len()).step_by(2).map(byte).collect();
+            assert_eq!(cipher.open(&sealed, b"here").as_deref(), Some(&b"{}"[..]));
+            assert!(cipher.is_hinted(&sealed));
+        }
+    }
+
+    #[test]
+    fn it_opens_where_it_belongs_and_nowhere_else() {
+        let (key, id) = (key(), SessionId::generate());
+        let ciphers = [&key.data, &key.label, &key.for_id(&id), &key.for_id(&SessionId::generate())];
+        for (number, cipher) in ciphers.iter().enumerate() {
+            for plain in [&b""[..], b"x", &[b'y'; 5000]] {
+                let sealed = cipher.seal(plain, b"here");
+                assert_eq!(sealed.len(), plain.len() + OVERHEAD);
+                assert!(cipher.is_hinted(&sealed));
+                assert_eq!(cipher.open(&sealed, b"here").as_deref(), Some(plain));
+                assert_eq!(cipher.open(&sealed, b"there"), None);
+                for (other, cipher) in ciphers.iter().enumerate() {
+                    assert_eq!(cipher.open(&sealed, b"here").is_some(), number == other);
+                }
+                assert_eq!(SealKey::new(&[8; 32]).data.open(&sealed, b"here"), None);
+            }
+        }
+    }
+
+    #[test]
+    fn a_flipped_bit_is_refused_wherever_it_is() {
+        let sealed = key().data.seal(br#"{"cart":["tea"]}"#, b"here");
+        // The hint is no part of it: a wrong one leads to no key.
+        for bit in 8..sealed.len() * 8 {
+            let mut flipped = sealed.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(key().data.open(&flipped, b"here"), None, "bit {bit}");
+        }
+        for length in 0..sealed.len() {
+            assert_eq!(key().data.open(&sealed[..length], b"here"), None, "{length} bytes");
+        }
+    }
+
+    #[test]
+    fn debug_does_not_leak_keys() {
+        assert_eq!(format!("{:?}", key()), "SealKey(..)");
+    }
+}
