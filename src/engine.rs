@@ -18,6 +18,7 @@ pub(crate) mod expiry;
 #[cfg(feature = "express")]
 mod express;
 mod handover;
+mod history;
 mod late_write;
 mod manager;
 mod manager_builder;
@@ -42,7 +43,7 @@ mod update;
 mod values;
 mod write;
 
-pub use self::all_sessions::{Clearing, SessionScan, Tidied, Tidying};
+pub use self::all_sessions::{Clearing, HistoryScan, SessionScan, Tidied, Tidying};
 #[cfg(feature = "seal")]
 pub use self::at_rest::{SealRollout, Sealing};
 #[cfg(any(feature = "tower", feature = "actix-web"))]
@@ -53,6 +54,7 @@ pub(crate) use self::device::Proof;
 pub use self::device::{Device, DeviceBinding, MissingProof};
 pub use self::ended::Ended;
 pub use self::expiry::Expiry;
+pub use self::history::Forgotten;
 pub use self::manager::SessionManager;
 pub use self::manager_builder::SessionManagerBuilder;
 pub use self::merge::ConflictPolicy;

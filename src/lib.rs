@@ -161,6 +161,7 @@ pub use record::{Envelope, Extensions, Label, Moved, Owner, Payload, Record, Rev
 #[cfg(feature = "memory")]
 pub use store::fallback::{FallbackPolicy, FallbackStatus, FallbackStore};
 pub use store::feed::{self, Feed};
+pub use store::history::{self, History, HistoryBounds, HistoryEntry, HistoryEvent};
 #[cfg(feature = "memory")]
 pub use store::memory::MemoryStore;
 #[cfg(feature = "memory")]
@@ -185,9 +186,9 @@ pub use {
     cookie::keys::{Key, KeyRing},
     cookie::{SameSite, SessionCookie},
     engine::{
-        Clearing, ConflictPolicy, Ended, Expiry, Recent, RequestSession, ResponseActions, Session,
-        SessionData, SessionManager, SessionManagerBuilder, SessionScan, SiteData, ThoroughRevocation,
-        Tidied, Tidying, Values,
+        Clearing, ConflictPolicy, Ended, Expiry, Forgotten, HistoryScan, Recent, RequestSession,
+        ResponseActions, Session, SessionData, SessionManager, SessionManagerBuilder, SessionScan, SiteData,
+        ThoroughRevocation, Tidied, Tidying, Values,
     },
     record::{AuthMethod, AuthMethods},
     telemetry::analytics::{Hour, SessionsPerOwner},

@@ -15,15 +15,17 @@ use crate::id::SessionKey;
 use crate::record::{Record, Revision};
 use crate::ttl::Ttl;
 use feed::Feed;
+use history::History;
 use owner_index::OwnerIndex;
 use scan::Scan;
 use status::StoreStatus;
 
-#[cfg(any(feature = "memory", feature = "redis"))]
+#[cfg(any(feature = "json", feature = "memory", feature = "redis"))]
 pub(crate) mod background;
 #[cfg(feature = "memory")]
 pub(crate) mod fallback;
 pub mod feed;
+pub mod history;
 #[cfg(feature = "memory")]
 pub(crate) mod memory;
 #[cfg(feature = "memory")]
@@ -160,6 +162,11 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
         None
     }
 
+    /// What happened to each owner's sessions, if the store keeps it. Default: `None`.
+    fn history(&self) -> Option<&dyn History> {
+        None
+    }
+
     /// The store's status, as far as it is known without asking a server.
     fn status(&self) -> StoreStatus {
         StoreStatus::default()
@@ -182,7 +189,7 @@ pub struct Requirements {
     #[cfg(feature = "json")]
     pub(crate) oldest_copy: Duration,
     /// Where the store's background tasks run.
-    #[cfg(all(feature = "memory", feature = "redis"))]
+    #[cfg(all(any(feature = "memory", feature = "json"), feature = "redis"))]
     pub(crate) home: Option<background::RuntimeHandle>,
     /// How much of a record the store reads: the manager raises it to what it may write.
     #[cfg(all(feature = "json", feature = "redis"))]
@@ -512,6 +519,10 @@ macro_rules! forward {
 
             fn feed(&self) -> Option<&dyn Feed> {
                 (**self).feed()
+            }
+
+            fn history(&self) -> Option<&dyn History> {
+                (**self).history()
             }
 
             fn status(&self) -> StoreStatus {
