@@ -5,7 +5,6 @@ use std::ops::Range;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use bytes::Bytes;
 use http::request::Builder;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
@@ -88,7 +87,7 @@ pub async fn ask(manager: &SessionManager<Shopper>, request: Builder) -> (Status
     let request = request.body(String::new()).expect("a request");
     let response = SessionLayer::new(manager.clone()).layer(service).oneshot(request).await;
     let (head, body) = response.expect("it is infallible").into_parts();
-    let body: Bytes = body.collect().await.ok().expect("a body of one piece").to_bytes();
+    let body = body.collect().await.expect("a body of one piece").to_bytes();
     (head.status, serde_json::from_slice(&body).unwrap_or_default(), head.headers)
 }
 
