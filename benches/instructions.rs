@@ -8,17 +8,21 @@ use std::cell::LazyCell;
 use std::env::args;
 use std::hint::black_box;
 
-use session_store::{MemoryStore, RedisStore};
+use session_store::{MemoryStore, RedisStore, SessionManager};
+use support::device::{Device, ask, binding_manager};
 use support::floor::Raw;
 use support::raw_session::RawSession;
 use support::redis::Server;
 use support::runtime;
+use support::shopper::Shopper;
 use support::signing::{Engine, SignedJar};
+use support::visitor::sign_up;
+use tokio::runtime::Runtime;
 
 /// Answers whether it did what its name says.
 type Step = fn(&Stage) -> bool;
 
-const STEPS: [(&str, Step); 15] = [
+const STEPS: [(&str, Step); 19] = [
     ("nothing", |_| true),
     ("begin", |stage| {
         black_box(stage.engine.begin(black_box(None)));
@@ -40,6 +44,10 @@ const STEPS: [(&str, Step); 15] = [
     ("respond-signed", |stage| black_box(stage.engine.respond(black_box(&stage.engine.cookie))).is_some()),
     ("read", |stage| stage.engine.read() == 17),
     ("write", |stage| stage.engine.write() > 17),
+    ("unbound-read", |stage| stage.binding.read(&stage.binding.unbound) == 17),
+    ("bound-read", |stage| stage.binding.read(&stage.binding.device.cookies) == 17),
+    ("refresh", |stage| stage.binding.refresh(None)),
+    ("refresh-proof", |stage| stage.binding.refresh(Some(&stage.binding.proof))),
     ("redis-read", |stage| stage.redis.engine.read() == 17),
     ("redis-write", |stage| stage.redis.engine.write() > 17),
     ("raw-read", |stage| stage.redis.engine.block_on(stage.redis.raw.read()) == 17),
@@ -51,7 +59,8 @@ const STEPS: [(&str, Step); 15] = [
 struct Stage {
     engine: Engine,
     jar: SignedJar,
-    /// Started by the first who needs it.
+    /// These are started by the first who needs them.
+    binding: LazyCell<Binding>,
     redis: LazyCell<OnRedis>,
 }
 
@@ -75,9 +84,49 @@ impl OnRedis {
     }
 }
 
+/// A service that binds sessions to devices.
+struct Binding {
+    runtime: Runtime,
+    manager: SessionManager<Shopper>,
+    device: Device,
+    /// The cookie of a session that is not bound.
+    unbound: String,
+    proof: String,
+}
+
+impl Binding {
+    fn start() -> Self {
+        let (runtime, manager) = (runtime(), binding_manager(MemoryStore::new()));
+        let device = runtime.block_on(Device::bind(&manager));
+        let unbound = runtime.block_on(sign_up(&manager));
+        Self { proof: device.impostors_proof(), unbound, device, manager, runtime }
+    }
+
+    fn read(&self, cookies: &str) -> u32 {
+        self.runtime.block_on(async {
+            let request_session = self.manager.begin(Some(cookies));
+            let session = request_session.session().await.expect("the store answers");
+            let visits = session.read(|shopper| black_box(shopper).visits);
+            assert!(request_session.finish(200).await.set_cookie.is_none());
+            visits
+        })
+    }
+
+    /// Whether the browser is asked for a proof, or for a better one.
+    fn refresh(&self, proof: Option<&str>) -> bool {
+        let (status, _, _) = self.runtime.block_on(ask(&self.manager, self.device.refresh(proof)));
+        status == 403
+    }
+}
+
 fn main() {
     let engine = Engine::new(runtime(), MemoryStore::new());
-    let stage = Stage { jar: SignedJar::new(engine.id()), engine, redis: LazyCell::new(OnRedis::start) };
+    let stage = Stage {
+        jar: SignedJar::new(engine.id()),
+        engine,
+        binding: LazyCell::new(Binding::start),
+        redis: LazyCell::new(OnRedis::start),
+    };
     let arguments: Vec<_> = args().skip(1).collect();
     let (chosen, count) = match &arguments[..] {
         [step, count] if !step.starts_with('-') => (Some(&**step), count.parse().expect("a number")),

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Counts instructions with valgrind: what the session's cookie takes, in the engine and in cookie-rs' signed
-# jar; and what whole requests take, in memory, in Redis, and with nothing but a client of Redis and serde_json.
+# jar; what whole requests take, in memory, in Redis, and with nothing but a client of Redis and serde_json; and
+# what it takes to bind sessions to devices.
 # Each step runs few times and many times; the difference is what the steps alone take.
 #
 # valgrind's processor has no instructions for SHA-256, so everything hashes by software here: a request, about
@@ -28,6 +29,8 @@ misfit=$(($(per_step begin-forged-twice) - $(per_step begin-forged)))
 sign=$(($(per_step respond-signed) - $(per_step respond) - misfit))
 jar_verify=$(($(per_step jar-verify) - nothing))
 jar_sign=$(($(per_step jar-sign) - nothing))
+read=$(per_step read)
+proof=$(($(per_step refresh-proof) - $(per_step refresh)))
 
 cat <<END
 | instructions | verify | sign |
@@ -37,7 +40,14 @@ cat <<END
 
 | instructions of a request | reads | writes |
 |---|--:|--:|
-| memory | $(per_step read) | $(per_step write) |
+| memory | $read | $(per_step write) |
 | Redis | $(per_step redis-read) | $(per_step redis-write) |
 | Redis, client and serde_json alone | $(per_step raw-read) | $(per_step raw-write) |
+
+| instructions of a request that reads, in memory | |
+|---|--:|
+| sessions are not bound to devices | $read |
+| they are, and this one is not | $(per_step unbound-read) |
+| they are, and this one is | $(per_step bound-read) |
+| to check a browser's proof | $proof |
 END

@@ -21,6 +21,20 @@ mod by_script {
     }
 }
 
+/// On the connections of another store.
+mod beside_another {
+    use super::{RedisStore, Server};
+
+    session_store::conformance_tests! {
+        let server = Server::start().await;
+        RedisStore::connect(server.url())
+            .await
+            .expect("the server answers")
+            .with_prefix("session:tenant:")
+            .expect("it has no braces")
+    }
+}
+
 /// With copies in the process, which are used from the first step of each test on.
 #[cfg(feature = "memory")]
 mod with_copies {
@@ -31,7 +45,10 @@ mod with_copies {
 
     async fn connect(server: &Server) -> RedisStore {
         let builder = RedisStore::builder(server.url()).near_cache(NearCache::new(1 << 20));
-        let store = builder.connect().await.expect("the server answers");
+        trusted(builder.connect().await.expect("the server answers")).await
+    }
+
+    async fn trusted(store: RedisStore) -> RedisStore {
         wait_until("copies are used", || async {
             store.load(&SessionId::generate().key()).await.unwrap();
             store.status().near_cache.is_some_and(|near_cache| near_cache.trusted)
@@ -43,5 +60,14 @@ mod with_copies {
     session_store::conformance_tests! {
         let server = Server::start().await;
         connect(&server).await
+    }
+
+    mod beside_another {
+        use super::{Server, connect, trusted};
+
+        session_store::conformance_tests! {
+            let server = Server::start().await;
+            trusted(connect(&server).await.with_prefix("session:tenant:").expect("it has no braces")).await
+        }
     }
 }

@@ -76,7 +76,10 @@ async fn keeps_every_promise(store: RedisStore, topology: Topology) {
         health.connected && health.topology == Some(topology) && health.last_error.is_none(),
         "{health:?}"
     );
-    conformance::all(Arc::new(store)).await.unwrap();
+    let beside = store.with_prefix("session:tenant:").unwrap();
+    assert_eq!(beside.status(), health);
+    let (one, another) = tokio::join!(conformance::all(Arc::new(store)), conformance::all(Arc::new(beside)));
+    one.and(another).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -184,6 +184,6 @@ fn engine(manager: Option<Manager>, client: &Client, steps: u64) -> Duration {
     })
 }
 
-fn one_thread() -> Runtime {
+pub(crate) fn one_thread() -> Runtime {
     runtime::Builder::new_current_thread().enable_all().build().expect("the system has room for it")
 }

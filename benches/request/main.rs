@@ -1,11 +1,12 @@
 //! What a session takes of a request: of the engine alone, and through each adapter beside the same
-//! service without sessions; and what it takes to watch.
+//! service without sessions; what it takes to bind sessions to devices, and to watch.
 
 #[path = "../support/mod.rs"]
 mod support;
 
 mod actix_web;
 mod axum;
+mod device;
 mod engine;
 mod hosts;
 mod observed;
@@ -31,6 +32,7 @@ fn main() {
     for host in hosts::ALL {
         hosts::requests(criterion.benchmark_group(host.name), &host, &runtime, &memory, &redis);
     }
+    device::requests(criterion.benchmark_group("device"), &runtime, &memory);
     observed::requests(criterion.benchmark_group("watched"), &memory, &redis);
     finish(&criterion);
 }

@@ -5,6 +5,8 @@
 
 use futures_util::FutureExt as _;
 
+#[cfg(all(feature = "tower", feature = "device-bound"))]
+pub mod device;
 mod extent;
 #[cfg(feature = "redis")]
 pub mod floor;

@@ -80,14 +80,14 @@ impl Background {
         &self.0.home
     }
 
-    /// Starts the task unless it is running. A new task makes its first attempt after `delay`.
+    /// Starts the task unless it is running, and answers whether it did. A new task makes its first attempt after `delay`.
     ///
     /// The caller changes what [`Job::is_needed`] sees before it asks: a task that is ending then goes on.
-    pub(crate) fn ask<J: Job>(&self, job: &Arc<J>, delay: Duration) {
-        if let Some(runtime) = self.0.flight.begin(|| self.0.home.runtime()) {
-            let task = Task { job: Arc::downgrade(job), shared: Arc::clone(&self.0), has_ended: false };
-            runtime.spawn(task.run(delay));
-        }
+    pub(crate) fn ask<J: Job>(&self, job: &Arc<J>, delay: Duration) -> bool {
+        let Some(runtime) = self.0.flight.begin(|| self.0.home.runtime()) else { return false };
+        let task = Task { job: Arc::downgrade(job), shared: Arc::clone(&self.0), has_ended: false };
+        runtime.spawn(task.run(delay));
+        true
     }
 
     #[cfg(test)]

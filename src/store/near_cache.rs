@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-pub(crate) use self::near_copies::NearCopies;
+pub(crate) use self::near_copies::{KeptCopies, NearCopies};
 use super::feed::{CopySource, Feed};
 use super::history::History;
 use super::owner_index::OwnerIndex;
@@ -109,16 +109,20 @@ impl NearCache {
     /// assert!(matches!(with_copies(MemoryStore::new()), Err(Error::Unsupported { .. })));
     /// ```
     pub fn around<S: SessionStore>(self, store: S) -> Result<NearCached<S>, Error> {
-        let copies = self.keep_of(source(&store)?)?;
+        let source = source(&store)?;
+        let copies = NearCopies::of(source, &self.kept()?, self.bound);
         Ok(NearCached { store, copies })
     }
 
-    /// Copies of what `source` has.
-    pub(crate) fn keep_of(self, source: &dyn CopySource) -> Result<Arc<NearCopies>, Error> {
+    /// Room for copies, if the settings can be used.
+    pub(crate) fn kept(&self) -> Result<Arc<KeptCopies>, Error> {
         self.check().map_err(Error::Config)?;
-        let copies = Arc::new(NearCopies::new(self.bytes, self.bound));
-        source.subscribe(Arc::<NearCopies>::downgrade(&copies), self.bound);
-        Ok(copies)
+        Ok(Arc::new(KeptCopies::new(self.bytes)))
+    }
+
+    #[cfg(feature = "redis")]
+    pub(crate) fn oldest(&self) -> Duration {
+        self.bound
     }
 
     /// What is wrong with the settings, if anything.

@@ -8,6 +8,7 @@ mod copied;
 mod failure;
 pub(crate) mod layout;
 mod name;
+mod namespace;
 mod redis_feed;
 mod redis_history;
 mod redis_owner_index;
@@ -34,7 +35,8 @@ use self::connection::Connections;
 use self::copied::Copied;
 use self::failure::{Effect, Failure};
 use self::layout::{Keyspace, Layout};
-use self::redis_feed::RedisFeed;
+use self::namespace::Common;
+use self::redis_feed::StoreFeed;
 use self::redis_owner_index::Indexes;
 use self::redis_scan::Masters;
 use super::feed::Feed;
@@ -139,38 +141,25 @@ pub(crate) use self::redis_scan::reread_cursor;
 #[derive(Debug)]
 pub struct RedisStore {
     layout: Box<dyn Layout>,
-    keyspaces: Vec<Arc<dyn Keyspace>>,
+    keyspaces: Arc<[Arc<dyn Keyspace>]>,
     owners: Indexes,
     #[cfg_attr(not(feature = "json"), allow(dead_code, reason = "the manager raises it"))]
     limit: RecordLimit,
     connections: Arc<Connections>,
-    masters: Masters,
-    feed: Arc<RedisFeed>,
+    masters: Arc<Masters>,
+    feed: StoreFeed,
     copied: Copied,
     entrance: Entrance,
 }
 
 impl RedisStore {
-    fn new(
-        layout: Box<dyn Layout>,
-        limit: RecordLimit,
-        connections: Arc<Connections>,
-        entrance: Entrance,
-    ) -> Self {
-        let keyspaces = layout.keyspaces();
+    fn new(layout: Box<dyn Layout>, limit: RecordLimit, common: Common) -> Self {
+        let Common { connections, masters, feed, entrance } = common;
+        let keyspaces: Arc<[_]> = layout.keyspaces().into();
         let owners = Indexes::new(&keyspaces, &connections);
-        let feed = Arc::new(RedisFeed::new(&connections, &keyspaces));
-        Self {
-            layout,
-            keyspaces,
-            owners,
-            limit,
-            connections,
-            masters: Masters::default(),
-            feed,
-            copied: Copied::default(),
-            entrance,
-        }
+        let feed = StoreFeed::new(&feed, &keyspaces);
+        let copied = Copied::default();
+        Self { layout, keyspaces, owners, limit, connections, masters, feed, copied, entrance }
     }
 
     /// The layout itself: called on the `Box`, which is a store too, an operation would be boxed twice.
@@ -240,7 +229,7 @@ impl SessionStore for RedisStore {
         'k: 'f,
         'r: 'f,
     {
-        self.copied.during(key, self.layout().create(key, record, ttl))
+        self.copied.during(self, key, self.layout().create(key, record, ttl))
     }
 
     fn update<'s, 'u, 'f>(&'s self, update: Update<'u>) -> Answer<'f, Updated>
@@ -249,7 +238,7 @@ impl SessionStore for RedisStore {
         's: 'f,
         'u: 'f,
     {
-        self.copied.during(update.key, self.layout().update(update))
+        self.copied.during(self, update.key, self.layout().update(update))
     }
 
     fn touch<'s, 't, 'f>(&'s self, touch: Touch<'t>) -> Answer<'f, bool>
@@ -258,7 +247,7 @@ impl SessionStore for RedisStore {
         's: 'f,
         't: 'f,
     {
-        self.copied.during(touch.key, self.layout().touch(touch))
+        self.copied.during(self, touch.key, self.layout().touch(touch))
     }
 
     fn rotate<'s, 'r, 'f>(&'s self, rotation: Rotation<'r>) -> Answer<'f, Updated>
@@ -267,7 +256,7 @@ impl SessionStore for RedisStore {
         's: 'f,
         'r: 'f,
     {
-        self.copied.during(rotation.old, self.layout().rotate(rotation))
+        self.copied.during(self, rotation.old, self.layout().rotate(rotation))
     }
 
     fn delete<'s, 'k, 'f>(&'s self, key: &'k SessionKey) -> Answer<'f, bool>
@@ -276,7 +265,7 @@ impl SessionStore for RedisStore {
         's: 'f,
         'k: 'f,
     {
-        self.copied.during(key, self.layout().delete(key))
+        self.copied.during(self, key, self.layout().delete(key))
     }
 
     fn owners(&self) -> Option<&dyn OwnerIndex> {

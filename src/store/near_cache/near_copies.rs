@@ -7,40 +7,36 @@
 //! Versions are kept by lineage, which a session keeps whatever its id: a write that follows a renewal, or the deletion
 //! of a chain of them, changes sessions whose keys nobody here knows. Lineages share versions where there are too few;
 //! a copy is given up in vain then.
+//!
+//! Stores on the same connections share the bytes and the versions by lineage. What is one's is found under its number
+//! alone: the keys of two may be the same.
+
+mod kept_copies;
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use foldhash::fast::RandomState;
-use moka::policy::EvictionPolicy;
-use moka::sync::Cache;
-
+pub(crate) use self::kept_copies::KeptCopies;
+use self::kept_copies::{Kept, Version};
 use super::NearCacheStatus;
 use crate::error::Error;
 use crate::id::SessionKey;
-use crate::record::{MemoryBudget, Record};
+use crate::record::Record;
 use crate::shards::Shards;
 use crate::store::Loaded;
 use crate::store::feed::{Copies, CopySource};
-use crate::store::memory;
 use crate::store::status::StoreStatus;
 
-/// For each that many bytes of copies there is a version: some three for each session.
-const BYTES_PER_VERSION: usize = 512;
-
-/// As many as there are lineages.
-const MOST_VERSIONS: usize = 1 << 24;
-
+/// The copies of one store's sessions.
 pub(crate) struct NearCopies {
-    kept: Cache<SessionKey, Arc<Kept>, RandomState>,
-    versions: Box<[AtomicU64]>,
-    /// The version of all sessions together.
+    kept: Arc<KeptCopies>,
+    /// Of the store, among those that share the bytes.
+    number: u64,
+    /// The version of all its sessions together.
     version: AtomicU64,
     bound: Duration,
-    /// For sessions as their readers decode them.
-    room: Arc<MemoryBudget>,
     counts: Shards<Counts>,
 }
 
@@ -52,36 +48,20 @@ struct Counts {
     invalidated: AtomicU64,
 }
 
-struct Kept {
-    record: Record,
-    version: Version,
-    life: Duration,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Version {
-    of_all: u64,
-    of_lineage: u64,
-}
-
 impl NearCopies {
-    pub(super) fn new(bytes: usize, bound: Duration) -> Self {
-        let weight = |_: &SessionKey, kept: &Arc<Kept>| {
-            u32::try_from(memory::weight(&kept.record)).unwrap_or(u32::MAX)
-        };
-        let kept = Cache::builder()
-            .max_capacity(bytes as u64)
-            .eviction_policy(EvictionPolicy::lru())
-            .weigher(weight)
-            .expire_after(Life)
-            .build_with_hasher(RandomState::default());
-        let versions = (bytes / BYTES_PER_VERSION).min(MOST_VERSIONS).next_power_of_two();
+    /// Copies of what `source` has, which tells when they change.
+    pub(crate) fn of(source: &dyn CopySource, kept: &Arc<KeptCopies>, bound: Duration) -> Arc<Self> {
+        let copies = Arc::new(Self::new(kept, bound));
+        source.subscribe(Arc::<Self>::downgrade(&copies), bound);
+        copies
+    }
+
+    fn new(kept: &Arc<KeptCopies>, bound: Duration) -> Self {
         Self {
-            kept,
-            versions: (0..versions).map(|_| AtomicU64::new(0)).collect(),
+            number: kept.next_number(),
+            kept: Arc::clone(kept),
             version: AtomicU64::new(0),
             bound,
-            room: Arc::new(MemoryBudget::new(bytes / 2)),
             counts: Shards::default(),
         }
     }
@@ -110,9 +90,9 @@ impl NearCopies {
         Ok(match source.load_to_copy(key).await? {
             // What was not told of by now, and is from before then, may never be told.
             (Loaded::Found(record), Some(life)) if self.are_confirmed(source) => {
-                let record = Record { data: record.data.to_kept(&self.room), ..record };
+                let record = self.kept.in_own_memory(record);
                 let life = life.saturating_sub(asked.elapsed());
-                self.kept.insert(key.clone(), Arc::new(Kept { record: record.clone(), version, life }));
+                self.kept.insert(self.number, key, Kept { record: record.clone(), version, life });
                 Loaded::Found(record)
             }
             (loaded, _) => loaded,
@@ -126,6 +106,7 @@ impl NearCopies {
         write.await
     }
 
+    /// How old a copy may be.
     #[cfg(feature = "json")]
     pub(crate) fn bound(&self) -> Duration {
         self.bound
@@ -142,8 +123,8 @@ impl NearCopies {
         };
         NearCacheStatus {
             trusted: self.are_confirmed(source),
-            copies: self.kept.entry_count(),
-            bytes: self.kept.weighted_size(),
+            copies: self.kept.count(),
+            bytes: self.kept.bytes(),
             hits: sum(|counts| &counts.hits),
             misses: sum(|counts| &counts.misses),
             bypassed: sum(|counts| &counts.bypassed),
@@ -157,7 +138,7 @@ impl NearCopies {
     }
 
     fn copy(&self, key: &SessionKey) -> Option<Record> {
-        let kept = self.kept.get(key)?;
+        let kept = self.kept.get(self.number, key)?;
         (kept.version == self.version(key)).then(|| kept.record.clone())
     }
 
@@ -169,25 +150,21 @@ impl NearCopies {
     }
 
     fn of_lineage(&self, key: &SessionKey) -> &AtomicU64 {
-        let hash = key.lineage().bytes().fold(0, |hash: u32, byte| hash.rotate_left(6) ^ u32::from(byte));
-        // Multiplied, since the last bits of text are alike.
-        let spread = hash.wrapping_mul(0x9E37_79B1) >> 8;
-        &self.versions[spread as usize % self.versions.len()]
+        self.kept.version_of_lineage(self.number, key)
     }
 }
 
 impl Copies for NearCopies {
     fn changed(&self, key: &SessionKey) {
         self.of_lineage(key).fetch_add(1, Ordering::Release);
-        if self.kept.contains_key(key) {
-            self.kept.invalidate(key);
+        if self.kept.remove(self.number, key) {
             self.counts.mine().invalidated.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     fn all_changed(&self) {
         self.version.fetch_add(1, Ordering::Release);
-        self.kept.invalidate_all();
+        self.kept.remove_all_of(self.number);
     }
 }
 
@@ -204,26 +181,7 @@ impl Drop for Writing<'_> {
     }
 }
 
-struct Life;
-
-impl moka::Expiry<SessionKey, Arc<Kept>> for Life {
-    fn expire_after_create(&self, _: &SessionKey, kept: &Arc<Kept>, _: Instant) -> Option<Duration> {
-        Some(kept.life)
-    }
-
-    fn expire_after_update(
-        &self,
-        _: &SessionKey,
-        kept: &Arc<Kept>,
-        _: Instant,
-        _: Option<Duration>,
-    ) -> Option<Duration> {
-        Some(kept.life)
-    }
-}
-
 impl fmt::Debug for NearCopies {
-    // moka's own `Debug` prints every entry.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("NearCopies").field("bound", &self.bound).finish_non_exhaustive()
     }

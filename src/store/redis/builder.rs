@@ -12,6 +12,7 @@ use super::copied::Copied;
 use super::failure::Effect;
 use super::layout::{Base, RedisLayout};
 use super::name::Prefix;
+use super::namespace::Common;
 use super::target::{ClientCertificate, Credentials, Login, Pem, Target, Tls};
 use crate::error::{BoxError, Error};
 #[cfg(feature = "memory")]
@@ -407,10 +408,13 @@ impl RedisStoreBuilder {
             connections: Arc::clone(&connections),
             compare_by_script: self.compare_by_script,
         };
-        let store = RedisStore::new(self.layout.build(base), limit, connections, entrance);
+        let common = Common::new(&connections, entrance);
+        let store = RedisStore::new(self.layout.build(base), limit, common);
         #[cfg(feature = "memory")]
         if let Some(near_cache) = self.near_cache {
-            return Ok(RedisStore { copied: Copied::of(near_cache, &store)?, ..store });
+            let store = RedisStore { copied: Copied::new(&near_cache)?, ..store };
+            store.copied.begin(&store);
+            return Ok(store);
         }
         Ok(store)
     }

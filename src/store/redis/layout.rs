@@ -39,6 +39,9 @@ pub(super) trait Layout: SessionStore {
     /// Where a renewal moved the session of `key`, while its marker is there.
     async fn successor(&self, key: &SessionKey) -> Result<Option<SessionKey>, Error>;
 
+    /// The same under another prefix, on the same connections.
+    fn with_prefix(&self, prefix: String, limit: RecordLimit) -> Result<Box<dyn Layout>, Error>;
+
     /// The key of a new session of this id.
     fn key(&self, id: &SessionId) -> SessionKey {
         id.key()

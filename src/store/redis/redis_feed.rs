@@ -2,7 +2,8 @@
 //! with our prefix that is written, touched, deleted or evicted.
 //!
 //! `CLIENT TRACKING` in its broadcasting mode: the server remembers prefixes, and not who has read what. It is there
-//! while somebody watches. What it does not tell:
+//! while somebody watches, for all stores that share connections: each is a [`Listener`](listeners::Listener). What it
+//! does not tell:
 //!
 //! - what happens while there is no connection. So whoever watches is told of every new connection.
 //! - that the peer is gone, if nothing closes the connection. So it has to answer now and then.
@@ -17,6 +18,9 @@
 //! <https://redis.io/docs/latest/develop/reference/client-side-caching/>
 
 mod confirmed;
+mod listeners;
+mod prefixes;
+mod store_feed;
 mod tracker;
 
 use std::fmt;
@@ -24,37 +28,31 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
-use redis::{Cmd, PushInfo, PushKind, Value};
+use redis::{PushInfo, PushKind, Value};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use self::confirmed::Confirmed;
+use self::listeners::{Listener, Listeners};
 use self::tracker::{PATIENCE, Question, Standing, Tracker};
 use super::RedisStore;
 use super::complaint::Complaint;
 use super::connection::{Address, Connections};
 use super::failure::Failure;
 use super::layout::Keyspace;
-use crate::error::Error;
-use crate::id::SessionKey;
-use crate::record::Record;
-use crate::store::Loaded;
 use crate::store::background::{Background, Job, Next};
-use crate::store::feed::{Copies, CopySource, Feed, Watch, Watches};
+
+pub(super) use self::store_feed::StoreFeed;
 
 /// How long a change may stay unknown while Redis can be reached.
 const BOUND: Duration = Duration::from_secs(5);
 /// How often connections are looked after within the bound.
 const ROUNDS: u32 = 4;
-/// More renewals than fit into the life of a marker can only be a circle.
-const MOST_RENEWALS: usize = 1000;
 
 /// Keeps the connections that tell of changes.
 pub(super) struct RedisFeed {
     connections: Arc<Connections>,
-    keyspaces: Vec<Arc<dyn Keyspace>>,
-    watches: Watches,
+    listeners: Listeners,
     background: Background,
     tracking: tokio::sync::Mutex<Tracking>,
     confirmed: Confirmed,
@@ -73,6 +71,12 @@ struct Tracking {
     told: Option<Instant>,
 }
 
+/// What is asked of each server.
+struct Wanted {
+    prefixes: Vec<Vec<u8>>,
+    question: Question,
+}
+
 /// A server that has sessions, or may get some.
 struct Master {
     address: Address,
@@ -80,11 +84,10 @@ struct Master {
 }
 
 impl RedisFeed {
-    pub(super) fn new(connections: &Arc<Connections>, keyspaces: &[Arc<dyn Keyspace>]) -> Self {
+    pub(super) fn new(connections: &Arc<Connections>) -> Self {
         Self {
             connections: Arc::clone(connections),
-            keyspaces: keyspaces.to_vec(),
-            watches: Watches::default(),
+            listeners: Listeners::default(),
             background: Background::new(connections.home().clone()),
             tracking: tokio::sync::Mutex::default(),
             confirmed: Confirmed::nothing(),
@@ -93,75 +96,16 @@ impl RedisFeed {
         }
     }
 
-    /// Tells `copies` of all changes.
-    pub(super) fn subscribe(&self, copies: Weak<dyn Copies>, bound: Duration) {
-        let mut least = self.bound.lock().unwrap_or_else(PoisonError::into_inner);
-        *least = bound.min(*least);
-        self.watches.subscribe(copies);
-    }
-
-    /// The task may have gone down with the runtime that it was on.
-    fn go_on(self: &Arc<Self>) {
-        if self.is_needed() {
-            self.background.ask(self, Duration::ZERO);
-        }
-    }
-
     fn round(&self) -> Duration {
         *self.bound.lock().unwrap_or_else(PoisonError::into_inner) / ROUNDS
-    }
-}
-
-#[async_trait]
-impl Feed for RedisStore {
-    fn watch(&self, key: &SessionKey) -> Watch {
-        let watch = self.feed.watches.watch(key);
-        self.feed.go_on();
-        watch
-    }
-
-    async fn find(&self, key: &SessionKey) -> Result<Option<(SessionKey, Record)>, Error> {
-        self.feed.go_on();
-        let mut key = key.clone();
-        for _ in 0..MOST_RENEWALS {
-            match self.layout().load(&key).await? {
-                Loaded::Found(record) => return Ok(Some((key, record))),
-                Loaded::Absent => return Ok(None),
-                Loaded::Moved => match self.layout().successor(&key).await? {
-                    Some(successor) => key = successor,
-                    // It ended between the two steps.
-                    None => return Ok(None),
-                },
-            }
-        }
-        Ok(None)
-    }
-
-    fn copies(&self) -> Option<&dyn CopySource> {
-        Some(self)
-    }
-}
-
-#[async_trait]
-impl CopySource for RedisStore {
-    fn subscribe(&self, copies: Weak<dyn Copies>, bound: Duration) {
-        self.feed.subscribe(copies, bound);
-    }
-
-    fn told_until(&self) -> Option<Instant> {
-        self.feed.confirmed.until(self.connections.generation())
-    }
-
-    async fn load_to_copy(&self, key: &SessionKey) -> Result<(Loaded, Option<Duration>), Error> {
-        self.feed.go_on();
-        self.layout().load_to_copy(key).await
     }
 }
 
 impl Job for RedisFeed {
     async fn attempt(self: &Arc<Self>, _: Duration) -> Next {
         let mut tracking = self.tracking.lock().await;
-        if self.watches.is_empty() {
+        let listening = self.listeners.listening();
+        if listening.is_empty() {
             *tracking = Tracking::default();
             self.confirmed.clear();
             return Next::Done(Duration::ZERO);
@@ -172,22 +116,36 @@ impl Job for RedisFeed {
             tracking.trackers.clear();
             tracking.generation = generation;
         }
-        let question = self.question();
-        tracking.keep_those_that_answer(question).await;
+        let wanted = Wanted {
+            prefixes: prefixes::covering(listening.iter().flat_map(|it| &*it.keyspaces).map(|keys| &**keys)),
+            question: self.question(have_copies(&listening)),
+        };
+        let question = wanted.question;
+        let wanted = Arc::new(wanted);
+        tracking.keep_those_that_answer(&wanted).await;
         let mut reasons = Vec::new();
         let masters = self.masters(&tracking).await.unwrap_or_else(|failure| {
             reasons.push(failure.into_reason());
             Vec::new()
         });
-        let is_news = self.join(&mut tracking, &masters, question, &mut reasons).await;
+        let is_news = self.join(&mut tracking, &masters, &wanted, &mut reasons).await;
         if !reasons.is_empty() {
-            self.complain(reasons);
+            self.complain(reasons, have_copies(&listening));
         }
         let is_whole = !masters.is_empty() && tracking.trackers.len() == masters.len();
         let is_due = || tracking.told.is_none_or(|told| told.elapsed() + 2 * self.round() > BOUND);
-        if is_news || (!is_whole && is_due()) {
-            self.watches.tell_all();
+        let tells_all = is_news || (!is_whole && is_due());
+        if tells_all {
             tracking.told = Some(Instant::now());
+        }
+        for listener in &listening {
+            // Of what happened before its keys are told of, it does not hear.
+            if tells_all || (is_whole && !listener.hears()) {
+                listener.watches.tell_all();
+            }
+            if is_whole {
+                listener.begin_to_hear();
+            }
         }
         match doubt(&tracking.trackers, &masters) {
             _ if !is_whole => {}
@@ -206,21 +164,26 @@ impl Job for RedisFeed {
     }
 
     fn is_needed(&self) -> bool {
-        !self.watches.is_empty()
+        self.listeners.are_needed()
     }
 
     /// Who watches on another runtime looks, and starts another.
     fn abandoned(&self) {
         self.confirmed.clear();
-        self.watches.tell_all();
+        self.listeners.tell_all();
     }
 }
 
 impl Tracking {
-    async fn keep_those_that_answer(&mut self, question: Question) {
+    /// The others are made anew.
+    async fn keep_those_that_answer(&mut self, wanted: &Arc<Wanted>) {
         let mut asking = JoinSet::new();
         for mut tracker in self.trackers.drain(..).filter(|tracker| !tracker.is_lost()) {
-            asking.spawn(async move { tracker.ask(question).await.is_ok().then_some(tracker) });
+            let wanted = Arc::clone(wanted);
+            asking.spawn(async move {
+                let tells = tracker.tell_of(&wanted.prefixes).await.unwrap_or(false);
+                (tells && tracker.ask(wanted.question).await.is_ok()).then_some(tracker)
+            });
         }
         self.trackers.extend(asking.join_all().await.into_iter().flatten());
     }
@@ -228,8 +191,8 @@ impl Tracking {
 
 impl RedisFeed {
     /// What servers are asked: more than whether they are there, if somebody trusts in that nothing has changed.
-    fn question(&self) -> Question {
-        match (self.watches.have_copies(), self.connections.are_one_server()) {
+    fn question(&self, have_copies: bool) -> Question {
+        match (have_copies, self.connections.are_one_server()) {
             (false, _) => Question::Alive,
             (true, true) => Question::Role,
             (true, false) => Question::RoleInCluster,
@@ -241,7 +204,7 @@ impl RedisFeed {
         self: &Arc<Self>,
         tracking: &mut Tracking,
         masters: &[Master],
-        question: Question,
+        wanted: &Arc<Wanted>,
         reasons: &mut Vec<String>,
     ) -> bool {
         // Where there is one server, a replica may have the address that another one has by now.
@@ -253,8 +216,8 @@ impl RedisFeed {
         let mut joining = JoinSet::new();
         for Master { address, .. } in masters {
             if tracking.trackers.iter().all(|tracker| tracker.address != *address) {
-                let (feed, address) = (Arc::clone(self), address.clone());
-                joining.spawn(async move { feed.track(address, question).await });
+                let (feed, address, wanted) = (Arc::clone(self), address.clone(), Arc::clone(wanted));
+                joining.spawn(async move { feed.track(address, &wanted).await });
             }
         }
         let before = tracking.trackers.len();
@@ -280,15 +243,15 @@ impl RedisFeed {
         Ok(holders.map(|(host, owns)| Master { address: Address::Host(host), has_sessions: owns }).collect())
     }
 
-    async fn track(self: &Arc<Self>, address: Address, question: Question) -> Result<Tracker, Failure> {
-        let tracked = timeout(PATIENCE, self.track_at_leisure(address.clone(), question)).await;
+    async fn track(self: &Arc<Self>, address: Address, wanted: &Wanted) -> Result<Tracker, Failure> {
+        let tracked = timeout(PATIENCE, self.track_at_leisure(address.clone(), wanted)).await;
         tracked.unwrap_or(Err(Failure::TimedOut(PATIENCE))).map_err(|failure| failure.at(&address))
     }
 
     async fn track_at_leisure(
         self: &Arc<Self>,
         address: Address,
-        question: Question,
+        wanted: &Wanted,
     ) -> Result<Tracker, Failure> {
         let (feed, lost) = (Arc::downgrade(self), Arc::new(AtomicBool::new(false)));
         let is_lost = Arc::clone(&lost);
@@ -296,59 +259,33 @@ impl RedisFeed {
             hear(&feed, &is_lost, &push);
             Ok::<(), ()>(())
         };
-        let mut connection = self.connections.connect_beside(&address, hear).await?;
-        connection.send(&self.tracking_on()).await?;
-        let mut tracker = Tracker { address, connection, lost, standing: Standing::not_asked() };
-        tracker.ask(question).await?;
+        let connection = self.connections.connect_beside(&address, hear).await?;
+        let mut tracker = Tracker::new(address, connection, lost);
+        tracker.tell_of(&wanted.prefixes).await?;
+        tracker.ask(wanted.question).await?;
         Ok(tracker)
     }
 
     /// Whether the servers tell of changes, and are known to be masters; why not otherwise.
-    pub(super) async fn trial(self: &Arc<Self>) -> Result<(), String> {
+    async fn trial(self: &Arc<Self>, prefixes: Vec<Vec<u8>>) -> Result<(), String> {
         let masters = self.masters(&Tracking::default()).await.map_err(Failure::into_reason)?;
-        let question =
-            if self.connections.are_one_server() { Question::Role } else { Question::RoleInCluster };
+        let wanted = Wanted { prefixes, question: self.question(true) };
         if masters.is_empty() {
             return Err("no server is known yet".to_owned());
         }
         let mut trackers = Vec::new();
         for Master { address, .. } in &masters {
-            let tracked = self.track(address.clone(), question).await;
+            let tracked = self.track(address.clone(), &wanted).await;
             trackers.push(tracked.map_err(Failure::into_reason)?);
         }
         doubt(&trackers, &masters).map_or(Ok(()), Err)
     }
 
-    fn tracking_on(&self) -> Cmd {
-        let mut on = redis::cmd("CLIENT");
-        on.arg("TRACKING").arg("ON").arg("BCAST");
-        let prefixes: Vec<_> = self.keyspaces.iter().map(|keys| keys.prefix().as_str()).collect();
-        for (number, prefix) in prefixes.iter().enumerate() {
-            // One that begins like another is heard of by that; the server refuses both together.
-            let is_covered = prefixes.iter().enumerate().any(|(other, shorter)| {
-                prefix.starts_with(shorter) && (shorter.len() < prefix.len() || other < number)
-            });
-            if !is_covered {
-                on.arg("PREFIX").arg(prefix);
-            }
-        }
-        on
-    }
-
-    fn tell(&self, name: &[u8]) {
-        for keyspace in &self.keyspaces {
-            if let Some(named) = keyspace.named(name) {
-                self.watches.tell(&named.key);
-            }
-        }
-    }
-
     /// Logs new reasons once, until all masters tell.
-    fn complain(&self, reasons: Vec<String>) {
+    fn complain(&self, reasons: Vec<String>, have_copies: bool) {
         let reason = in_words(reasons);
         if self.complaint.is_new(&reason) {
-            let besides =
-                if self.watches.have_copies() { ", and copies of sessions are not used" } else { "" };
+            let besides = if have_copies { ", and copies of sessions are not used" } else { "" };
             tracing::warn!(
                 "Redis does not tell of changes at present ({reason}): watched sessions are checked every \
                  {BOUND:?}{besides}"
@@ -377,6 +314,11 @@ fn in_words(mut reasons: Vec<String>) -> String {
     reasons.join("; ")
 }
 
+/// Whether somebody trusts in that nothing has changed.
+fn have_copies(listening: &[Arc<Listener>]) -> bool {
+    listening.iter().any(|listener| listener.watches.have_copies())
+}
+
 fn hear(feed: &Weak<RedisFeed>, lost: &AtomicBool, push: &PushInfo) {
     let Some(feed) = feed.upgrade() else { return };
     match (&push.kind, &*push.data) {
@@ -388,18 +330,18 @@ fn hear(feed: &Weak<RedisFeed>, lost: &AtomicBool, push: &PushInfo) {
         (PushKind::Invalidate, [Value::Array(names)]) => {
             for name in names {
                 if let Value::BulkString(name) = name {
-                    feed.tell(name);
+                    feed.listeners.tell(name);
                 }
             }
         }
         // The whole database was emptied.
-        (PushKind::Invalidate, _) => feed.watches.tell_all(),
+        (PushKind::Invalidate, _) => feed.listeners.tell_all(),
         _ => {}
     }
 }
 
 impl fmt::Debug for RedisFeed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RedisFeed").field("watches", &self.watches).finish_non_exhaustive()
+        f.debug_struct("RedisFeed").field("listeners", &self.listeners).finish_non_exhaustive()
     }
 }

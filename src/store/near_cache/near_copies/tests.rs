@@ -70,8 +70,12 @@ fn record(data: &'static str) -> Record {
     Record::new(now, now.saturating_add(HOUR), Payload::new(1, data))
 }
 
+fn copies_in(bytes: usize) -> NearCopies {
+    NearCopies::new(&Arc::new(KeptCopies::new(bytes)), BOUND)
+}
+
 fn copies() -> NearCopies {
-    NearCopies::new(1 << 20, BOUND)
+    copies_in(1 << 20)
 }
 
 #[tokio::test]
@@ -228,19 +232,44 @@ async fn only_sessions_whose_end_is_known_are_copied() {
 #[tokio::test]
 async fn the_bound_in_bytes_holds_and_what_was_used_last_stays() {
     let bytes = 256 * 1024;
-    let (source, copies) = (Source::confirming(), NearCopies::new(bytes, BOUND));
+    let (source, copies) = (Source::confirming(), copies_in(bytes));
     let (used, _) = source.put_new(HOUR);
     for _ in 0..2000 {
         copies.load(&source, &used.key()).await.unwrap();
         let (id, _) = source.put_new(HOUR);
         copies.load(&source, &id.key()).await.unwrap();
-        copies.kept.run_pending_tasks();
+        copies.kept.settle();
     }
     assert!(copies.status(&source).bytes <= bytes as u64);
     assert!(copies.status(&source).copies > 100, "{:?}", copies.status(&source));
     source.asked();
     copies.load(&source, &used.key()).await.unwrap();
     assert_eq!(source.asked(), 0);
+}
+
+/// Stores of several tenants. An id may be in several of them, since a copy of a database has it too.
+#[tokio::test]
+async fn what_stores_keep_in_the_same_bytes_is_apart() {
+    let kept = Arc::new(KeptCopies::new(1 << 20));
+    let [one, another] = [(); 2].map(|()| NearCopies::new(&kept, BOUND));
+    let [ours, theirs] = [(); 2].map(|()| Source::confirming());
+    let key = SessionId::generate().key();
+    let [our, their] = [r#"{"our":1}"#, r#"{"their":1}"#].map(record);
+    ours.put(&key, Loaded::Found(our.clone()), Some(HOUR));
+    theirs.put(&key, Loaded::Found(their.clone()), Some(HOUR));
+    for _ in 0..2 {
+        assert_eq!(one.load(&ours, &key).await.unwrap(), Loaded::Found(our.clone()));
+        assert_eq!(another.load(&theirs, &key).await.unwrap(), Loaded::Found(their.clone()));
+    }
+    assert_eq!((ours.asked(), theirs.asked()), (1, 1));
+
+    one.changed(&key);
+    one.all_changed();
+    one.load(&ours, &key).await.unwrap();
+    another.load(&theirs, &key).await.unwrap();
+    assert_eq!((ours.asked(), theirs.asked()), (1, 0), "what changed is one's alone");
+    let status = another.status(&theirs);
+    assert_eq!((status.hits, status.misses, status.invalidated, status.emptied), (2, 1, 0, 0));
 }
 
 #[test]

@@ -11,9 +11,17 @@ use crate::store::redis::{Answer, RedisStore};
 use crate::store::status::StoreStatus;
 
 #[derive(Debug)]
-pub(super) enum NearCopies {}
+pub(super) enum OwnCopies {}
 
-impl NearCopies {
+impl OwnCopies {
+    pub(super) fn beside(&self) -> Self {
+        match *self {}
+    }
+
+    pub(super) fn of(&self, _: &RedisStore) -> &Self {
+        self
+    }
+
     pub(super) fn load(&self, _: &RedisStore, _: &SessionKey) -> Ready<Result<Loaded, Error>> {
         match *self {}
     }

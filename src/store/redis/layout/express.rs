@@ -29,6 +29,7 @@ use crate::cookie::SessionCookie;
 use crate::error::Error;
 use crate::id::{SessionId, SessionKey};
 use crate::record::{Moved, Record};
+use crate::store::record_limit::RecordLimit;
 use crate::store::redis::connection::{Connection, Connections, Durability, Repeat};
 use crate::store::redis::failure::Effect;
 use crate::store::redis::name::{self, Prefix, Slot};
@@ -203,6 +204,18 @@ impl Layout for Express {
 
     fn keyspaces(&self) -> Vec<Arc<dyn Keyspace>> {
         vec![Arc::<ExpressKeys>::clone(&self.keys)]
+    }
+
+    fn with_prefix(&self, prefix: String, _: RecordLimit) -> Result<Box<dyn Layout>, Error> {
+        // An id may be any text without a colon: that alone tells where a prefix ends.
+        if !prefix.ends_with(':') {
+            return Err(Error::Config(format!(
+                "the key prefix {prefix:?} must end with a colon: another store's may begin like it, and an id of \
+                 express-session like the rest of that; write \"shop:\" rather than \"shop\""
+            )));
+        }
+        let keys = Arc::new(ExpressKeys::new(Prefix::new(prefix)?));
+        Ok(Box::new(Self { keys, cookie: self.cookie.clone(), connections: Arc::clone(&self.connections) }))
     }
 
     fn key(&self, id: &SessionId) -> SessionKey {

@@ -12,6 +12,7 @@ use super::{Keyspace, Layout, Made, RedisLayout, in_use};
 use crate::error::Error;
 use crate::id::{SessionId, SessionKey};
 use crate::record::Record;
+use crate::store::record_limit::RecordLimit;
 use crate::store::{Created, Loaded, Requirements, Rotation, SessionStore, Touch, Update, Updated};
 use crate::ttl::Ttl;
 
@@ -201,6 +202,10 @@ impl Layout for Migrating {
     /// Express' first: its index of owners has the sessions' ids, without which they are not found there.
     fn keyspaces(&self) -> Vec<Arc<dyn Keyspace>> {
         [self.express.keyspaces(), self.native.keyspaces()].concat()
+    }
+
+    fn with_prefix(&self, _: String, _: RecordLimit) -> Result<Box<dyn Layout>, Error> {
+        Err(Error::Unsupported { what: "take another prefix while sessions move between two layouts" })
     }
 
     fn key(&self, id: &SessionId) -> SessionKey {

@@ -192,6 +192,16 @@ impl Layout for Native {
     fn keyspaces(&self) -> Vec<Arc<dyn Keyspace>> {
         vec![Arc::<NativeKeys>::clone(&self.keys)]
     }
+
+    fn with_prefix(&self, prefix: String, limit: RecordLimit) -> Result<Box<dyn Layout>, Error> {
+        let base = Base {
+            prefix: Prefix::new(prefix)?,
+            limit,
+            connections: Arc::clone(&self.connections),
+            compare_by_script: self.compare_by_script,
+        };
+        Ok(Box::new(Self::new(base)))
+    }
 }
 
 impl Native {

@@ -16,7 +16,9 @@ pub(super) const PATIENCE: Duration = Duration::from_millis(1250);
 
 pub(super) struct Tracker {
     pub(super) address: Address,
-    pub(super) connection: Connection,
+    connection: Connection,
+    /// What the names of the keys begin with of which it tells.
+    prefixes: Vec<Vec<u8>>,
     /// Set when it is closed.
     pub(super) lost: Arc<AtomicBool>,
     /// What the server said of itself when it was asked last.
@@ -44,8 +46,34 @@ pub(super) enum Standing {
 }
 
 impl Tracker {
+    pub(super) fn new(address: Address, connection: Connection, lost: Arc<AtomicBool>) -> Self {
+        Self { address, connection, prefixes: Vec::new(), lost, standing: Standing::not_asked() }
+    }
+
     pub(super) fn is_lost(&self) -> bool {
         self.lost.load(Ordering::Acquire)
+    }
+
+    /// Has the server tell of keys with these prefixes, too. Answers whether it does: one that those begin with of which it
+    /// tells already takes another connection.
+    pub(super) async fn tell_of(&mut self, prefixes: &[Vec<u8>]) -> Result<bool, Failure> {
+        let is_told = |prefix: &Vec<u8>| self.prefixes.iter().any(|told| prefix.starts_with(told));
+        let more: Vec<_> = prefixes.iter().filter(|prefix| !is_told(prefix)).cloned().collect();
+        if more.is_empty() {
+            return Ok(true);
+        }
+        if more.iter().any(|prefix| self.prefixes.iter().any(|told| told.starts_with(prefix))) {
+            return Ok(false);
+        }
+        let mut on = redis::cmd("CLIENT");
+        on.arg("TRACKING").arg("ON").arg("BCAST");
+        for prefix in &more {
+            on.arg("PREFIX").arg(prefix);
+        }
+        let answer = timeout(PATIENCE, self.connection.send(&on)).await;
+        answer.unwrap_or(Err(Failure::TimedOut(PATIENCE)))?;
+        self.prefixes.extend(more);
+        Ok(true)
     }
 
     /// Has the server answer, which it does after it has told of every change from before.

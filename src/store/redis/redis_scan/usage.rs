@@ -70,7 +70,7 @@ impl RedisStore {
             let [scanned] = self.several(node, &scan).await?;
             let (next, found): (String, Vec<Vec<u8>>) = redis::from_redis_value(scanned)?;
             looked_at += found.len();
-            for keyspace in &self.keyspaces {
+            for keyspace in &*self.keyspaces {
                 self.judge(node, &**keyspace, &found, &mut sample).await?;
             }
             cursor = next;
