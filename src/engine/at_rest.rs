@@ -100,10 +100,11 @@ impl AtRest {
     /// decompressed.
     pub(super) fn open(&self, known: Known<'_>, mut record: Record) -> Result<Record, Error> {
         let has_label = self.sealing.as_ref().is_some_and(|sealing| sealing.has_label(&record));
+        // Compressed alone, or beside a label that is sealed, data is plain too.
+        if let Some(sealing) = self.sealing.as_ref().filter(|_| !record.data.is_sealed()) {
+            sealing.accept_plain(known)?;
+        }
         if record.data.is_open() && !has_label {
-            if let Some(sealing) = &self.sealing {
-                sealing.accept_plain(known)?;
-            }
             return Ok(record);
         }
         let (data, label) = match record.data.opened_before(self.opener) {
@@ -131,11 +132,12 @@ impl AtRest {
         if data.is_open() {
             return Ok((data.clone(), label));
         }
-        let mut bytes = data.bytes().clone();
-        if data.is_sealed() {
+        let mut bytes = if data.is_sealed() {
             let sealing = self.sealing.as_ref().ok_or_else(|| known.sealed(NO_KEYS))?;
-            bytes = sealing.unseal(known, data)?.into();
-        }
+            sealing.unseal(known, data)?.into()
+        } else {
+            data.bytes().clone()
+        };
         if data.is_compressed() {
             let unpacked = self.compression.unpack(&bytes);
             bytes = unpacked.map_err(|reason| Error::Corrupt { key: known.key(), reason })?.into();
