@@ -22,6 +22,7 @@ pub use self::sealing::{SealRollout, Sealing};
 use crate::error::Error;
 use crate::id::{SessionId, SessionKey};
 use crate::record::{Label, Payload, Record, RecordAtRest};
+use crate::store::history::HistoryEntry;
 
 const NO_KEYS: &str = "it is sealed, and this service has no seal key";
 
@@ -143,6 +144,27 @@ impl AtRest {
             bytes = unpacked.map_err(|reason| Error::Corrupt { key: known.key(), reason })?.into();
         }
         Ok((data.opened(self.opener, bytes, label.as_ref()), label))
+    }
+
+    /// Brings an entry of a history into the form in which it is to rest.
+    pub(super) fn settle_entry(&self, mut entry: HistoryEntry) -> HistoryEntry {
+        if let Some(sealing) = &self.sealing
+            && let Some(sealed) =
+                entry.label.as_ref().and_then(|label| sealing.seal_label(&entry.session, label))
+        {
+            (entry.label, entry.sealed_label) = (None, Some(sealed.into()));
+        }
+        entry
+    }
+
+    /// Opens an entry of a history; what no key opens stays as it is.
+    pub(super) fn open_entry(&self, mut entry: HistoryEntry) -> HistoryEntry {
+        if let Some(sealing) = &self.sealing
+            && let Some(sealed) = &entry.sealed_label
+        {
+            entry.label = sealing.open_label(&entry.session, sealed);
+        }
+        entry
     }
 
     /// Whether a record is sealed so that it takes the visitor's id to open it.

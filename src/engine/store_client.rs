@@ -232,7 +232,14 @@ impl StoreClient {
         bounds: HistoryBounds,
         now: Timestamp,
     ) -> Result<Vec<HistoryEntry>, Error> {
-        self.call(Operation::HistoryList, None, self.history()?.list(owner, bounds, now)).await
+        let listed =
+            self.call(Operation::HistoryList, None, self.history()?.list(owner, bounds, now)).await?;
+        Ok(listed.into_iter().map(|entry| self.at_rest.open_entry(entry)).collect())
+    }
+
+    /// An entry in the form in which it is to rest.
+    pub(super) fn settle_entry(&self, entry: HistoryEntry) -> HistoryEntry {
+        self.at_rest.settle_entry(entry)
     }
 
     /// Erases the history of an owner.
@@ -242,7 +249,12 @@ impl StoreClient {
 
     /// A page of all histories.
     pub(super) async fn histories(&self, cursor: Option<&Cursor>, size: usize) -> Result<HistoryPage, Error> {
-        self.call(Operation::HistoryPage, None, self.history()?.page(cursor, size)).await
+        let mut page = self.call(Operation::HistoryPage, None, self.history()?.page(cursor, size)).await?;
+        for history in &mut page.histories {
+            let entries = std::mem::take(&mut history.entries);
+            history.entries = entries.into_iter().map(|entry| self.at_rest.open_entry(entry)).collect();
+        }
+        Ok(page)
     }
 
     fn history(&self) -> Result<&dyn History, Error> {

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use futures_util::TryStreamExt as _;
 use session_store::{
-    AuthMethod, Clock as _, Created, Error, Evict, HistoryBounds, HistoryEntry, HistoryEvent, KeyRing,
-    Loaded, Record, Rotation, Session, SessionKey, SessionManager, SessionStore, Touch, Ttl, Update, Updated,
-    async_trait,
+    AuthMethod, Clock as _, Created, Error, Evict, HistoryBounds, HistoryEntry, HistoryEvent, Key, KeyRing,
+    Loaded, Record, Rotation, Sealing, Session, SessionKey, SessionManager, SessionStore, Touch, Ttl, Update,
+    Updated, async_trait,
 };
 
 use crate::stage::{history_of, remembering, remembering_with, sign_in, told};
@@ -220,4 +221,29 @@ impl SessionStore for Plain {
     async fn delete(&self, _: &SessionKey) -> Result<bool, Error> {
         Ok(false)
     }
+}
+
+#[tokio::test]
+async fn sealed_labels_are_sealed_in_the_history_too() {
+    let (old, new) = (Key::generate(), Key::generate());
+    let sealing = |keys: &KeyRing| Sealing::new(keys).unwrap().labels();
+    let world = remembering_with(|builder| builder.seal(sealing(&KeyRing::new(old.clone()))));
+    sign_in(&world.manager, "ada", "a phone").await;
+    assert_eq!(history_of(&world.manager, "ada").await, ["signedIn a phone"]);
+    // The store knows of no phone, nor does an instance without the key.
+    let instance = |ring: Option<KeyRing>| {
+        world.instance(|builder| {
+            let builder = builder.history(HistoryBounds::default());
+            match ring {
+                Some(ring) => builder.seal(sealing(&ring)),
+                None => builder,
+            }
+        })
+    };
+    assert_eq!(history_of(&instance(None), "ada").await, ["signedIn ?"]);
+    assert_eq!(history_of(&instance(Some(KeyRing::new(new.clone()))), "ada").await, ["signedIn ?"]);
+    let rotated = instance(Some(KeyRing::new(new).with_previous(old)));
+    assert_eq!(history_of(&rotated, "ada").await, ["signedIn a phone"]);
+    let histories: Vec<_> = rotated.histories().try_collect().await.unwrap();
+    assert_eq!(told(&histories[0].entries), ["signedIn a phone"]);
 }

@@ -110,7 +110,7 @@ impl Sealing {
         Self { and_id: true, ..self }
     }
 
-    /// Seals labels as well: an owner's [list](crate::SessionManager::sessions_of) shows them nevertheless, and the tool
+    /// Seals labels as well, those of a [history](crate::SessionManager::history_of) too: an owner's [list](crate::SessionManager::sessions_of) shows them nevertheless, and the tool
     /// only with the key. It takes 44 bytes more for a session that has one.
     ///
     /// ```
@@ -161,10 +161,10 @@ impl Sealing {
         };
         let data = Payload::new(tag, cipher.seal(plain.bytes(), &belonging_to(&key, tag)));
         let mut at_rest = RecordAtRest { data, label, extensions };
-        if self.labels
-            && let Some(label) = at_rest.label.take()
+        if let Some(label) = &at_rest.label
+            && let Some(sealed) = self.seal_label(&key, label)
         {
-            let sealed = self.keys[0].label.seal(label.as_str().as_bytes(), &belonging_to(&key, LABEL));
+            at_rest.label = None;
             at_rest.extensions = at_rest.extensions.with(LABEL, &sealed);
             at_rest.extensions.check_size()?;
         }
@@ -215,14 +215,20 @@ impl Sealing {
     /// The record's label, whether it is sealed or not.
     pub(super) fn label(&self, known: Known<'_>, record: &Record) -> Result<Option<Label>, Error> {
         let Some(sealed) = record.extensions.get(LABEL) else { return Ok(record.label.clone()) };
-        let belongs_to = belonging_to(&known.key(), LABEL);
-        let opened = self
-            .keys
-            .iter()
-            .filter(|key| key.label.is_hinted(sealed))
-            .find_map(|key| key.label.open(sealed, &belongs_to))
-            .ok_or_else(|| known.sealed(NO_KEY))?;
-        Ok(std::str::from_utf8(&opened).ok().and_then(Label::truncated))
+        self.open_label(&known.key(), sealed).map(Some).ok_or_else(|| known.sealed(NO_KEY))
+    }
+
+    /// A label sealed, if labels are to be.
+    pub(super) fn seal_label(&self, key: &SessionKey, label: &Label) -> Option<Vec<u8>> {
+        let is_due = self.labels && self.rollout != SealRollout::Accept;
+        is_due.then(|| self.keys[0].label.seal(label.as_str().as_bytes(), &belonging_to(key, LABEL)))
+    }
+
+    pub(super) fn open_label(&self, key: &SessionKey, sealed: &[u8]) -> Option<Label> {
+        let belongs_to = belonging_to(key, LABEL);
+        let hinted = self.keys.iter().filter(|key| key.label.is_hinted(sealed));
+        let opened = hinted.filter_map(|key| key.label.open(sealed, &belongs_to)).next()?;
+        Label::truncated(std::str::from_utf8(&opened).ok()?)
     }
 
     pub(super) fn without_label(&self, extensions: &Extensions) -> Extensions {

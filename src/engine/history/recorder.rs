@@ -135,6 +135,11 @@ impl Remembers for Recorder {
                 self.lose(&"too many are waiting");
                 return false;
             }
+            // Once: what is tried again has to be the same bytes, to be known for what is there.
+            let entry = match self.client.upgrade() {
+                Some(client) => client.settle_entry(entry),
+                None => entry,
+            };
             queue.waiting.push_back(Waiting { owner: owner.clone(), entry, since: Instant::now() });
             queue.accepted += 1;
         }

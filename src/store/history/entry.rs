@@ -9,12 +9,12 @@
 //! 10  began      milliseconds
 //! 18  session    its key: 3 bytes of the lineage, 21 of the digest
 //! 42  length of the label, 2 bytes, 0 for none; the label;
-//!     fields that later versions add: each a tag, 1 byte, a length, 2 bytes, and its value
+//!     further fields, such as a label that is sealed (1), or what later versions add: each a tag, 1 byte, a length, 2 bytes, and its value
 //! ```
 
 use std::fmt;
 
-use bytes::Buf as _;
+use bytes::{Buf as _, Bytes};
 
 use crate::clock::Timestamp;
 use crate::id::{COMPACT_KEY_LENGTH, SessionKey};
@@ -22,6 +22,7 @@ use crate::record::Label;
 use crate::store::scan::SessionSummary;
 
 const FORMAT: u8 = 0xC1;
+const SEALED_LABEL: u8 = 0x01;
 /// Where an entry has its two moments.
 #[cfg(feature = "redis")]
 pub(crate) const AT: usize = 2;
@@ -70,12 +71,15 @@ pub struct HistoryEntry {
     pub began: Timestamp,
     /// The application's name for the session, such as its device.
     pub label: Option<Label>,
+    /// The label in the form in which it rests, where it is sealed.
+    #[cfg_attr(feature = "json", serde(skip))]
+    pub(crate) sealed_label: Option<Bytes>,
 }
 
 impl HistoryEntry {
     /// Makes an entry without a label. See the [example](Self).
     pub fn new(at: Timestamp, what: HistoryEvent, session: SessionKey, began: Timestamp) -> Self {
-        Self { at, what, session, began, label: None }
+        Self { at, what, session, began, label: None, sealed_label: None }
     }
 
     /// Whether both are about one session of one owner, whatever ids it has had. See the [example](Self).
@@ -122,6 +126,13 @@ impl HistoryEntry {
         out.extend(self.session.to_compact());
         out.extend(label_length.to_be_bytes());
         out.extend(label.as_bytes());
+        if let Some(sealed) = &self.sealed_label {
+            let length =
+                u16::try_from(sealed.len()).expect("a label is short, and so is what it is sealed to");
+            out.push(SEALED_LABEL);
+            out.extend(length.to_be_bytes());
+            out.extend(sealed);
+        }
         out
     }
 
@@ -141,11 +152,16 @@ impl HistoryEntry {
             [] => None,
             text => Some(Label::new(std::str::from_utf8(text).ok()?).ok()?),
         };
-        while fields.try_get_u8().is_ok() {
+        let mut sealed_label = None;
+        while let Ok(tag) = fields.try_get_u8() {
             let length = usize::from(fields.try_get_u16().ok()?);
-            fields = fields.get(length..)?;
+            let (value, rest) = fields.split_at_checked(length)?;
+            fields = rest;
+            if tag == SEALED_LABEL {
+                sealed_label = Some(Bytes::copy_from_slice(value));
+            }
         }
-        Some(Self { at, what, session: SessionKey::from_compact(*session), began, label })
+        Some(Self { at, what, session: SessionKey::from_compact(*session), began, label, sealed_label })
     }
 }
 

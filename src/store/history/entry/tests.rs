@@ -28,6 +28,14 @@ fn the_bytes_of_an_entry_are_frozen() {
 }
 
 #[test]
+fn a_sealed_label_is_a_field_of_its_own() {
+    let sealed = HistoryEntry { label: None, sealed_label: Some(b"abc".as_slice().into()), ..golden_entry() };
+    let bytes = [&GOLDEN[..42], b"\0\0\x01\0\x03abc"].concat();
+    assert_eq!(sealed.to_bytes(), bytes);
+    assert_eq!(HistoryEntry::from_bytes(&bytes), Some(sealed));
+}
+
+#[test]
 fn what_later_versions_add_is_passed_over() {
     let longer = [GOLDEN, b"\x07\0\x03abc\xFF\0\0"].concat();
     assert_eq!(HistoryEntry::from_bytes(&longer), Some(golden_entry()));
@@ -89,6 +97,7 @@ prop_compose! {
             session: SessionId::generate().key(),
             began: Timestamp::from_millis(times[1]),
             label: label.map(|text| Label::new(text).unwrap()),
+            sealed_label: None,
         }
     }
 }
