@@ -45,7 +45,6 @@ impl Timestamp {
         UNIX_EPOCH + Duration::from_millis(bounded)
     }
 
-    #[cfg(any(feature = "json", feature = "redis"))]
     pub(crate) fn saturating_sub(self, duration: Duration) -> Self {
         Self(self.0.saturating_sub(millis_rounded_up(duration)))
     }

@@ -27,6 +27,9 @@ pub(crate) const NAME_LENGTH: usize = LINEAGE_LENGTH + 3 + DIGEST_LENGTH;
 const DIGEST_LENGTH: usize = 28;
 /// As many bits of the hash as an id has fresh ones: more would only take memory.
 const DIGEST_BYTES: usize = 21;
+const LINEAGE_BYTES: usize = 3;
+/// A key's name without what all names have in common.
+pub(crate) const COMPACT_KEY_LENGTH: usize = LINEAGE_BYTES + DIGEST_BYTES;
 const KEY_DOMAIN: &[u8] = b"session-store key v1:";
 
 /// The secret that a session's cookie carries: 24 random bytes as 32 characters of base64url.
@@ -297,6 +300,25 @@ impl SessionKey {
         &self.storage_name()[1..=LINEAGE_LENGTH]
     }
 
+    /// The bytes that lineage and digest are written with.
+    pub(crate) fn to_compact(&self) -> [u8; COMPACT_KEY_LENGTH] {
+        let mut bytes = [0; COMPACT_KEY_LENGTH];
+        let (lineage, digest) = bytes.split_at_mut(LINEAGE_BYTES);
+        for (text, bytes) in [(self.lineage(), lineage), (self.digest(), digest)] {
+            URL_SAFE_NO_PAD.decode_slice(text, bytes).expect("names are base64url");
+        }
+        bytes
+    }
+
+    pub(crate) fn from_compact(bytes: [u8; COMPACT_KEY_LENGTH]) -> Self {
+        let mut name = *b"{AAAA}:AAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+        let (lineage, digest) = bytes.split_at(LINEAGE_BYTES);
+        for (from, bytes) in [(1, lineage), (NAME_LENGTH - DIGEST_LENGTH, digest)] {
+            URL_SAFE_NO_PAD.encode_slice(bytes, &mut name[from..]).expect("3 bytes are 4 characters");
+        }
+        Self { name, foreign: None }
+    }
+
     /// 126 bits of the digest: enough to tell any two sessions apart, in less room than a key.
     #[cfg(feature = "json")]
     pub(crate) fn fingerprint(&self) -> u128 {
@@ -431,6 +453,7 @@ mod tests {
         let key = SessionId::generate().key();
         assert_eq!(SessionKey::from_storage_name(key.storage_name()).as_ref(), Some(&key));
         assert_eq!(SessionKey::from_storage_name("{AAAA}:short"), None);
+        assert_eq!(SessionKey::from_compact(key.to_compact()), key);
         let glob = key.storage_name().replace(':', "*");
         assert_eq!(SessionKey::from_storage_name(&glob), None);
     }

@@ -157,6 +157,7 @@ pub use record::{Envelope, Extensions, Label, Moved, Owner, Payload, Record, Rev
 #[cfg(feature = "memory")]
 pub use store::fallback::{FallbackPolicy, FallbackStatus, FallbackStore};
 pub use store::feed::{self, Feed};
+pub use store::history::{self, History, HistoryBounds, HistoryEntry, HistoryEvent};
 #[cfg(feature = "memory")]
 pub use store::memory::MemoryStore;
 #[cfg(feature = "memory")]

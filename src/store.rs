@@ -15,6 +15,7 @@ use crate::id::SessionKey;
 use crate::record::{Record, Revision};
 use crate::ttl::Ttl;
 use feed::Feed;
+use history::History;
 use owner_index::OwnerIndex;
 use scan::Scan;
 use status::StoreStatus;
@@ -24,6 +25,7 @@ pub(crate) mod background;
 #[cfg(feature = "memory")]
 pub(crate) mod fallback;
 pub mod feed;
+pub mod history;
 #[cfg(feature = "memory")]
 pub(crate) mod memory;
 #[cfg(feature = "memory")]
@@ -157,6 +159,11 @@ pub trait SessionStore: fmt::Debug + Send + Sync + 'static {
     /// The feed of changes, if the store has one: without it, waiting for a session's end is not supported. Default:
     /// `None`.
     fn feed(&self) -> Option<&dyn Feed> {
+        None
+    }
+
+    /// What happened to each owner's sessions, if the store keeps it. Default: `None`.
+    fn history(&self) -> Option<&dyn History> {
         None
     }
 
@@ -512,6 +519,10 @@ macro_rules! forward {
 
             fn feed(&self) -> Option<&dyn Feed> {
                 (**self).feed()
+            }
+
+            fn history(&self) -> Option<&dyn History> {
+                (**self).history()
             }
 
             fn status(&self) -> StoreStatus {

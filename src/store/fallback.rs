@@ -2,6 +2,7 @@
 
 mod breaker;
 mod fallback_feed;
+mod fallback_history;
 mod fallback_owner_index;
 mod fallback_scan;
 mod ledger;
@@ -71,6 +72,8 @@ use crate::clock::Timestamp;
 /// - An owner's sessions can be listed, and all ended, only while the primary answers. A sign-in during an
 ///   outage counts towards the limit of its owner's sessions once it has moved. It does not move if the
 ///   owner's sessions were all ended after it, within the same week.
+/// - Histories are the primary's: what happens while it is away is recorded when it answers again within a minute, and
+///   otherwise lost.
 /// - Before each load of a session in memory that has an owner, the primary is asked whether it was ended
 ///   elsewhere. One that does not answer has no say: the session is served. While Redis is away, each such load has
 ///   it tried again, at most every 20 ms for all of them, and waits up to 100 ms for that.

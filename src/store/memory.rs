@@ -10,9 +10,11 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use moka::ops::compute::Op;
 
+use self::memory_history::Histories;
 use self::memory_owner_index::Owners;
 use self::shelves::Shelves;
 use super::feed::{Feed, Watches};
+use super::history::History;
 use super::owner_index::OwnerIndex;
 use super::scan::Scan;
 use super::status::StoreStatus;
@@ -36,7 +38,8 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 /// sign in. A session counts as owned from the moment it is stored with an owner.
 ///
 /// The bound is enforced every 64 writes or 0.3 seconds, whichever comes first, separately for sessions with and
-/// without an owner; writes since then come on top of it. Sessions end with the process.
+/// without an owner; writes since then come on top of it. Histories take an eighth as many bytes again, at most. Sessions
+/// and histories end with the process.
 ///
 /// Share it in an [`Arc`](std::sync::Arc), which is a store too. Each store has a thread that frees expired sessions,
 /// even while the store is idle; it ends when the store is dropped.
@@ -69,6 +72,7 @@ pub struct MemoryStore {
     room: Arc<MemoryBudget>,
     rotating: Mutex<()>,
     owners: Arc<Owners>,
+    histories: Arc<Histories>,
     watches: Watches,
     _ends_the_sweeper: mpsc::Sender<Infallible>,
 }
@@ -137,10 +141,14 @@ impl MemoryStore {
         let sessions = Arc::new(Shelves::new(capacity));
         let (sender, dropped) = mpsc::channel();
         let (swept, owners) = (Arc::clone(&sessions), Arc::new(Owners::default()));
-        let (index, watches) = (Arc::clone(&owners), Watches::default());
+        let histories = Arc::new(Histories::new(capacity));
+        let (index, remembered) = (Arc::clone(&owners), Arc::clone(&histories));
+        let watches = Watches::default();
         let watched = watches.clone();
         let sweeper = thread::Builder::new().name("session-sweeper".to_owned());
-        if let Err(error) = sweeper.spawn(move || sweep(&swept, &index, &watched, interval, &dropped)) {
+        if let Err(error) =
+            sweeper.spawn(move || sweep(&swept, &index, &remembered, &watched, interval, &dropped))
+        {
             tracing::warn!(%error, "could not start the thread that frees expired sessions while the store is idle");
         }
         Self {
@@ -149,6 +157,7 @@ impl MemoryStore {
             room: Arc::new(MemoryBudget::new(capacity / 2)),
             rotating: Mutex::new(()),
             owners,
+            histories,
             watches,
             _ends_the_sweeper: sender,
         }
@@ -302,6 +311,10 @@ impl SessionStore for MemoryStore {
         Some(self)
     }
 
+    fn history(&self) -> Option<&dyn History> {
+        Some(self)
+    }
+
     fn status(&self) -> StoreStatus {
         StoreStatus { kind: "memory", ..StoreStatus::default() }
     }
@@ -362,6 +375,7 @@ impl moka::Expiry<SessionKey, Arc<Entry>> for StoredTtl {
 fn sweep(
     sessions: &Shelves,
     owners: &Owners,
+    histories: &Histories,
     watches: &Watches,
     interval: Duration,
     dropped: &mpsc::Receiver<Infallible>,
@@ -369,12 +383,14 @@ fn sweep(
     while dropped.recv_timeout(interval) == Err(mpsc::RecvTimeoutError::Timeout) {
         sessions.settle();
         owners.sweep(|key| sessions.contains(key));
+        histories.settle();
         // What was pushed out of a full store, nobody was told of.
         watches.tell_missing(|key| sessions.contains(key));
     }
 }
 
 mod memory_feed;
+mod memory_history;
 mod memory_owner_index;
 mod memory_scan;
 mod shelves;

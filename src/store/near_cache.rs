@@ -10,6 +10,7 @@ use async_trait::async_trait;
 
 pub(crate) use self::near_copies::NearCopies;
 use super::feed::{CopySource, Feed};
+use super::history::History;
 use super::owner_index::OwnerIndex;
 use super::scan::Scan;
 use super::status::StoreStatus;
@@ -233,6 +234,10 @@ impl<S: SessionStore> SessionStore for NearCached<S> {
 
     fn feed(&self) -> Option<&dyn Feed> {
         self.store.feed()
+    }
+
+    fn history(&self) -> Option<&dyn History> {
+        self.store.history()
     }
 
     fn status(&self) -> StoreStatus {

@@ -13,6 +13,7 @@ use crate::error::Error;
 use crate::id::SessionKey;
 use crate::record::{Envelope, Record};
 use crate::store::feed::Feed;
+use crate::store::history::History;
 use crate::store::owner_index::OwnerIndex;
 use crate::store::scan::Scan;
 use crate::store::status::StoreStatus;
@@ -134,6 +135,10 @@ impl SessionStore for FallbackStore {
 
     fn feed(&self) -> Option<&dyn Feed> {
         self.0.primary.feed().map(|_| self as _)
+    }
+
+    fn history(&self) -> Option<&dyn History> {
+        self.0.primary.history().map(|_| self as _)
     }
 
     fn status(&self) -> StoreStatus {

@@ -123,7 +123,7 @@ async fn what_a_full_store_forgot_leaves_the_index_of_owners() {
     store.insert(&owner, IndexInsert::new(&on_its_way, HOUR, Stage::Before)).await.unwrap();
     store.sessions.settle();
     store.owners.sweep(|key| store.sessions.contains(key));
-    let left = store.list(&owner, None).await.unwrap().entries;
+    let left = OwnerIndex::list(&store, &owner, None).await.unwrap().entries;
     assert!(left.contains(&on_its_way), "it may yet be written");
     assert_eq!(left.len(), 3, "{left:?}");
     assert!(left.contains(&entries[4]) && !left.contains(&entries[0]));
@@ -133,9 +133,9 @@ async fn what_a_full_store_forgot_leaves_the_index_of_owners() {
 fn the_sweeper_ends_with_the_store() {
     let (sender, dropped) = mpsc::channel();
     let sessions = Arc::clone(&MemoryStore::new().sessions);
-    let (owners, watches) = (Owners::default(), Watches::default());
+    let (owners, histories, watches) = (Owners::default(), Histories::new(1), Watches::default());
     let hour = Duration::from_secs(3600);
-    let sweeper = thread::spawn(move || sweep(&sessions, &owners, &watches, hour, &dropped));
+    let sweeper = thread::spawn(move || sweep(&sessions, &owners, &histories, &watches, hour, &dropped));
     drop(sender);
     sweeper.join().expect("it ends, and does not wait for the hour");
 }
