@@ -26,7 +26,7 @@
 //! # }
 //! ```
 //!
-//! Tests of an index of owners, a scan or a feed pass on a store that has none.
+//! Tests of an index of owners, a scan, a feed or a history pass on a store that has none.
 //!
 //! A minor version may add tests, for promises that a store always had to keep.
 //!
@@ -39,6 +39,7 @@ mod expiring;
 mod following;
 mod logging_out;
 mod owning;
+mod remembering;
 mod replaying;
 mod rotating;
 mod sample;
@@ -51,6 +52,7 @@ pub use expiring::*;
 pub use following::*;
 pub use logging_out::*;
 pub use owning::*;
+pub use remembering::*;
 pub use replaying::*;
 pub use rotating::*;
 pub use scanning::*;
@@ -161,6 +163,18 @@ macro_rules! __each_promise {
             a_watch_is_told_of_every_change
             a_watch_misses_nothing_from_its_beginning
             a_session_is_found_wherever_renewals_moved_it
+
+            a_recorded_entry_is_listed
+            the_newest_entry_comes_first
+            owners_do_not_see_each_others_history
+            an_entry_sent_twice_is_listed_once
+            no_concurrent_entry_is_lost
+            beyond_their_number_the_oldest_entries_go
+            beyond_their_age_entries_are_not_listed
+            a_history_ends_with_its_age
+            a_forgotten_history_is_gone
+            what_was_on_its_way_is_forgotten_too
+            every_history_is_on_a_page
         }
     };
 }

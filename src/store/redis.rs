@@ -9,6 +9,7 @@ mod failure;
 pub(crate) mod layout;
 mod name;
 mod redis_feed;
+mod redis_history;
 mod redis_owner_index;
 mod redis_scan;
 mod script;
@@ -37,6 +38,7 @@ use self::redis_feed::RedisFeed;
 use self::redis_owner_index::Indexes;
 use self::redis_scan::Masters;
 use super::feed::Feed;
+use super::history::History;
 use super::owner_index::OwnerIndex;
 use super::record_limit::RecordLimit;
 use super::scan::Scan;
@@ -55,7 +57,8 @@ pub(crate) use self::redis_scan::reread_cursor;
 ///
 /// A session is one string under `session:{lineage}:digest`, with a time to live. Each owner of sessions
 /// has an index of them under `session:owner:{hash}` that lasts as long as the last of them; in a cluster
-/// it may be on another master than the sessions. Loading a session is one `GETRANGE`, creating it one `SET` with `NX`,
+/// it may be on another master than the sessions. A history, where one is kept, is beside the index, a list under
+/// `session:history:{hash}`. Loading a session is one `GETRANGE`, creating it one `SET` with `NX`,
 /// and everything else one Lua script (`EVALSHA`), which Redis runs as one atomic step. Redis from 8.4 and Valkey from 8.1
 /// on can compare without a script: there an update is one `SET` with `IFEQ`, and a script only if something has changed
 /// since the load. (The feature `express` adds the layout of connect-redis.) Redis 6 or newer (tested with 7.0): one
@@ -98,6 +101,9 @@ pub(crate) use self::redis_scan::reread_cursor;
 /// Waiting for a session's end (`ended` of a session or a manager) takes `+client|tracking +ping`; without them such
 /// sessions are looked at every five seconds. A [near cache](RedisStoreBuilder::near_cache) takes
 /// `+client|tracking +role +pttl`.
+///
+/// [Histories](crate::SessionManagerBuilder::history) take `+llen +lpush +lrange +ltrim`, on keys that begin with the
+/// prefix, and going through all of them `+scan +info`; in a cluster as below.
 ///
 /// Going through all sessions (a manager's `count_sessions`, `sessions`, `revoke_everyone` and `usage`) also takes
 /// `+scan +strlen +dbsize +info +memory|usage`; in a cluster `+cluster|nodes`, and
@@ -282,6 +288,10 @@ impl SessionStore for RedisStore {
     }
 
     fn feed(&self) -> Option<&dyn Feed> {
+        Some(self)
+    }
+
+    fn history(&self) -> Option<&dyn History> {
         Some(self)
     }
 

@@ -18,7 +18,7 @@ use async_trait::async_trait;
 use self::native::Native;
 use super::connection::Connections;
 use super::failure::Failure;
-use super::name::{Prefix, Slot};
+use super::name::{self, Prefix};
 use super::redis_scan::reading::{Reader, Reading};
 use crate::error::Error;
 use crate::id::{SessionId, SessionKey};
@@ -65,18 +65,16 @@ pub(super) trait Keyspace: fmt::Debug + Send + Sync {
     /// The session of the name that this is behind the prefix, if it can be one.
     fn session(&self, name: &str) -> Option<SessionKey>;
 
-    fn slot(&self, named: &Named) -> Slot;
-
     /// What the value of a session begins with.
     fn first_byte(&self) -> u8;
 
     /// What the records under these keys say of themselves, in the order of the keys.
     async fn read(&self, reader: &Reader<'_>, keys: &[Named]) -> Result<Vec<Reading>, Failure>;
 
-    /// What the key of an owner's index is called, around the hash of the owner: what stands before the braces
-    /// of the hash tag, and what in it. Owners are hashed, as their names, mail addresses at times, are nothing
-    /// for `KEYS` or `MONITOR`.
-    fn index_name(&self) -> (String, String);
+    /// What a key of an owner is called, such as that of the index, `owner`, around the hash of the owner: what stands
+    /// before the braces of the hash tag, and what in it. Owners are hashed, as their names, mail addresses at times, are
+    /// nothing for `KEYS` or `MONITOR`.
+    fn owners_key(&self, what: &str) -> (String, String);
 
     /// What the index of owners calls a session.
     fn entry_name<'k>(&self, key: &'k SessionKey) -> &'k str;
@@ -97,10 +95,16 @@ pub(super) struct Named {
     pub(super) key: SessionKey,
 }
 
+impl AsRef<[u8]> for Named {
+    fn as_ref(&self) -> &[u8] {
+        &self.name
+    }
+}
+
 impl dyn Keyspace + '_ {
     /// What the names of sessions look like, for `MATCH`.
     pub(super) fn glob(&self) -> String {
-        self.prefix().escaped() + self.pattern()
+        name::escaped(self.prefix().as_str()) + self.pattern()
     }
 
     /// The session of this name, if it can be one.

@@ -33,21 +33,21 @@ impl Prefix {
         &self.0
     }
 
-    /// As it is written in a pattern for `MATCH`.
-    pub(super) fn escaped(&self) -> String {
-        let mut escaped = String::with_capacity(self.0.len());
-        for c in self.0.chars() {
-            if matches!(c, '*' | '?' | '[' | ']' | '\\') {
-                escaped.push('\\');
-            }
-            escaped.push(c);
-        }
-        escaped
-    }
-
     pub(super) fn name<'a>(&'a self, key: &'a SessionKey) -> Name<'a> {
         Name { prefix: &self.0, key }
     }
+}
+
+/// A part of a name as it is written in a pattern for `MATCH`.
+pub(super) fn escaped(part: &str) -> String {
+    let mut escaped = String::with_capacity(part.len());
+    for c in part.chars() {
+        if matches!(c, '*' | '?' | '[' | ']' | '\\') {
+            escaped.push('\\');
+        }
+        escaped.push(c);
+    }
+    escaped
 }
 
 /// One of the parts that Redis Cluster divides the keys into.
@@ -77,12 +77,10 @@ pub(super) fn slot(tag: &[u8]) -> Slot {
 
 /// The slot of a key, which may have a hash tag: what is between its first `{` and the first `}` after that, unless
 /// that is nothing.
-#[cfg(feature = "express")]
 pub(super) fn slot_of_key(name: &[u8]) -> Slot {
     slot(hash_tag(name).unwrap_or(name))
 }
 
-#[cfg(feature = "express")]
 pub(super) fn hash_tag(name: &[u8]) -> Option<&[u8]> {
     let begin = name.iter().position(|byte| *byte == b'{')? + 1;
     let length = name[begin..].iter().position(|byte| *byte == b'}').filter(|length| *length > 0)?;
@@ -147,7 +145,6 @@ mod tests {
         }
     }
 
-    #[cfg(feature = "express")]
     #[test]
     fn the_slot_of_a_key_is_that_of_its_hash_tag_if_it_has_one() {
         for (key, tag) in [

@@ -6,10 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use redis::{ToRedisArgs, Value};
-use sha2::{Digest as _, Sha256};
 
 use super::connection::{Connections, Durability, Repeat};
 use super::failure::Effect;
@@ -20,15 +17,13 @@ use super::{RedisStore, unexpected};
 use crate::clock::{Timestamp, millis_rounded_up};
 use crate::error::Error;
 use crate::record::Owner;
+use crate::store::history::OwnerHash;
 use crate::store::owner_index::{
     Entry, Evict, IndexInsert, IndexInserted, Owned, OwnerIndex, OwnerLimit, Revocation, Stage, Verdict, add,
     list_both,
 };
 use crate::store::scan::Cursor;
 
-const OWNER_DOMAIN: &[u8] = b"session-store owner v1:";
-/// As many bits of the hash as a session's key has.
-const HASH_BYTES: usize = 21;
 const NO_ARGUMENTS: &[&str] = &[];
 
 /// The indexes of a store: one, or that of each layout while sessions go from one to the other.
@@ -123,10 +118,8 @@ impl Index {
     }
 
     fn key(&self, owner: &Owner) -> (String, Slot) {
-        let hash = Sha256::new().chain_update(OWNER_DOMAIN).chain_update(owner.as_str()).finalize();
-        let hash = URL_SAFE_NO_PAD.encode(&hash[..HASH_BYTES]);
-        let (before, tag) = self.keyspace.index_name();
-        let tag = tag + &hash;
+        let (before, tag) = self.keyspace.owners_key("owner");
+        let tag = format!("{tag}{}", OwnerHash::of(owner));
         (format!("{before}{{{tag}}}"), name::slot(tag.as_bytes()))
     }
 

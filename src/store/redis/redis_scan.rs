@@ -25,10 +25,11 @@ use async_trait::async_trait;
 use self::cursor::{NodeCursor, ScanCursor};
 use self::pass::Pass;
 use self::step::NodePage;
+pub(super) use self::step::Sought;
 use self::topology::Node;
 use super::RedisStore;
 use super::failure::{Effect, Failure};
-use super::layout::{Keyspace, Named};
+use super::layout::Keyspace;
 use super::target::Host;
 use crate::error::Error;
 use crate::store::scan::{Cursor, Page, Scan, Usage};
@@ -46,41 +47,25 @@ pub(super) struct Masters(ArcSwap<HashMap<String, Host>>);
 
 /// What a page has found.
 #[derive(Debug, Default)]
-struct Found {
-    /// Whom to ask for the records.
-    host: Option<Host>,
-    keys: Vec<Named>,
-    /// About which share of this layout is behind.
-    progress: f64,
+pub(super) struct Found {
+    /// Whom to ask for the values.
+    pub(super) host: Option<Host>,
+    pub(super) names: Vec<Vec<u8>>,
+    /// About which share is behind.
+    pub(super) progress: f64,
+    /// The text of the next page's cursor; `None` at the end.
+    pub(super) next: Option<String>,
     is_last: bool,
 }
 
 #[async_trait]
 impl Scan for RedisStore {
     async fn page(&self, cursor: Option<&Cursor>, size: usize) -> Result<Page, Error> {
-        let size = size.clamp(1, Page::MAX_SIZE);
-        let mut at = match cursor {
-            None => self.begin(self.keyspaces[0].letter()).await?,
-            Some(cursor) => ScanCursor::parse(cursor.as_str()).ok_or_else(Cursor::is_strange)?,
-        };
-        if at.pass.is_none() != self.connections.are_one_server() {
-            return Err(Cursor::is_strange());
-        }
-        let keyspace = self.keyspace(at.part).ok_or_else(Cursor::is_strange)?;
-        let found = match &mut at.pass {
-            Some(pass) => self.page_in_cluster(pass, &mut at.node, keyspace, size).await?,
-            None => {
-                let page = self.step(None, &at.node, keyspace, size).await.map_err(into_error)?;
-                at.node = page.next;
-                let is_last = at.node.is_start();
-                Found { host: None, keys: page.keys, progress: page.share, is_last }
-            }
-        };
-        let (sessions, unreadable) = self.read(found.host.as_ref(), keyspace, found.keys).await?;
-        let progress = self.progress(at.part, found.progress);
-        let next = if found.is_last { self.begin_after(at.part).await? } else { Some(at) };
-        let progress = if next.is_none() { 1.0 } else { progress };
-        Ok(Page { sessions, unreadable, next: next.map(|next| Cursor::new(next.to_string())), progress })
+        let sought = |keyspace: &dyn Keyspace| Sought { names: keyspace.glob(), kind: "string" };
+        let (keyspace, found) = self.look_through(cursor.map(Cursor::as_str), size, sought).await?;
+        let keys = found.names.iter().filter_map(|name| keyspace.named(name)).collect();
+        let (sessions, unreadable) = self.read(found.host.as_ref(), keyspace, keys).await?;
+        Ok(Page { sessions, unreadable, next: found.next.map(Cursor::new), progress: found.progress })
     }
 
     async fn usage(&self) -> Result<Usage, Error> {
@@ -89,6 +74,38 @@ impl Scan for RedisStore {
 }
 
 impl RedisStore {
+    /// A page of what is sought in each keyspace, and in which of them this one is.
+    pub(super) async fn look_through(
+        &self,
+        cursor: Option<&str>,
+        size: usize,
+        sought: impl FnOnce(&dyn Keyspace) -> Sought,
+    ) -> Result<(&dyn Keyspace, Found), Error> {
+        let size = size.clamp(1, Page::MAX_SIZE);
+        let mut at = match cursor {
+            None => self.begin(self.keyspaces[0].letter()).await?,
+            Some(cursor) => ScanCursor::parse(cursor).ok_or_else(Cursor::is_strange)?,
+        };
+        if at.pass.is_none() != self.connections.are_one_server() {
+            return Err(Cursor::is_strange());
+        }
+        let keyspace = self.keyspace(at.part).ok_or_else(Cursor::is_strange)?;
+        let sought = sought(keyspace);
+        let found = match &mut at.pass {
+            Some(pass) => self.page_in_cluster(pass, &mut at.node, &sought, size).await?,
+            None => {
+                let page = self.step(None, &at.node, &sought, size).await.map_err(into_error)?;
+                at.node = page.next;
+                let is_last = at.node.is_start();
+                Found { names: page.names, progress: page.share, is_last, ..Found::default() }
+            }
+        };
+        let progress = self.progress(at.part, found.progress);
+        let next = if found.is_last { self.begin_after(at.part).await? } else { Some(at) };
+        let progress = if next.is_none() { 1.0 } else { progress };
+        Ok((keyspace, Found { progress, next: next.map(|next| next.to_string()), ..found }))
+    }
+
     /// The keyspace that a cursor calls so.
     fn keyspace(&self, letter: char) -> Option<&dyn Keyspace> {
         self.keyspaces.iter().find(|keyspace| keyspace.letter() == letter).map(|keyspace| &**keyspace)
@@ -123,20 +140,20 @@ impl RedisStore {
         &self,
         pass: &mut Pass,
         at: &mut NodeCursor,
-        keyspace: &dyn Keyspace,
+        sought: &Sought,
         size: usize,
     ) -> Result<Found, Error> {
         loop {
             let known = self.host_of(&pass.node);
             let answer = match &known {
-                Some(host) => self.page_of_node(host, pass, at, keyspace, size).await,
+                Some(host) => self.page_of_node(host, pass, at, sought, size).await,
                 None => Ok(None),
             };
             if let Ok(Some((page, is_done))) = answer {
                 *at = page.next;
                 let progress = pass.progress(&page.nodes, page.share);
                 let is_last = is_done && !self.go_on(pass, at, &page.nodes).await?;
-                return Ok(Found { host: known, keys: page.keys, progress, is_last });
+                return Ok(Found { host: known, names: page.names, progress, is_last, next: None });
             }
             // What is known of the masters may be from long ago.
             let looked = self.look().await;
@@ -158,13 +175,13 @@ impl RedisStore {
         host: &Host,
         pass: &mut Pass,
         at: &NodeCursor,
-        keyspace: &dyn Keyspace,
+        sought: &Sought,
         size: usize,
     ) -> Result<Option<(NodePage, bool)>, Failure> {
         if pass.kept.is_none() {
-            return self.page_of_open_slot(host, pass, keyspace).await;
+            return self.page_of_open_slot(host, pass).await;
         }
-        let mut page = self.step(Some(host), at, keyspace, size).await?;
+        let mut page = self.step(Some(host), at, sought, size).await?;
         let Some(own) = topology::asked(&page.nodes, &pass.node) else { return Ok(None) };
         pass.observe(own, page.is_first);
         if page.next.is_start() {
@@ -187,7 +204,6 @@ impl RedisStore {
         &self,
         host: &Host,
         pass: &mut Pass,
-        keyspace: &dyn Keyspace,
     ) -> Result<Option<(NodePage, bool)>, Failure> {
         let nodes = self.nodes_as_seen_by(host).await?;
         let Some(own) = topology::asked(&nodes, &pass.node) else { return Ok(None) };
@@ -206,7 +222,7 @@ impl RedisStore {
         found.extend(of_target.into_iter().chain(back_again));
         found.sort_unstable();
         found.dedup();
-        page.keys = found.iter().filter_map(|name| keyspace.named(name)).collect();
+        page.names = found;
         let is_done = !is_seen || pass.open_slot(own).is_none();
         Ok(Some((NodePage { nodes, ..page }, is_done)))
     }

@@ -2,13 +2,14 @@
 
 use redis::{Pipeline, Value};
 
-use super::step::{two, unexpected};
+use super::step::{parts, unexpected};
 use crate::error::Error;
 use crate::id::SessionKey;
 use crate::store::redis::RedisStore;
 use crate::store::redis::connection::{Connection, Connections, Durability, Repeat};
 use crate::store::redis::failure::{Effect, Failure};
 use crate::store::redis::layout::{Keyspace, Named};
+use crate::store::redis::name;
 use crate::store::redis::target::Host;
 use crate::store::scan::SessionSummary;
 
@@ -26,6 +27,10 @@ pub(in crate::store::redis) enum Reading {
 }
 
 impl RedisStore {
+    pub(in crate::store::redis) fn reader<'a>(&'a self, host: Option<&'a Host>) -> Reader<'a> {
+        Reader { connections: &self.connections, host }
+    }
+
     /// Reads what `host` has under these keys, and elsewhere those that have left it meanwhile.
     pub(super) async fn read(
         &self,
@@ -33,7 +38,7 @@ impl RedisStore {
         keyspace: &dyn Keyspace,
         keys: Vec<Named>,
     ) -> Result<Found, Error> {
-        let reader = Reader { connections: &self.connections, host, keyspace };
+        let reader = self.reader(host);
         let (mut sessions, mut unreadable) = (Vec::new(), Vec::new());
         for keys in keys.chunks(AT_ONCE) {
             let read = keyspace.read(&reader, keys).await;
@@ -55,65 +60,64 @@ pub(in crate::store::redis) struct Reader<'a> {
     connections: &'a Connections,
     /// In a cluster, where they were found.
     host: Option<&'a Host>,
-    keyspace: &'a dyn Keyspace,
 }
 
 impl Reader<'_> {
-    /// The answers to two questions about each key; none for a key that is no string any more.
-    pub(in crate::store::redis) async fn ask(
+    /// The answers to some questions about each key; none for a key that is of another type by now.
+    pub(in crate::store::redis) async fn ask<const N: usize>(
         &self,
-        keys: &[Named],
-        questions: impl Fn(&Named) -> [redis::Cmd; 2],
-    ) -> Result<Vec<Option<[Value; 2]>>, Failure> {
+        keys: &[impl AsRef<[u8]>],
+        questions: impl Fn(&[u8]) -> [redis::Cmd; N],
+    ) -> Result<Vec<Option<[Value; N]>>, Failure> {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        let mut commands = Pipeline::with_capacity(2 * keys.len());
-        for question in keys.iter().flat_map(&questions) {
+        let mut commands = Pipeline::with_capacity(N * keys.len());
+        for question in keys.iter().flat_map(|key| questions(key.as_ref())) {
             commands.add_command(question);
         }
         let operation = async |mut connection: Connection| connection.send_all(&commands).await;
         let Value::Array(answers) = self.connections.run_at(self.host, operation).await? else {
             return Err(unexpected("a pipeline"));
         };
-        if answers.len() != 2 * keys.len() {
+        if answers.len() != N * keys.len() {
             return Err(unexpected("a pipeline"));
         }
         let mut answers = answers.into_iter();
         let mut all = Vec::with_capacity(keys.len());
-        for named in keys {
-            let pair = [answers.next(), answers.next()].map(|answer| answer.unwrap_or(Value::Nil));
-            all.push(match good(pair) {
-                Ok(pair) => Some(pair),
+        for name in keys.iter().map(AsRef::as_ref) {
+            let own = std::array::from_fn(|_| answers.next().unwrap_or(Value::Nil));
+            all.push(match good(own) {
+                Ok(answers) => Some(answers),
                 Err(failure) if failure.is_wrong_type() => None,
-                Err(failure) if failure.is_redirection() => self.ask_owner(named, &questions(named)).await?,
+                Err(failure) if failure.is_redirection() => self.ask_owner(name, &questions(name)).await?,
                 Err(failure) => return Err(failure),
             });
         }
         Ok(all)
     }
 
-    async fn ask_owner(
+    async fn ask_owner<const N: usize>(
         &self,
-        named: &Named,
-        questions: &[redis::Cmd; 2],
-    ) -> Result<Option<[Value; 2]>, Failure> {
-        let [first, second] = questions;
+        name: &[u8],
+        questions: &[redis::Cmd; N],
+    ) -> Result<Option<[Value; N]>, Failure> {
         let operation = async |mut connection: Connection| {
-            let first = connection.send(first).await?;
-            Ok(Value::Array(vec![first, connection.send(second).await?]))
+            let mut answers = Vec::with_capacity(N);
+            for question in questions {
+                answers.push(connection.send(question).await?);
+            }
+            Ok(Value::Array(answers))
         };
-        match self
-            .connections
-            .run(self.keyspace.slot(named), Durability::Ordinary, Repeat::Read, operation)
-            .await
-        {
+        let slot = name::slot_of_key(name);
+        match self.connections.run(slot, Durability::Ordinary, Repeat::Read, operation).await {
             Err(failure) if failure.is_wrong_type() => Ok(None),
-            answers => two(answers?).map(Some),
+            answers => parts(answers?).map(Some),
         }
     }
 }
 
-fn good([first, second]: [Value; 2]) -> Result<[Value; 2], Failure> {
-    Ok([first.extract_error()?, second.extract_error()?])
+fn good<const N: usize>(answers: [Value; N]) -> Result<[Value; N], Failure> {
+    let answers: Result<Vec<_>, _> = answers.into_iter().map(Value::extract_error).collect();
+    parts(Value::Array(answers?))
 }

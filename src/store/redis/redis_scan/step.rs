@@ -10,7 +10,6 @@ use super::topology::{self, Node};
 use crate::store::redis::RedisStore;
 use crate::store::redis::connection::Connection;
 use crate::store::redis::failure::Failure;
-use crate::store::redis::layout::{Keyspace, Named};
 use crate::store::redis::name::Slot;
 use crate::store::redis::server_info::{Info, Software};
 use crate::store::redis::target::Host;
@@ -18,9 +17,18 @@ use crate::store::redis::target::Host;
 /// A slot with more keys than that is not read as a whole.
 const MOST_IN_SLOT: usize = 100_000;
 
+/// What is looked for.
+#[derive(Debug)]
+pub(in crate::store::redis) struct Sought {
+    /// What the names look like, for `MATCH`.
+    pub(in crate::store::redis) names: String,
+    /// The type of the values.
+    pub(in crate::store::redis) kind: &'static str,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct NodePage {
-    pub(super) keys: Vec<Named>,
+    pub(super) names: Vec<Vec<u8>>,
     /// Whether the iteration began with it.
     pub(super) is_first: bool,
     /// At its start once the server has no more.
@@ -37,7 +45,7 @@ impl RedisStore {
         &self,
         node: Option<&Host>,
         at: &NodeCursor,
-        keyspace: &dyn Keyspace,
+        sought: &Sought,
         size: usize,
     ) -> Result<NodePage, Failure> {
         let mut cursor = at.cursor;
@@ -47,8 +55,8 @@ impl RedisStore {
             if node.is_some() {
                 commands.cmd("CLUSTER").arg("NODES");
             }
-            commands.cmd("SCAN").arg(cursor).arg("MATCH").arg(keyspace.glob());
-            commands.arg("COUNT").arg(size).arg("TYPE").arg("string");
+            commands.cmd("SCAN").arg(cursor).arg("MATCH").arg(&sought.names);
+            commands.arg("COUNT").arg(size).arg("TYPE").arg(sought.kind);
             let mut answers = self.answers(node, &commands).await?.into_iter();
             let mut answer = || answers.next().ok_or_else(|| unexpected("a pipeline"));
             let server = Server::of(&redis::from_redis_value::<String>(answer()?.extract_error()?)?);
@@ -58,11 +66,11 @@ impl RedisStore {
                 cursor = 0;
                 continue;
             }
-            let (next, found): (String, Vec<Vec<u8>>) = redis::from_redis_value(scanned)?;
+            let (next, names): (String, Vec<Vec<u8>>) = redis::from_redis_value(scanned)?;
             let next = next.parse().map_err(|_| unexpected("SCAN"))?;
             let own = nodes.iter().find(|node| node.is_self).map(Node::slots);
             return Ok(NodePage {
-                keys: found.iter().filter_map(|name| keyspace.named(name)).collect(),
+                names,
                 is_first: cursor == 0,
                 share: if next == 0 { 1.0 } else { server.share(next, own.as_ref()) },
                 next: NodeCursor { run_id: server.run_id, cursor: next },
@@ -76,7 +84,7 @@ impl RedisStore {
         let mut commands = redis::pipe();
         commands.cmd("CLUSTER").arg("INFO");
         commands.cmd("CLUSTER").arg("NODES");
-        let [info, nodes] = two(Value::Array(self.answers(Some(node), &commands).await?))?;
+        let [info, nodes] = parts(Value::Array(self.answers(Some(node), &commands).await?))?;
         let info: String = redis::from_redis_value(info.extract_error()?)?;
         if !info.contains("cluster_state:ok") {
             return Err(Failure::NotConnected(format!("the cluster is down, as {node} says")));
@@ -94,7 +102,7 @@ impl RedisStore {
         let mut commands = redis::pipe();
         commands.cmd("CLUSTER").arg("NODES");
         commands.cmd("CLUSTER").arg("GETKEYSINSLOT").arg(slot).arg(MOST_IN_SLOT);
-        let [nodes, keys] = two(Value::Array(self.answers(Some(node), &commands).await?))?;
+        let [nodes, keys] = parts(Value::Array(self.answers(Some(node), &commands).await?))?;
         let keys: Vec<Vec<u8>> = redis::from_redis_value(keys.extract_error()?)?;
         let nodes = if keys.len() < MOST_IN_SLOT { topology::parse(nodes)? } else { Vec::new() };
         Ok((nodes, keys))
@@ -109,7 +117,8 @@ impl RedisStore {
     }
 }
 
-pub(super) fn two(reply: Value) -> Result<[Value; 2], Failure> {
+/// The answers to a pipeline of so many commands.
+pub(super) fn parts<const N: usize>(reply: Value) -> Result<[Value; N], Failure> {
     match reply {
         Value::Array(values) => values.try_into().map_err(|_| unexpected("a pipeline")),
         _ => Err(unexpected("a pipeline")),

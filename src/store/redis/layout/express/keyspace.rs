@@ -13,7 +13,7 @@ use crate::id::{SessionId, SessionKey};
 use crate::record::Record;
 use crate::store::redis::failure::Failure;
 use crate::store::redis::layout::{Keyspace, Named};
-use crate::store::redis::name::{self, Prefix, Slot};
+use crate::store::redis::name::Prefix;
 use crate::store::redis::redis_scan::reading::{Reader, Reading};
 use crate::store::scan::SessionSummary;
 use crate::store::told_owner::ToldOwner;
@@ -56,20 +56,16 @@ impl Keyspace for ExpressKeys {
         SessionId::express(name).filter(|_| !name.contains(':')).map(|id| id.key())
     }
 
-    fn slot(&self, named: &Named) -> Slot {
-        name::slot_of_key(&named.name)
-    }
-
     fn first_byte(&self) -> u8 {
         b'{'
     }
 
     /// The whole of each value: it is JSON.
     async fn read(&self, reader: &Reader<'_>, keys: &[Named]) -> Result<Vec<Reading>, Failure> {
-        let facts = |named: &Named| {
+        let facts = |name: &[u8]| {
             ["STRLEN", "PTTL"].map(|verb| {
                 let mut command = redis::cmd(verb);
-                command.arg(&named.name);
+                command.arg(name);
                 command
             })
         };
@@ -79,11 +75,11 @@ impl Keyspace for ExpressKeys {
                 answers.map(|[length, _]| redis::from_redis_value(length)).transpose()?;
             lengths.push(length.filter(|length| (1..=MAX_LENGTH).contains(length)));
         }
-        let values = |named: &Named| {
+        let values = |name: &[u8]| {
             let mut value = redis::cmd("GETRANGE");
-            value.arg(&named.name).arg(0).arg(MAX_LENGTH);
+            value.arg(name).arg(0).arg(MAX_LENGTH);
             let mut left = redis::cmd("PTTL");
-            left.arg(&named.name);
+            left.arg(name);
             [value, left]
         };
         let mut read = Vec::with_capacity(keys.len());
@@ -118,9 +114,9 @@ impl Keyspace for ExpressKeys {
     }
 
     /// The prefix is in the middle: a listing of Express' sessions by the prefix must not come across these keys.
-    fn index_name(&self) -> (String, String) {
+    fn owners_key(&self, what: &str) -> (String, String) {
         // A brace of the prefix would end the hash tag, or begin it, in the wrong place.
-        ("owner:".to_owned(), self.prefix.as_str().replace(['{', '}'], "|"))
+        (format!("{what}:"), self.prefix.as_str().replace(['{', '}'], "|"))
     }
 
     /// The id, by which the session is found.

@@ -6,7 +6,7 @@ use crate::id::SessionKey;
 use crate::record::{Envelope, LONGEST_HEAD, RECORD_FORMAT};
 use crate::store::redis::failure::Failure;
 use crate::store::redis::layout::{Keyspace, Named};
-use crate::store::redis::name::{Prefix, Slot};
+use crate::store::redis::name::Prefix;
 use crate::store::redis::redis_scan::reading::{Reader, Reading};
 use crate::store::scan::SessionSummary;
 
@@ -33,21 +33,17 @@ impl Keyspace for NativeKeys {
         SessionKey::from_storage_name(name)
     }
 
-    fn slot(&self, named: &Named) -> Slot {
-        self.prefix.name(&named.key).slot()
-    }
-
     fn first_byte(&self) -> u8 {
         RECORD_FORMAT
     }
 
     /// The beginning of each record, and its length.
     async fn read(&self, reader: &Reader<'_>, keys: &[Named]) -> Result<Vec<Reading>, Failure> {
-        let questions = |named: &Named| {
+        let questions = |name: &[u8]| {
             let mut head = redis::cmd("GETRANGE");
-            head.arg(&named.name).arg(0).arg(LONGEST_HEAD - 1);
+            head.arg(name).arg(0).arg(LONGEST_HEAD - 1);
             let mut length = redis::cmd("STRLEN");
-            length.arg(&named.name);
+            length.arg(name);
             [head, length]
         };
         let read = |(named, answers): (&Named, Option<[redis::Value; 2]>)| {
@@ -59,8 +55,8 @@ impl Keyspace for NativeKeys {
     }
 
     /// The prefix stands before it all, so that permission for the prefix's keys will do.
-    fn index_name(&self) -> (String, String) {
-        (format!("{}owner:", self.prefix.as_str()), String::new())
+    fn owners_key(&self, what: &str) -> (String, String) {
+        (format!("{}{what}:", self.prefix.as_str()), String::new())
     }
 
     fn entry_name<'k>(&self, key: &'k SessionKey) -> &'k str {
