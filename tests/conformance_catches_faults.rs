@@ -8,12 +8,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session_store::feed::{Watch, Watches};
+use session_store::history::HistoryPage;
 use session_store::owners::{
     Entry, IndexInsert, IndexInserted, Owned, OwnerIndex, Revocation, Stage, Verdict,
 };
 use session_store::{
-    Created, Cursor, Error, Feed, Loaded, MemoryStore, Owner, Page, Payload, Record, Rotation, Scan,
-    SessionKey, SessionStore, SessionSummary, Touch, Ttl, Update, Updated, Usage, conformance,
+    Created, Cursor, Error, Feed, History, HistoryBounds, HistoryEntry, Loaded, MemoryStore, Owner, Page,
+    Payload, Record, Rotation, Scan, SessionKey, SessionStore, SessionSummary, Timestamp, Touch, Ttl, Update,
+    Updated, Usage, conformance,
 };
 
 /// A list of faults and the promises that each breaks: one test of each fault, and one that no
@@ -136,6 +138,19 @@ faults! {
     tells_nobody: FeedTellsNobody
         breaks a_watch_is_told_of_every_change a_watch_misses_nothing_from_its_beginning;
     finds_under_one_id: FeedFindsNoSuccessor breaks a_session_is_found_wherever_renewals_moved_it;
+
+    loses_an_entry: EntryIsLost breaks a_recorded_entry_is_listed;
+    lists_in_the_order_of_recording: HistoryIsUnsorted breaks the_newest_entry_comes_first;
+    mixes_histories_up: OneHistoryForAll breaks owners_do_not_see_each_others_history;
+    takes_an_entry_twice: EntriesRepeat breaks an_entry_sent_twice_is_listed_once;
+    records_in_two_steps: RecordLooksBefore breaks no_concurrent_entry_is_lost;
+    keeps_every_entry: NumberIsIgnored breaks beyond_their_number_the_oldest_entries_go;
+    lists_what_is_too_old: AgeIsIgnored breaks beyond_their_age_entries_are_not_listed;
+    keeps_histories_for_ever: HistoryNeverEnds breaks a_history_ends_with_its_age;
+    forgets_nobody: ForgettingIsLost breaks a_forgotten_history_is_gone;
+    /// Whoever was forgotten leaves a last trace.
+    forgets_what_is_there: ForgetsWhatIsThere breaks what_was_on_its_way_is_forgotten_too;
+    shows_one_page_of_histories: HistoriesEndEarly breaks every_history_is_on_a_page;
 }
 
 #[test]
@@ -167,12 +182,14 @@ struct Faulty {
     successors: Mutex<HashMap<SessionKey, SessionKey>>,
     /// What a scan shows besides.
     ghosts: Mutex<Vec<SessionSummary>>,
+    /// A history in the order of recording, for a fault that the inner store's could not have.
+    recorded: Mutex<Vec<(Owner, HistoryEntry)>>,
 }
 
 impl Faulty {
     fn new(fault: Fault) -> Self {
         let (creates, successors, ghosts) = (AtomicUsize::new(0), Mutex::default(), Mutex::default());
-        Self { fault, inner: MemoryStore::new(), creates, successors, ghosts }
+        Self { fault, inner: MemoryStore::new(), creates, successors, ghosts, recorded: Mutex::default() }
     }
 
     fn key(&self, key: &SessionKey) -> SessionKey {
@@ -318,6 +335,10 @@ impl SessionStore for Faulty {
         faults.contains(&self.fault).then_some(self)
     }
 
+    fn history(&self) -> Option<&dyn History> {
+        Some(self)
+    }
+
     fn feed(&self) -> Option<&dyn Feed> {
         [Fault::FeedTellsNobody, Fault::FeedFindsNoSuccessor].contains(&self.fault).then_some(self)
     }
@@ -412,6 +433,80 @@ impl Scan for Faulty {
 }
 
 impl Faulty {
+    fn records_by_itself(&self) -> bool {
+        use Fault::{EntriesRepeat, ForgetsWhatIsThere, HistoryIsUnsorted, RecordLooksBefore};
+        [EntriesRepeat, ForgetsWhatIsThere, HistoryIsUnsorted, RecordLooksBefore].contains(&self.fault)
+    }
+}
+
+#[async_trait]
+impl History for Faulty {
+    async fn record(
+        &self,
+        owner: &Owner,
+        entry: &HistoryEntry,
+        mut bounds: HistoryBounds,
+    ) -> Result<(), Error> {
+        if self.records_by_itself() {
+            let mut recorded = self.recorded.lock().unwrap().clone();
+            if self.fault == Fault::RecordLooksBefore {
+                tokio::task::yield_now().await;
+            }
+            recorded.insert(0, (owner.clone(), entry.clone()));
+            *self.recorded.lock().unwrap() = recorded;
+            return Ok(());
+        }
+        match self.fault {
+            Fault::EntryIsLost => return Ok(()),
+            Fault::NumberIsIgnored => bounds.entries = HistoryBounds::MOST_ENTRIES,
+            Fault::HistoryNeverEnds => bounds.age = HistoryBounds::LONGEST_AGE,
+            _ => {}
+        }
+        self.inner.record(&self.remembered(owner), entry, bounds).await
+    }
+
+    async fn list(
+        &self,
+        owner: &Owner,
+        mut bounds: HistoryBounds,
+        now: Timestamp,
+    ) -> Result<Vec<HistoryEntry>, Error> {
+        if self.records_by_itself() {
+            let recorded = self.recorded.lock().unwrap().clone();
+            let own =
+                recorded.into_iter().filter(|(known, _)| known == owner).map(|(_, entry)| entry).collect();
+            return Ok(if self.fault == Fault::HistoryIsUnsorted { own } else { bounds.newest(own, now) });
+        }
+        if self.fault == Fault::AgeIsIgnored {
+            bounds.age = HistoryBounds::LONGEST_AGE;
+        }
+        History::list(&self.inner, &self.remembered(owner), bounds, now).await
+    }
+
+    async fn forget(&self, owner: &Owner, now: Timestamp) -> Result<u64, Error> {
+        if self.records_by_itself() {
+            self.recorded.lock().unwrap().retain(|(known, _)| known != owner);
+        }
+        if self.fault == Fault::ForgettingIsLost {
+            return Ok(0);
+        }
+        self.inner.forget(&self.remembered(owner), now).await
+    }
+
+    async fn page(&self, cursor: Option<&Cursor>, size: usize) -> Result<HistoryPage, Error> {
+        let mut page = History::page(&self.inner, cursor, size).await?;
+        if self.fault == Fault::HistoriesEndEarly {
+            page.next = None;
+        }
+        Ok(page)
+    }
+}
+
+impl Faulty {
+    fn remembered(&self, owner: &Owner) -> Owner {
+        if self.fault == Fault::OneHistoryForAll { Owner::new("everybody").unwrap() } else { owner.clone() }
+    }
+
     fn owner(&self, owner: &Owner) -> Owner {
         if self.fault == Fault::OneOwnerForAll { Owner::new("everybody").unwrap() } else { owner.clone() }
     }
@@ -433,7 +528,8 @@ impl OwnerIndex for Faulty {
             Fault::SuccessorsGetIn => entering.replaces = None,
             Fault::ReplacedStay if entering.stage == Stage::After => entering.replaces = None,
             Fault::TwoIdsCountTwice
-                if self.inner.list(owner, None).await?.entries.len() >= 5 && entering.limit.is_some() =>
+                if self.inner.owners().unwrap().list(owner, None).await?.entries.len() >= 5
+                    && entering.limit.is_some() =>
             {
                 return Ok(IndexInserted::new(Verdict::Full, false));
             }
@@ -444,7 +540,7 @@ impl OwnerIndex for Faulty {
             }
             Fault::MovingIsAsLater if entering.stage == Stage::Moving => entering.stage = Stage::Later,
             Fault::LimitIsCheckedBefore => {
-                let present = self.inner.list(owner, None).await?.entries.len();
+                let present = self.inner.owners().unwrap().list(owner, None).await?.entries.len();
                 tokio::task::yield_now().await;
                 match entering.limit.take() {
                     Some(limit) if present >= limit.sessions as usize => {
@@ -459,7 +555,7 @@ impl OwnerIndex for Faulty {
     }
 
     async fn list(&self, owner: &Owner, after: Option<&Cursor>) -> Result<Owned, Error> {
-        let mut page = self.inner.list(&self.owner(owner), after).await?;
+        let mut page = self.inner.owners().unwrap().list(&self.owner(owner), after).await?;
         if self.fault == Fault::ListEndsEarly {
             page.next = None;
         }
@@ -473,7 +569,7 @@ impl OwnerIndex for Faulty {
     async fn revoke(&self, owner: &Owner, which: Revocation<'_>) -> Result<(), Error> {
         let which = if self.fault == Fault::NobodyIsSpared { Revocation::All } else { which };
         if self.fault == Fault::RevocationEndsEarly && !matches!(which, Revocation::One(_)) {
-            for entry in &self.inner.list(owner, None).await?.entries {
+            for entry in &self.inner.owners().unwrap().list(owner, None).await?.entries {
                 if !matches!(which, Revocation::AllBut(spared) if spared == entry) {
                     self.inner.revoke(owner, Revocation::One(entry)).await?;
                 }

@@ -9,11 +9,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use session_store::history::HistoryPage;
 use session_store::owners::{Entry, IndexInsert, IndexInserted, Owned, OwnerIndex, Revocation, Stage};
 use session_store::{
-    Created, Cursor, Envelope, Error, Loaded, Owner, Payload, Record, RedisLayout, RedisStore,
-    RedisStoreBuilder, Revision, Rotation, SessionId, SessionKey, SessionStore, Timestamp, Touch, Ttl,
-    Update, Updated, conformance,
+    Created, Cursor, Envelope, Error, History, HistoryBounds, HistoryEntry, Loaded, Owner, Payload, Record,
+    RedisLayout, RedisStore, RedisStoreBuilder, Revision, Rotation, SessionId, SessionKey, SessionStore,
+    Timestamp, Touch, Ttl, Update, Updated, conformance,
 };
 
 use super::stage::layout;
@@ -126,6 +127,10 @@ impl<S: SessionStore> SessionStore for Disguised<S> {
 
     fn owners(&self) -> Option<&dyn OwnerIndex> {
         Some(self)
+    }
+
+    fn history(&self) -> Option<&dyn History> {
+        self.store.history()
     }
 }
 
@@ -279,8 +284,38 @@ impl SessionStore for Stepped {
     async fn delete(&self, key: &SessionKey) -> Result<bool, Error> {
         self.now.delete(key).await
     }
+
     fn owners(&self) -> Option<&dyn OwnerIndex> {
         Some(self)
+    }
+
+    fn history(&self) -> Option<&dyn History> {
+        Some(self)
+    }
+}
+
+/// Recorded at the step before, everything else at the present one.
+#[async_trait]
+impl History for Stepped {
+    async fn record(&self, owner: &Owner, entry: &HistoryEntry, bounds: HistoryBounds) -> Result<(), Error> {
+        self.before.record(owner, entry, bounds).await
+    }
+
+    async fn list(
+        &self,
+        owner: &Owner,
+        bounds: HistoryBounds,
+        now: Timestamp,
+    ) -> Result<Vec<HistoryEntry>, Error> {
+        History::list(&self.now, owner, bounds, now).await
+    }
+
+    async fn forget(&self, owner: &Owner, now: Timestamp) -> Result<u64, Error> {
+        self.now.forget(owner, now).await
+    }
+
+    async fn page(&self, cursor: Option<&Cursor>, size: usize) -> Result<HistoryPage, Error> {
+        self.now.page(cursor, size).await
     }
 }
 
@@ -293,7 +328,7 @@ impl OwnerIndex for Stepped {
     }
 
     async fn list(&self, owner: &Owner, after: Option<&Cursor>) -> Result<Owned, Error> {
-        self.now.list(owner, after).await
+        OwnerIndex::list(&self.now, owner, after).await
     }
 
     async fn revoked(&self, owner: &Owner) -> Result<Vec<Entry>, Error> {

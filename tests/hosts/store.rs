@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use session_store::{
-    Created, Error, Feed, Loaded, OwnerIndex, Record, Requirements, Rotation, Scan, SessionKey, SessionStore,
-    StoreStatus, Touch, Ttl, Update, Updated,
+    Created, Error, Feed, History, Loaded, OwnerIndex, Record, Requirements, Rotation, Scan, SessionKey,
+    SessionStore, StoreStatus, Touch, Ttl, Update, Updated,
 };
 
 use crate::support::gate::Gate;
@@ -123,6 +123,10 @@ impl SessionStore for StagedStore {
 
     fn feed(&self) -> Option<&dyn Feed> {
         self.sessions.feed()
+    }
+
+    fn history(&self) -> Option<&dyn History> {
+        self.sessions.history()
     }
 
     fn status(&self) -> StoreStatus {
