@@ -16,6 +16,7 @@ pub(crate) mod expiry;
 #[cfg(feature = "express")]
 mod express;
 mod handover;
+mod history;
 mod late_write;
 mod manager;
 mod manager_builder;
@@ -49,6 +50,7 @@ pub(crate) use self::device::Proof;
 pub use self::device::{Device, DeviceBinding, MissingProof};
 pub use self::ended::Ended;
 pub use self::expiry::Expiry;
+pub use self::history::Forgotten;
 pub use self::manager::SessionManager;
 pub use self::manager_builder::SessionManagerBuilder;
 pub use self::merge::ConflictPolicy;

@@ -182,7 +182,7 @@ pub use {
     cookie::keys::{Key, KeyRing},
     cookie::{SameSite, SessionCookie},
     engine::{
-        Clearing, ConflictPolicy, Ended, Expiry, Recent, RequestSession, ResponseActions, Session,
+        Clearing, ConflictPolicy, Ended, Expiry, Forgotten, Recent, RequestSession, ResponseActions, Session,
         SessionData, SessionManager, SessionManagerBuilder, SessionScan, SiteData, ThoroughRevocation,
         Values,
     },

@@ -20,7 +20,7 @@ use owner_index::OwnerIndex;
 use scan::Scan;
 use status::StoreStatus;
 
-#[cfg(any(feature = "memory", feature = "redis"))]
+#[cfg(any(feature = "json", feature = "memory", feature = "redis"))]
 pub(crate) mod background;
 #[cfg(feature = "memory")]
 pub(crate) mod fallback;
@@ -189,7 +189,7 @@ pub struct Requirements {
     #[cfg(feature = "json")]
     pub(crate) oldest_copy: Duration,
     /// Where the store's background tasks run.
-    #[cfg(all(feature = "memory", feature = "redis"))]
+    #[cfg(feature = "redis")]
     pub(crate) home: Option<background::RuntimeHandle>,
     /// How much of a record the store reads: the manager raises it to what it may write.
     #[cfg(all(feature = "json", feature = "redis"))]

@@ -67,7 +67,8 @@ impl<T: SessionData> SessionManagerBuilder<T> {
 
 impl<T: SessionData> SessionManager<T> {
     /// Waits until the listeners of [`on_event`](SessionManagerBuilder::on_event) have heard of everything that happened
-    /// before: for the end of a service, and for tests. Does not return while a listener blocks.
+    /// before, and [histories](SessionManagerBuilder::history) have it: for the end of a service, and for tests. Does not
+    /// return while a listener blocks; a store that is away is waited for up to a minute.
     ///
     /// [`SessionEvent`] has an example.
     pub async fn flush_events(&self) {

@@ -23,6 +23,7 @@ use crate::engine::values::Values;
 use crate::error::Error;
 use crate::record::{Owner, Payload, Record};
 use crate::store::SessionStore;
+use crate::store::history::HistoryBounds;
 use crate::store::owner_index::OwnerLimit;
 use crate::store::scan::Usage;
 use crate::store::status::StoreStatus;
@@ -67,6 +68,8 @@ pub(crate) struct Inner<T> {
     pub(crate) max_scan_rate: Option<u32>,
     pub(crate) on_conflict: ConflictPolicy<T>,
     pub(crate) owner_limit: Option<OwnerLimit>,
+    /// How much of each owner's history is kept; none where it is not recorded.
+    pub(super) history: Option<HistoryBounds>,
     /// How the store finds the owner in a session's data.
     pub(super) told_owner: Option<ToldOwner>,
     pub(super) device: DeviceRules,

@@ -19,6 +19,9 @@ use crate::engine::merge::ConflictPolicy;
 use crate::error::Error;
 use crate::record::Owner;
 use crate::store::SessionStore;
+#[cfg(not(feature = "redis"))]
+use crate::store::background::RuntimeHandle;
+use crate::store::history::HistoryBounds;
 use crate::store::owner_index::{Evict, OwnerLimit};
 use crate::store::status::StoreStatus;
 use crate::store::told_owner::{OwnerFrom, Told};
@@ -76,6 +79,7 @@ pub struct SessionManagerBuilder<T: SessionData> {
     clock: Arc<dyn Clock>,
     pub(super) listeners: Listeners,
     pub(super) audited: EventDetail,
+    pub(super) history: Option<HistoryBounds>,
 }
 
 impl<T: SessionData> SessionManagerBuilder<T> {
@@ -100,6 +104,7 @@ impl<T: SessionData> SessionManagerBuilder<T> {
             clock: Arc::new(SystemClock),
             listeners: Listeners::default(),
             audited: EventDetail::default(),
+            history: None,
         }
     }
 
@@ -428,7 +433,7 @@ impl<T: SessionData> SessionManagerBuilder<T> {
     ///
     /// [`Error::Config`] for cookie attributes that contradict each other, a timeout of zero, a touch share outside
     /// 0 to 0.5, a scan rate of zero, a limit of zero sessions, of more than 1,000, or of any number in a store
-    /// without an index of owners; and, where the store shares its sessions with Express, for keys, a cookie, a
+    /// without an index of owners; for a history out of bounds, or in a store that keeps none; and, where the store shares its sessions with Express, for keys, a cookie, a
     /// codec or data that Express would not understand.
     ///
     /// ```
@@ -465,6 +470,12 @@ impl<T: SessionData> SessionManagerBuilder<T> {
                 return Err(Error::Config(message.to_owned()));
             }
         }
+        if let Some(bounds) = self.history {
+            bounds.check()?;
+            if self.store.history().is_none() {
+                return Err(Error::Config("this store keeps no history".to_owned()));
+            }
+        }
         let requirements = self.store.requirements();
         let cookie = self.cookie.or_else(|| requirements.express.clone()).unwrap_or_default().build()?;
         let signer = Signer::new(&self.keys, cookie.name());
@@ -482,10 +493,15 @@ impl<T: SessionData> SessionManagerBuilder<T> {
             limit.make_room_for(self.max_payload);
         }
         let events = EventSinks::new(Arc::clone(&self.clock), self.audited, self.listeners.into_queue());
+        #[cfg(feature = "redis")]
+        let home = requirements.home.unwrap_or_default();
+        #[cfg(not(feature = "redis"))]
+        let home = RuntimeHandle::default();
+        let store = StoreClient::remembering(self.store, events, self.history, home);
         Ok(SessionManager(Arc::new(Inner {
             signer,
             cookie,
-            store: Arc::new(StoreClient::new(self.store, events)),
+            store,
             expiry: self.expiry,
             touch_share: self.touch_on_read.then_some(self.touch_share),
             codec: self.codec,
@@ -495,6 +511,7 @@ impl<T: SessionData> SessionManagerBuilder<T> {
             max_scan_rate: self.max_scan_rate,
             on_conflict: self.on_conflict,
             owner_limit: self.owner_limit,
+            history: self.history,
             told_owner: requirements.told_owner,
             device,
             clear_site_data: self.clear_site_data,

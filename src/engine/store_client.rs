@@ -16,11 +16,14 @@ use tracing::field::Empty;
 use tracing::level_filters::LevelFilter;
 use tracing::{Instrument as _, Level, Span};
 
+use super::history::Recorder;
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::id::SessionKey;
 use crate::record::{Owner, Record};
+use crate::store::background::RuntimeHandle;
 use crate::store::feed::{Feed, Watch};
+use crate::store::history::{History, HistoryBounds, HistoryEntry, HistoryPage};
 use crate::store::owner_index::Entry;
 use crate::store::scan::{Cursor, Page, Scan, Usage};
 use crate::store::status::StoreStatus;
@@ -45,6 +48,19 @@ impl StoreClient {
     pub(super) fn new(store: Arc<dyn SessionStore>, events: EventSinks) -> Self {
         let telemetry = Telemetry::new(&store.status(), events);
         Self { store, telemetry, sweeps: Mutex::default() }
+    }
+
+    /// A client that has the history of these bounds recorded by a task on the runtime that is its home.
+    pub(super) fn remembering(
+        store: Arc<dyn SessionStore>,
+        events: EventSinks,
+        history: Option<HistoryBounds>,
+        home: RuntimeHandle,
+    ) -> Arc<Self> {
+        Arc::new_cyclic(|client| {
+            let recorder = history.map(|bounds| Recorder::new(client.clone(), bounds, home));
+            Self::new(store, events.remembered_by(recorder.map(|recorder| Arc::new(recorder) as _)))
+        })
     }
 
     pub(super) fn telemetry(&self) -> &Telemetry {
@@ -168,6 +184,40 @@ impl StoreClient {
     /// The session of `key`, and the key that it has by now.
     pub(super) async fn find(&self, key: &SessionKey) -> Result<Option<(SessionKey, Record)>, Error> {
         self.call(Operation::FeedFind, key, self.feed()?.find(key)).await
+    }
+
+    /// Adds an entry to the history of an owner.
+    pub(super) async fn record(
+        &self,
+        owner: &Owner,
+        entry: &HistoryEntry,
+        bounds: HistoryBounds,
+    ) -> Result<(), Error> {
+        let record = self.history()?.record(owner, entry, bounds);
+        self.call(Operation::HistoryRecord, &entry.session, record).await
+    }
+
+    pub(super) async fn history_of(
+        &self,
+        owner: &Owner,
+        bounds: HistoryBounds,
+        now: Timestamp,
+    ) -> Result<Vec<HistoryEntry>, Error> {
+        self.call(Operation::HistoryList, None, self.history()?.list(owner, bounds, now)).await
+    }
+
+    /// Erases the history of an owner.
+    pub(super) async fn forget_history(&self, owner: &Owner, now: Timestamp) -> Result<u64, Error> {
+        self.call(Operation::HistoryForget, None, self.history()?.forget(owner, now)).await
+    }
+
+    /// A page of all histories.
+    pub(super) async fn histories(&self, cursor: Option<&Cursor>, size: usize) -> Result<HistoryPage, Error> {
+        self.call(Operation::HistoryPage, None, self.history()?.page(cursor, size)).await
+    }
+
+    fn history(&self) -> Result<&dyn History, Error> {
+        self.store().history().ok_or(Error::Unsupported { what: "keep a history" })
     }
 
     fn feed(&self) -> Result<&dyn Feed, Error> {

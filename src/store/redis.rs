@@ -301,7 +301,6 @@ impl SessionStore for RedisStore {
 
     fn requirements(&self) -> Requirements {
         Requirements {
-            #[cfg(feature = "memory")]
             home: Some(self.connections.home().clone()),
             #[cfg(feature = "json")]
             record_limit: Some(self.limit.clone()),

@@ -105,6 +105,8 @@ counters! {
     device_lost,
     /// Events that a listener did not hear of, because a thousand were waiting.
     events_dropped,
+    /// Entries of histories that were not recorded: the store refused them, or was away for too long.
+    history_lost,
 }
 
 /// Counts up, without ordering anything else. `EVENT` is what it counts.

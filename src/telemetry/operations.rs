@@ -102,6 +102,10 @@ operations! {
         ScanPage scan_page,
         ScanUsage scan_usage,
         FeedFind feed_find,
+        HistoryRecord history_record,
+        HistoryList history_list,
+        HistoryForget history_forget,
+        HistoryPage history_page,
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::error::Error;
 use crate::id::SessionKey;
 use crate::record::Record;
+use crate::store::history::{HistoryEntry, HistoryPage};
 use crate::store::owner_index::{Entry, IndexInserted, Owned, Verdict};
 use crate::store::scan::{Page, Usage};
 use crate::store::{Created, Loaded, Updated};
@@ -66,6 +67,13 @@ impl Answer for bool {
     }
 }
 
+/// Of what was erased: whether there was anything.
+impl Answer for u64 {
+    fn name(&self) -> &'static str {
+        (*self > 0).name()
+    }
+}
+
 /// Of an operation that has nothing more to say: it is done.
 impl Answer for () {
     fn name(&self) -> &'static str {
@@ -94,4 +102,4 @@ macro_rules! read {
     };
 }
 
-read!(Owned, Vec<Entry>, Page, Usage);
+read!(Owned, Vec<Entry>, Page, Usage, Vec<HistoryEntry>, HistoryPage);

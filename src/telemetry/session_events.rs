@@ -8,7 +8,7 @@ use crate::record::{Label, Owner};
 
 mod telling;
 
-pub(crate) use self::telling::{EventSinks, Subject};
+pub(crate) use self::telling::{EventSinks, Remembers, Subject};
 
 macro_rules! kinds {
     ($($(#[$doc:meta])* $kind:ident $({ $by:ident: $By:ty })? $name:literal,)*) => {

@@ -60,7 +60,7 @@ pub(crate) const FIXED_LENGTH: usize = 18 + COMPACT_KEY_LENGTH + 2;
 #[cfg_attr(feature = "json", derive(serde::Serialize), serde(rename_all = "camelCase"))]
 #[non_exhaustive]
 pub struct HistoryEntry {
-    /// When it happened, by the clock of the instance that saw it.
+    /// When it happened, by the clock of the instance that saw it; of an expired session, when its time was over.
     pub at: Timestamp,
     /// What happened.
     pub what: HistoryEvent,
@@ -225,14 +225,20 @@ events! {
     Expired = 6 "expired" "expired",
     /// A browser bound it to its device.
     DeviceBound = 7 "deviceBound" "device bound",
-    /// A request came without the proof of the device that it is bound to.
+    /// Requests come without the proof of the device that it is bound to. Recorded once, not for each request.
     DeviceLost = 8 "deviceLost" "device lost",
+    /// It was found to be the owner's, who had signed in elsewhere or before.
+    OwnerNamed = 9 "ownerNamed" "owner named",
+    /// The next sign-in of the same browser took its place.
+    Replaced = 10 "replaced" "replaced",
+    /// A proof of its device was refused: somebody may have its cookie. Recorded once, not for each request.
+    DeviceRefused = 11 "deviceRefused" "device refused",
 }
 
 impl HistoryEvent {
     /// Whether the session is over since then. See the example of [`HistoryEntry`].
     pub const fn is_end(self) -> bool {
-        matches!(self, Self::SignedOut | Self::Revoked | Self::Evicted | Self::Expired)
+        matches!(self, Self::SignedOut | Self::Revoked | Self::Evicted | Self::Expired | Self::Replaced)
     }
 }
 

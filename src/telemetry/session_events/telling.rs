@@ -3,10 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
+
 use super::{EventDetail, EventKind, SessionEvent};
 use crate::clock::{Clock, Timestamp};
 use crate::id::SessionKey;
 use crate::record::{Label, Owner, Record};
+use crate::store::history::{HistoryEntry, HistoryEvent};
 use crate::telemetry::Telemetry;
 use crate::telemetry::event_queue::EventQueue;
 use crate::telemetry::told_ends::ToldEnds;
@@ -82,18 +85,71 @@ impl<'a> Subject<'a> {
     }
 }
 
+impl Subject<'_> {
+    /// What a history has of it, and whose: only of sessions with an owner.
+    fn remembered(&self, kind: EventKind, at: Timestamp) -> Option<(&Owner, HistoryEntry)> {
+        let what = match kind {
+            EventKind::SignedIn => HistoryEvent::SignedIn,
+            EventKind::OwnerNamed => HistoryEvent::OwnerNamed,
+            EventKind::Confirmed => HistoryEvent::Confirmed,
+            EventKind::SignedOut => HistoryEvent::SignedOut,
+            EventKind::Replaced => HistoryEvent::Replaced,
+            EventKind::Revoked { .. } => HistoryEvent::Revoked,
+            EventKind::Evicted => HistoryEvent::Evicted,
+            EventKind::Expired => HistoryEvent::Expired,
+            EventKind::DeviceBound => HistoryEvent::DeviceBound,
+            EventKind::DeviceRefused => HistoryEvent::DeviceRefused,
+            EventKind::DeviceLost => HistoryEvent::DeviceLost,
+            EventKind::Renewed
+            | EventKind::SignInRefused
+            | EventKind::OldIdUsed
+            | EventKind::Forged
+            | EventKind::Unreadable
+            | EventKind::Conflict => return None,
+        };
+        let (owner, key, began) = (self.owner?, self.key.clone()?, self.began?);
+        let mut entry = HistoryEntry::new(self.ended.unwrap_or(at), what, key, began);
+        entry.label = self.label.cloned();
+        Some((owner, entry))
+    }
+}
+
+/// Where histories are kept.
+pub(crate) trait Remembers: Send + Sync + 'static {
+    /// Has an entry recorded soon. Answers whether there is room for it.
+    fn remember(self: Arc<Self>, owner: &Owner, entry: HistoryEntry) -> bool;
+
+    /// Waits until all that was to be recorded is.
+    fn recorded(self: Arc<Self>) -> BoxFuture<'static, ()>;
+}
+
 /// To whom events are told.
 pub(crate) struct EventSinks {
     clock: Arc<dyn Clock>,
     audited: EventDetail,
     /// None where nobody listens.
     queue: Option<EventQueue>,
+    /// None where no history is kept.
+    history: Option<Arc<dyn Remembers>>,
     pub(in crate::telemetry) expired: ToldEnds,
+    /// Whose lost or refused devices are in the history: whoever has a stolen cookie must not fill it with requests.
+    suspicious: ToldEnds,
 }
 
 impl EventSinks {
     pub(crate) fn new(clock: Arc<dyn Clock>, audited: EventDetail, queue: Option<EventQueue>) -> Self {
-        Self { clock, audited, queue, expired: ToldEnds::default() }
+        Self {
+            clock,
+            audited,
+            queue,
+            history: None,
+            expired: ToldEnds::default(),
+            suspicious: ToldEnds::default(),
+        }
+    }
+
+    pub(crate) fn remembered_by(self, history: Option<Arc<dyn Remembers>>) -> Self {
+        Self { history, ..self }
     }
 }
 
@@ -110,16 +166,43 @@ impl Telemetry {
         let at = sinks.clock.now();
         self.count_event(kind, &subject, at);
         audit(kind, at, &subject, sinks.audited);
+        self.remember(kind, at, &subject);
         let Some(queue) = &sinks.queue else { return };
         if !queue.push(subject.event(kind, at, queue.detail())) {
             self.counters.mine().events_dropped.add_one();
         }
     }
 
-    /// Waits until the listeners have heard of all that happened before.
+    fn remember(&self, kind: EventKind, at: Timestamp, subject: &Subject<'_>) {
+        let sinks = &self.events;
+        let Some(history) = &sinks.history else { return };
+        let Some((owner, entry)) = subject.remembered(kind, at) else { return };
+        let is_suspicious = matches!(kind, EventKind::DeviceRefused | EventKind::DeviceLost);
+        if is_suspicious && !sinks.suspicious.add(&entry.session) {
+            return;
+        }
+        if !Arc::clone(history).remember(owner, entry) {
+            self.history_lost();
+        }
+    }
+
+    /// An entry of a history was not recorded.
+    pub(crate) fn history_lost(&self) {
+        self.counters.mine().history_lost.add_one();
+    }
+
+    /// Waits until the listeners have heard of all that happened before, and histories have it.
     pub(crate) async fn flush_events(&self) {
         if let Some(queue) = &self.events.queue {
             queue.flushed().await;
+        }
+        self.flush_history().await;
+    }
+
+    /// Waits until histories have all that happened before.
+    pub(crate) async fn flush_history(&self) {
+        if let Some(history) = &self.events.history {
+            Arc::clone(history).recorded().await;
         }
     }
 }

@@ -63,6 +63,9 @@ fn codes_are_frozen() {
         (6, "expired"),
         (7, "deviceBound"),
         (8, "deviceLost"),
+        (9, "ownerNamed"),
+        (10, "replaced"),
+        (11, "deviceRefused"),
     ];
     assert_eq!(codes, expected);
 }
