@@ -41,7 +41,7 @@ mod update;
 mod values;
 mod write;
 
-pub use self::all_sessions::{Clearing, SessionScan};
+pub use self::all_sessions::{Clearing, HistoryScan, SessionScan};
 #[cfg(any(feature = "tower", feature = "actix-web"))]
 pub(crate) use self::device::DeviceAnswer;
 #[cfg(all(fuzzing, feature = "device-bound"))]

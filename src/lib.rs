@@ -182,9 +182,9 @@ pub use {
     cookie::keys::{Key, KeyRing},
     cookie::{SameSite, SessionCookie},
     engine::{
-        Clearing, ConflictPolicy, Ended, Expiry, Forgotten, Recent, RequestSession, ResponseActions, Session,
-        SessionData, SessionManager, SessionManagerBuilder, SessionScan, SiteData, ThoroughRevocation,
-        Values,
+        Clearing, ConflictPolicy, Ended, Expiry, Forgotten, HistoryScan, Recent, RequestSession,
+        ResponseActions, Session, SessionData, SessionManager, SessionManagerBuilder, SessionScan, SiteData,
+        ThoroughRevocation, Values,
     },
     record::{AuthMethod, AuthMethods},
     telemetry::analytics::{Hour, SessionsPerOwner},

@@ -13,13 +13,13 @@ pub(crate) fn bytes<const N: usize>() -> [u8; N] {
 }
 
 /// Somewhere in the second half of `delay`: instances that lost the same server come back one by one.
-#[cfg(any(feature = "memory", feature = "redis"))]
+#[cfg(any(feature = "json", feature = "memory", feature = "redis"))]
 pub(crate) fn jittered(delay: std::time::Duration) -> std::time::Duration {
     let [byte] = bytes();
     delay.mul_f64(0.5 + f64::from(byte) / 512.0)
 }
 
-#[cfg(all(test, any(feature = "memory", feature = "redis")))]
+#[cfg(all(test, any(feature = "json", feature = "memory", feature = "redis")))]
 mod tests {
     use std::time::Duration;
 

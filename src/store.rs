@@ -189,7 +189,7 @@ pub struct Requirements {
     #[cfg(feature = "json")]
     pub(crate) oldest_copy: Duration,
     /// Where the store's background tasks run.
-    #[cfg(feature = "redis")]
+    #[cfg(all(any(feature = "memory", feature = "json"), feature = "redis"))]
     pub(crate) home: Option<background::RuntimeHandle>,
     /// How much of a record the store reads: the manager raises it to what it may write.
     #[cfg(all(feature = "json", feature = "redis"))]

@@ -6,17 +6,19 @@ use super::{SessionData, SessionManager};
 use crate::error::Error;
 #[cfg(doc)]
 use crate::store::SessionStore;
-use crate::store::scan::Usage;
+use crate::store::scan::{Page, Usage};
 
 mod clear;
+mod histories;
 mod pages;
 mod scan;
 
 pub use clear::Clearing;
+pub use histories::HistoryScan;
 pub(super) use pages::OnProgress;
 pub use scan::SessionScan;
 
-use pages::{DEFAULT_RATE, Pages};
+use pages::{DEFAULT_RATE, Paged, Pages};
 
 impl<T: SessionData> SessionManager<T> {
     /// Streams all sessions of the store as [`SessionSummary`](crate::SessionSummary)s: for a list, an export, a
@@ -63,7 +65,7 @@ impl<T: SessionData> SessionManager<T> {
     /// # }
     /// ```
     pub async fn count_sessions(&self) -> Result<u64, Error> {
-        let mut pages = self.pages().without_duplicates();
+        let mut pages = self.pages::<Page>().without_duplicates();
         let mut count = 0;
         while let Some(page) = pages.next().await? {
             count += page.sessions.len() as u64;
@@ -119,7 +121,34 @@ impl<T: SessionData> SessionManager<T> {
         self.0.store.usage().await
     }
 
-    fn pages(&self) -> Pages {
+    /// Streams the histories of all owners: for a report. Each is what the store holds, whatever its bounds.
+    ///
+    /// # Errors
+    ///
+    /// In the stream: those of the store, and [`Error::Unsupported`] for one that keeps no
+    /// [`history`](SessionStore::history).
+    ///
+    /// ```
+    /// use futures_util::TryStreamExt as _;
+    /// use session_store::HistoryEvent;
+    ///
+    /// # use session_store::{KeyRing, MemoryStore, SessionManager, Values};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), session_store::Error> {
+    /// # let manager = SessionManager::<Values>::builder(MemoryStore::new(), KeyRing::generate()).build()?;
+    /// let (mut histories, mut sign_ins) = (manager.histories(), 0);
+    /// while let Some(history) = histories.try_next().await? {
+    ///     sign_ins += history.entries.iter().filter(|entry| entry.what == HistoryEvent::SignedIn).count();
+    /// }
+    /// # assert_eq!(sign_ins, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn histories(&self) -> HistoryScan {
+        HistoryScan::new(self.pages().without_duplicates())
+    }
+
+    fn pages<P: Paged>(&self) -> Pages<P> {
         let pages = Pages::new(Arc::clone(&self.0.store), Arc::clone(&self.0.clock));
         match self.0.max_scan_rate {
             Some(keys_per_second) => pages.paced(keys_per_second),

@@ -21,7 +21,7 @@ impl<T: SessionData> SessionManagerBuilder<T> {
     /// Has a history kept of what happens to the sessions of each owner, within these bounds: when and from which
     /// device somebody signed in, and what ended the session (OWASP ASVS 7.5.2). Default: none is kept.
     ///
-    /// It is personal data: the page [`devices`](crate::devices) says what is kept, for how long, and how it is erased.
+    /// It is personal data: the page `devices` of the documentation says what is kept, for how long, and how it is erased.
     ///
     /// An entry is recorded in the background, by the instance that did what it tells; no response waits for it. While
     /// the store is away, entries wait for up to a minute, 8,192 at most. What is lost is counted by

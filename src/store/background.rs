@@ -75,6 +75,7 @@ impl Background {
     }
 
     /// Where tasks run.
+    #[cfg(any(feature = "memory", feature = "redis"))]
     pub(crate) fn home(&self) -> &RuntimeHandle {
         &self.0.home
     }

@@ -301,6 +301,7 @@ impl SessionStore for RedisStore {
 
     fn requirements(&self) -> Requirements {
         Requirements {
+            #[cfg(any(feature = "memory", feature = "json"))]
             home: Some(self.connections.home().clone()),
             #[cfg(feature = "json")]
             record_limit: Some(self.limit.clone()),

@@ -2,15 +2,17 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::engine::store_client::StoreClient;
 use crate::error::Error;
+use crate::store::history::HistoryPage;
 use crate::store::scan::{Cursor, Page};
 
 /// Measured with a million sessions and 16 tasks that load others: by 100 a count beside them takes longest, and
@@ -26,7 +28,7 @@ pub(super) const DEFAULT_RATE: u32 = 4_000;
 /// Told how many sessions were seen, or ended, and which share of the whole was looked at.
 pub(in crate::engine) type OnProgress = Box<dyn FnMut(u64, f64) + Send>;
 
-pub(super) struct Pages {
+pub(super) struct Pages<P = Page> {
     store: Arc<StoreClient>,
     clock: Arc<dyn Clock>,
     pub(super) size: usize,
@@ -35,6 +37,55 @@ pub(super) struct Pages {
     not_before: Option<Instant>,
     next: Next,
     seen: Option<HashSet<u128>>,
+    of: PhantomData<fn() -> P>,
+}
+
+/// A page that a store is asked for.
+pub(super) trait Paged: Sized + Send + 'static {
+    fn ask(
+        store: &StoreClient,
+        cursor: Option<&Cursor>,
+        size: usize,
+    ) -> impl Future<Output = Result<Self, Error>> + Send;
+
+    /// The place of the next one.
+    fn next(&self) -> Option<&Cursor>;
+
+    /// Leaves out what is over `now`, and what was seen before.
+    fn sift(&mut self, now: Timestamp, seen: Option<&mut HashSet<u128>>);
+}
+
+impl Paged for Page {
+    async fn ask(store: &StoreClient, cursor: Option<&Cursor>, size: usize) -> Result<Self, Error> {
+        store.page(cursor, size).await
+    }
+
+    fn next(&self) -> Option<&Cursor> {
+        self.next.as_ref()
+    }
+
+    fn sift(&mut self, now: Timestamp, seen: Option<&mut HashSet<u128>>) {
+        self.sessions.retain(|session| !session.has_ended(now));
+        if let Some(seen) = seen {
+            self.sessions.retain(|session| seen.insert(session.key.fingerprint()));
+        }
+    }
+}
+
+impl Paged for HistoryPage {
+    async fn ask(store: &StoreClient, cursor: Option<&Cursor>, size: usize) -> Result<Self, Error> {
+        store.histories(cursor, size).await
+    }
+
+    fn next(&self) -> Option<&Cursor> {
+        self.next.as_ref()
+    }
+
+    fn sift(&mut self, _: Timestamp, seen: Option<&mut HashSet<u128>>) {
+        if let Some(seen) = seen {
+            self.histories.retain(|history| seen.insert(history.owner.fingerprint()));
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -44,9 +95,9 @@ enum Next {
 }
 
 /// A page that is being asked for.
-pub(super) type Asking = Pin<Box<dyn Future<Output = Result<Page, Error>> + Send>>;
+pub(super) type Asking<P = Page> = Pin<Box<dyn Future<Output = Result<P, Error>> + Send>>;
 
-impl Pages {
+impl<P: Paged> Pages<P> {
     pub(super) fn new(store: Arc<StoreClient>, clock: Arc<dyn Clock>) -> Self {
         Self {
             store,
@@ -56,6 +107,7 @@ impl Pages {
             not_before: None,
             next: Next::At(None),
             seen: None,
+            of: PhantomData,
         }
     }
 
@@ -85,11 +137,11 @@ impl Pages {
         &self.store
     }
 
-    pub(super) fn now(&self) -> crate::clock::Timestamp {
+    pub(super) fn now(&self) -> Timestamp {
         self.clock.now()
     }
 
-    pub(super) async fn next(&mut self) -> Result<Option<Page>, Error> {
+    pub(super) async fn next(&mut self) -> Result<Option<P>, Error> {
         match self.ask() {
             Some(asking) => asking.await.map(|page| Some(self.take(page))),
             None => Ok(None),
@@ -97,7 +149,7 @@ impl Pages {
     }
 
     /// Asks for the next page, if there is one.
-    pub(super) fn ask(&mut self) -> Option<Asking> {
+    pub(super) fn ask(&mut self) -> Option<Asking<P>> {
         let Next::At(cursor) = &self.next else { return None };
         let (store, cursor, size) = (Arc::clone(&self.store), cursor.clone(), self.size);
         let start = self.turn();
@@ -105,7 +157,7 @@ impl Pages {
             if let Some(start) = start {
                 sleep_until(start).await;
             }
-            patiently(|| store.page(cursor.as_ref(), size)).await
+            patiently(|| P::ask(&store, cursor.as_ref(), size)).await
         }))
     }
 
@@ -120,14 +172,10 @@ impl Pages {
         earliest
     }
 
-    /// Takes in a page that was asked for, without sessions that are over, or were seen before.
-    pub(super) fn take(&mut self, mut page: Page) -> Page {
-        self.next = page.next.clone().map_or(Next::None, |cursor| Next::At(Some(cursor)));
-        let now = self.clock.now();
-        page.sessions.retain(|session| !session.has_ended(now));
-        if let Some(seen) = &mut self.seen {
-            page.sessions.retain(|session| seen.insert(session.key.fingerprint()));
-        }
+    /// Takes in a page that was asked for, without what is over, or was seen before.
+    pub(super) fn take(&mut self, mut page: P) -> P {
+        self.next = page.next().cloned().map_or(Next::None, |cursor| Next::At(Some(cursor)));
+        page.sift(self.clock.now(), self.seen.as_mut());
         page
     }
 }
@@ -147,7 +195,7 @@ where
     }
 }
 
-impl fmt::Debug for Pages {
+impl<P> fmt::Debug for Pages<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pages").field("size", &self.size).field("next", &self.next).finish_non_exhaustive()
     }

@@ -42,6 +42,14 @@ impl OwnerHash {
     }
 }
 
+#[cfg(feature = "json")]
+impl OwnerHash {
+    /// 128 bits of it: enough to tell any two owners apart.
+    pub(crate) fn fingerprint(self) -> u128 {
+        u128::from_be_bytes(*self.0.first_chunk().expect("a hash is longer"))
+    }
+}
+
 /// As 28 characters of base64url.
 impl fmt::Display for OwnerHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
