@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use session_store::history::HistoryPage;
 use session_store::owners::{Entry, IndexInsert, IndexInserted, Owned, OwnerIndex, Revocation, Stage};
 use session_store::{
-    Codec, Created, Cursor, Error, Expiry, KeyRing, Loaded, ManualClock, MemoryStore, Owner, Record,
-    RequestSession, ResponseActions, Rotation, Session, SessionCookie, SessionData, SessionKey,
-    SessionManager, SessionManagerBuilder, SessionStore, Touch, Ttl, Update, Updated,
+    Codec, Created, Cursor, Error, Expiry, History, HistoryBounds, HistoryEntry, KeyRing, Loaded,
+    ManualClock, MemoryStore, Owner, Record, RequestSession, ResponseActions, Rotation, Session,
+    SessionCookie, SessionData, SessionKey, SessionManager, SessionManagerBuilder, SessionStore, Timestamp,
+    Touch, Ttl, Update, Updated,
 };
 use tokio::sync::watch;
 
@@ -163,6 +165,8 @@ impl Browser {
 pub(crate) struct Spy {
     pub(crate) inner: MemoryStore,
     pub(crate) down: AtomicBool,
+    /// Has no room for histories.
+    pub(crate) is_full: AtomicBool,
     calls: Mutex<Vec<&'static str>>,
     held: watch::Sender<&'static str>,
     fails: Mutex<Option<&'static str>>,
@@ -262,8 +266,43 @@ impl SessionStore for Spy {
         self.call("delete").await?;
         self.inner.delete(key).await
     }
+
     fn owners(&self) -> Option<&dyn OwnerIndex> {
         Some(self)
+    }
+
+    fn history(&self) -> Option<&dyn History> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl History for Spy {
+    async fn record(&self, owner: &Owner, entry: &HistoryEntry, bounds: HistoryBounds) -> Result<(), Error> {
+        self.call("remember").await?;
+        if self.is_full.load(Ordering::SeqCst) {
+            return Err(Error::Refused { message: "a test".to_owned() });
+        }
+        self.inner.record(owner, entry, bounds).await
+    }
+
+    async fn list(
+        &self,
+        owner: &Owner,
+        bounds: HistoryBounds,
+        now: Timestamp,
+    ) -> Result<Vec<HistoryEntry>, Error> {
+        self.call("recall").await?;
+        History::list(&self.inner, owner, bounds, now).await
+    }
+
+    async fn forget(&self, owner: &Owner, now: Timestamp) -> Result<u64, Error> {
+        self.call("forget").await?;
+        self.inner.forget(owner, now).await
+    }
+
+    async fn page(&self, cursor: Option<&Cursor>, size: usize) -> Result<HistoryPage, Error> {
+        History::page(&self.inner, cursor, size).await
     }
 }
 
@@ -281,7 +320,7 @@ impl OwnerIndex for Spy {
 
     async fn list(&self, owner: &Owner, after: Option<&Cursor>) -> Result<Owned, Error> {
         self.call("list").await?;
-        self.inner.list(owner, after).await
+        OwnerIndex::list(&self.inner, owner, after).await
     }
 
     async fn revoked(&self, owner: &Owner) -> Result<Vec<Entry>, Error> {
