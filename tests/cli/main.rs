@@ -6,6 +6,7 @@
 mod support;
 
 mod checking;
+mod histories;
 mod interrupting;
 mod keys;
 mod layouts;

@@ -16,6 +16,8 @@ fn wrong_usage_is_told_from_what_was_found() {
         &["revoke"],
         &["stats", "--timeout", "0"],
         &["stats", "--layout", "django"],
+        &["history"],
+        &["report", "--since", "yesterday"],
     ] {
         let said = tool.run(arguments);
         assert_eq!(said.code, Some(2), "{arguments:?}: {}", said.out);
@@ -41,7 +43,7 @@ fn manual_pages_have_their_sections() {
     for section in ["NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "SUBCOMMANDS", "EXTRA", "VERSION"] {
         page.has(0, &format!(".SH {section}"));
     }
-    for command in ["list", "revoke-all", "man"] {
+    for command in ["list", "history", "report", "revoke-all", "man"] {
         page.has(0, &format!("session\\-store\\-{}(1)", command.replace('-', "\\-")));
         let of_command = tool.run(&["man", command]);
         of_command.has(0, &format!(".TH session-store-{command} 1"));
@@ -56,7 +58,7 @@ fn no_argument_is_repeated_to_whoever_reads_the_errors() {
     const ID: &str = "s3Cr3tId_s3Cr3tId_s3Cr3tId_s3Cr3";
     // A variable of another kind of server, so that nothing waits for one.
     let tool = Tool::at("memory:").hiding(["correct-horse", "s3Cr3tId", "ada:", "127.0.0.1:1/0"]);
-    let commands: [&[&str]; 13] = [
+    let commands: [&[&str]; 15] = [
         &[],
         &["stats"],
         &["list"],
@@ -64,6 +66,8 @@ fn no_argument_is_repeated_to_whoever_reads_the_errors() {
         &["ttl"],
         &["revoke"],
         &["revoke-all"],
+        &["history"],
+        &["report"],
         &["clear"],
         &["watch"],
         &["check"],

@@ -1,8 +1,11 @@
 //! What can be asked for.
 #![expect(clippy::doc_markdown, reason = "these comments are what `--help` prints, and that is no Markdown")]
 
+use std::time::Duration;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use session_store::HistoryBounds;
 
 /// Inspect, count, watch and end the sessions of a service that uses session-store
 #[derive(Debug, Parser)]
@@ -62,7 +65,7 @@ pub(crate) struct Connection {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output options")]
 pub(crate) struct Printing {
-    /// Print JSON, for programs: one value, or one a line for `list` and `watch`
+    /// Print JSON, for programs: one value, or one a line for `list`, `history` and `watch`
     #[arg(short, long, global = true)]
     pub(crate) json: bool,
 
@@ -121,6 +124,16 @@ pub(crate) enum Command {
         #[arg(allow_hyphen_values = true)]
         key: String,
     },
+    /// Show what happened to the sessions of an owner, newest first, where the service keeps a history
+    History {
+        /// The owner, as the application named it at sign-in
+        owner: String,
+    },
+    /// Sum up what happened to all owners' sessions, where the service keeps histories; takes a scan
+    ///
+    /// A device is new if its owner's history has no earlier sign-in with its label. Lengths are of sessions that ended:
+    /// of those that the store removed when their time was over, nothing is known.
+    Report(Report),
     /// End sessions: whoever holds their cookies is signed out
     Revoke {
         /// The sessions, as `list` prints them, or the first eight or more characters of their digests
@@ -220,6 +233,13 @@ pub(crate) struct Show {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Report {
+    /// How far back to look, in minutes, hours, days or weeks: 90m, 24h, 7d, 4w
+    #[arg(long, value_name = "AGE", default_value = "7d", value_parser = age)]
+    pub(crate) since: Duration,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct RevokeAll {
     /// The owner, as the application named it at sign-in
     pub(crate) owner: String,
@@ -257,6 +277,15 @@ fn seconds(text: &str) -> Result<f64, String> {
     seconds.ok_or_else(|| "give seconds, from 0.01 to 3600".to_owned())
 }
 
+fn age(text: &str) -> Result<Duration, String> {
+    let units = [("m", 60), ("h", 3600), ("d", 86_400), ("w", 7 * 86_400)];
+    let seconds = units.into_iter().find_map(|(unit, seconds)| {
+        text.strip_suffix(unit)?.parse::<u64>().ok().filter(|count| *count > 0)?.checked_mul(seconds)
+    });
+    let age = seconds.map(Duration::from_secs).filter(|age| *age <= HistoryBounds::LONGEST_AGE);
+    age.ok_or_else(|| "give an age such as 90m, 24h, 7d or 4w, 400d at most".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
@@ -266,5 +295,16 @@ mod tests {
     #[test]
     fn the_arguments_are_consistent() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn ages_have_a_unit_and_a_bound() {
+        let seconds = |text| age(text).map(|age| age.as_secs()).ok();
+        assert_eq!(["90m", "24h", "7d", "4w"].map(seconds), [5400, 86_400, 604_800, 2_419_200].map(Some));
+        for text in
+            ["", "7", "d", "0d", "-1d", "1.5d", "401d", "99999999999999999999d", "18446744073709551615w"]
+        {
+            assert_eq!(seconds(text), None, "{text}");
+        }
     }
 }

@@ -8,6 +8,8 @@
 //! session-store stats                  # how many sessions, how much memory
 //! session-store watch                  # rates, latencies and memory, live
 //! session-store list --owner ada       # whose devices are these?
+//! session-store history ada            # when did she sign in, from where, and what ended it?
+//! session-store report --since 7d      # sign-ins and ends by day, how long sessions last, new devices
 //! session-store show 'mzqk:5okmGZOnqTYaaZ_vniTC_oSHLOGK'
 //! session-store ttl 5okmGZOn           # the beginning of a digest will do
 //! session-store revoke 5okmGZOn
@@ -37,7 +39,7 @@
 //! # Output
 //!
 //! Tables for people, which fit 80 columns, and have all columns and exact times with `--wide`. Only a terminal
-//! has its owners and labels cut. With `--json`, one JSON value, or one in each line for `list` and `watch`, with
+//! has its owners and labels cut. With `--json`, one JSON value, or one in each line for `list`, `history` and `watch`, with
 //! the names that [`SessionManager::stats`](session_store::SessionManager::stats) has for the same. Times are in UTC.
 //! On a terminal `watch` is a dashboard. Progress and remarks go to standard error, progress only where that is a terminal.
 //!
@@ -54,6 +56,7 @@ mod arguments;
 mod check;
 mod clear;
 mod failure;
+mod history;
 mod interrupt;
 mod keys;
 mod list;
@@ -62,6 +65,7 @@ mod moments;
 mod opening;
 mod output;
 mod progress;
+mod report;
 mod revoke;
 mod show;
 mod stats;
@@ -131,6 +135,8 @@ async fn run(arguments: Arguments, output: Output) -> Outcome {
         Command::List(options) => list::run(&open, &output, &options).await,
         Command::Show(options) => show::run(&open, &output, &options).await,
         Command::Ttl { key } => ttl::run(&open, &output, &key).await,
+        Command::History { owner } => history::run(&open, &output, &owner).await,
+        Command::Report(options) => report::run(&open, &output, &options).await,
         Command::Revoke { keys } => revoke::some(&open, &output, &keys).await,
         Command::RevokeAll(options) => revoke::all(&open, &output, &options).await,
         Command::Clear { yes } => clear::run(&open, &output, yes).await,
