@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 const SHARDS: usize = 64;
 
 /// A `T` for each thread that counts, or for a few of them, so that threads don't wait for each other's writes.
-/// A shard is made when it is first counted in.
+/// A shard is made when it is first counted in: of the managers of many tenants, most count little.
 #[derive(Debug)]
-pub(crate) struct Shards<T>([OnceLock<Box<Shard<T>>>; SHARDS]);
+pub(crate) struct Shards<T>(OnceLock<Box<[OnceLock<Box<Shard<T>>>; SHARDS]>>);
 
 /// In cache lines of its own; processors fetch them in pairs.
 #[derive(Debug, Default)]
@@ -23,18 +23,20 @@ impl<T: Default> Shards<T> {
         thread_local! {
             static NUMBER: usize = THREADS.fetch_add(1, Ordering::Relaxed) % SHARDS;
         }
-        &self.0[NUMBER.try_with(|number| *number).unwrap_or(0)].get_or_init(Box::default).0
+        let shards = self.0.get_or_init(|| Box::new([const { OnceLock::new() }; SHARDS]));
+        &shards[NUMBER.try_with(|number| *number).unwrap_or(0)].get_or_init(Box::default).0
     }
 
     /// All in which something was counted.
     pub(crate) fn all(&self) -> impl Iterator<Item = &T> {
-        self.0.iter().filter_map(|shard| shard.get().map(|shard| &shard.0))
+        let shards = self.0.get().into_iter().flat_map(|shards| &**shards);
+        shards.filter_map(|shard| shard.get().map(|shard| &shard.0))
     }
 }
 
 impl<T> Default for Shards<T> {
     fn default() -> Self {
-        Self([const { OnceLock::new() }; SHARDS])
+        Self(OnceLock::new())
     }
 }
 

@@ -276,3 +276,40 @@ mod at_rest {
         }
     }
 }
+
+/// The store of a tenant, its manager, and what one thread that serves the tenant adds.
+#[test]
+fn a_tenant_takes_few_kilobytes() {
+    const TENANTS: usize = 1000;
+    let runtime = runtime();
+    let server = runtime.block_on(Server::start());
+    let store = runtime.block_on(RedisStore::connect(server.url())).unwrap();
+    let keys = KeyRing::generate();
+    let each = |measured: allocation_counter::AllocationInfo| {
+        usize::try_from(measured.bytes_current).unwrap() / TENANTS
+    };
+
+    let mut stores = Vec::with_capacity(TENANTS);
+    let open =
+        || stores.extend((0..TENANTS).map(|number| store.with_prefix(format!("tenant:{number}:")).unwrap()));
+    let of_store = each(measure(open)) + size_of::<RedisStore>();
+
+    let mut managers = Vec::with_capacity(TENANTS);
+    let manager = |store| SessionManager::<Data>::builder(store, keys.clone()).build().unwrap();
+    let of_manager =
+        each(measure(|| managers.extend(stores.drain(..).map(manager)))) - size_of::<RedisStore>();
+
+    let serve = |manager: &SessionManager<Data>| {
+        runtime.block_on(async {
+            let request_session = manager.begin(None);
+            request_session.session().await.unwrap().write(|name| name.push_str("Ada")).unwrap();
+            request_session.finish(200).await.set_cookie.unwrap();
+        });
+    };
+    serve(&manager(store.with_prefix("first:").unwrap()));
+    let of_serving = each(measure(|| managers.iter().for_each(serve)));
+    assert!(
+        of_store <= 400 && of_manager <= 2_000 && of_serving <= 5_000,
+        "a store takes {of_store} bytes, its manager {of_manager}, and a thread that serves it {of_serving}"
+    );
+}

@@ -5,6 +5,7 @@
 //! data has to be decoded once more. That is done for the first data of each shape, so a service whose
 //! sessions look alike pays for it a few times and no more.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What data is made of, without what it says: kinds of values, names of fields, variants of enums.
@@ -55,33 +56,47 @@ impl Bag {
     }
 }
 
-/// How many shapes are remembered: 8 KiB of them. What finds no place is checked each time.
-const PLACES: usize = 1024;
-/// How many places a shape may have.
+/// How many shapes are remembered: 8 KiB of them, of which a page is made when it is needed, as many managers know a few
+/// shapes each. What finds no place is checked each time.
+const PAGES: usize = 16;
+const PLACES_OF_PAGE: usize = 64;
+/// How many places a shape may have, all on one page.
 const TRIES: usize = 4;
 
+type Page = [AtomicU64; PLACES_OF_PAGE];
+
 /// Shapes whose data was decoded again. Without a lock: writers ask it.
-pub(crate) struct Shapes(Box<[AtomicU64]>);
+pub(crate) struct Shapes([OnceLock<Box<Page>>; PAGES]);
 
 impl Shapes {
     pub(crate) fn new() -> Self {
-        Self(std::iter::repeat_with(AtomicU64::default).take(PLACES).collect())
+        Self([const { OnceLock::new() }; PAGES])
     }
 
     pub(super) fn know(&self, shape: Shape) -> bool {
-        self.places(shape).any(|place| place.load(Ordering::Relaxed) == mark(shape))
+        let page = self.page(shape).get();
+        page.is_some_and(|page| places(page, shape).any(|it| it.load(Ordering::Relaxed) == mark(shape)))
     }
 
     pub(super) fn learn(&self, shape: Shape) {
+        let page = self.page(shape).get_or_init(|| Box::new([const { AtomicU64::new(0) }; PLACES_OF_PAGE]));
         let empty = |place: &&AtomicU64| place.load(Ordering::Relaxed) == 0;
-        let place = self.places(shape).find(empty).or_else(|| self.places(shape).next());
+        let place = places(page, shape).find(empty).or_else(|| places(page, shape).next());
         place.expect("there are four").store(mark(shape), Ordering::Relaxed);
     }
 
-    fn places(&self, Shape(shape): Shape) -> impl Iterator<Item = &AtomicU64> {
-        let first = usize::try_from(shape >> 40).unwrap_or_default();
-        (first..first + TRIES).map(|place| &self.0[place % PLACES])
+    fn page(&self, shape: Shape) -> &OnceLock<Box<Page>> {
+        &self.0[first_place(shape) / PLACES_OF_PAGE % PAGES]
     }
+}
+
+fn places(page: &Page, shape: Shape) -> impl Iterator<Item = &AtomicU64> {
+    let first = first_place(shape);
+    (first..first + TRIES).map(|place| &page[place % PLACES_OF_PAGE])
+}
+
+fn first_place(Shape(shape): Shape) -> usize {
+    usize::try_from(shape >> 40).unwrap_or_default()
 }
 
 /// An empty place is 0.
