@@ -41,7 +41,9 @@ cat <<END
 | instructions of a request | reads | writes |
 |---|--:|--:|
 | memory | $read | $(per_step write) |
+| memory, sealed | $(per_step sealed-read) | $(per_step sealed-write) |
 | Redis | $(per_step redis-read) | $(per_step redis-write) |
+| Redis, sealed | $(per_step redis-sealed-read) | $(per_step redis-sealed-write) |
 | Redis, client and serde_json alone | $(per_step raw-read) | $(per_step raw-write) |
 
 | instructions of a request that reads, in memory | |
