@@ -217,6 +217,7 @@ async fn a_write_while_updates_wait_for_their_turn_is_stored_too() {
     let session = request.session().await.unwrap();
     let both =
         async { tokio::join!(session.update(|a| a.visits += 10), session.update(|a| a.visits += 100)) };
+    let both = Box::pin(both);
     let write = || session.write(|a| a.name = "Ada".into()).unwrap();
     let (first, second) = beside(&world, "update", both, write).await;
     first.and(second).unwrap();

@@ -76,20 +76,20 @@ impl<'a> OwnerSessions<'a> {
     ) -> Result<bool, Error> {
         self.index.revoke(Revocation::One(entry)).await?;
         let Deleted { count, failure } =
-            self.delete(Ending { label, ..EventKind::Revoked { by }.into() }, vec![entry.clone()]).await;
+            self.delete(&Ending { label, ..EventKind::Revoked { by }.into() }, vec![entry.clone()]).await;
         if let Some(error) = failure {
             return Err(error);
         }
         let mut others = self.index.revoked().await?;
         others.truncate(IndexInserted::MOST_REVOKED);
-        self.sweep(LEFT_BEHIND.into(), others).await;
+        self.sweep(&LEFT_BEHIND.into(), others).await;
         Ok(count > 0)
     }
 
     /// A page of the sessions that should be there, once those are gone that are revoked.
     pub(in crate::engine) async fn page(&self, after: Option<&Cursor>) -> Result<Owned, Error> {
         let mut owned = self.index.list(after).await?;
-        self.sweep(LEFT_BEHIND.into(), std::mem::take(&mut owned.revoked)).await;
+        self.sweep(&LEFT_BEHIND.into(), std::mem::take(&mut owned.revoked)).await;
         Ok(owned)
     }
 
@@ -104,9 +104,8 @@ impl<'a> OwnerSessions<'a> {
         // What was left behind went before the session was written.
         let evicts = is_written && is_limited && entered.verdict == Verdict::Inserted;
         let kind = if evicts { EventKind::Evicted } else { LEFT_BEHIND };
-        let unanswered = is_written.then_some((entering.entry, entering.replaces));
-        let ending = Ending { unanswered, ..kind.into() };
-        self.sweep(ending, entered.revoked).await;
+        let ending = Ending { unanswered: is_written.then_some(&entering), ..kind.into() };
+        self.sweep(&ending, entered.revoked).await;
         if let Some(sessions) = entered.sessions
             && is_written
             && entering.replaces.is_none()
@@ -120,7 +119,7 @@ impl<'a> OwnerSessions<'a> {
                 // Of many that are revoked, an answer has some.
                 for revoked in [Some(entering.entry), entering.replaces].into_iter().flatten() {
                     if self.client.delete(&revoked.key).await? {
-                        self.tell(ending, revoked);
+                        self.tell(&ending, revoked);
                     }
                 }
                 Ok(None)
@@ -158,7 +157,7 @@ impl<'a> OwnerSessions<'a> {
     }
 
     /// Deletes what somebody revoked who may not have come to deleting it. If it fails, the next one tries.
-    async fn sweep(&self, ending: Ending<'_>, revoked: Vec<Entry>) {
+    async fn sweep(&self, ending: &Ending<'_>, revoked: Vec<Entry>) {
         let there_may_be_more = revoked.len() >= IndexInserted::MOST_REVOKED;
         if let Some(error) = self.delete(ending, revoked).await.failure {
             tracing::warn!(%error, "revoked sessions could not be deleted yet");
@@ -201,7 +200,7 @@ impl<'a> OwnerSessions<'a> {
             if Instant::now() >= until {
                 return Err(unfinished(ended, None));
             }
-            let deleted = self.delete(ending.into(), revoked).await;
+            let deleted = self.delete(&ending.into(), revoked).await;
             ended += deleted.count;
             if let Some(error) = deleted.failure {
                 return Err(unfinished(ended, Some(error)));
@@ -210,7 +209,7 @@ impl<'a> OwnerSessions<'a> {
     }
 
     /// Deletes revoked sessions. Those that were not there stay revoked for a while: they may be on their way.
-    async fn delete(&self, ending: Ending<'_>, revoked: Vec<Entry>) -> Deleted {
+    async fn delete(&self, ending: &Ending<'_>, revoked: Vec<Entry>) -> Deleted {
         let deletions = revoked.into_iter().map(|entry| async move {
             let deleted = self.client.delete(&entry.key).await;
             (entry, deleted)
@@ -236,9 +235,9 @@ impl<'a> OwnerSessions<'a> {
         Deleted { count, failure }
     }
 
-    fn tell(&self, ending: Ending<'_>, entry: &Entry) {
+    fn tell(&self, ending: &Ending<'_>, entry: &Entry) {
         let known = match ending.unanswered {
-            Some((unanswered, replaced)) if unanswered.key == entry.key => replaced,
+            Some(unanswered) if unanswered.entry.key == entry.key => unanswered.replaces,
             _ => Some(entry),
         };
         let Some(entry) = known else { return };
@@ -284,8 +283,8 @@ struct Ending<'a> {
     kind: EventKind,
     /// That of the session, if it is one.
     label: Option<&'a Label>,
-    /// A session that nobody has been told of, and the one that it was to replace, which ends in its place.
-    unanswered: Option<(&'a Entry, Option<&'a Entry>)>,
+    /// A session that nobody has been told of. The one that it was to replace ends in its place.
+    unanswered: Option<&'a IndexInsert<'a>>,
 }
 
 impl From<EventKind> for Ending<'_> {
