@@ -80,7 +80,7 @@ pub(crate) static DURATION_BUCKETS: [f64; 14] = [
 ///     "signedIn": 398, "returningDevices": 231, "newDevices": 167, "confirmed": 14, "signInRefused": 0,
 ///     "destroyed": 96, "replaced": 12, "revoked": 4, "evicted": 1, "forged": 2, "unknown": 11, "oldIdUsed": 1,
 ///     "expired": 7, "corrupt": 0, "conflicts": 1, "endedMeanwhile": 3, "deviceBound": 0, "deviceRefreshed": 0, "deviceSkipped": 0, "deviceRefused": 0, "deviceLost": 0,
-///     "eventsDropped": 0
+///     "eventsDropped": 0, "historyLost": 0
 ///   },
 ///   "sessionsPerSecond": 0.35,
 ///   "last24Hours": [

@@ -8,6 +8,7 @@ use crate::tool::{Tool, anonymous, connect};
 const STORE: &str = "+set +getrange +setrange +pexpire +del +eval +evalsha";
 const OWNERS: &str =
     "+time +zadd +zcount +zrange +zrangebyscore +zrank +zrem +zrevrangebyscore +zscore +pexpireat";
+const HISTORIES: &str = "+llen +lpush +lrange +ltrim";
 const SURVEY: &str = "+scan +strlen +dbsize +info +memory|usage";
 
 async fn allow(server: &Server, rules: &str) -> Tool {
@@ -30,6 +31,7 @@ async fn the_documented_permissions_suffice() {
         &["show", id.key().storage_name()],
         &["ttl", id.key().storage_name()],
         &["revoke-all", "ada"],
+        &["report"],
         &["revoke", id.key().storage_name()],
         &["clear", "--yes"],
     ] {
@@ -40,6 +42,11 @@ async fn the_documented_permissions_suffice() {
     let said = tool.run(&["check"]);
     said.has(0, "unknown  persistence");
     said.has(0, "unknown  feed");
+    said.has(0, "unknown  history");
+    tool.run(&["history", "ada"]).has(2, "permission");
+    let remembering = allow(&server, &format!("{STORE} {OWNERS} {SURVEY} {HISTORIES}")).await;
+    remembering.run(&["check"]).has(0, "ok       history      a history can be kept");
+    remembering.run(&["history", "ada"]).has(0, "no history");
     said.has(0, "a separate user");
     for (more, expected) in [
         (

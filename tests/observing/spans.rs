@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use session_store::{Error, Evict, KeyRing, ManualClock, MemoryStore, SessionManager};
+use futures_util::StreamExt as _;
+use session_store::{Error, Evict, HistoryBounds, KeyRing, ManualClock, MemoryStore, SessionManager};
 
 use crate::log::Log;
 use crate::world::{IDLE, World};
@@ -60,7 +61,7 @@ async fn each_operation_has_a_span_with_the_key_and_the_outcome() {
 }
 
 /// What a store is asked for, by the traits' sources, and the span of each.
-const SPANS: [(&str, &str); 14] = [
+const SPANS: [(&str, &str); 18] = [
     ("load", "load"),
     ("load_fresh", "load"),
     ("create", "create"),
@@ -75,6 +76,10 @@ const SPANS: [(&str, &str); 14] = [
     ("remove", "index_remove"),
     ("page", "scan_page"),
     ("usage", "scan_usage"),
+    ("record", "history_record"),
+    ("list", "history_list"),
+    ("forget", "history_forget"),
+    ("page", "history_page"),
 ];
 
 #[test]
@@ -83,6 +88,7 @@ fn no_operation_of_a_store_is_missing_from_the_table() {
         include_str!("../../src/store.rs"),
         include_str!("../../src/store/owner_index.rs"),
         include_str!("../../src/store/scan.rs"),
+        include_str!("../../src/store/history.rs"),
     ];
     let names = traits.iter().flat_map(|source| source.lines()).filter_map(|line| {
         let name = line.strip_prefix("    async fn ")?;
@@ -98,6 +104,7 @@ async fn every_operation_of_a_store_has_a_span() {
     let manager = SessionManager::<String>::builder(MemoryStore::new(), KeyRing::generate())
         .max_sessions_per_owner(2, Evict::Oldest)
         .touch_share(0.0)
+        .history(HistoryBounds::default())
         .clock(Arc::clone(&clock))
         .build()
         .unwrap();
@@ -118,6 +125,9 @@ async fn every_operation_of_a_store_has_a_span() {
     session.destroy().await.unwrap();
     sign_in().await;
     manager.revoke_all("ada.lovelace").await.unwrap();
+    manager.history_of("ada.lovelace").await.unwrap();
+    manager.histories().next().await.unwrap().unwrap();
+    manager.forget("ada.lovelace").await.unwrap();
 
     let seen = spans(&log);
     for (_, span) in SPANS {

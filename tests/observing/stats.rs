@@ -58,6 +58,7 @@ async fn the_json_has_the_shape_that_is_documented() {
             "conflicts": 0, "endedMeanwhile": 0,
             "deviceBound": 0, "deviceRefreshed": 0, "deviceSkipped": 0, "deviceRefused": 0, "deviceLost": 0,
             "eventsDropped": 0,
+            "historyLost": 0,
         },
         "sessionsPerSecond": 1.0 / 60.0,
         "last24Hours": hours,

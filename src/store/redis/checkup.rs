@@ -15,6 +15,7 @@
 //! | `login` | no password, to another machine | |
 //! | `sessions`, `owners` | | a trial session cannot be kept, or entered for its owner |
 //! | `scan` | sessions cannot be scanned | |
+//! | `feed`, `history` | | |
 //! | `records` | the Express service seems to keep sessions in a form of its own | |
 
 // - `server`: what one server says.

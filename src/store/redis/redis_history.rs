@@ -5,6 +5,7 @@
 mod scripts;
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use redis::Value;
@@ -89,19 +90,7 @@ impl History for RedisStore {
     }
 
     async fn forget(&self, owner: &Owner, now: Timestamp) -> Result<u64, Error> {
-        let mut erased = 0;
-        for place in self.places(owner) {
-            let keys = (&place.history, &place.forgotten);
-            let arguments = (now.as_millis(), millis_rounded_up(Entry::ON_ITS_WAY));
-            let (durability, repeat) = (Durability::Replicated, Repeat::Write);
-            let reply =
-                scripts::FORGET.run(&self.connections, place.slot, durability, repeat, keys, arguments).await;
-            match reply.map_err(|failure| failure.into_error(Effect::Write))? {
-                Value::Int(count) => erased = erased.max(u64::try_from(count).unwrap_or_default()),
-                _ => return Err(unexpected(Effect::Write)),
-            }
-        }
-        Ok(erased)
+        self.erase(owner, now, Entry::ON_ITS_WAY).await
     }
 
     async fn page(&self, cursor: Option<&Cursor>, size: usize) -> Result<HistoryPage, Error> {
@@ -140,6 +129,28 @@ impl RedisStore {
     fn places(&self, owner: &Owner) -> impl Iterator<Item = Place> {
         let owner = OwnerHash::of(owner);
         self.keyspaces.iter().map(move |keyspace| Place::of(&**keyspace, owner))
+    }
+
+    /// Erases a history. For so long what was on its way is kept out.
+    pub(super) async fn erase(
+        &self,
+        owner: &Owner,
+        now: Timestamp,
+        kept_out: Duration,
+    ) -> Result<u64, Error> {
+        let mut erased = 0;
+        for place in self.places(owner) {
+            let keys = (&place.history, &place.forgotten);
+            let arguments = (now.as_millis(), millis_rounded_up(kept_out));
+            let (durability, repeat) = (Durability::Replicated, Repeat::Write);
+            let reply =
+                scripts::FORGET.run(&self.connections, place.slot, durability, repeat, keys, arguments).await;
+            match reply.map_err(|failure| failure.into_error(Effect::Write))? {
+                Value::Int(count) => erased = erased.max(u64::try_from(count).unwrap_or_default()),
+                _ => return Err(unexpected(Effect::Write)),
+            }
+        }
+        Ok(erased)
     }
 
     /// These of the entries of a history, as they are stored.

@@ -7,10 +7,11 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::error::Error;
 use crate::id::SessionId;
 use crate::record::{Owner, Payload, Record};
-use crate::store::owner_index::{Entry, IndexInsert, OwnerIndex as _, Stage};
+use crate::store::history::{History, HistoryBounds, HistoryEntry, HistoryEvent};
+use crate::store::owner_index::{Entry, IndexInsert, OwnerIndex, Stage};
 use crate::store::redis::RedisStore;
 use crate::store::scan::Cursor;
-use crate::store::scan::Scan as _;
+use crate::store::scan::Scan;
 use crate::store::{Loaded, Rotation, SessionStore as _, Touch, Update};
 use crate::ttl::Ttl;
 
@@ -31,8 +32,11 @@ impl RedisStore {
         // So it can without ends that are pushed, and copies.
         let mut feed = judge("feed", self.changes_are_told().await);
         feed.verdict = feed.verdict.min(Verdict::Unknown);
-        let mut findings =
-            vec![judge("sessions", self.sessions_can_be_kept().await), judge("owners", owners), scan, feed];
+        let histories = self.histories_can_be_kept().await.map(|()| "a history can be kept".to_owned());
+        let mut history = judge("history", histories);
+        history.verdict = history.verdict.min(Verdict::Unknown);
+        let sessions = judge("sessions", self.sessions_can_be_kept().await);
+        let mut findings = vec![sessions, judge("owners", owners), scan, feed, history];
         // What was gone through for the scan.
         findings.extend(self.layout.warning().map(|it| Finding::new("records", Verdict::Warning, it)));
         findings
@@ -69,7 +73,7 @@ impl RedisStore {
 
     /// What is asked of each session is tried where there are any.
     async fn sessions_can_be_scanned(&self) -> Result<String, Error> {
-        self.page(None, SAMPLE).await?;
+        Scan::page(self, None, SAMPLE).await?;
         let usage = self.usage().await?;
         Ok(if usage.sessions > 0.0 && usage.bytes_per_session.is_none() {
             "all sessions can be scanned; the memory that one takes is not told (`+memory|usage`)".to_owned()
@@ -99,10 +103,23 @@ impl RedisStore {
         let owner = Owner::new(SessionId::generate().as_str())?;
         let entry = Entry::of(self.layout.key(&SessionId::generate()), &record());
         self.insert(&owner, IndexInsert::new(&entry, LIFE, Stage::Before)).await?;
-        self.list(&owner, None).await?;
+        OwnerIndex::list(self, &owner, None).await?;
         // A page that is not the first one takes more; this is beyond every entry.
-        self.list(&owner, Some(&Cursor::new(format!("{}:", 1_u64 << 53)))).await?;
+        OwnerIndex::list(self, &owner, Some(&Cursor::new(format!("{}:", 1_u64 << 53)))).await?;
         self.remove(&owner, &[entry], &[]).await
+    }
+}
+
+impl RedisStore {
+    async fn histories_can_be_kept(&self) -> Result<(), Error> {
+        let (owner, now) = (Owner::new(SessionId::generate().as_str())?, SystemClock.now());
+        let bounds = HistoryBounds::default().entries(1).age(LIFE);
+        for began in [now, now.saturating_add(LIFE)] {
+            let entry = HistoryEntry::new(began, HistoryEvent::SignedIn, SessionId::generate().key(), began);
+            self.record(&owner, &entry, bounds).await?;
+        }
+        History::list(self, &owner, bounds, now).await?;
+        self.erase(&owner, now, Duration::ZERO).await.map(|_| ())
     }
 }
 

@@ -58,13 +58,13 @@ return 1
     )
 });
 
-/// History, when it was forgotten; that time, how long it is remembered. Answers how many entries there were.
+/// History, when it was forgotten; that time, how long it is remembered, if at all. Answers how many entries there were.
 pub(super) static FORGET: LazyLock<Script> = LazyLock::new(|| {
     let code = r"
 local count = redis.pcall('LLEN', KEYS[1])
 if type(count) == 'table' then return count end
 redis.call('DEL', KEYS[1])
-redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2])
+if tonumber(ARGV[2]) > 0 then redis.call('SET', KEYS[2], ARGV[1], 'PX', ARGV[2]) end
 return count
 ";
     Script::new(&[code], &[])
