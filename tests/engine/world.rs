@@ -63,7 +63,8 @@ impl World {
         settings: impl FnOnce(SessionManagerBuilder<Account>) -> SessionManagerBuilder<Account>,
     ) -> Self {
         let store = Arc::new(Spy::default());
-        let clock = Arc::new(ManualClock::default());
+        // Not at the end of a step in which the index of owners counts time.
+        let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_800_000_000_000)));
         let manager = manager_on(&store, &clock, KeyRing::parse(SECRET).unwrap(), settings);
         Self { store, clock, manager }
     }
