@@ -17,8 +17,9 @@ const NEEDS_ID: &str = "it opens only with the visitor's id";
 /// Encrypts what is stored of sessions: a dump of the store shows no data.
 ///
 /// Data is sealed by XChaCha20-Poly1305 and bound to its session's key, codec and owner: bytes that were moved to another
-/// session, or changed in any way, do not open, and neither do those of a session that was given another owner. It takes 41 bytes more. A session that does not open counts as absent, is
-/// [counted](crate::Counts::unopened), and stays as it is.
+/// session, or changed in any way, do not open, and neither do those of a session that was given another owner. It takes
+/// 41 bytes more. A session that does not open counts as absent, is [counted](crate::Counts::unopened), and stays as it
+/// is.
 ///
 /// In the clear are the times, the owner and the label of a session, since lists and indexes need them. See
 /// [`labels`](Self::labels) and [`Owner::hashed`](crate::Owner::hashed).
@@ -110,8 +111,9 @@ impl Sealing {
         Self { and_id: true, ..self }
     }
 
-    /// Seals labels as well, those of a [history](crate::SessionManager::history_of) too: an owner's [list](crate::SessionManager::sessions_of) shows them nevertheless, and the tool
-    /// only with the key. It takes 44 bytes more for a session that has one.
+    /// Seals labels as well, those of a [history](crate::SessionManager::history_of) too: an owner's
+    /// [list](crate::SessionManager::sessions_of) shows them nevertheless, and the tool only with the key. It takes 44
+    /// bytes more for a session that has one.
     ///
     /// ```
     /// # use session_store::{KeyRing, Sealing};
