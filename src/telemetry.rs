@@ -39,6 +39,8 @@ pub(crate) struct Telemetry {
     logged: AtomicU64,
     #[cfg(feature = "metrics")]
     described: Once,
+    #[cfg(feature = "metrics")]
+    series: metrics::Series,
 }
 
 impl Telemetry {
@@ -51,7 +53,15 @@ impl Telemetry {
             logged: AtomicU64::new(u64::MAX),
             #[cfg(feature = "metrics")]
             described: Once::new(),
+            #[cfg(feature = "metrics")]
+            series: metrics::Series::default(),
         }
+    }
+
+    /// Tells the metrics under a label of the application's.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn with_series(self, series: metrics::Series) -> Self {
+        Self { series, ..self }
     }
 
     pub(crate) fn latencies(&self) -> &Latencies {
@@ -62,7 +72,7 @@ impl Telemetry {
     pub(crate) fn time(&self, operation: Operation, error: Option<&Error>, took: Duration) {
         self.latencies.add(operation, took);
         #[cfg(feature = "metrics")]
-        metrics::time(operation, error, took);
+        self.series.time(operation, error, took);
         #[cfg(not(feature = "metrics"))]
         let _ = error;
     }

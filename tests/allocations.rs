@@ -48,10 +48,15 @@ fn runtime() -> Runtime {
 /// A service, and the cookie of a visitor who has a session.
 async fn service(store: impl SessionStore) -> (SessionManager<Data>, String) {
     let manager = SessionManager::builder(store, KeyRing::generate()).build().unwrap();
+    let cookie = sign_up(&manager).await;
+    (manager, cookie)
+}
+
+async fn sign_up(manager: &SessionManager<Data>) -> String {
     let request_session = manager.begin(None);
-    request_session.session().await.unwrap().write(|name: &mut Data| name.push_str("Ada")).unwrap();
+    request_session.session().await.unwrap().write(|name| name.push_str("Ada")).unwrap();
     let cookie = request_session.finish(200).await.set_cookie.unwrap();
-    (manager, cookie.split(';').next().unwrap().to_owned())
+    cookie.split(';').next().unwrap().to_owned()
 }
 
 async fn read(manager: &SessionManager<Data>, cookie: &str) {
@@ -67,6 +72,17 @@ async fn read(manager: &SessionManager<Data>, cookie: &str) {
 fn a_read_from_memory_allocates_twice() {
     let runtime = runtime();
     let (manager, cookie) = runtime.block_on(service(MemoryStore::new()));
+    assert_allocations(&runtime, 2, async || read(&manager, &cookie).await);
+}
+
+/// The names of the series are put together once.
+#[cfg(feature = "metrics")]
+#[test]
+fn a_label_on_the_metrics_allocates_nothing() {
+    let runtime = runtime();
+    let builder = SessionManager::builder(MemoryStore::new(), KeyRing::generate());
+    let manager = builder.metrics_label("tenant", "acme").build().unwrap();
+    let cookie = runtime.block_on(sign_up(&manager));
     assert_allocations(&runtime, 2, async || read(&manager, &cookie).await);
 }
 
@@ -191,13 +207,7 @@ fn a_tenant_takes_few_kilobytes() {
     let of_manager =
         each(measure(|| managers.extend(stores.drain(..).map(manager)))) - size_of::<RedisStore>();
 
-    let serve = |manager: &SessionManager<Data>| {
-        runtime.block_on(async {
-            let request_session = manager.begin(None);
-            request_session.session().await.unwrap().write(|name| name.push_str("Ada")).unwrap();
-            request_session.finish(200).await.set_cookie.unwrap();
-        });
-    };
+    let serve = |manager: &SessionManager<Data>| drop(runtime.block_on(sign_up(manager)));
     serve(&manager(store.with_prefix("first:").unwrap()));
     let of_serving = each(measure(|| managers.iter().for_each(serve)));
     assert!(

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::device::{DeviceBinding, DeviceRules};
+#[cfg(feature = "metrics")]
+use super::metrics_label::MetricsLabel;
 use super::store_client::StoreClient;
 use super::{Inner, SessionManager};
 use crate::clock::{Clock, SystemClock};
@@ -22,6 +24,7 @@ use crate::store::SessionStore;
 use crate::store::owner_index::{Evict, OwnerLimit};
 use crate::store::status::StoreStatus;
 use crate::store::told_owner::{OwnerFrom, Told};
+use crate::telemetry::Telemetry;
 
 const DEFAULT_MAX_PAYLOAD: usize = 1 << 20;
 const DEFAULT_TOUCH_SHARE: f64 = 0.1;
@@ -72,6 +75,8 @@ pub struct SessionManagerBuilder<T: SessionData> {
     pub(super) clear_site_data: Option<String>,
     revoke_within: Duration,
     clock: Arc<dyn Clock>,
+    #[cfg(feature = "metrics")]
+    pub(super) metrics_label: Option<MetricsLabel>,
 }
 
 impl<T: SessionData> SessionManagerBuilder<T> {
@@ -94,6 +99,8 @@ impl<T: SessionData> SessionManagerBuilder<T> {
             clear_site_data: None,
             revoke_within: REVOKE_WITHIN,
             clock: Arc::new(SystemClock),
+            #[cfg(feature = "metrics")]
+            metrics_label: None,
         }
     }
 
@@ -463,6 +470,12 @@ impl<T: SessionData> SessionManagerBuilder<T> {
         let cookie = self.cookie.or_else(|| requirements.express.clone()).unwrap_or_default().build()?;
         let signer = Signer::new(&self.keys, cookie.name());
         let device = DeviceRules::new(self.device_binding, &cookie, &self.keys)?;
+        let telemetry = Telemetry::new(&self.store.status());
+        #[cfg(feature = "metrics")]
+        let telemetry = match self.metrics_label {
+            Some(label) => telemetry.with_series(label.series()?),
+            None => telemetry,
+        };
         #[cfg(feature = "express")]
         if let Some(layout) = requirements.express {
             super::express::check::<T>(&cookie, &layout.build()?, &signer, self.codec)?;
@@ -478,7 +491,7 @@ impl<T: SessionData> SessionManagerBuilder<T> {
         Ok(SessionManager(Arc::new(Inner {
             signer,
             cookie,
-            store: Arc::new(StoreClient::new(self.store)),
+            store: Arc::new(StoreClient::new(self.store, telemetry)),
             expiry: self.expiry,
             touch_share: self.touch_on_read.then_some(self.touch_share),
             codec: self.codec,

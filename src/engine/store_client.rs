@@ -41,8 +41,7 @@ pub(crate) struct StoreClient {
 }
 
 impl StoreClient {
-    pub(super) fn new(store: Arc<dyn SessionStore>) -> Self {
-        let telemetry = Telemetry::new(&store.status());
+    pub(super) fn new(store: Arc<dyn SessionStore>, telemetry: Telemetry) -> Self {
         Self { store, telemetry, sweeps: Mutex::default() }
     }
 

@@ -27,36 +27,36 @@ impl Telemetry {
     /// A session was created at `now`. Not a line for operators: whoever sends requests without cookies
     /// would fill the log.
     pub(crate) fn created(&self, key: &SessionKey, record: &Record, now: Timestamp) {
-        self.counters.mine().created.add_one();
+        self.count(|it| &it.created);
         self.created.add_one(now);
         let minutes = record.expires_at.saturating_since(now).as_secs().div_ceil(60);
         tracing::debug!(%key, "session created, expires in {minutes} minutes");
     }
 
     pub(crate) fn loaded(&self) {
-        self.counters.mine().loaded.add_one();
+        self.count(|it| &it.loaded);
     }
 
     pub(crate) fn updated(&self) {
-        self.counters.mine().updated.add_one();
+        self.count(|it| &it.updated);
     }
 
     /// A write was stored under the id that its session got after the request had loaded it.
     pub(crate) fn followed(&self, key: &SessionKey) {
-        self.counters.mine().updated.add_one();
+        self.count(|it| &it.updated);
         tracing::debug!(%key, "a write followed its session to its new id");
     }
 
     pub(crate) fn touched(&self) {
-        self.counters.mine().touched.add_one();
+        self.count(|it| &it.touched);
     }
 
     pub(crate) fn rotated(&self) {
-        self.counters.mine().rotated.add_one();
+        self.count(|it| &it.rotated);
     }
 
     pub(crate) fn destroyed(&self, key: &SessionKey) {
-        self.counters.mine().destroyed.add_one();
+        self.count(|it| &it.destroyed);
         tracing::debug!(%key, "session destroyed");
     }
 
@@ -67,60 +67,59 @@ impl Telemetry {
 
     /// A session was found to be over, and ended at `ended`.
     pub(crate) fn expired(&self, record: &Record, ended: Timestamp) {
-        self.counters.mine().expired.add_one();
+        self.count(|it| &it.expired);
         self.lasted(End::Expired, ended.saturating_since(record.created_at));
     }
 
     /// A cookie of our name that no key signed.
     pub(crate) fn forged(&self) {
-        self.counters.mine().forged.add_one();
+        self.count(|it| &it.forged);
         tracing::debug!("a session cookie carries no valid signature");
     }
 
     pub(crate) fn unknown(&self, key: &SessionKey) {
-        self.counters.mine().unknown.add_one();
+        self.count(|it| &it.unknown);
         tracing::debug!(%key, "a well-signed cookie names a session that is not stored");
     }
 
     /// A browser registered its key.
     #[cfg(feature = "device-bound")]
     pub(crate) fn device_bound(&self, key: &SessionKey) {
-        self.counters.mine().device_bound.add_one();
+        self.count(|it| &it.device_bound);
         tracing::debug!(%key, "a session is bound to its device");
     }
 
     #[cfg(feature = "device-bound")]
     pub(crate) fn device_refreshed(&self) {
-        self.counters.mine().device_refreshed.add_one();
+        self.count(|it| &it.device_refreshed);
     }
 
     /// What a browser sent is no proof.
     #[cfg(feature = "device-bound")]
     pub(crate) fn device_refused(&self, key: &SessionKey) {
-        self.counters.mine().device_refused.add_one();
+        self.count(|it| &it.device_refused);
         tracing::debug!(%key, "a proof of a session's device was refused");
     }
 
     /// A bound session was used by a request that does not prove to come from its device.
     #[cfg(feature = "device-bound")]
     pub(crate) fn device_lost(&self, key: &SessionKey, skipped: bool) {
-        let counters = self.counters.mine();
-        counters.device_lost.add_one();
+        self.count(|it| &it.device_lost);
         if skipped {
-            counters.device_skipped.add_one();
+            self.count(|it| &it.device_skipped);
         }
         tracing::debug!(%key, skipped, "a bound session was used without a proof of its device");
     }
 
     /// What is stored is no session that this service can read.
     pub(crate) fn corrupt(&self, key: &SessionKey, reason: &str) {
-        self.counters.mine().corrupt.add_one();
+        self.count(|it| &it.corrupt);
         tracing::warn!(%key, reason, "a session cannot be read, and is left as it is");
     }
 
     /// A change was dropped because its session had ended or moved.
     pub(crate) fn ended_meanwhile(&self) {
-        self.counters.mine().ended_meanwhile.add_one();
+        self.count(|it| &it.ended_meanwhile);
     }
 
     /// A store or merge failed. Of these, a session counts that is shared and cannot be read, and a contradiction to
@@ -128,16 +127,16 @@ impl Telemetry {
     pub(crate) fn failed(&self, error: &Error) {
         use Conflict::{Committed, TooManySessions};
         if matches!(error, Error::Unreadable { .. }) {
-            self.counters.mine().corrupt.add_one();
+            self.count(|it| &it.corrupt);
         }
         if matches!(error, Error::Conflict(conflict) if !matches!(conflict, Committed | TooManySessions)) {
-            self.counters.mine().conflicts.add_one();
+            self.count(|it| &it.conflicts);
         }
     }
 
     /// So many sessions were ended from outside their own requests.
     pub(crate) fn revoked(&self, sessions: u64) {
-        self.counters.mine().revoked.add(sessions);
+        self.count_many(sessions, |it| &it.revoked);
     }
 
     /// The line of an operation that ends sessions from outside, once it is over.
@@ -152,7 +151,7 @@ impl Telemetry {
     fn lasted(&self, end: End, lasted: Duration) {
         self.durations.add(lasted);
         #[cfg(feature = "metrics")]
-        super::metrics::end(end, lasted);
+        self.series.end(end, lasted);
         #[cfg(not(feature = "metrics"))]
         let _ = end;
     }
