@@ -23,6 +23,8 @@ mod late_write;
 mod manager;
 mod manager_builder;
 pub(crate) mod merge;
+#[cfg(feature = "metrics")]
+mod metrics_label;
 mod owner_sessions;
 mod plan;
 mod recent;

@@ -61,6 +61,10 @@ pub mod moving_from_express {}
 #[doc = include_str!("../docs/near_cache.md")]
 pub mod near_cache {}
 
+#[cfg(all(any(doc, doctest), feature = "full"))]
+#[doc = include_str!("../docs/tenants.md")]
+pub mod tenants {}
+
 #[cfg(any(doc, doctest))]
 #[doc = include_str!("../docs/security.md")]
 pub mod security {}

@@ -9,7 +9,9 @@ const SHARDS: usize = 64;
 /// A `T` for each thread that counts, or for a few of them, so that threads don't wait for each other's writes.
 /// A shard is made when it is first counted in: of the managers of many tenants, most count little.
 #[derive(Debug)]
-pub(crate) struct Shards<T>(OnceLock<Box<[OnceLock<Box<Shard<T>>>; SHARDS]>>);
+pub(crate) struct Shards<T>(OnceLock<Box<Places<T>>>);
+
+type Places<T> = [OnceLock<Box<Shard<T>>>; SHARDS];
 
 /// In cache lines of its own; processors fetch them in pairs.
 #[derive(Debug, Default)]

@@ -48,6 +48,8 @@ pub(crate) struct Telemetry {
     events: EventSinks,
     #[cfg(feature = "metrics")]
     described: Once,
+    #[cfg(feature = "metrics")]
+    series: metrics::Series,
 }
 
 /// Reasons that the log has, so that each is said once.
@@ -77,7 +79,15 @@ impl Telemetry {
             events,
             #[cfg(feature = "metrics")]
             described: Once::new(),
+            #[cfg(feature = "metrics")]
+            series: metrics::Series::default(),
         }
+    }
+
+    /// Tells the metrics under a label of the application's.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn with_series(self, series: metrics::Series) -> Self {
+        Self { series, ..self }
     }
 
     pub(crate) fn latencies(&self) -> &Latencies {
@@ -88,7 +98,7 @@ impl Telemetry {
     pub(crate) fn time(&self, operation: Operation, error: Option<&Error>, took: Duration) {
         self.latencies.add(operation, took);
         #[cfg(feature = "metrics")]
-        metrics::time(operation, error, took);
+        self.series.time(operation, error, took);
         #[cfg(not(feature = "metrics"))]
         let _ = error;
     }

@@ -52,10 +52,15 @@ async fn service(store: impl SessionStore) -> (SessionManager<Data>, String) {
 
 async fn service_of(name: &str, builder: SessionManagerBuilder<Data>) -> (SessionManager<Data>, String) {
     let manager = builder.build().unwrap();
+    let cookie = sign_up(&manager, name).await;
+    (manager, cookie)
+}
+
+async fn sign_up(manager: &SessionManager<Data>, name: &str) -> String {
     let request_session = manager.begin(None);
     request_session.session().await.unwrap().write(|data| data.push_str(name)).unwrap();
     let cookie = request_session.finish(200).await.set_cookie.unwrap();
-    (manager, cookie.split(';').next().unwrap().to_owned())
+    cookie.split(';').next().unwrap().to_owned()
 }
 
 async fn read(manager: &SessionManager<Data>, cookie: &str) {
@@ -71,6 +76,17 @@ async fn read(manager: &SessionManager<Data>, cookie: &str) {
 fn a_read_from_memory_allocates_twice() {
     let runtime = runtime();
     let (manager, cookie) = runtime.block_on(service(MemoryStore::new()));
+    assert_allocations(&runtime, 2, async || read(&manager, &cookie).await);
+}
+
+/// The names of the series are put together once.
+#[cfg(feature = "metrics")]
+#[test]
+fn a_label_on_the_metrics_allocates_nothing() {
+    let runtime = runtime();
+    let builder = SessionManager::builder(MemoryStore::new(), KeyRing::generate());
+    let manager = builder.metrics_label("tenant", "acme").build().unwrap();
+    let cookie = runtime.block_on(sign_up(&manager, "Ada"));
     assert_allocations(&runtime, 2, async || read(&manager, &cookie).await);
 }
 
@@ -299,13 +315,7 @@ fn a_tenant_takes_few_kilobytes() {
     let of_manager =
         each(measure(|| managers.extend(stores.drain(..).map(manager)))) - size_of::<RedisStore>();
 
-    let serve = |manager: &SessionManager<Data>| {
-        runtime.block_on(async {
-            let request_session = manager.begin(None);
-            request_session.session().await.unwrap().write(|name| name.push_str("Ada")).unwrap();
-            request_session.finish(200).await.set_cookie.unwrap();
-        });
-    };
+    let serve = |manager: &SessionManager<Data>| drop(runtime.block_on(sign_up(manager, "Ada")));
     serve(&manager(store.with_prefix("first:").unwrap()));
     let of_serving = each(measure(|| managers.iter().for_each(serve)));
     assert!(

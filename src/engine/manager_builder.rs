@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use super::at_rest::{AtRest, Compression, Sealing};
 use super::device::{DeviceBinding, DeviceRules};
+#[cfg(feature = "metrics")]
+use super::metrics_label::MetricsLabel;
 use super::store_client::StoreClient;
 use super::{Inner, SessionManager};
 use crate::clock::{Clock, SystemClock};
@@ -26,6 +28,7 @@ use crate::store::history::HistoryBounds;
 use crate::store::owner_index::{Evict, OwnerLimit};
 use crate::store::status::StoreStatus;
 use crate::store::told_owner::{OwnerFrom, Told};
+use crate::telemetry::Telemetry;
 use crate::telemetry::event_queue::Listeners;
 use crate::telemetry::session_events::{EventDetail, EventSinks};
 
@@ -83,6 +86,8 @@ pub struct SessionManagerBuilder<T: SessionData> {
     pub(super) listeners: Listeners,
     pub(super) audited: EventDetail,
     pub(super) history: Option<HistoryBounds>,
+    #[cfg(feature = "metrics")]
+    pub(super) metrics_label: Option<MetricsLabel>,
 }
 
 impl<T: SessionData> SessionManagerBuilder<T> {
@@ -110,6 +115,8 @@ impl<T: SessionData> SessionManagerBuilder<T> {
             listeners: Listeners::default(),
             audited: EventDetail::default(),
             history: None,
+            #[cfg(feature = "metrics")]
+            metrics_label: None,
         }
     }
 
@@ -537,6 +544,8 @@ impl<T: SessionData> SessionManagerBuilder<T> {
         let cookie = self.cookie.or_else(|| requirements.express.clone()).unwrap_or_default().build()?;
         let signer = Signer::new(&self.keys, cookie.name());
         let device = DeviceRules::new(self.device_binding, &cookie, &self.keys)?;
+        #[cfg(feature = "metrics")]
+        let series = self.metrics_label.map(|label| label.series()).transpose()?.unwrap_or_default();
         #[cfg(feature = "express")]
         if let Some(layout) = requirements.express {
             super::express::check::<T>(&cookie, &layout.build()?, &signer, self.codec)?;
@@ -561,7 +570,14 @@ impl<T: SessionData> SessionManagerBuilder<T> {
         let home = requirements.home.unwrap_or_default();
         #[cfg(not(feature = "redis"))]
         let home = RuntimeHandle::default();
-        let store = StoreClient::remembering(self.store, at_rest, events, self.history, home);
+        let status = self.store.status();
+        let telemetry = move |events| {
+            let telemetry = Telemetry::new(&status, events);
+            #[cfg(feature = "metrics")]
+            let telemetry = telemetry.with_series(series);
+            telemetry
+        };
+        let store = StoreClient::new(self.store, at_rest, (events, telemetry), self.history, home);
         Ok(SessionManager(Arc::new(Inner {
             signer,
             cookie,

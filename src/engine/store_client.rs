@@ -51,22 +51,19 @@ pub(crate) struct StoreClient {
 }
 
 impl StoreClient {
-    pub(super) fn new(store: Arc<dyn SessionStore>, at_rest: AtRest, events: EventSinks) -> Self {
-        let telemetry = Telemetry::new(&store.status(), events);
-        Self { store, at_rest, telemetry, sweeps: Mutex::default() }
-    }
-
-    /// A client that has the history of these bounds recorded by a task on the runtime that is its home.
-    pub(super) fn remembering(
+    /// A client that has the history of these bounds recorded by a task on the runtime that is its home. Its telemetry is
+    /// made of the sinks of events.
+    pub(super) fn new(
         store: Arc<dyn SessionStore>,
         at_rest: AtRest,
-        events: EventSinks,
+        (events, telemetry): (EventSinks, impl FnOnce(EventSinks) -> Telemetry),
         history: Option<HistoryBounds>,
         home: RuntimeHandle,
     ) -> Arc<Self> {
         Arc::new_cyclic(|client| {
             let recorder = history.map(|bounds| Recorder::new(client.clone(), bounds, home));
-            Self::new(store, at_rest, events.remembered_by(recorder.map(|recorder| Arc::new(recorder) as _)))
+            let events = events.remembered_by(recorder.map(|recorder| Arc::new(recorder) as _));
+            Self { store, at_rest, telemetry: telemetry(events), sweeps: Mutex::default() }
         })
     }
 

@@ -6,7 +6,6 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::Telemetry;
-use super::counters::Counters;
 use super::histogram::Tally;
 use super::rate::LastDay;
 use super::session_events::{EventKind, Subject};
@@ -143,40 +142,39 @@ impl Analytics {
 impl Telemetry {
     /// Counts what is told at `at`.
     pub(super) fn count_event(&self, kind: EventKind, subject: &Subject<'_>, at: Timestamp) {
-        let counters = self.counters.mine();
         match kind {
             EventKind::SignedIn => {
-                counters.signed_in.add_one();
+                self.count(|it| &it.signed_in);
                 self.analytics.sign_ins.add_one(at);
                 match subject.returning {
-                    Some(true) => counters.returning_devices.add_one(),
-                    _ => counters.new_devices.add_one(),
+                    Some(true) => self.count(|it| &it.returning_devices),
+                    _ => self.count(|it| &it.new_devices),
                 }
             }
-            EventKind::Confirmed => counters.confirmed.add_one(),
-            EventKind::SignInRefused => counters.sign_in_refused.add_one(),
-            EventKind::OldIdUsed => counters.old_id_used.add_one(),
+            EventKind::Confirmed => self.count(|it| &it.confirmed),
+            EventKind::SignInRefused => self.count(|it| &it.sign_in_refused),
+            EventKind::OldIdUsed => self.count(|it| &it.old_id_used),
             _ => {}
         }
         if let Some(end) = End::of(kind) {
             let ended_at = subject.ended.unwrap_or(at);
-            self.count_end(counters, end, subject.began.map(|began| ended_at.saturating_since(began)), at);
+            self.count_end(end, subject.began.map(|began| ended_at.saturating_since(began)), at);
         }
     }
 
-    fn count_end(&self, counters: &Counters, end: End, lasted: Option<Duration>, at: Timestamp) {
+    fn count_end(&self, end: End, lasted: Option<Duration>, at: Timestamp) {
         match end {
-            End::Destroyed => counters.destroyed.add_one(),
-            End::Replaced => counters.replaced.add_one(),
-            End::Revoked => counters.revoked.add_one(),
-            End::Evicted => counters.evicted.add_one(),
-            End::Expired => counters.expired.add_one(),
+            End::Destroyed => self.count(|it| &it.destroyed),
+            End::Replaced => self.count(|it| &it.replaced),
+            End::Revoked => self.count(|it| &it.revoked),
+            End::Evicted => self.count(|it| &it.evicted),
+            End::Expired => self.count(|it| &it.expired),
         }
         self.analytics.ends[end as usize].add_one(at);
         if let Some(lasted) = lasted {
             self.analytics.durations.add(lasted);
             #[cfg(feature = "metrics")]
-            super::metrics::end(end, lasted);
+            self.series.end(end, lasted);
         }
     }
 
@@ -186,6 +184,6 @@ impl Telemetry {
         let bucket = OWNER_BUCKETS.partition_point(|bound| *bound < sessions);
         self.analytics.owners[bucket].fetch_add(1, Ordering::Relaxed);
         #[cfg(feature = "metrics")]
-        super::metrics::owner_has(sessions);
+        self.series.owner_has(sessions);
     }
 }

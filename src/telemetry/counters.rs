@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 
+use super::Telemetry;
 use crate::shards::Shards;
 
 macro_rules! counters {
@@ -116,9 +117,24 @@ counters! {
 pub(super) struct Counter<const EVENT: usize>(AtomicU64);
 
 impl<const EVENT: usize> Counter<EVENT> {
-    pub(super) fn add_one(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+    fn add(&self, count: u64) {
+        self.0.fetch_add(count, Ordering::Relaxed);
+    }
+}
+
+impl Telemetry {
+    /// Counts one more.
+    pub(super) fn count<const EVENT: usize>(&self, counter: fn(&Counters) -> &Counter<EVENT>) {
+        self.count_many(1, counter);
+    }
+
+    pub(super) fn count_many<const EVENT: usize>(
+        &self,
+        count: u64,
+        counter: fn(&Counters) -> &Counter<EVENT>,
+    ) {
+        counter(self.counters.mine()).add(count);
         #[cfg(feature = "metrics")]
-        super::metrics::count(EVENT);
+        self.series.count(EVENT, count);
     }
 }

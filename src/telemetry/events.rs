@@ -17,32 +17,32 @@ impl Telemetry {
     /// A session was created at `now`. Not a line for operators: whoever sends requests without cookies
     /// would fill the log.
     pub(crate) fn created(&self, key: &SessionKey, record: &Record, now: Timestamp) {
-        self.counters.mine().created.add_one();
+        self.count(|it| &it.created);
         self.created.add_one(now);
         let minutes = record.expires_at.saturating_since(now).as_secs().div_ceil(60);
         tracing::debug!(%key, "session created, expires in {minutes} minutes");
     }
 
     pub(crate) fn loaded(&self) {
-        self.counters.mine().loaded.add_one();
+        self.count(|it| &it.loaded);
     }
 
     pub(crate) fn updated(&self) {
-        self.counters.mine().updated.add_one();
+        self.count(|it| &it.updated);
     }
 
     /// A write was stored under the id that its session got after the request had loaded it.
     pub(crate) fn followed(&self, key: &SessionKey) {
-        self.counters.mine().updated.add_one();
+        self.count(|it| &it.updated);
         tracing::debug!(%key, "a write followed its session to its new id");
     }
 
     pub(crate) fn touched(&self) {
-        self.counters.mine().touched.add_one();
+        self.count(|it| &it.touched);
     }
 
     pub(crate) fn rotated(&self) {
-        self.counters.mine().rotated.add_one();
+        self.count(|it| &it.rotated);
     }
 
     /// A request ended a session, of which it may have known a record.
@@ -63,32 +63,32 @@ impl Telemetry {
 
     /// A cookie of our name that no key signed.
     pub(crate) fn forged(&self) {
-        self.counters.mine().forged.add_one();
+        self.count(|it| &it.forged);
         tracing::debug!("a session cookie carries no valid signature");
     }
 
     pub(crate) fn unknown(&self, key: &SessionKey) {
-        self.counters.mine().unknown.add_one();
+        self.count(|it| &it.unknown);
         tracing::debug!(%key, "a well-signed cookie names a session that is not stored");
     }
 
     /// A browser registered its key.
     #[cfg(feature = "device-bound")]
     pub(crate) fn device_bound(&self, key: SessionKey, record: &Record) {
-        self.counters.mine().device_bound.add_one();
+        self.count(|it| &it.device_bound);
         tracing::debug!(%key, "a session is bound to its device");
         self.tell(EventKind::DeviceBound, Subject::of(key).stored(record));
     }
 
     #[cfg(feature = "device-bound")]
     pub(crate) fn device_refreshed(&self) {
-        self.counters.mine().device_refreshed.add_one();
+        self.count(|it| &it.device_refreshed);
     }
 
     /// What a browser sent is no proof.
     #[cfg(feature = "device-bound")]
     pub(crate) fn device_refused(&self, key: SessionKey, record: &Record) {
-        self.counters.mine().device_refused.add_one();
+        self.count(|it| &it.device_refused);
         tracing::debug!(%key, "a proof of a session's device was refused");
         self.tell(EventKind::DeviceRefused, Subject::of(key).stored(record));
     }
@@ -96,10 +96,9 @@ impl Telemetry {
     /// A bound session was used by a request that does not prove to come from its device.
     #[cfg(feature = "device-bound")]
     pub(crate) fn device_lost(&self, key: SessionKey, record: &Record, skipped: bool) {
-        let counters = self.counters.mine();
-        counters.device_lost.add_one();
+        self.count(|it| &it.device_lost);
         if skipped {
-            counters.device_skipped.add_one();
+            self.count(|it| &it.device_skipped);
         }
         tracing::debug!(%key, skipped, "a bound session was used without a proof of its device");
         self.tell(EventKind::DeviceLost, Subject::of(key).stored(record));
@@ -117,7 +116,7 @@ impl Telemetry {
     /// What is stored is sealed, and does not open; or it is not, and has to be. Said once for each reason.
     pub(crate) fn unopened(&self, error: &Error) {
         let Error::Sealed { key, reason } = error else { return };
-        self.counters.mine().unopened.add_one();
+        self.count(|it| &it.unopened);
         if self.said.is_new(reason) {
             tracing::warn!(%key, reason, "a session is not opened, and is left as it is; this is said once");
         } else {
@@ -127,14 +126,14 @@ impl Telemetry {
 
     /// What is stored is no session that this service can read.
     pub(crate) fn corrupt(&self, key: &SessionKey, reason: &str) {
-        self.counters.mine().corrupt.add_one();
+        self.count(|it| &it.corrupt);
         tracing::warn!(%key, reason, "a session cannot be read, and is left as it is");
         self.tell(EventKind::Unreadable, Subject::of(key.clone()));
     }
 
     /// A change was dropped because its session had ended or moved.
     pub(crate) fn ended_meanwhile(&self) {
-        self.counters.mine().ended_meanwhile.add_one();
+        self.count(|it| &it.ended_meanwhile);
     }
 
     /// A store or merge failed. Of these, a session counts that is shared and cannot be read, and a contradiction to
@@ -142,13 +141,13 @@ impl Telemetry {
     pub(crate) fn failed(&self, error: &Error, subject: Subject<'_>) {
         let kind = match error {
             Error::Unreadable { .. } => {
-                self.counters.mine().corrupt.add_one();
+                self.count(|it| &it.corrupt);
                 EventKind::Unreadable
             }
             Error::Conflict(Conflict::Committed) => return,
             Error::Conflict(Conflict::TooManySessions) => EventKind::SignInRefused,
             Error::Conflict(_) => {
-                self.counters.mine().conflicts.add_one();
+                self.count(|it| &it.conflicts);
                 EventKind::Conflict
             }
             _ => return,

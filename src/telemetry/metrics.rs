@@ -9,7 +9,8 @@
 //!
 //! No label refers to a session or a visitor, so there are at most 27 counters of events and 91
 //! histograms. Several managers of one process add up in the first three; the gauges
-//! are those of the one that was asked last.
+//! are those of the one that was asked last. To tell managers apart, give each a
+//! [label](crate::SessionManagerBuilder::metrics_label) of its own: then each has so many.
 //!
 //! The Prometheus exporter turns histograms into summaries, which can't be added up over instances, unless
 //! it is given their buckets:
@@ -26,20 +27,19 @@
 //! # Ok::<(), BuildError>(())
 //! ```
 
-use std::sync::LazyLock;
-use std::time::Duration;
+mod series;
 
 use ::metrics::{
     Key, Label, Level, Metadata, Unit, describe_counter, describe_gauge, describe_histogram, with_recorder,
 };
 
-use super::analytics::{End, OWNER_BUCKETS};
-use super::counters::{EVENTS, event_names};
+use super::analytics::OWNER_BUCKETS;
+use super::counters::event_names;
 use super::histogram::as_float;
-use super::operations::{Operation, operation_names};
-use super::outcome::fault;
+use super::operations::operation_names;
 use super::stats::{DURATION_BUCKETS, LATENCY_BUCKETS, Stats};
-use crate::error::Error;
+
+pub(crate) use self::series::Series;
 
 /// The names of the histograms, with the upper bounds of their buckets, which are those of [`Stats`]: durations in seconds. The
 /// [module](self) has an example.
@@ -125,57 +125,12 @@ metrics! {
 }
 
 static METADATA: Metadata<'static> = Metadata::new("session_store", Level::INFO, Some(module_path!()));
-const OUTCOMES: [&str; 5] = ["ok", "unavailable", "refused", "unreadable", "failed"];
-
-/// Made once: a key of literals would do without, but its labels could not be taken from a list.
-static EVENT_KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| {
-    EVENTS.iter().map(|event| Key::from_parts(EVENTS_TOTAL, vec![Label::new("event", *event)])).collect()
-});
-
-/// By operation, and for each by outcome.
-static OPERATION_KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| {
-    let key = |operation: Operation, outcome: &'static str| {
-        let labels = vec![Label::new("operation", operation.name()), Label::new("outcome", outcome)];
-        Key::from_parts(OPERATION_DURATION, labels)
-    };
-    Operation::ALL.iter().flat_map(|operation| OUTCOMES.map(|outcome| key(*operation, outcome))).collect()
-});
-
-/// By how the session ended.
-static END_KEYS: LazyLock<[Key; End::ALL.len()]> = LazyLock::new(|| {
-    End::ALL.map(|end| Key::from_parts(SESSION_DURATION, vec![Label::new("end", end.name())]))
-});
-
-/// Counts one more of the event that has this place in [`EVENTS`].
-pub(super) fn count(event: usize) {
-    with_recorder(|recorder| recorder.register_counter(&EVENT_KEYS[event], &METADATA).increment(1));
-}
-
-/// Takes note of how long an operation of the store took.
-pub(super) fn time(operation: Operation, error: Option<&Error>, took: Duration) {
-    let outcome = error.map_or("ok", fault);
-    let outcome = OUTCOMES.iter().position(|known| *known == outcome).unwrap_or(OUTCOMES.len() - 1);
-    let key = &OPERATION_KEYS[operation as usize * OUTCOMES.len() + outcome];
-    with_recorder(|recorder| recorder.register_histogram(key, &METADATA).record(took));
-}
-
-/// Takes note of how long a session lasted.
-pub(super) fn end(end: End, lasted: Duration) {
-    let key = &END_KEYS[end as usize];
-    with_recorder(|recorder| recorder.register_histogram(key, &METADATA).record(lasted));
-}
-
-/// Takes note of how many sessions an owner has.
-pub(super) fn owner_has(sessions: f64) {
-    let key = Key::from_static_name(SESSIONS_PER_OWNER);
-    with_recorder(|recorder| recorder.register_histogram(&key, &METADATA).record(sessions));
-}
 
 /// Sets the gauges.
-pub(super) fn show(stats: &Stats) {
+pub(super) fn show(series: &Series, stats: &Stats) {
     let mut labels = vec![Label::new("store", stats.store)];
     labels.extend(stats.topology.map(|topology| Label::new("topology", topology.as_str())));
-    set(&Key::from_parts(CONNECTED, labels), Some(f64::from(u8::from(stats.connected))));
+    set(&series.key(CONNECTED, labels), Some(f64::from(u8::from(stats.connected))));
     let whole = |number: Option<u64>| number.map(as_float);
     let fallback_open = f64::from(u8::from(stats.redis_stats.using_fallback));
     // Of a store whose use is known, a limit that is not is none.
@@ -189,21 +144,21 @@ pub(super) fn show(stats: &Stats) {
         (MEMORY_LIMIT, limit),
         (SESSION_SIZE, stats.bytes_per_session),
     ] {
-        set(&Key::from_static_name(name), value);
+        set(&series.key(name, Vec::new()), value);
     }
-    absolute(&Key::from_static_name(RECONNECTS), stats.redis_stats.reconnects);
-    show_near_cache(stats);
+    absolute(&series.key(RECONNECTS, Vec::new()), stats.redis_stats.reconnects);
+    show_near_cache(series, stats);
 }
 
 #[cfg(feature = "memory")]
-fn show_near_cache(stats: &Stats) {
+fn show_near_cache(series: &Series, stats: &Stats) {
     let near_cache = stats.near_cache;
     for (name, value) in [
         (NEAR_CACHE_TRUSTED, near_cache.map(|it| f64::from(u8::from(it.trusted)))),
         (NEAR_CACHE_COPIES, near_cache.map(|it| as_float(it.copies))),
         (NEAR_CACHE_BYTES, near_cache.map(|it| as_float(it.bytes))),
     ] {
-        set(&Key::from_static_name(name), value);
+        set(&series.key(name, Vec::new()), value);
     }
     let counted = near_cache.unwrap_or_default();
     for (name, label, value, count) in [
@@ -213,12 +168,12 @@ fn show_near_cache(stats: &Stats) {
         (NEAR_CACHE_CHANGES, "kind", "invalidated", counted.invalidated),
         (NEAR_CACHE_CHANGES, "kind", "emptied", counted.emptied),
     ] {
-        absolute(&Key::from_parts(name, vec![Label::new(label, value)]), count);
+        absolute(&series.key(name, vec![Label::new(label, value)]), count);
     }
 }
 
 #[cfg(not(feature = "memory"))]
-fn show_near_cache(_: &Stats) {}
+fn show_near_cache(_: &Series, _: &Stats) {}
 
 fn absolute(key: &Key, count: u64) {
     with_recorder(|recorder| recorder.register_counter(key, &METADATA).absolute(count));
@@ -228,11 +183,8 @@ fn set(key: &Key, value: Option<f64>) {
     with_recorder(|recorder| recorder.register_gauge(key, &METADATA).set(value.unwrap_or(f64::NAN)));
 }
 
-/// Says what each metric means, and of each event that it has not happened yet: a counter that is first
-/// seen at 1 has no rate.
-pub(super) fn describe() {
-    for key in &*EVENT_KEYS {
-        with_recorder(|recorder| recorder.register_counter(key, &METADATA).increment(0));
-    }
+/// Says what each metric means, and that nothing has happened yet.
+pub(super) fn describe(series: &Series) {
+    series.begin();
     describe_each();
 }

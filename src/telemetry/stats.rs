@@ -228,8 +228,8 @@ impl Telemetry {
         #[cfg(feature = "metrics")]
         {
             // By now the application has installed its recorder.
-            self.described.call_once(super::metrics::describe);
-            super::metrics::show(&stats);
+            self.described.call_once(|| super::metrics::describe(&self.series));
+            super::metrics::show(&self.series, &stats);
         }
         stats
     }

@@ -39,7 +39,10 @@ fn told_by(work: impl AsyncFnOnce()) -> String {
 }
 
 async fn a_day() {
-    let world = World::new();
+    a_day_in(World::new()).await;
+}
+
+async fn a_day_in(world: World) {
     let left = world.sign_up("a note").await;
     let cookie = world.sign_up("a note").await;
     world.read(&cookie).await.unwrap();
@@ -110,6 +113,53 @@ fn what_is_not_known_is_not_a_number() {
         "session_store_memory_limit_bytes NaN",
     ] {
         assert!(told.lines().any(|told| told == line), "no {line:?} in\n{told}");
+    }
+}
+
+#[test]
+fn a_label_of_the_application_is_on_all_metrics_of_its_manager() {
+    let told = told_by(async || {
+        a_day_in(World::with(|builder| builder.metrics_label("tenant", "acme"))).await;
+        let umbrella = World::with(|builder| builder.metrics_label("tenant", "umbrella"));
+        umbrella.sign_up("a note").await;
+        World::new().sign_up("a note").await;
+    });
+    let with_label = told.lines().filter(|line| line.contains("tenant=\"acme\""));
+    assert_eq!(names(&with_label.collect::<Vec<_>>().join(" ")), names(&told_by(a_day)));
+    for line in [
+        "session_store_events_total{event=\"created\",tenant=\"acme\"} 2",
+        "session_store_events_total{event=\"forged\",tenant=\"acme\"} 1",
+        "session_store_events_total{event=\"created\",tenant=\"umbrella\"} 1",
+        "session_store_events_total{event=\"created\"} 1",
+        "session_store_operation_duration_seconds_count{operation=\"create\",outcome=\"ok\",tenant=\"umbrella\"} 1",
+        "session_store_session_duration_seconds_sum{end=\"expired\",tenant=\"acme\"} 1800",
+        "session_store_connected{store=\"redis\",topology=\"standalone\",tenant=\"acme\"} 1",
+        "session_store_sessions{tenant=\"acme\"} 1204",
+    ] {
+        assert!(told.lines().any(|told| told == line), "no {line:?} in\n{told}");
+    }
+    let of_one = told.lines().filter(|line| line.starts_with("session_store_sessions{"));
+    assert_eq!(of_one.count(), 1, "nobody asked the others");
+}
+
+#[test]
+fn a_label_that_would_be_there_twice_or_is_no_word_is_refused() {
+    let build = |name: &str| {
+        let builder = SessionManager::<String>::builder(MemoryStore::new(), KeyRing::generate());
+        builder.metrics_label(name, "acme").build().map(drop).map_err(|refused| refused.to_string())
+    };
+    for name in ["tenant", "Plan_2", "_region"] {
+        assert_eq!(build(name), Ok(()));
+    }
+    for name in ["", "2nd", "__name__", "te-nant", "ten ant", "tenänt", "a:b"] {
+        assert!(build(name).unwrap_err().contains("a word of letters"), "{name:?}");
+    }
+    let told = told_by(a_day);
+    let labels: BTreeSet<_> = told.split(['{', ',']).filter_map(|pair| pair.split_once("=\"")).collect();
+    let labels: BTreeSet<_> = labels.into_iter().map(|(name, _)| name).collect();
+    assert!(labels.contains("event") && labels.contains("le"), "{labels:?}");
+    for name in labels {
+        assert!(build(name).unwrap_err().contains("themselves"), "{name:?}");
     }
 }
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use session_store::{
     Created, Cursor, Error, Expiry, KeyRing, Loaded, ManualClock, MemoryStore, Page, Record, RequestSession,
-    Rotation, Scan, SessionCookie, SessionKey, SessionManager, SessionStore, SessionSummary, StoreStatus,
-    Timestamp, Topology, Touch, Ttl, Update, Updated, Usage,
+    Rotation, Scan, SessionCookie, SessionKey, SessionManager, SessionManagerBuilder, SessionStore,
+    SessionSummary, StoreStatus, Timestamp, Topology, Touch, Ttl, Update, Updated, Usage,
 };
 
 pub(crate) const IDLE: Duration = Duration::from_secs(30 * 60);
@@ -21,13 +21,18 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new() -> Self {
+        Self::with(|builder| builder)
+    }
+
+    pub(crate) fn with(
+        set: impl FnOnce(SessionManagerBuilder<String>) -> SessionManagerBuilder<String>,
+    ) -> Self {
         let (store, clock) = (Arc::new(Scanned::default()), Arc::new(ManualClock::default()));
-        let manager = SessionManager::builder(Arc::clone(&store), KeyRing::generate())
+        let builder = SessionManager::builder(Arc::clone(&store), KeyRing::generate())
             .expiry(Expiry::idle(IDLE))
             .cookie(SessionCookie::new().name("id"))
-            .clock(Arc::clone(&clock))
-            .build()
-            .unwrap();
+            .clock(Arc::clone(&clock));
+        let manager = set(builder).build().unwrap();
         Self { store, clock, manager }
     }
 

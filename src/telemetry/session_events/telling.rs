@@ -169,7 +169,7 @@ impl Telemetry {
         self.remember(kind, at, &subject);
         let Some(queue) = &sinks.queue else { return };
         if !queue.push(subject.event(kind, at, queue.detail())) {
-            self.counters.mine().events_dropped.add_one();
+            self.count(|it| &it.events_dropped);
         }
     }
 
@@ -188,7 +188,7 @@ impl Telemetry {
 
     /// An entry of a history was not recorded.
     pub(crate) fn history_lost(&self) {
-        self.counters.mine().history_lost.add_one();
+        self.count(|it| &it.history_lost);
     }
 
     /// Waits until the listeners have heard of all that happened before, and histories have it.
