@@ -100,10 +100,11 @@ impl AtRest {
     /// decompressed.
     pub(super) fn open(&self, known: Known<'_>, mut record: Record) -> Result<Record, Error> {
         let has_label = self.sealing.as_ref().is_some_and(|sealing| sealing.has_label(&record));
+        // Compressed alone, or beside a label that is sealed, data is plain too.
+        if let Some(sealing) = self.sealing.as_ref().filter(|_| !record.data.is_sealed()) {
+            sealing.accept_plain(known)?;
+        }
         if record.data.is_open() && !has_label {
-            if let Some(sealing) = &self.sealing {
-                sealing.accept_plain(known)?;
-            }
             return Ok(record);
         }
         let (data, label) = match record.data.opened_before(self.opener) {

@@ -37,7 +37,7 @@ async fn a_write_follows_its_session(store: Store) {
             assert_eq!(before.sees(&manager).await, None);
             assert!(stored(&store, &ada.key(&manager).await).await.data.is_sealed());
             let counts = manager.counts();
-            assert_eq!((counts.updated_late, counts.unopened), (1, 0));
+            assert_eq!((counts.updated, counts.unopened), (1, 0));
         }
     }
 }
@@ -63,7 +63,7 @@ async fn a_write_is_refused(store: Store) {
         assert_eq!(error.status(), 409);
         assert_eq!(ada.sees(&manager).await, Some(Account::of("Ada")));
         let counts = manager.counts();
-        assert_eq!((counts.updated_late, counts.unopened), (0, 0));
+        assert_eq!((counts.updated, counts.unopened), (0, 0));
     }
 }
 
