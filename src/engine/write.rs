@@ -106,6 +106,8 @@ impl<T: SessionData> Shared<T> {
                 }
             };
             let outcome = match outcome {
+                // By an instance whose keys this one lacks: the session is there, and this change is not.
+                Err(Error::Sealed { .. }) => return Err(Conflict::Fields.into()),
                 // What others made of it meanwhile counts as absent, as it does when it is loaded.
                 Err(error) if error.counts_as_absent() => {
                     manager.telemetry().absent(&error);
