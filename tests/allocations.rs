@@ -13,7 +13,7 @@ use allocation_counter::measure;
 use http::{Request, Response, header::COOKIE};
 use session_store::{
     Clock as _, Codec, KeyRing, Loaded, MemoryStore, NearCache, Record, RedisStore, Session, SessionId,
-    SessionLayer, SessionManager, SessionStore, SystemClock, Ttl, Values,
+    SessionLayer, SessionManager, SessionManagerBuilder, SessionStore, SystemClock, Ttl, Values,
 };
 use support::redis::Server;
 use tokio::runtime::{Builder, Runtime};
@@ -47,9 +47,13 @@ fn runtime() -> Runtime {
 
 /// A service, and the cookie of a visitor who has a session.
 async fn service(store: impl SessionStore) -> (SessionManager<Data>, String) {
-    let manager = SessionManager::builder(store, KeyRing::generate()).build().unwrap();
+    service_of("Ada", SessionManager::builder(store, KeyRing::generate())).await
+}
+
+async fn service_of(name: &str, builder: SessionManagerBuilder<Data>) -> (SessionManager<Data>, String) {
+    let manager = builder.build().unwrap();
     let request_session = manager.begin(None);
-    request_session.session().await.unwrap().write(|name: &mut Data| name.push_str("Ada")).unwrap();
+    request_session.session().await.unwrap().write(|data| data.push_str(name)).unwrap();
     let cookie = request_session.finish(200).await.set_cookie.unwrap();
     (manager, cookie.split(';').next().unwrap().to_owned())
 }
@@ -167,4 +171,98 @@ fn a_watch_takes_200_bytes_at_most() {
     let mut watches = Vec::with_capacity(keys.len());
     let held = measure(|| watches.extend(keys.iter().map(|key| feed.watch(key)))).bytes_current;
     assert!(held <= 200 * i64::try_from(MANY).unwrap(), "{} bytes each", held / 10_000);
+}
+
+#[cfg(all(feature = "seal", feature = "compress"))]
+mod at_rest {
+    use session_store::Sealing;
+
+    use super::*;
+
+    type Form = fn(SessionManagerBuilder<Data>) -> SessionManagerBuilder<Data>;
+
+    const SEALED: Form = |builder| builder.seal(Sealing::new(&KeyRing::generate()).unwrap());
+    const SEALED_BY_ID: Form = |builder| builder.seal(Sealing::new(&KeyRing::generate()).unwrap().and_id());
+    const PACKED: Form = |builder| SEALED(builder).compress(64);
+
+    async fn service(store: impl SessionStore, name: &str, form: Form) -> (SessionManager<Data>, String) {
+        service_of(name, form(SessionManager::builder(store, KeyRing::generate()))).await
+    }
+
+    async fn write(manager: &SessionManager<Data>, cookie: &str) {
+        let request_session = manager.begin(Some(cookie));
+        let session = request_session.session().await.unwrap();
+        let other = if session.read(|name| name.starts_with('A')) { "Bob" } else { "Ada" };
+        session.write(|name| name.replace_range(..3, other)).unwrap();
+        assert!(request_session.finish(200).await.failure.is_none());
+    }
+
+    /// One more than otherwise: what the request notes of the form in which the session is stored. What was opened is
+    /// there for all, as what was decoded is, so however long the data is, nothing is opened again.
+    #[test]
+    fn a_read_from_memory_allocates_three_times_and_opens_nothing() {
+        let runtime = runtime();
+        for form in [SEALED, SEALED_BY_ID, PACKED] {
+            let long = "Ada ".repeat(50_000);
+            let (manager, cookie) = runtime.block_on(service(MemoryStore::new(), &long, form));
+            let read = async || {
+                let session = manager.begin(Some(&cookie)).session().await.unwrap();
+                assert_eq!(session.read(String::len), long.len());
+            };
+            assert_allocations(&runtime, 3, read);
+            let used = measure(|| runtime.block_on(read())).bytes_total;
+            assert!(used < 10_000, "{used} bytes");
+        }
+    }
+
+    #[test]
+    fn a_read_from_a_copy_allocates_three_times_and_opens_nothing() {
+        let runtime = runtime();
+        let server = runtime.block_on(Server::start());
+        let long = "Ada ".repeat(5000);
+        let (manager, cookie) = runtime.block_on(async {
+            let copies = NearCache::new(1 << 20).bound(HALF_A_MINUTE);
+            let store = RedisStore::builder(server.url()).near_cache(copies).connect().await.unwrap();
+            let (manager, cookie) = service(store, &long, PACKED).await;
+            while manager.status().near_cache.unwrap().hits == 0 {
+                manager.begin(Some(&cookie)).session().await.unwrap();
+            }
+            (manager, cookie)
+        });
+        let read = async || {
+            let session = manager.begin(Some(&cookie)).session().await.unwrap();
+            assert_eq!(session.read(String::len), long.len());
+        };
+        assert_allocations(&runtime, 3, read);
+        let used = measure(|| runtime.block_on(read())).bytes_total;
+        assert!(used < 10_000, "{used} bytes");
+    }
+
+    /// The opened bytes, and what the request notes of the form in which the session is stored.
+    #[test]
+    fn a_read_from_redis_allocates_twice_more() {
+        let runtime = runtime();
+        let server = runtime.block_on(Server::start());
+        for form in [SEALED, SEALED_BY_ID] {
+            let store = runtime.block_on(RedisStore::connect(server.url())).unwrap();
+            let (manager, cookie) = runtime.block_on(service(store, "Ada", form));
+            assert_allocations(&runtime, 10 + 2, async || read(&manager, &cookie).await);
+        }
+    }
+
+    /// Two for what it reads (in memory, the first who reads after a write opens it for all), and four for what it writes:
+    /// the sealed bytes, the count of who shares them, the note of them, and the record that the store is given.
+    #[test]
+    fn a_write_allocates_six_times_more() {
+        const PLAIN: Form = |builder| builder;
+        let runtime = runtime();
+        let server = runtime.block_on(Server::start());
+        for (form, more) in [(PLAIN, 0), (SEALED, 6), (SEALED_BY_ID, 6)] {
+            let (manager, cookie) = runtime.block_on(service(MemoryStore::new(), "Ada", form));
+            assert_allocations(&runtime, 24 + more, async || write(&manager, &cookie).await);
+            let store = runtime.block_on(RedisStore::connect(server.url())).unwrap();
+            let (manager, cookie) = runtime.block_on(service(store, "Ada", form));
+            assert_allocations(&runtime, 23 + more, async || write(&manager, &cookie).await);
+        }
+    }
 }

@@ -15,7 +15,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use session_store::{
     Conflict, Error, ExpressLayout, FallbackPolicy, FallbackStore, KeyRing, MemoryStore, RedisLayout,
-    RedisStore, RedisStoreBuilder, Session, SessionCookie, SessionManager, SessionStore,
+    RedisStore, RedisStoreBuilder, Session, SessionCookie, SessionManager, SessionManagerBuilder,
+    SessionStore,
 };
 use support::redis::{Cluster, Server};
 use tokio::task::{JoinSet, yield_now};
@@ -140,8 +141,12 @@ async fn act(session: &Session<Data>, request: Request, id: &str, append: bool) 
 }
 
 async fn no_acknowledged_write_is_lost(store: impl SessionStore, keys: KeyRing) {
+    no_acknowledged_write_is_lost_with(SessionManager::builder(store, keys)).await;
+}
+
+async fn no_acknowledged_write_is_lost_with(builder: SessionManagerBuilder<Data>) {
     let cookie = SessionCookie::new().name("connect.sid").secure(false);
-    let manager = SessionManager::<Data>::builder(store, keys).cookie(cookie).build().unwrap();
+    let manager = builder.cookie(cookie).build().unwrap();
     let (mut acknowledged, mut refused, mut late) = (0, 0, 0);
     for round in 0..ROUNDS {
         let visitor = Visitor::arrive(&manager).await;
@@ -258,4 +263,20 @@ async fn on_a_cluster_in_either_layout() {
     no_acknowledged_write_is_lost(store, KeyRing::generate()).await;
     let store = patient(&redis.url()).layout(RedisLayout::express(layout)).connect().await.unwrap();
     no_acknowledged_write_is_lost(store, keys).await;
+}
+
+/// Each write that meets a new id looks for it first: what is sealed is sealed for a key.
+#[cfg(all(feature = "seal", feature = "compress"))]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn sealed() {
+    use session_store::Sealing;
+
+    fn sealing(store: impl SessionStore) -> SessionManagerBuilder<Data> {
+        let sealing = Sealing::new(&KeyRing::generate()).unwrap();
+        SessionManager::builder(store, KeyRing::generate()).seal(sealing.labels()).compress(64)
+    }
+
+    no_acknowledged_write_is_lost_with(sealing(MemoryStore::new())).await;
+    let redis = Server::start().await;
+    no_acknowledged_write_is_lost_with(sealing(patient(&redis.url()).connect().await.unwrap())).await;
 }

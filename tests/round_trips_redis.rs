@@ -9,7 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use session_store::{Error, Expiry, KeyRing, ManualClock, RedisStore, Session, SessionManager};
+use session_store::{
+    Error, Expiry, KeyRing, ManualClock, RedisStore, Session, SessionManager, SessionManagerBuilder,
+};
 use support::redis::{Server, Traffic};
 
 /// With the default share of a tenth, reading extends a session after 100 seconds.
@@ -32,20 +34,29 @@ struct Service {
 impl Service {
     /// A service whose Redis has not seen a script yet.
     async fn cold() -> Self {
+        Self::cold_with(|builder| builder).await
+    }
+
+    async fn cold_with(
+        settings: impl FnOnce(SessionManagerBuilder<u32>) -> SessionManagerBuilder<u32>,
+    ) -> Self {
         let server = Server::start().await;
         let store = RedisStore::connect(server.url()).await.unwrap();
         let clock = Arc::new(ManualClock::default());
-        let manager = SessionManager::builder(store, KeyRing::generate())
+        let builder = SessionManager::builder(store, KeyRing::generate())
             .expiry(Expiry::idle(IDLE))
-            .clock(Arc::clone(&clock))
-            .build()
-            .unwrap();
+            .clock(Arc::clone(&clock));
+        let manager = settings(builder).build().unwrap();
         Self { manager, clock, watch: server.client().await, server }
     }
 
     /// A service whose Redis knows all scripts, as it does after the first few requests.
     async fn warm() -> Self {
-        let service = Self::cold().await;
+        Self::cold().await.warmed_up().await
+    }
+
+    async fn warmed_up(self) -> Self {
+        let service = self;
         let cookie = service.sign_up().await;
         service.visit(Some(&cookie), async |session| session.write(|visits| *visits += 1)).await;
         service.clock.advance(IDLE / 2);
@@ -119,7 +130,54 @@ async fn requests_without_a_session_cost_nothing() {
 
 #[tokio::test]
 async fn each_kind_of_request_has_its_price() {
-    let service = Service::warm().await;
+    assert_prices(Service::warm().await).await;
+}
+
+/// None is dearer than another.
+#[cfg(all(feature = "seal", feature = "compress"))]
+#[tokio::test]
+async fn each_kind_of_request_has_its_price_sealed_too() {
+    use session_store::Sealing;
+
+    let sealing = || Sealing::new(&KeyRing::generate()).unwrap().labels();
+    for sealing in [sealing(), sealing().and_id()] {
+        let service = Service::cold_with(|builder| builder.seal(sealing).compress(1)).await;
+        assert_prices(service.warmed_up().await).await;
+    }
+}
+
+/// Where it went, and what is there, are two questions: otherwise a script of the server follows the session.
+#[cfg(feature = "seal")]
+#[tokio::test]
+async fn a_late_write_that_is_sealed_costs_two_round_trips_more() {
+    use session_store::Sealing;
+
+    let sealing = || Sealing::new(&KeyRing::generate()).unwrap();
+    let settings: [(_, fn(SessionManagerBuilder<u32>, Sealing) -> SessionManagerBuilder<u32>); 2] =
+        [(sealing(), |builder, _| builder), (sealing(), |builder, sealing| builder.seal(sealing))];
+    let mut round_trips = Vec::new();
+    for (sealing, set) in settings {
+        let service = Service::cold_with(|builder| set(builder, sealing)).await.warmed_up().await;
+        let mut taken = Vec::new();
+        // The first time brings what the server or the client has not done yet.
+        for _ in 0..2 {
+            let cookie = service.sign_up().await;
+            let late = service.manager.begin(Some(&cookie));
+            late.session().await.unwrap().write(|visits| *visits = 7).unwrap();
+            let renewed = service.visit(Some(&cookie), async |session| session.renew()).await;
+            let mut watch = service.watch.clone();
+            let before = Traffic::of(&mut watch).await;
+            assert!(late.finish(200).await.failure.is_none());
+            taken.push(Traffic::of(&mut watch).await.since(&before).reads);
+            let session = service.manager.begin(renewed.as_deref()).session().await.unwrap();
+            assert_eq!(session.read(|visits| *visits), 7);
+        }
+        round_trips.push(taken[1]);
+    }
+    assert_eq!(round_trips[1], round_trips[0] + 2, "{round_trips:?}");
+}
+
+async fn assert_prices(service: Service) {
     let cookie = service.assert_cost(&[SET], &[], service.sign_up()).await;
     let cookie = Some(&*cookie);
 

@@ -132,11 +132,12 @@ impl AtRest {
         if data.is_open() {
             return Ok((data.clone(), label));
         }
-        let mut bytes = data.bytes().clone();
-        if data.is_sealed() {
+        let mut bytes = if data.is_sealed() {
             let sealing = self.sealing.as_ref().ok_or_else(|| known.sealed(NO_KEYS))?;
-            bytes = sealing.unseal(known, data)?.into();
-        }
+            sealing.unseal(known, data)?.into()
+        } else {
+            data.bytes().clone()
+        };
         if data.is_compressed() {
             let unpacked = self.compression.unpack(&bytes);
             bytes = unpacked.map_err(|reason| Error::Corrupt { key: known.key(), reason })?.into();

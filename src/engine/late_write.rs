@@ -74,11 +74,11 @@ impl<T: SessionData> Shared<T> {
             ..(*base).clone()
         };
         // The session has been written since, so this only asks what it is now.
-        let (mut record, mut end) = (known.next(), base.expires_at);
+        let (mut record, mut end, mut found) = (known.next(), base.expires_at, None);
         for _ in 0..MAX_ROUNDS {
             manager.check_size(&record.data)?;
             let ttl = Ttl::new(end.saturating_since(*now));
-            match store.follow(&key, &mut record, ttl).await {
+            match store.follow(&key, &mut found, &mut record, ttl).await {
                 Ok(Updated::Updated) => return Ok(known),
                 Ok(Updated::Stale(theirs)) if manager.has_ended(&theirs) => {
                     return Err(Conflict::Moved.into());

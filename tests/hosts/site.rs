@@ -23,12 +23,15 @@ use crate::support::redis::Server;
 
 pub(crate) const IDLE: Duration = Duration::from_secs(1000);
 pub(crate) const ABSOLUTE: Duration = Duration::from_secs(10_000);
+#[cfg(all(feature = "seal", feature = "compress"))]
+const SEAL_KEY: &str = "XwZ8Vt4u1oJ0q9sYpQmC3rLhBdKfGnTe5iAxUy7E";
 
 /// What a case plays on: a host, and a store that nobody else uses.
 pub(crate) struct Stage {
     host: Host,
     sessions: Arc<dyn SessionStore>,
     touches_always: bool,
+    is_sealed: bool,
     log: Log,
     #[cfg(feature = "redis")]
     _redis: Option<Server>,
@@ -40,6 +43,7 @@ impl Stage {
             host,
             sessions: Arc::new(MemoryStore::new()),
             touches_always: false,
+            is_sealed: false,
             log: Log::begin(),
             #[cfg(feature = "redis")]
             _redis: None,
@@ -52,6 +56,12 @@ impl Stage {
         let server = Server::start().await;
         let store = RedisStore::builder(server.url()).connect().await.expect("Redis answers");
         Self { sessions: Arc::new(store), _redis: Some(server), ..stage }
+    }
+
+    /// In memory, where everything is sealed, and compressed if it is long.
+    #[cfg(all(feature = "seal", feature = "compress"))]
+    pub(crate) fn sealed(host: Host) -> Self {
+        Self { is_sealed: true, ..Self::in_memory(host) }
     }
 
     /// Every request counts as a use of the notes.
@@ -81,9 +91,9 @@ impl Stage {
         let store = StagedStore::above(Arc::clone(&self.sessions));
         let clock = Arc::new(ManualClock::default());
         let lab = Lab {
-            notes: settings(manager(&store, keys, &clock)).build().expect("no contradiction"),
-            themes: beside("theme", &store, &clock),
-            other: beside("other", &store, &clock),
+            notes: settings(self.manager(&store, keys, &clock)).build().expect("no contradiction"),
+            themes: self.beside("theme", &store, &clock),
+            other: self.beside("other", &store, &clock),
             store,
             gate: Gate::closed(),
             patience: Gate::closed(),
@@ -98,21 +108,41 @@ impl Stage {
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         Site { _serving: (self.host.serve)(&lab, listener), stage: self, lab, clock, url }
     }
+
+    fn manager<T: SessionData>(
+        &self,
+        store: &StagedStore,
+        keys: KeyRing,
+        clock: &Arc<ManualClock>,
+    ) -> SessionManagerBuilder<T> {
+        let builder = SessionManager::builder(store.clone(), keys)
+            .expiry(Expiry::idle(IDLE).absolute(ABSOLUTE))
+            .clock(Arc::clone(clock));
+        if self.is_sealed { sealed(builder) } else { builder }
+    }
+
+    /// The manager of a session beside the notes.
+    fn beside<T: SessionData>(
+        &self,
+        name: &str,
+        store: &StagedStore,
+        clock: &Arc<ManualClock>,
+    ) -> SessionManager<T> {
+        let builder = self.manager(store, KeyRing::generate(), clock);
+        builder.cookie(cookie(name)).build().expect("no contradiction")
+    }
 }
 
-fn manager<T: SessionData>(
-    store: &StagedStore,
-    keys: KeyRing,
-    clock: &Arc<ManualClock>,
-) -> SessionManagerBuilder<T> {
-    SessionManager::builder(store.clone(), keys)
-        .expiry(Expiry::idle(IDLE).absolute(ABSOLUTE))
-        .clock(Arc::clone(clock))
+#[cfg(all(feature = "seal", feature = "compress"))]
+fn sealed<T: SessionData>(builder: SessionManagerBuilder<T>) -> SessionManagerBuilder<T> {
+    // Each application on a stage has the same keys.
+    let keys = KeyRing::parse(SEAL_KEY).expect("it is long enough");
+    builder.seal(session_store::Sealing::new(&keys).expect("keys of our own").labels()).compress(64)
 }
 
-/// The manager of a session beside the notes.
-fn beside<T: SessionData>(name: &str, store: &StagedStore, clock: &Arc<ManualClock>) -> SessionManager<T> {
-    manager(store, KeyRing::generate(), clock).cookie(cookie(name)).build().expect("no contradiction")
+#[cfg(not(all(feature = "seal", feature = "compress")))]
+fn sealed<T: SessionData>(_: SessionManagerBuilder<T>) -> SessionManagerBuilder<T> {
+    unreachable!("nothing is sealed")
 }
 
 /// A cookie for plain http.

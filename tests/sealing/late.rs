@@ -50,6 +50,48 @@ async fn a_sealed_write_follows_its_session_to_its_new_id() {
     a_write_follows_its_session(in_redis(&server).await).await;
 }
 
+/// It is looked for as far as there are markers of it.
+#[tokio::test]
+async fn a_sealed_write_follows_two_new_ids() {
+    for by_update in [false, true] {
+        let store = in_memory();
+        let manager = instance(&store, sealing());
+        let mut ada = Browser::with(&manager, Account::of("Ada")).await;
+        let late = ada.begin(&manager);
+        late.session().await.unwrap();
+        for _ in 0..2 {
+            ada.visit(&manager, Session::renew).await.unwrap();
+        }
+        written(&late, by_update).await.unwrap();
+        assert_eq!(ada.sees(&manager).await.unwrap().visits, 1);
+    }
+}
+
+/// What belongs to somebody else is nobody's to write.
+#[tokio::test]
+async fn a_sealed_write_does_not_follow_to_another_owner_and_brings_nothing_back() {
+    for by_update in [false, true] {
+        let store = in_memory();
+        let manager = instance(&store, sealing());
+        let mut ada = Browser::with(&manager, Account::of("Ada")).await;
+        ada.visit(&manager, |session| session.sign_in("ada", |_| ())).await.unwrap();
+        let late = [ada.begin(&manager), ada.begin(&manager)];
+        for request in &late {
+            request.session().await.unwrap();
+        }
+        ada.visit(&manager, |session| session.sign_in("bob", |_| ())).await.unwrap();
+        let error = written(&late[0], by_update).await.unwrap_err();
+        assert!(matches!(error, Error::Conflict(Conflict::Owner)), "{error}");
+        assert_eq!(ada.sees(&manager).await, Some(Account::default()));
+
+        ada.session(&manager).await.destroy().await.unwrap();
+        let error = written(&late[1], by_update).await.unwrap_err();
+        assert!(matches!(error, Error::Conflict(Conflict::Moved)), "{error}");
+        assert_eq!(ada.sees(&manager).await, None);
+        assert_eq!(manager.count_sessions().await.unwrap(), 0);
+    }
+}
+
 async fn a_write_is_refused(store: Store) {
     for by_update in [false, true] {
         let manager = instance(&store, sealing().and_id());

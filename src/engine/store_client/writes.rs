@@ -21,6 +21,9 @@ pub(in crate::engine) struct Writes<'a> {
     now: Timestamp,
 }
 
+/// A session under the key that it has by now, opened.
+pub(in crate::engine) struct Found(SessionKey, Record);
+
 impl<'a> Writes<'a> {
     pub(super) fn new(client: &'a Arc<StoreClient>, now: Timestamp) -> Self {
         Self { client, now }
@@ -81,15 +84,16 @@ impl<'a> Writes<'a> {
     }
 
     /// An update of a session that has another key than this by now. It ends when it did, so that the index
-    /// need not know.
+    /// need not know. What is `found` under the new key is for the next attempt.
     pub(in crate::engine) async fn follow(
         &self,
         key: &SessionKey,
+        found: &mut Option<Found>,
         record: &mut Record,
         ttl: Ttl,
     ) -> Result<Updated, Error> {
         if self.client.at_rest.is_sealing() {
-            return self.follow_sealed(key, record, ttl).await;
+            return self.follow_sealed(key, found, record, ttl).await;
         }
         self.settle(Known::Key(key), record)?;
         let record = &*record.as_stored();
@@ -100,25 +104,41 @@ impl<'a> Writes<'a> {
 
     /// The same where what is written is bound to its key: the new one is looked for first. Where that takes the new id,
     /// which nobody knows who has the old one, the write does not follow.
-    async fn follow_sealed(&self, key: &SessionKey, record: &mut Record, ttl: Ttl) -> Result<Updated, Error> {
-        let present = match self.client.find(key).await {
-            Ok(present) => present,
-            Err(Error::Unsupported { .. }) => return Ok(Updated::Moved),
-            Err(error) => return Err(error),
+    async fn follow_sealed(
+        &self,
+        key: &SessionKey,
+        found: &mut Option<Found>,
+        record: &mut Record,
+        ttl: Ttl,
+    ) -> Result<Updated, Error> {
+        let Found(key, present) = match found.take() {
+            Some(found) => found,
+            None => match self.client.find(key).await {
+                Ok(Some((key, present))) => match self.client.at_rest.open(Known::Key(&key), present) {
+                    Ok(present) => Found(key, present),
+                    Err(_) => return Ok(Updated::Moved),
+                },
+                Ok(None) => return Ok(Updated::Missing),
+                Err(Error::Unsupported { .. }) => return Ok(Updated::Moved),
+                Err(error) => return Err(error),
+            },
         };
-        let Some((key, present)) = present else { return Ok(Updated::Missing) };
-        let known = Known::Key(&key);
-        let Ok(present) = self.client.at_rest.open(known, present) else { return Ok(Updated::Moved) };
         if present.revision != record.replaces() {
+            *found = Some(Found(key, present.clone()));
             return Ok(Updated::Stale(present));
         }
+        let known = Known::Key(&key);
         if self.client.at_rest.settle(known, record).is_err() {
             return Ok(Updated::Moved);
         }
         let (record, present) = (&*record.as_stored(), &*present.as_stored());
         let update = self.store().update(Update::new(&key, record, ttl).replacing(present));
         let updated = self.client.call(Operation::Update, &key, update).await?;
-        self.client.open_stale(known, updated)
+        let updated = self.client.open_stale(known, updated)?;
+        if let Updated::Stale(theirs) = &updated {
+            *found = Some(Found(key, theirs.clone()));
+        }
+        Ok(updated)
     }
 
     /// A touch. A session that was revoked is not touched.

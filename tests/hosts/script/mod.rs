@@ -152,6 +152,11 @@ macro_rules! script_for_every_store {
             mod in_redis {
                 script!(crate::site::Stage::in_redis(crate::host::$host::HOST).await);
             }
+
+            #[cfg(all(feature = "seal", feature = "compress"))]
+            mod sealed {
+                script!(crate::site::Stage::sealed(crate::host::$host::HOST));
+            }
         }
     };
 }
