@@ -8,17 +8,19 @@ use std::cell::LazyCell;
 use std::env::args;
 use std::hint::black_box;
 
-use session_store::{MemoryStore, RedisStore};
+use session_store::{KeyRing, MemoryStore, RedisStore, Sealing, SessionManagerBuilder};
 use support::floor::Raw;
 use support::raw_session::RawSession;
 use support::redis::Server;
 use support::runtime;
+use support::shopper::Shopper;
 use support::signing::{Engine, SignedJar};
+use tokio::runtime::Runtime;
 
 /// Answers whether it did what its name says.
 type Step = fn(&Stage) -> bool;
 
-const STEPS: [(&str, Step); 15] = [
+const STEPS: [(&str, Step); 19] = [
     ("nothing", |_| true),
     ("begin", |stage| {
         black_box(stage.engine.begin(black_box(None)));
@@ -42,6 +44,10 @@ const STEPS: [(&str, Step); 15] = [
     ("write", |stage| stage.engine.write() > 17),
     ("redis-read", |stage| stage.redis.engine.read() == 17),
     ("redis-write", |stage| stage.redis.engine.write() > 17),
+    ("sealed-read", |stage| stage.sealed.read() == 17),
+    ("sealed-write", |stage| stage.sealed.write() > 17),
+    ("redis-sealed-read", |stage| stage.redis.sealed.read() == 17),
+    ("redis-sealed-write", |stage| stage.redis.sealed.write() > 17),
     ("raw-read", |stage| stage.redis.engine.block_on(stage.redis.raw.read()) == 17),
     ("raw-write", |stage| stage.redis.engine.block_on(stage.redis.raw.write()) > 17),
     ("jar-verify", |stage| black_box(stage.jar.verify(black_box(&stage.jar.cookie))).is_some()),
@@ -50,6 +56,8 @@ const STEPS: [(&str, Step); 15] = [
 
 struct Stage {
     engine: Engine,
+    /// The same, whose sessions are encrypted.
+    sealed: Engine,
     jar: SignedJar,
     /// Started by the first who needs it.
     redis: LazyCell<OnRedis>,
@@ -58,6 +66,7 @@ struct Stage {
 /// Sessions in Redis, and beside them what the client alone does there.
 struct OnRedis {
     engine: Engine,
+    sealed: Engine,
     raw: RawSession,
     _server: Server,
 }
@@ -65,19 +74,35 @@ struct OnRedis {
 impl OnRedis {
     fn start() -> Self {
         let runtime = runtime();
-        let (server, store, raw) = runtime.block_on(async {
-            let server = Server::start().await;
-            let store = RedisStore::connect(server.url()).await.expect("the server answers");
+        let server = runtime.block_on(Server::start());
+        let store = |runtime: &Runtime| {
+            runtime.block_on(RedisStore::connect(server.url())).expect("the server answers")
+        };
+        let raw = runtime.block_on(async {
             let raw = Raw::connect(std::slice::from_ref(&server)).await;
-            (server, store, RawSession::sign_up(raw.first()).await)
+            RawSession::sign_up(raw.first()).await
         });
-        Self { engine: Engine::new(runtime, store), raw, _server: server }
+        let others = support::runtime();
+        let sealed = store(&others);
+        let engine = store(&runtime);
+        Self {
+            sealed: Engine::with(others, sealed, sealing),
+            engine: Engine::new(runtime, engine),
+            raw,
+            _server: server,
+        }
     }
+}
+
+fn sealing(builder: SessionManagerBuilder<Shopper>) -> SessionManagerBuilder<Shopper> {
+    builder.seal(Sealing::new(&KeyRing::generate()).expect("keys of our own"))
 }
 
 fn main() {
     let engine = Engine::new(runtime(), MemoryStore::new());
-    let stage = Stage { jar: SignedJar::new(engine.id()), engine, redis: LazyCell::new(OnRedis::start) };
+    let sealed = Engine::with(runtime(), MemoryStore::new(), sealing);
+    let jar = SignedJar::new(engine.id());
+    let stage = Stage { jar, engine, sealed, redis: LazyCell::new(OnRedis::start) };
     let arguments: Vec<_> = args().skip(1).collect();
     let (chosen, count) = match &arguments[..] {
         [step, count] if !step.starts_with('-') => (Some(&**step), count.parse().expect("a number")),

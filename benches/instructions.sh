@@ -38,6 +38,8 @@ cat <<END
 | instructions of a request | reads | writes |
 |---|--:|--:|
 | memory | $(per_step read) | $(per_step write) |
+| memory, sealed | $(per_step sealed-read) | $(per_step sealed-write) |
 | Redis | $(per_step redis-read) | $(per_step redis-write) |
+| Redis, sealed | $(per_step redis-sealed-read) | $(per_step redis-sealed-write) |
 | Redis, client and serde_json alone | $(per_step raw-read) | $(per_step raw-write) |
 END

@@ -1,10 +1,11 @@
 //! What a session takes of a request: of the engine alone, and through each adapter beside the same
-//! service without sessions; and what it takes to watch.
+//! service without sessions; what it takes to seal and to compress; and what it takes to watch.
 
 #[path = "../support/mod.rs"]
 mod support;
 
 mod actix_web;
+mod at_rest;
 mod axum;
 mod engine;
 mod hosts;
@@ -28,6 +29,9 @@ fn main() {
 
     engine::requests(criterion.benchmark_group("memory"), &runtime, Arc::clone(&memory));
     engine::requests(criterion.benchmark_group("redis"), &runtime, Arc::clone(&redis));
+    at_rest::requests(criterion.benchmark_group("at rest, memory"), &runtime, Arc::clone(&memory));
+    at_rest::requests(criterion.benchmark_group("at rest, redis"), &runtime, Arc::clone(&redis));
+    at_rest::long_requests(criterion.benchmark_group("at rest, long, redis"), &runtime, Arc::clone(&redis));
     for host in hosts::ALL {
         hosts::requests(criterion.benchmark_group(host.name), &host, &runtime, &memory, &redis);
     }

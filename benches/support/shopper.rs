@@ -47,7 +47,29 @@ impl Shopper {
         }
     }
 
+    /// The same with a cart so full that it takes so many bytes of JSON, or a few more.
+    pub fn with_cart_of(bytes: usize) -> Self {
+        let mut shopper = Self::ada();
+        let mut number = 1_u32;
+        while shopper.to_json().len() < bytes {
+            // What a shop sells, in no order: neither repeated nor random.
+            number = number.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let kind = ["TEA", "CUP", "POT", "KETTLE", "FILTER"][(number >> 8) as usize % 5];
+            let sku = format!("{kind}-{:04}", (number >> 12) % 10_000);
+            shopper.cart.push(Item {
+                sku,
+                quantity: 1 + (number >> 28) % 5,
+                cents: 90 + (number >> 16) % 9000,
+            });
+        }
+        shopper
+    }
+
+    pub fn to_json(&self) -> Vec<u8> {
+        Codec::Json.encode(self).expect("it has a JSON form").bytes().to_vec()
+    }
+
     pub fn json() -> Vec<u8> {
-        Codec::Json.encode(&Self::ada()).expect("it has a JSON form").bytes().to_vec()
+        Self::ada().to_json()
     }
 }

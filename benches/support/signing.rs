@@ -5,12 +5,14 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use cookie::{Cookie, CookieJar, Key as JarKey, SameSite};
-use session_store::{Key, KeyRing, RequestSession, Session, SessionManager, SessionStore};
+use session_store::{
+    Key, KeyRing, RequestSession, Session, SessionManager, SessionManagerBuilder, SessionStore,
+};
 use tokio::runtime::Runtime;
 
 use super::at_once;
 use super::shopper::Shopper;
-use super::visitor::{forge, manager, sent_back, sign_up};
+use super::visitor::{forge, sent_back, sign_up};
 
 /// What the engine calls its cookie.
 const NAME: &str = "__Host-Http-id";
@@ -33,10 +35,22 @@ pub struct Engine {
 
 impl Engine {
     pub fn new(runtime: Runtime, store: impl SessionStore) -> Self {
+        Self::with(runtime, store, |builder| builder)
+    }
+
+    pub fn with(
+        runtime: Runtime,
+        store: impl SessionStore,
+        settings: fn(SessionManagerBuilder<Shopper>) -> SessionManagerBuilder<Shopper>,
+    ) -> Self {
         let store = Arc::new(store);
         let (old, new) = (Key::generate(), Key::generate());
-        let today = manager(Arc::clone(&store), KeyRing::new(old.clone()));
-        let tomorrow = manager(store, KeyRing::new(new).with_previous(old));
+        let manager = |keys| {
+            let builder = SessionManager::builder(Arc::clone(&store), keys);
+            settings(builder).build().expect("the settings agree")
+        };
+        let today = manager(KeyRing::new(old.clone()));
+        let tomorrow = manager(KeyRing::new(new).with_previous(old));
         let cookie = runtime.block_on(sign_up(&today));
         let renewed = runtime.block_on(sign_up(&tomorrow));
         Self { forged: forge(&cookie), runtime, today, tomorrow, cookie, renewed }
