@@ -134,7 +134,7 @@ impl AtRest {
         }
         let mut bytes = if data.is_sealed() {
             let sealing = self.sealing.as_ref().ok_or_else(|| known.sealed(NO_KEYS))?;
-            sealing.unseal(known, data)?.into()
+            sealing.unseal(known, record)?.into()
         } else {
             data.bytes().clone()
         };

@@ -1,6 +1,6 @@
 //! What becomes of sessions that somebody changed in the store.
 
-use session_store::{Codec, KeyRing, Payload, SealRollout, Sealing};
+use session_store::{Codec, KeyRing, Owner, Payload, SealRollout, Sealing};
 
 use crate::stage::{
     Account, Browser, Manager, Store, in_memory, in_redis, instance, instance_with, sealing, stored, tamper,
@@ -192,6 +192,36 @@ async fn what_nobody_sealed_is_refused_where_sealing_is_required() {
 
 fn packing_required(store: &Store, form: Settings) -> Manager {
     instance_with(store, form().rollout(SealRollout::Require), |builder| builder.compress(64))
+}
+
+/// SECURITY 25. Whose session it is stands beside the data, and goes with it.
+#[tokio::test]
+async fn a_session_that_was_given_another_owner_is_refused() {
+    let store = in_memory();
+    for form in FORMS {
+        let manager = packing_required(&store, form);
+        for owner in [None, Some("eve")] {
+            let mut eve = Browser::with(&manager, long()).await;
+            if let Some(owner) = owner {
+                eve.visit(&manager, |session| session.sign_in(owner, |_| ())).await.unwrap();
+            }
+            let key = eve.key(&manager).await;
+            for other in [Some("ada"), Some("ev"), Some("evel"), None] {
+                let before = manager.counts().unopened;
+                tamper(&store, &key, |record| record.owner = other.map(|name| Owner::new(name).unwrap()))
+                    .await;
+                if other == owner {
+                    continue;
+                }
+                assert_eq!(eve.sees(&manager).await, None, "{owner:?} {other:?}");
+                assert_eq!(manager.counts().unopened, before + 1);
+            }
+            tamper(&store, &key, |record| record.owner = owner.map(|name| Owner::new(name).unwrap())).await;
+            let session = eve.session(&manager).await;
+            assert_eq!(session.owner().as_ref().map(Owner::as_str), owner);
+            assert_eq!(session.read(Account::clone), long());
+        }
+    }
 }
 
 /// A copy in this process that one manager opened is not open to another one.

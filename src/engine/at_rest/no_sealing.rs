@@ -20,7 +20,7 @@ impl Sealing {
         match *self {}
     }
 
-    pub(super) fn unseal(&self, _: Known<'_>, _: &Payload) -> Result<Vec<u8>, Error> {
+    pub(super) fn unseal(&self, _: Known<'_>, _: &Record) -> Result<Vec<u8>, Error> {
         match *self {}
     }
 

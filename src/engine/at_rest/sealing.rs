@@ -5,7 +5,7 @@ use super::cipher::{Cipher, SealKey};
 use crate::cookie::keys::KeyRing;
 use crate::error::Error;
 use crate::id::{NAME_LENGTH, SessionKey};
-use crate::record::{Extensions, Label, Payload, Record, RecordAtRest};
+use crate::record::{Extensions, Label, Owner, Payload, Record, RecordAtRest};
 
 /// The extension that holds a label which is sealed.
 const LABEL: u8 = 0x03;
@@ -16,8 +16,8 @@ const NEEDS_ID: &str = "it opens only with the visitor's id";
 
 /// Encrypts what is stored of sessions: a dump of the store shows no data.
 ///
-/// Data is sealed by XChaCha20-Poly1305 and bound to its session's key and codec: bytes that were moved to another
-/// session, or changed in any way, do not open. It takes 41 bytes more. A session that does not open counts as absent, is
+/// Data is sealed by XChaCha20-Poly1305 and bound to its session's key, codec and owner: bytes that were moved to another
+/// session, or changed in any way, do not open, and neither do those of a session that was given another owner. It takes 41 bytes more. A session that does not open counts as absent, is
 /// [counted](crate::Counts::unopened), and stays as it is.
 ///
 /// In the clear are the times, the owner and the label of a session, since lists and indexes need them. See
@@ -159,7 +159,7 @@ impl Sealing {
             }
             Known::Key(_) => return Err(known.sealed(NEEDS_ID)),
         };
-        let data = Payload::new(tag, cipher.seal(plain.bytes(), &belonging_to(&key, tag)));
+        let data = Payload::new(tag, cipher.seal(plain.bytes(), Belonging::of(&key, tag, record).bytes()));
         let mut at_rest = RecordAtRest { data, label, extensions };
         if self.labels
             && let Some(label) = at_rest.label.take()
@@ -171,9 +171,10 @@ impl Sealing {
         Ok(Some(at_rest))
     }
 
-    pub(super) fn unseal(&self, known: Known<'_>, data: &Payload) -> Result<Vec<u8>, Error> {
-        let (sealed, belongs_to) = (data.bytes(), belonging_to(&known.key(), data.codec()));
-        let open = |cipher: &Cipher| cipher.open(sealed, &belongs_to);
+    pub(super) fn unseal(&self, known: Known<'_>, record: &Record) -> Result<Vec<u8>, Error> {
+        let sealed = record.data.bytes();
+        let belonging = Belonging::of(&known.key(), record.data.codec(), record);
+        let open = |cipher: &Cipher| cipher.open(sealed, belonging.bytes());
         let mut reason = NO_KEY;
         for key in &self.keys {
             if key.data.is_hinted(sealed)
@@ -227,6 +228,28 @@ impl Sealing {
 
     pub(super) fn without_label(&self, extensions: &Extensions) -> Extensions {
         if extensions.get(LABEL).is_some() { extensions.without(LABEL) } else { extensions.clone() }
+    }
+}
+
+/// What sealed data belongs to: the session, the data's tag, and whose the session is, or else who can write to the store
+/// could make a session of theirs somebody else's.
+struct Belonging {
+    all: [u8; NAME_LENGTH + 1 + Owner::MAX_LENGTH],
+    length: usize,
+}
+
+impl Belonging {
+    fn of(key: &SessionKey, tag: u8, record: &Record) -> Self {
+        let owner = record.owner.as_ref().map_or("", Owner::as_str).as_bytes();
+        let (session, length) = (belonging_to(key, tag), NAME_LENGTH + 1 + owner.len());
+        let mut all = [0; NAME_LENGTH + 1 + Owner::MAX_LENGTH];
+        all[..session.len()].copy_from_slice(&session);
+        all[session.len()..length].copy_from_slice(owner);
+        Self { all, length }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.all[..self.length]
     }
 }
 
