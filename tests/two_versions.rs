@@ -13,7 +13,7 @@ use session_store::owners::OwnerIndex;
 use session_store::{
     Created, Error, ExpressLayout, Extensions, FallbackPolicy, FallbackStore, KeyRing, Loaded, MemoryStore,
     Record, RedisLayout, RedisStore, Requirements, Rotation, Scan, SessionCookie, SessionId, SessionKey,
-    SessionManager, SessionStore, StoreStatus, Touch, Ttl, Update, Updated, Values,
+    SessionManager, SessionManagerBuilder, SessionStore, StoreStatus, Touch, Ttl, Update, Updated, Values,
 };
 use support::redis::{Server, wait_until};
 
@@ -176,8 +176,15 @@ impl Site {
 }
 
 fn manager(store: Arc<dyn SessionStore>, keys: &KeyRing, cookie: &SessionCookie) -> SessionManager<Values> {
-    let builder = SessionManager::builder(store, keys.clone()).cookie(cookie.clone());
-    builder.touch_share(0.0).build().unwrap()
+    builder(store, keys, cookie).build().unwrap()
+}
+
+fn builder(
+    store: Arc<dyn SessionStore>,
+    keys: &KeyRing,
+    cookie: &SessionCookie,
+) -> SessionManagerBuilder<Values> {
+    SessionManager::builder(store, keys.clone()).cookie(cookie.clone()).touch_share(0.0)
 }
 
 #[tokio::test]
@@ -186,6 +193,28 @@ async fn in_memory() {
     let newer = Newer::new(Arc::new(MemoryStore::new()));
     let mut site = Site::new(newer, &keys, &cookie).await;
     site.take_turns(1000).await;
+}
+
+/// The newer version seals and compresses, the older one has the keys, and writes plain.
+#[cfg(all(feature = "seal", feature = "compress"))]
+#[tokio::test]
+async fn sealed_by_one_of_them() {
+    use session_store::{SealRollout, Sealing};
+
+    let server = Server::start().await;
+    let (keys, cookie) = (KeyRing::generate(), SessionCookie::new());
+    let redis = RedisStore::builder(server.url()).connect().await.unwrap();
+    for store in [Arc::new(MemoryStore::new()) as Arc<dyn SessionStore>, Arc::new(redis)] {
+        let newer = Newer::new(store);
+        let sealing = || Sealing::new(&keys).unwrap();
+        let older = sealing().rollout(SealRollout::Accept);
+        let older = builder(Arc::clone(&newer.store), &keys, &cookie).seal(older).build().unwrap();
+        let sealed =
+            builder(Arc::new(newer.clone()), &keys, &cookie).seal(sealing()).compress(1).build().unwrap();
+        let mut site = Site { newer: sealed, older, ..Site::new(newer, &keys, &cookie).await };
+        site.take_turns(500).await;
+        assert_eq!((site.newer.counts().unopened, site.older.counts().unopened), (0, 0));
+    }
 }
 
 #[tokio::test]

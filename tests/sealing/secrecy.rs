@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::TryStreamExt as _;
 use session_store::{
-    Error, ExpressLayout, Key, KeyRing, Owner, RedisLayout, RedisStore, Sealing, SessionCookie,
+    Error, ExpressLayout, Extensions, Key, KeyRing, Owner, RedisLayout, RedisStore, Sealing, SessionCookie,
     SessionManager,
 };
 
@@ -177,6 +177,30 @@ async fn a_sealed_label_of_another_session_is_refused() {
     assert_eq!(ada.sees(&manager).await, None);
     assert_eq!(bob.session(&manager).await.label().unwrap().as_str(), "Bob");
     assert_eq!(manager.counts().unopened, 1);
+}
+
+/// As in a rolling deploy of a version that keeps something there.
+#[tokio::test]
+async fn what_a_newer_version_keeps_beside_a_sealed_label_stays() {
+    let store = in_memory();
+    let manager = instance(&store, sealing().labels());
+    let mut ada = Browser::with(&manager, Account::of("Ada")).await;
+    ada.visit(&manager, |session| session.set_label(LABEL)).await.unwrap();
+    let key = ada.key(&manager).await;
+    const ENTRY: &[u8] = &[0x7F, 0, 1, b'x'];
+    tamper(&store, &key, |record| {
+        let both = [record.extensions.as_bytes(), ENTRY].concat();
+        record.extensions = Extensions::from_bytes(&key, &both).unwrap();
+    })
+    .await;
+    for _ in 0..2 {
+        ada.visit(&manager, |session| session.write(|account| account.visits += 1)).await.unwrap();
+        ada.visit(&manager, session_store::Session::renew).await.unwrap();
+        let record = stored(&store, &ada.key(&manager).await).await;
+        assert!(record.extensions.as_bytes().windows(ENTRY.len()).any(|bytes| bytes == ENTRY));
+        assert_eq!(ada.session(&manager).await.label().unwrap().as_str(), LABEL);
+    }
+    assert_eq!(ada.sees(&manager).await.unwrap().visits, 2);
 }
 
 #[tokio::test]
