@@ -19,7 +19,7 @@ use results::{Results, StoreRow};
 use support::floor::Raw;
 use support::redis::Server;
 
-const USAGE: &str = "measure [--quick] | report | serve SERVER MODE REDIS_URL | load ORDER";
+const USAGE: &str = "measure [--quick | SCENE] | report | serve SERVER MODE REDIS_URL | load ORDER";
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
@@ -27,6 +27,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     match arguments[..] {
         ["measure"] => report::write(&measure(false)),
         ["measure", "--quick"] => report::write(&measure(true)),
+        // What was measured before of other kinds of requests stays.
+        ["measure", scene] => report::write(&measure_scenes(scene, report::read()?)),
         // Again from what was measured before, such as after a change of the chart.
         ["report"] => report::write(&report::read()?),
         ["serve", server, mode, redis] => http_level::serve(server, mode, redis),
@@ -58,10 +60,22 @@ fn measure(quick: bool) -> Results {
             Some(valkey) => measure_saves(valkey, store_extent(quick)).await,
             None => Vec::new(),
         };
-        let http = http_level::measure(&redis, valkey.as_ref(), http_extent(quick)).await;
+        let http = http_level::measure(&redis, valkey.as_ref(), http_extent(quick), "").await;
         let (when, machine, versions) = machine::describe();
         Results { when, machine, quick, versions, store, valkey: on_valkey, memory, http, bytes }
     })
+}
+
+/// The kinds of requests over HTTP whose names hold this, in the place of what they measured before.
+fn measure_scenes(part: &str, before: Results) -> Results {
+    let measured = support::runtime().block_on(async {
+        let (redis, valkey) = (Server::start().await, start_valkey().await);
+        http_level::measure(&redis, valkey.as_ref(), http_extent(false), part).await
+    });
+    assert!(!measured.is_empty(), "no scene is called {part:?}");
+    let mut http: Vec<_> = before.http.into_iter().filter(|row| !row.scene.contains(part)).collect();
+    http.extend(measured);
+    Results { http, ..before }
 }
 
 /// A second server, which compares by itself, if the environment names one.

@@ -28,11 +28,12 @@ pub struct Extent {
     pub measured: Duration,
 }
 
-/// Starts every server, and asks each in turn, over and over.
-pub async fn measure(redis: &Server, valkey: Option<&Server>, extent: Extent) -> Vec<HttpRow> {
+/// Starts every server, and asks each in turn, over and over: those whose scene's name holds `part`.
+pub async fn measure(redis: &Server, valkey: Option<&Server>, extent: Extent, part: &str) -> Vec<HttpRow> {
     let entries = |of: fn() -> Vec<Entry>, database| of().into_iter().map(move |entry| (entry, database));
     let mut asked: Vec<_> = entries(scenes::on_redis, redis).collect();
     asked.extend(valkey.into_iter().flat_map(|valkey| entries(scenes::on_valkey, valkey)));
+    asked.retain(|(entry, _)| entry.scene.contains(part));
     let servers = Servers::start(&asked);
     let mut rows: Vec<_> = asked.into_iter().map(|(entry, database)| (entry, database, Vec::new())).collect();
     for round in 0..extent.rounds {

@@ -14,6 +14,8 @@ pub mod scene {
     pub const COUNTER: &str = "counter, Redis";
     pub const COPIES: &str = "read-only, copies of what is in Redis";
     pub const COPIES_ROLLING: &str = "rolling, copies of what is in Redis";
+    pub const SEALED: &str = "read-only, encrypted in Redis";
+    pub const SEALED_COUNTER: &str = "counter, encrypted in Redis";
     pub const MEMORY: &str = "read-only, memory";
     pub const READ_VALKEY: &str = "read-only, Valkey";
     pub const COUNTER_VALKEY: &str = "counter, Valkey";
@@ -127,6 +129,11 @@ pub fn on_redis() -> Vec<Entry> {
         entry(scene::COPIES_ROLLING, AXUM, TOWER_CACHED, READ, rust("axum-tower-sessions", "cached-rolling"), "always_save: the whole session is written back, blind"),
         entry(scene::COPIES_ROLLING, AXUM, AXUM_SESSION_CACHED, READ, rust("axum-session", "cached"), "the same as above: writes back every ten seconds, blind"),
         entry(scene::COPIES_ROLLING, ACTIX, OURS, READ, rust("actix-ours", "near"), "the same server: a touch once in a tenth of the idle time"),
+
+        entry(scene::SEALED, AXUM, OURS, READ, rust("axum-ours", "sealed"), "XChaCha20-Poly1305, with the visitor's id; signed cookie"),
+        entry(scene::SEALED, AXUM, AXUM_SESSION, READ, rust("axum-session", "sealed"), "AES-256-GCM, in Base64; unsigned cookie, sent again each time; writes each time"),
+        entry(scene::SEALED_COUNTER, AXUM, OURS, COUNT, rust("axum-ours", "sealed"), "compare-and-swap in a script, stale writes are merged"),
+        entry(scene::SEALED_COUNTER, AXUM, AXUM_SESSION, COUNT, rust("axum-session", "sealed"), "blind MULTI, SET, EXPIREAT, EXEC; cookie sent again each time"),
 
         entry(scene::MEMORY, AXUM, OURS, READ, rust("axum-ours", "memory"), "signed cookie; bounded in bytes"),
         entry(scene::MEMORY, AXUM, TOWER_MOKA, READ, rust("axum-tower-sessions", "moka"), "unsigned cookie; bounded in entries"),

@@ -1,5 +1,7 @@
 //! `axum_session` on axum, with its Redis pool. Its cookie is not signed, as it is not by default.
 //!
+//! Encrypted, its sessions are so in Redis alone.
+//!
 //! By default it keeps each session in the process for an hour after a request, and answers from there:
 //! an instance does not see what another one changed. So it is measured twice: like that, and with
 //! nothing kept, which is what several instances need.
@@ -9,10 +11,10 @@ use std::error::Error;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::get;
-use axum_session::{DatabasePool, Session, SessionConfig, SessionLayer, SessionNullPool, SessionStore};
+use axum_session::{DatabasePool, Key, Session, SessionConfig, SessionLayer, SessionNullPool, SessionStore};
 use time::Duration;
 
-use super::{Outcome, day, on_axum, unknown};
+use super::{Outcome, SECRET, day, on_axum, unknown};
 use crate::payload::{KEY, Shopper, greeting};
 use crate::store_level::axum_session::pool;
 
@@ -41,6 +43,10 @@ pub fn serve(mode: &str, redis: &str) -> Outcome {
         let config = SessionConfig::default().with_lifetime(day());
         match mode {
             "read" => router(Some(pool(redis)), config.with_memory_lifetime(Duration::ZERO)).await,
+            "sealed" => {
+                let config = config.with_database_key(Key::from(SECRET)).with_memory_lifetime(Duration::ZERO);
+                router(Some(pool(redis)), config).await
+            }
             "cached" => router(Some(pool(redis)), config).await,
             "memory" => router(None::<SessionNullPool>, config).await,
             other => unknown(other),

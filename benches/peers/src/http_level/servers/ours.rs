@@ -4,12 +4,14 @@ use std::error::Error;
 
 use axum::http::StatusCode;
 use session_store::{
-    ExpressLayout, Key, KeyRing, MemoryStore, NearCache, RedisLayout, RedisStore, SessionCookie,
+    ExpressLayout, Key, KeyRing, MemoryStore, NearCache, RedisLayout, RedisStore, Sealing, SessionCookie,
     SessionManager,
 };
 
 use super::{SECRET, unknown};
 use crate::payload::{Shopper, greeting};
+
+const SEAL_KEY: &str = "only for benchmarks: XwZ8Vt4u1oJ0q9sYpQmC3rLhBdKfGnTe5iAxUy7E";
 
 pub type Session = session_store::Session<Shopper>;
 
@@ -22,6 +24,10 @@ pub async fn manager(mode: &str, redis: &str) -> Result<SessionManager<Shopper>,
             SessionManager::builder(store, KeyRing::express("a secret of the Express service")?)
         }
         "redis" => SessionManager::builder(RedisStore::connect(redis).await?, keys),
+        "sealed" => {
+            let sealing = Sealing::new(&KeyRing::new(Key::new(SEAL_KEY)?))?.and_id();
+            SessionManager::builder(RedisStore::connect(redis).await?, keys).seal(sealing)
+        }
         "near" => {
             let store = RedisStore::builder(redis).near_cache(NearCache::new(64 << 20)).connect().await?;
             SessionManager::builder(store, keys)
