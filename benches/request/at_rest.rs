@@ -1,5 +1,6 @@
 //! What a request takes whose session is sealed, compressed or both, beside the same without: the shopper in memory and
-//! in Redis, and longer sessions in Redis. One task does everything in turn, on a runtime of two threads.
+//! in Redis, and longer sessions in Redis. On a runtime of two threads, with one task in memory, and 64 in Redis, so that
+//! it is not the way there that counts.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -32,8 +33,9 @@ pub(crate) fn requests(
     group: BenchmarkGroup<'_, WallTime>,
     runtime: &Runtime,
     store: Arc<impl SessionStore>,
+    tasks: usize,
 ) {
-    measure(group, runtime, store, &[PLAIN, SEALED, SEALED_BY_ID], &[Shopper::ada()]);
+    measure(group, runtime, (store, tasks), &[PLAIN, SEALED, SEALED_BY_ID], &[Shopper::ada()]);
 }
 
 /// Sessions of 1, 10 and 100 kB.
@@ -41,15 +43,16 @@ pub(crate) fn long_requests(
     group: BenchmarkGroup<'_, WallTime>,
     runtime: &Runtime,
     store: Arc<impl SessionStore>,
+    tasks: usize,
 ) {
     let long = LONG.map(Shopper::with_cart_of);
-    measure(group, runtime, store, &[PLAIN, COMPRESSED, BOTH], &long);
+    measure(group, runtime, (store, tasks), &[PLAIN, COMPRESSED, BOTH], &long);
 }
 
 fn measure(
     mut group: BenchmarkGroup<'_, WallTime>,
     runtime: &Runtime,
-    store: Arc<impl SessionStore>,
+    (store, tasks): (Arc<impl SessionStore>, usize),
     forms: &[(&str, Form)],
     shoppers: &[Shopper],
 ) {
@@ -62,8 +65,15 @@ fn measure(
             for (request, writes) in [("read", false), ("modified", true)] {
                 group.bench_function(BenchmarkId::new(format!("{request}, {form}"), size), |bencher| {
                     bencher.to_async(runtime).iter_custom(|steps| {
-                        let visitor = Visitor::arrive(manager.clone(), shopper.clone(), writes);
-                        async move { run(vec![visitor.await], steps).await.0 }
+                        let (manager, shopper) = (&manager, &shopper);
+                        async move {
+                            let mut visitors = Vec::new();
+                            for _ in 0..tasks {
+                                visitors
+                                    .push(Visitor::arrive(manager.clone(), (*shopper).clone(), writes).await);
+                            }
+                            run(visitors, steps).await.0
+                        }
                     });
                 });
             }
