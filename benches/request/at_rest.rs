@@ -1,5 +1,5 @@
-//! What a request takes whose session is sealed, compressed or both, beside the same without: the shopper in memory and
-//! in Redis, and longer sessions in Redis. One task does everything in turn, on a runtime of two threads.
+//! What a request takes whose session is sealed, beside the same without. On a runtime of two threads, with one task in
+//! memory, and 64 in Redis, so that it is not the way there that counts.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -10,63 +10,43 @@ use session_store::{KeyRing, Sealing, SessionManager, SessionManagerBuilder, Ses
 use tokio::runtime::Runtime;
 
 use crate::support::shopper::Shopper;
-use crate::support::visitor::sent_back;
+use crate::support::visitor::sign_up;
 use crate::support::{Worker, run};
-
-const LONG: [usize; 3] = [1_000, 10_000, 100_000];
 
 type Form = fn(SessionManagerBuilder<Shopper>) -> SessionManagerBuilder<Shopper>;
 
 const PLAIN: (&str, Form) = ("plain", |builder| builder);
 const SEALED: (&str, Form) = ("sealed", |builder| builder.seal(sealing()));
-const SEALED_BY_ID: (&str, Form) = ("sealed by id", |builder| builder.seal(sealing().and_id()));
-const COMPRESSED: (&str, Form) = ("compressed", |builder| builder.compress(512));
-const BOTH: (&str, Form) = ("compressed, sealed", |builder| builder.compress(512).seal(sealing()));
+const SEALED_BY_ID: (&str, Form) = ("sealed with the id", |builder| builder.seal(sealing().and_id()));
 
 fn sealing() -> Sealing {
     Sealing::new(&KeyRing::generate()).expect("keys of our own")
 }
 
-/// The shopper's sessions.
 pub(crate) fn requests(
-    group: BenchmarkGroup<'_, WallTime>,
-    runtime: &Runtime,
-    store: Arc<impl SessionStore>,
-) {
-    measure(group, runtime, store, &[PLAIN, SEALED, SEALED_BY_ID], &[Shopper::ada()]);
-}
-
-/// Sessions of 1, 10 and 100 kB.
-pub(crate) fn long_requests(
-    group: BenchmarkGroup<'_, WallTime>,
-    runtime: &Runtime,
-    store: Arc<impl SessionStore>,
-) {
-    let long = LONG.map(Shopper::with_cart_of);
-    measure(group, runtime, store, &[PLAIN, COMPRESSED, BOTH], &long);
-}
-
-fn measure(
     mut group: BenchmarkGroup<'_, WallTime>,
     runtime: &Runtime,
     store: Arc<impl SessionStore>,
-    forms: &[(&str, Form)],
-    shoppers: &[Shopper],
+    tasks: usize,
 ) {
     group.throughput(Throughput::Elements(1)).sampling_mode(SamplingMode::Flat);
-    for shopper in shoppers {
-        let size = shopper.to_json().len();
-        for (form, set) in forms {
-            let builder = SessionManager::builder(Arc::clone(&store), KeyRing::generate());
-            let manager = set(builder).build().expect("the settings agree");
-            for (request, writes) in [("read", false), ("modified", true)] {
-                group.bench_function(BenchmarkId::new(format!("{request}, {form}"), size), |bencher| {
-                    bencher.to_async(runtime).iter_custom(|steps| {
-                        let visitor = Visitor::arrive(manager.clone(), shopper.clone(), writes);
-                        async move { run(vec![visitor.await], steps).await.0 }
-                    });
+    for (form, set) in [PLAIN, SEALED, SEALED_BY_ID] {
+        let builder = SessionManager::builder(Arc::clone(&store), KeyRing::generate());
+        let manager = set(builder).build().expect("the settings agree");
+        for (request, writes) in [("read", false), ("modified", true)] {
+            group.bench_function(BenchmarkId::new(request, form), |bencher| {
+                bencher.to_async(runtime).iter_custom(|steps| {
+                    let manager = &manager;
+                    async move {
+                        let mut visitors = Vec::new();
+                        for _ in 0..tasks {
+                            let cookie = sign_up(manager).await;
+                            visitors.push(Visitor { manager: manager.clone(), cookie, writes });
+                        }
+                        run(visitors, steps).await.0
+                    }
                 });
-            }
+            });
         }
     }
 }
@@ -75,17 +55,6 @@ struct Visitor {
     manager: SessionManager<Shopper>,
     cookie: String,
     writes: bool,
-}
-
-impl Visitor {
-    async fn arrive(manager: SessionManager<Shopper>, shopper: Shopper, writes: bool) -> Self {
-        let request = manager.begin(None);
-        let session = request.session().await.expect("nothing is asked for yet");
-        session.write(|kept| *kept = shopper).expect("the response is not on its way");
-        let cookie =
-            sent_back(&request.finish(200).await.set_cookie.expect("there is something to remember"));
-        Self { manager, cookie, writes }
-    }
 }
 
 impl Worker for Visitor {

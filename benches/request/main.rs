@@ -1,5 +1,5 @@
 //! What a session takes of a request: of the engine alone, and through each adapter beside the same
-//! service without sessions; what it takes to bind sessions to devices, to seal and to compress them, and to watch.
+//! service without sessions; what it takes to seal them, and to bind them to devices; and what it takes to watch.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -30,9 +30,8 @@ fn main() {
 
     engine::requests(criterion.benchmark_group("memory"), &runtime, Arc::clone(&memory));
     engine::requests(criterion.benchmark_group("redis"), &runtime, Arc::clone(&redis));
-    at_rest::requests(criterion.benchmark_group("at rest, memory"), &runtime, Arc::clone(&memory));
-    at_rest::requests(criterion.benchmark_group("at rest, redis"), &runtime, Arc::clone(&redis));
-    at_rest::long_requests(criterion.benchmark_group("at rest, long, redis"), &runtime, Arc::clone(&redis));
+    at_rest::requests(criterion.benchmark_group("at rest, memory"), &runtime, Arc::clone(&memory), 1);
+    at_rest::requests(criterion.benchmark_group("at rest, redis"), &runtime, Arc::clone(&redis), 64);
     for host in hosts::ALL {
         hosts::requests(criterion.benchmark_group(host.name), &host, &runtime, &memory, &redis);
     }
