@@ -26,12 +26,12 @@ fn sealing() -> Sealing {
 pub(crate) fn requests(
     mut group: BenchmarkGroup<'_, WallTime>,
     runtime: &Runtime,
-    store: Arc<impl SessionStore>,
+    store: &Arc<impl SessionStore>,
     tasks: usize,
 ) {
     group.throughput(Throughput::Elements(1)).sampling_mode(SamplingMode::Flat);
     for (form, set) in [PLAIN, SEALED, SEALED_BY_ID] {
-        let builder = SessionManager::builder(Arc::clone(&store), KeyRing::generate());
+        let builder = SessionManager::builder(Arc::clone(store), KeyRing::generate());
         let manager = set(builder).build().expect("the settings agree");
         for (request, writes) in [("read", false), ("modified", true)] {
             group.bench_function(BenchmarkId::new(request, form), |bencher| {

@@ -30,8 +30,8 @@ fn main() {
 
     engine::requests(criterion.benchmark_group("memory"), &runtime, Arc::clone(&memory));
     engine::requests(criterion.benchmark_group("redis"), &runtime, Arc::clone(&redis));
-    at_rest::requests(criterion.benchmark_group("at rest, memory"), &runtime, Arc::clone(&memory), 1);
-    at_rest::requests(criterion.benchmark_group("at rest, redis"), &runtime, Arc::clone(&redis), 64);
+    at_rest::requests(criterion.benchmark_group("at rest, memory"), &runtime, &memory, 1);
+    at_rest::requests(criterion.benchmark_group("at rest, redis"), &runtime, &redis, 64);
     for host in hosts::ALL {
         hosts::requests(criterion.benchmark_group(host.name), &host, &runtime, &memory, &redis);
     }

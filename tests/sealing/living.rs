@@ -140,7 +140,7 @@ async fn a_near_caches_copy_is_right_and_used() {
     }
 }
 
-async fn is_settled(manager: &Manager) -> bool {
+fn is_settled(manager: &Manager) -> bool {
     let fallback = manager.status().fallback.unwrap();
     !fallback.open && fallback.in_memory == 0
 }
@@ -175,7 +175,7 @@ async fn sealed_sessions_outlast_an_outage_in_either_place() {
         assert!(stored(&store, &key).await.data.is_sealed());
 
         server.thaw();
-        wait_until("everything is in Redis again", || is_settled(&manager)).await;
+        wait_until("everything is in Redis again", || async { is_settled(&manager) }).await;
         let mut client = server.client().await;
         let name = format!("session:{}", key.storage_name());
         let bytes: Vec<u8> = redis::cmd("GET").arg(name).query_async(&mut client).await.unwrap();

@@ -17,6 +17,8 @@ use crate::support::redis::Server;
 
 const DATA: &str = "a-diagnosis-in-the-data";
 const LABEL: &str = "a-laptop-in-the-label";
+/// An entry of a record that no version gives a meaning.
+const ENTRY: &[u8] = &[0x7F, 0, 1, b'x'];
 
 /// Which of the markers are in the file that the server saves.
 async fn dumped(sealing: Option<Sealing>) -> [bool; 2] {
@@ -187,7 +189,6 @@ async fn what_a_newer_version_keeps_beside_a_sealed_label_stays() {
     let mut ada = Browser::with(&manager, Account::of("Ada")).await;
     ada.visit(&manager, |session| session.set_label(LABEL)).await.unwrap();
     let key = ada.key(&manager).await;
-    const ENTRY: &[u8] = &[0x7F, 0, 1, b'x'];
     tamper(&store, &key, |record| {
         let both = [record.extensions.as_bytes(), ENTRY].concat();
         record.extensions = Extensions::from_bytes(&key, &both).unwrap();
