@@ -1,4 +1,5 @@
-//! An account page: users see where they are signed in, end one of these sessions, or all others.
+//! An account page: users see where they are signed in, end one of these sessions, or all others, and see what happened
+//! to their sessions lately.
 //! `examples/README.md` says how to run it.
 
 use std::cmp::Reverse;
@@ -14,7 +15,8 @@ use axum::{Form, Router};
 use futures_util::stream::{self, Stream};
 use serde::Deserialize;
 use session_store::{
-    Ended, Error, Evict, Label, Owner, Session, SessionLayer, SessionManager, SessionSummary,
+    Ended, Error, Evict, HistoryBounds, HistoryEntry, HistoryEvent, Label, Owner, Session, SessionLayer,
+    SessionManager, SessionSummary,
 };
 use tracing_subscriber::EnvFilter;
 
@@ -25,6 +27,9 @@ mod pages;
 type Account = ();
 type Manager = SessionManager<Account>;
 
+/// So much of the history fits the page.
+const SHOWN: usize = 6;
+
 async fn page(State(manager): State<Manager>, session: Session<Account>) -> Result<Html<String>, Error> {
     let owner = session.owner();
     let mut devices = match &owner {
@@ -33,8 +38,30 @@ async fn page(State(manager): State<Manager>, session: Session<Account>) -> Resu
     };
     devices.sort_by_key(|device| Reverse((device.is_current(&session), device.last_seen())));
     let rows: String = devices.iter().map(|device| row(device, &session)).collect();
+    let history = match &owner {
+        Some(owner) => manager.history_of(owner).await?,
+        None => Vec::new(),
+    };
+    let activity: String = history.iter().filter_map(|entry| happened(entry, &history)).take(SHOWN).collect();
     let user = owner.as_ref().map(Owner::as_str);
-    Ok(Html(pages::fill(include_str!("pages/devices.html"), user, &[("devices", &rows)])))
+    let fields = [("devices", rows.as_str()), ("activity", activity.as_str())];
+    Ok(Html(pages::fill(include_str!("pages/devices.html"), user, &fields)))
+}
+
+fn happened(entry: &HistoryEntry, history: &[HistoryEntry]) -> Option<String> {
+    let what = match entry.what {
+        HistoryEvent::SignedIn => "Signed in",
+        HistoryEvent::SignedOut => "Signed out",
+        HistoryEvent::Revoked => "Signed out from another device",
+        HistoryEvent::Evicted => "Signed out, as you have too many devices",
+        HistoryEvent::Expired => "Signed out after a while",
+        _ => return None,
+    };
+    // The end of a session that somebody else ended may not know the device; its sign-in does.
+    let label = history.iter().filter(|it| it.is_of_same_session(entry)).find_map(|it| it.label.as_ref());
+    let device = pages::escape(label.map_or("An unknown device", Label::as_str));
+    let seen = ago(entry.at.to_system_time().elapsed().unwrap_or_default());
+    Some(format!(r#"<tr><td>{what}<td>{device}<td class="muted">{seen}"#))
 }
 
 /// Tells an open page when its session is over, wherever it was ended.
@@ -139,7 +166,11 @@ async fn logout(session: Session<Account>) -> Result<Redirect, Error> {
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let log = EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
     tracing_subscriber::fmt().with_env_filter(log).init();
-    let manager = Manager::from_env().await?.max_sessions_per_owner(5, Evict::Oldest).build()?;
+    let manager = Manager::from_env()
+        .await?
+        .max_sessions_per_owner(5, Evict::Oldest)
+        .history(HistoryBounds::default())
+        .build()?;
     let app = Router::new().route("/", get(page)).route("/login", post(login)).route("/end", post(end));
     let app = app.route("/sign-out-others", post(sign_out_others)).route("/logout", post(logout));
     let app = app.route("/events", get(events));

@@ -48,10 +48,15 @@ async fn an_account_page_lists_devices_by_name_and_ends_their_sessions() {
     let seen = browser::use_devices(&app).await;
     let others = ["Firefox on Android just now Sign out", "Safari on macOS just now Sign out"];
     let first = "Chrome on Windows this device";
+    let ended = ["Firefox on Android", "Safari on macOS"]
+        .map(|device| format!("Signed out from another device {device} just now"));
+    let began = ["Firefox on Android", "Safari on macOS", "Chrome on Windows"]
+        .map(|device| format!("Signed in {device} just now"));
     let expected = json!({
         "stranger": ["Sign in"], "devices": [first, others[0], others[1]],
         "member": ["Sign out", "Sign out", "Sign out", "Sign out everywhere else"],
         "told": "You were signed out.", "without_one": [first, others[0]], "alone": [first],
+        "activity": [ended[0], ended[1], began[0], began[1], began[2]],
     });
     assert_eq!(seen, expected);
 }

@@ -18,7 +18,7 @@ const agents = {
 };
 
 async function open(userAgent) {
-  const context = await browser.newContext({ userAgent, viewport: { width: 640, height: 420 }, colorScheme: 'light' });
+  const context = await browser.newContext({ userAgent, viewport: { width: 640, height: 640 }, colorScheme: 'light' });
   context.setDefaultTimeout(20_000);
   const page = await context.newPage();
   await page.goto(url);
@@ -27,7 +27,7 @@ async function open(userAgent) {
 
 const seen = {};
 const buttons = (page) => page.getByRole('button').allInnerTexts();
-const rows = async (page) => (await page.locator('tr:has(td)').allInnerTexts()).map((row) => row.replace(/\s+/g, ' ').trim());
+const rows = async (page, table = '#devices') => (await page.locator(`${table} tr:has(td)`).allInnerTexts()).map((row) => row.replace(/\s+/g, ' ').trim());
 
 async function signIn(page) {
   await page.getByLabel('Your name').fill('ada');
@@ -52,14 +52,15 @@ try {
     resolve(dialog.message());
   }));
   const [afar, phone] = [told(second), told(third)];
-  await first.locator('tr', { hasText: 'Safari' }).getByRole('button').click();
+  await first.locator('#devices tr', { hasText: 'Safari' }).getByRole('button').click();
   seen.told = await afar;
-  await first.locator('tr', { hasText: 'Safari' }).waitFor({ state: 'detached' });
+  await first.locator('#devices tr', { hasText: 'Safari' }).waitFor({ state: 'detached' });
   seen.without_one = await rows(first);
   await first.getByRole('button', { name: 'Sign out everywhere else' }).click();
   await phone;
-  await first.locator('tr', { hasText: 'Firefox' }).waitFor({ state: 'detached' });
+  await first.locator('#devices tr', { hasText: 'Firefox' }).waitFor({ state: 'detached' });
   seen.alone = await rows(first);
+  seen.activity = await rows(first, '#activity');
 } finally {
   await browser.close();
 }

@@ -3,7 +3,7 @@ mod faults;
 use std::cell::RefCell;
 use std::{fs, io};
 
-use super::super::tests::{documented, fault, read};
+use super::super::tests::{SECRET, documented, fault, read};
 use super::super::{Fallback, Settings};
 use super::*;
 use crate::store::redis::target::{Login, Pem};
@@ -274,9 +274,14 @@ fn the_tables_examples_are_right() {
             "REDIS_PASSWORD_FILE"
             | "REDIS_SENTINEL_PASSWORD_FILE"
             | "SESSION_SECRET"
-            | "SESSION_SECRET_FILE" => {
+            | "SESSION_SECRET_FILE"
+            | "SESSION_SEAL_KEY"
+            | "SESSION_SEAL_KEY_FILE" => {
                 continue;
             }
+            name if name.starts_with("SESSION_SEAL_") && cfg!(not(feature = "seal")) => continue,
+            "SESSION_COMPRESS_ABOVE" if cfg!(not(feature = "compress")) => continue,
+            name if name.starts_with("SESSION_SEAL_") => &[("REDIS_HOST", "h"), ("SESSION_SEAL_KEY", SECRET)],
             "SESSION_LAYOUT" | "SESSION_EXPRESS_PREFIX" if cfg!(not(feature = "express")) => continue,
             "SESSION_EXPRESS_PREFIX" => &[("REDIS_HOST", "h"), ("SESSION_LAYOUT", "express")],
             "REDIS_URL" | "REDIS_CLUSTER_NODES" | "REDIS_SENTINELS" | "REDIS_HOST" => &[],

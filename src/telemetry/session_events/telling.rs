@@ -225,3 +225,59 @@ fn audit(kind: EventKind, at: Timestamp, subject: &Subject<'_>, detail: EventDet
         label = subject.label.filter(|_| detail.label).map(Label::as_str),
     );
 }
+
+#[cfg(test)]
+mod tests {
+    use parking_lot::Mutex;
+
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::id::SessionId;
+    use crate::record::Payload;
+    use crate::store::status::StoreStatus;
+
+    /// A history of two entries at most.
+    #[derive(Default)]
+    struct Notes(Mutex<Vec<HistoryEntry>>);
+
+    impl Remembers for Notes {
+        fn remember(self: Arc<Self>, _: &Owner, entry: HistoryEntry) -> bool {
+            let mut notes = self.0.lock();
+            let has_room = notes.len() < 2;
+            if has_room {
+                notes.push(entry);
+            }
+            has_room
+        }
+
+        fn recorded(self: Arc<Self>) -> BoxFuture<'static, ()> {
+            Box::pin(async {})
+        }
+    }
+
+    /// Whoever has a stolen cookie could push a sign-in out of the history by as many requests as it has entries.
+    #[test]
+    fn a_lost_device_is_remembered_once() {
+        let notes = Arc::new(Notes::default());
+        let sinks = EventSinks::new(Arc::new(SystemClock), EventDetail::new(), None)
+            .remembered_by(Some(Arc::<Notes>::clone(&notes)));
+        let telemetry = Telemetry::new(&StoreStatus::default(), sinks);
+        let now = SystemClock.now();
+        let record =
+            Record { owner: Some(Owner::new("ada").unwrap()), ..Record::new(now, now, Payload::new(1, "")) };
+        let (key, other) = (SessionId::generate().key(), SessionId::generate().key());
+        let tell = |key: &SessionKey| {
+            telemetry.tell(EventKind::DeviceLost, Subject::of(key.clone()).stored(&record))
+        };
+        for _ in 0..100 {
+            tell(&key);
+        }
+        assert_eq!(notes.0.lock().len(), 1);
+        tell(&other);
+        assert_eq!(telemetry.counts().history_lost, 0);
+        telemetry.tell(EventKind::SignedOut, Subject::of(key).stored(&record));
+        assert_eq!(telemetry.counts().history_lost, 1, "there was no room");
+        let told: Vec<_> = notes.0.lock().iter().map(|entry| entry.what).collect();
+        assert_eq!(told, [HistoryEvent::DeviceLost; 2]);
+    }
+}
