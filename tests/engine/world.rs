@@ -64,7 +64,7 @@ impl World {
     ) -> Self {
         let store = Arc::new(Spy::default());
         // Not at the end of a step in which the index of owners counts time.
-        let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_800_000_000_000)));
+        let clock = Arc::new(ManualClock::new(Timestamp::from_millis(1_800_000_050_000)));
         let manager = manager_on(&store, &clock, KeyRing::parse(SECRET).unwrap(), settings);
         Self { store, clock, manager }
     }
