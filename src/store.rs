@@ -421,6 +421,10 @@ impl<'a> Rotation<'a> {
 /// }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "there is a session, mostly, and a box would be allocated for each"
+)]
 #[non_exhaustive]
 pub enum Loaded {
     /// The session.
@@ -460,6 +464,7 @@ pub enum Created {
 /// }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "it is there for a moment")]
 #[non_exhaustive]
 pub enum Updated {
     /// The write took effect.

@@ -100,7 +100,7 @@ impl AtRest {
     /// [`Error::Sealed`] where no key opens it, or it should be sealed and is not; [`Error::Corrupt`] where it can't be
     /// decompressed.
     pub(super) fn open(&self, known: Known<'_>, mut record: Record) -> Result<Record, Error> {
-        let has_label = self.sealing.as_ref().is_some_and(|sealing| sealing.has_label(&record));
+        let has_label = self.sealing.is_some() && sealing::has_label(&record);
         // Compressed alone, or beside a label that is sealed, data is plain too.
         if let Some(sealing) = self.sealing.as_ref().filter(|_| !record.data.is_sealed()) {
             sealing.accept_plain(known)?;
@@ -113,7 +113,7 @@ impl AtRest {
             None => self.open_data(known, &record)?,
         };
         let extensions = match &self.sealing {
-            Some(sealing) => sealing.without_label(&record.extensions),
+            Some(_) => sealing::without_label(&record.extensions),
             None => record.extensions.clone(),
         };
         record.at_rest = Some(Arc::new(RecordAtRest {
@@ -181,8 +181,8 @@ impl AtRest {
     pub(super) fn is_alike(&self, one: &Record, other: &Record) -> bool {
         let form = |record: &Record| {
             let is_sealed = record.data.is_sealed();
-            let has_label = self.sealing.as_ref().is_some_and(|sealing| sealing.has_label(record));
-            (record.data.codec(), is_sealed.then(|| record.data.bytes().first().copied()), has_label)
+            let hint = is_sealed.then(|| record.data.bytes().first().copied());
+            (record.data.codec(), hint, sealing::has_label(record))
         };
         form(one) == form(other)
     }

@@ -545,7 +545,7 @@ impl<T: SessionData> SessionManagerBuilder<T> {
         let signer = Signer::new(&self.keys, cookie.name());
         let device = DeviceRules::new(self.device_binding, &cookie, &self.keys)?;
         #[cfg(feature = "metrics")]
-        let series = self.metrics_label.map(|label| label.series()).transpose()?.unwrap_or_default();
+        let series = self.metrics_label.map(MetricsLabel::series).transpose()?.unwrap_or_default();
         #[cfg(feature = "express")]
         if let Some(layout) = requirements.express {
             super::express::check::<T>(&cookie, &layout.build()?, &signer, self.codec)?;

@@ -129,7 +129,7 @@ impl<T: SessionData> Shared<T> {
                         self.tell_moved(swap.intent, (key.clone(), &current), (new_id.key(), &record));
                     } else {
                         manager.telemetry().updated();
-                        self.tell_updated(&key, &current, &record);
+                        self.tell_updated(key, &current, &record);
                     }
                     let id = swap.new_id.unwrap_or_else(|| swap.id.clone());
                     return Ok(CasOutcome::Stored(id, record));

@@ -106,10 +106,9 @@ impl Telemetry {
 
     /// What is stored counts as no session.
     pub(crate) fn absent(&self, error: &Error) {
-        match error {
-            Error::Corrupt { key, reason } => self.corrupt(key, reason),
-            // Counted where it was not opened.
-            _ => {}
+        // What did not open was counted where that was tried.
+        if let Error::Corrupt { key, reason } = error {
+            self.corrupt(key, reason);
         }
     }
 

@@ -211,10 +211,6 @@ impl Sealing {
         self.and_id && self.rollout != SealRollout::Accept && self.keys[0].needs_id(data.bytes())
     }
 
-    pub(super) fn has_label(&self, record: &Record) -> bool {
-        record.extensions.get(LABEL).is_some()
-    }
-
     /// The record's label, whether it is sealed or not.
     pub(super) fn label(&self, known: Known<'_>, record: &Record) -> Result<Option<Label>, Error> {
         let Some(sealed) = record.extensions.get(LABEL) else { return Ok(record.label.clone()) };
@@ -229,14 +225,19 @@ impl Sealing {
 
     pub(super) fn open_label(&self, key: &SessionKey, sealed: &[u8]) -> Option<Label> {
         let belongs_to = belonging_to(key, LABEL);
-        let hinted = self.keys.iter().filter(|key| key.label.is_hinted(sealed));
-        let opened = hinted.filter_map(|key| key.label.open(sealed, &belongs_to)).next()?;
+        let mut hinted = self.keys.iter().filter(|key| key.label.is_hinted(sealed));
+        let opened = hinted.find_map(|key| key.label.open(sealed, &belongs_to))?;
         Label::truncated(std::str::from_utf8(&opened).ok()?)
     }
+}
 
-    pub(super) fn without_label(&self, extensions: &Extensions) -> Extensions {
-        if extensions.get(LABEL).is_some() { extensions.without(LABEL) } else { extensions.clone() }
-    }
+/// Whether a record's label is sealed.
+pub(super) fn has_label(record: &Record) -> bool {
+    record.extensions.get(LABEL).is_some()
+}
+
+pub(super) fn without_label(extensions: &Extensions) -> Extensions {
+    if extensions.get(LABEL).is_some() { extensions.without(LABEL) } else { extensions.clone() }
 }
 
 /// What sealed data belongs to: the session, the data's tag, and whose the session is, or else who can write to the store

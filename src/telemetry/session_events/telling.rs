@@ -267,7 +267,7 @@ mod tests {
             Record { owner: Some(Owner::new("ada").unwrap()), ..Record::new(now, now, Payload::new(1, "")) };
         let (key, other) = (SessionId::generate().key(), SessionId::generate().key());
         let tell = |key: &SessionKey| {
-            telemetry.tell(EventKind::DeviceLost, Subject::of(key.clone()).stored(&record))
+            telemetry.tell(EventKind::DeviceLost, Subject::of(key.clone()).stored(&record));
         };
         for _ in 0..100 {
             tell(&key);
