@@ -25,7 +25,7 @@ valkey-8.0  debian bookworm-backports valkey-server
 valkey-8.1  debian trixie             valkey-server
 valkey-9.1  debian forky              valkey-server
 '
-read -ra suites <<<"${SUITES:-conformance_redis redis_store redis_topologies round_trips_redis two_versions scan owners}"
+read -ra suites <<<"${SUITES:-conformance_redis redis_store redis_topologies round_trips_redis two_versions scan owners tenants}"
 cache=${SERVERS:-${XDG_CACHE_HOME:-$HOME/.cache}/session-store-servers}
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 

@@ -178,7 +178,7 @@ impl AtRest {
     }
 
     /// Whether two stored records are in the same form: compressed alike, and sealed alike by the same key.
-    pub(super) fn is_alike(&self, one: &Record, other: &Record) -> bool {
+    pub(super) fn is_alike(one: &Record, other: &Record) -> bool {
         let form = |record: &Record| {
             let is_sealed = record.data.is_sealed();
             let hint = is_sealed.then(|| record.data.bytes().first().copied());

@@ -8,6 +8,8 @@ mod support;
 mod apart;
 mod cheap;
 mod hearing;
+#[cfg(feature = "axum")]
+mod hosts;
 #[cfg(feature = "express")]
 mod layouts;
 mod stage;

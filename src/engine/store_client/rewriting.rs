@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::StoreClient;
 use crate::clock::Timestamp;
-use crate::engine::at_rest::Known;
+use crate::engine::at_rest::{AtRest, Known};
 use crate::error::Error;
 use crate::id::SessionKey;
 use crate::record::Record;
@@ -59,7 +59,7 @@ impl StoreClient {
             Err(error) => return Err(error),
         }
         let record = record.as_stored();
-        if self.at_rest.is_alike(&record, &stored) {
+        if AtRest::is_alike(&record, &stored) {
             return Ok(Rewriting::NotDue);
         }
         if may_be_extended(&stored, now) {

@@ -97,7 +97,8 @@ impl RedisStoreBuilder {
     /// Sets the prefix of the keys, `session:` by default. Braces are refused when
     /// connecting: they are a Redis Cluster hash tag.
     ///
-    /// Services that share a Redis database need different prefixes.
+    /// Services that share a Redis database need different prefixes. Within one service,
+    /// [`with_prefix`](RedisStore::with_prefix) makes stores of different prefixes on the same connections.
     ///
     /// ```no_run
     /// use session_store::RedisStore;
@@ -197,7 +198,7 @@ impl RedisStoreBuilder {
     }
 
     /// Keeps copies of sessions in this process, so that most requests ask no server. [`NearCache`] tells how old they
-    /// may be, and has an example.
+    /// may be, and has an example. Stores made [`with_prefix`](RedisStore::with_prefix) share its bytes.
     ///
     /// A user with an ACL needs `+client|tracking +role +pttl` for it. Without these, or if a server does not speak RESP3,
     /// copies are not used; the log says why, except for a missing `+pttl`.
