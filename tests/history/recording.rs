@@ -44,6 +44,8 @@ async fn a_sign_in_and_its_end_are_of_one_session_whatever_ids_it_had() {
 
 #[tokio::test]
 async fn each_end_has_its_name() {
+    use HistoryEvent::{Evicted, Revoked};
+
     let world = remembering_with(|builder| builder.max_sessions_per_owner(3, Evict::Oldest));
     let manager = &world.manager;
     let later = || world.clock.advance(SECOND);
@@ -59,7 +61,6 @@ async fn each_end_has_its_name() {
     later();
     let history = manager.history_of("ada").await.unwrap();
     let ends: Vec<_> = history.iter().filter(|entry| entry.what.is_end()).map(|entry| entry.what).collect();
-    use HistoryEvent::{Evicted, Revoked};
     assert_eq!(ends, [Revoked, Revoked, Revoked, Evicted]);
     // The label of those that were not read on their way out is that of the sign-in.
     for end in history.iter().filter(|entry| entry.what.is_end()) {

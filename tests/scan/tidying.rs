@@ -14,6 +14,7 @@ use crate::support::redis::{Cluster, Server};
 const IDLE: Duration = Duration::from_secs(1000);
 
 type Builder = SessionManagerBuilder<Values>;
+type Step = Box<dyn Fn(Builder) -> Builder>;
 
 struct Service {
     store: Arc<dyn SessionStore>,
@@ -75,7 +76,6 @@ async fn forms_change_and_nothing_else(store: impl SessionStore) {
     let before = service.stored(&key).await;
     assert!(!before.data.is_sealed());
 
-    type Step = Box<dyn Fn(Builder) -> Builder>;
     let (both, first, second) = (old.clone(), old.clone(), new.clone());
     let steps: [(&str, Step, [bool; 2]); 4] = [
         ("compressed", Box::new(|it| it.compress(100)), [false, true]),
@@ -181,8 +181,8 @@ async fn it_goes_on_where_it_stopped_and_tells_how_far_it_is() {
         listener.lock().unwrap().push(so_far.clone());
     });
     let all = all.await.unwrap();
-    assert!(all.rewritten >= 300 && all.next.is_none() && all.share == 1.0, "{all:?}");
-    let told = told.lock().unwrap();
+    assert!(all.rewritten >= 300 && all.next.is_none() && all.share > 0.999, "{all:?}");
+    let told = std::mem::take(&mut *told.lock().unwrap());
     assert!(told.len() > 3 && told.windows(2).all(|two| two[0].share <= two[1].share), "{told:?}");
     // From the middle on.
     let middle = &told[told.len() / 2];
