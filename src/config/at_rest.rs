@@ -50,6 +50,10 @@ impl AtRest {
         })
     }
 
+    #[cfg_attr(
+        not(any(feature = "seal", feature = "compress")),
+        allow(clippy::unused_self, reason = "there is nothing to apply")
+    )]
     pub(super) fn apply<T: SessionData>(self, builder: SessionManagerBuilder<T>) -> SessionManagerBuilder<T> {
         #[cfg(feature = "seal")]
         let builder = match self.sealing {

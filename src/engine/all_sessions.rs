@@ -126,7 +126,7 @@ impl<T: SessionData> SessionManager<T> {
     }
 
     /// Writes sessions again that rest in another form than this manager's present one: plain or sealed, by which key,
-    /// compressed or not. For after [sealing](crate::Sealing) or compression was rolled out, or before a seal key
+    /// compressed or not. For after sealing or compression was rolled out, or before a seal key
     /// retires; `session-store tidy` does it from outside. Sessions that are used are written in the present form by
     /// themselves, at their next change.
     ///

@@ -73,7 +73,7 @@ impl Payload {
         self.codec
     }
 
-    /// Whether the data is encrypted, as [`SessionManagerBuilder::seal`](crate::SessionManagerBuilder::seal) says.
+    /// Whether the data is encrypted, as `SessionManagerBuilder::seal` says.
     ///
     /// ```
     /// use session_store::Payload;
@@ -85,8 +85,7 @@ impl Payload {
         self.codec & SEALED != 0
     }
 
-    /// Whether the data is compressed, as [`SessionManagerBuilder::compress`](crate::SessionManagerBuilder::compress)
-    /// says.
+    /// Whether the data is compressed, as `SessionManagerBuilder::compress` says.
     ///
     /// ```
     /// use session_store::Payload;
