@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use futures_util::TryStreamExt as _;
 use session_store::{
-    AuthMethod, Clock as _, Created, Error, Evict, HistoryBounds, HistoryEntry, HistoryEvent, Key, KeyRing,
-    Loaded, Record, Rotation, Sealing, Session, SessionKey, SessionManager, SessionStore, Touch, Ttl, Update,
-    Updated, async_trait,
+    AuthMethod, Clock as _, Created, Error, Evict, HistoryBounds, HistoryEntry, HistoryEvent, KeyRing,
+    Loaded, Record, Rotation, Session, SessionKey, SessionManager, SessionStore, Touch, Ttl, Update, Updated,
+    async_trait,
 };
 
 use crate::stage::{history_of, remembering, remembering_with, sign_in, told};
@@ -224,8 +223,12 @@ impl SessionStore for Plain {
     }
 }
 
+#[cfg(feature = "seal")]
 #[tokio::test]
 async fn sealed_labels_are_sealed_in_the_history_too() {
+    use futures_util::TryStreamExt as _;
+    use session_store::{Key, Sealing};
+
     let (old, new) = (Key::generate(), Key::generate());
     let sealing = |keys: &KeyRing| Sealing::new(keys).unwrap().labels();
     let world = remembering_with(|builder| builder.seal(sealing(&KeyRing::new(old.clone()))));

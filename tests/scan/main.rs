@@ -12,4 +12,5 @@ mod namespaces;
 mod permissions;
 mod redis;
 mod stage;
+#[cfg(all(feature = "seal", feature = "compress"))]
 mod tidying;
