@@ -1,5 +1,7 @@
 //! What operators see: stats, spans, metrics. And what they must not see.
 
+// The JSON of the statistics is one expression.
+#![recursion_limit = "256"]
 #![cfg(all(feature = "memory", feature = "json"))]
 
 #[path = "../support/log.rs"]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use session_store::metrics::BUCKETS;
-use session_store::{KeyRing, MemoryStore, SessionManager};
+use session_store::{KeyRing, MemoryStore, SessionManager, SessionManagerBuilder};
 
 use crate::world::{IDLE, World};
 
@@ -39,10 +39,15 @@ fn told_by(work: impl AsyncFnOnce()) -> String {
 }
 
 async fn a_day() {
-    a_day_in(World::new()).await;
+    a_day_in(World::new(), indexing()).await;
 }
 
-async fn a_day_in(world: World) {
+/// A service whose store knows whose sessions it has.
+fn indexing() -> SessionManagerBuilder<String> {
+    SessionManager::builder(MemoryStore::new(), KeyRing::generate())
+}
+
+async fn a_day_in(world: World, indexing: SessionManagerBuilder<String>) {
     let left = world.sign_up("a note").await;
     let cookie = world.sign_up("a note").await;
     world.read(&cookie).await.unwrap();
@@ -56,9 +61,7 @@ async fn a_day_in(world: World) {
     world.store.is_away.store(true, Ordering::SeqCst);
     world.read(&left).await.unwrap_err();
     world.store.is_away.store(false, Ordering::SeqCst);
-    // In a store that knows whose sessions it has.
-    let indexed = SessionManager::<String>::builder(MemoryStore::new(), KeyRing::generate()).build().unwrap();
-    let request = indexed.begin(None);
+    let request = indexing.build().unwrap().begin(None);
     request.session().await.unwrap().sign_in("ada", |_| ()).unwrap();
     assert!(request.finish(200).await.failure.is_none());
     world.manager.stats().await;
@@ -119,7 +122,8 @@ fn what_is_not_known_is_not_a_number() {
 #[test]
 fn a_label_of_the_application_is_on_all_metrics_of_its_manager() {
     let told = told_by(async || {
-        a_day_in(World::with(|builder| builder.metrics_label("tenant", "acme"))).await;
+        let world = World::with(|builder| builder.metrics_label("tenant", "acme"));
+        a_day_in(world, indexing().metrics_label("tenant", "acme")).await;
         let umbrella = World::with(|builder| builder.metrics_label("tenant", "umbrella"));
         umbrella.sign_up("a note").await;
         World::new().sign_up("a note").await;
@@ -127,7 +131,7 @@ fn a_label_of_the_application_is_on_all_metrics_of_its_manager() {
     let with_label = told.lines().filter(|line| line.contains("tenant=\"acme\""));
     assert_eq!(names(&with_label.collect::<Vec<_>>().join(" ")), names(&told_by(a_day)));
     for line in [
-        "session_store_events_total{event=\"created\",tenant=\"acme\"} 2",
+        "session_store_events_total{event=\"created\",tenant=\"acme\"} 3",
         "session_store_events_total{event=\"forged\",tenant=\"acme\"} 1",
         "session_store_events_total{event=\"created\",tenant=\"umbrella\"} 1",
         "session_store_events_total{event=\"created\"} 1",

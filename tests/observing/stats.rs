@@ -55,6 +55,7 @@ async fn the_json_has_the_shape_that_is_documented() {
             "created": 1, "loaded": 0, "updated": 0, "touched": 0, "rotated": 0, "signedIn": 0,
             "returningDevices": 0, "newDevices": 0, "confirmed": 0, "signInRefused": 0, "destroyed": 0, "replaced": 0,
             "revoked": 0, "evicted": 0, "forged": 0, "unknown": 0, "oldIdUsed": 0, "expired": 0, "corrupt": 0,
+            "unopened": 0,
             "conflicts": 0, "endedMeanwhile": 0,
             "deviceBound": 0, "deviceRefreshed": 0, "deviceSkipped": 0, "deviceRefused": 0, "deviceLost": 0,
             "eventsDropped": 0,
@@ -301,7 +302,7 @@ async fn statuses_and_summaries_have_a_json_form() {
     record.idle_timeout = Some(Duration::from_secs(3));
     let expected = json!({
         "key": key.storage_name(), "owner": "ada", "label": null, "createdAt": 1, "expiresAt": 2,
-        "idleTimeoutMillis": 3000, "absoluteDeadline": null, "codec": 1, "dataBytes": 2,
+        "idleTimeoutMillis": 3000, "absoluteDeadline": null, "codec": 1, "sealed": false, "compressed": false, "dataBytes": 2,
     });
     assert_eq!(serde_json::to_value(SessionSummary::new(key, &record)).unwrap(), expected);
 }
