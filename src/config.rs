@@ -17,7 +17,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use self::at_rest::AtRest;
+use self::at_rest::AtRestSettings;
 use self::environment::Environment;
 use self::layout::Layout;
 use self::redis::RedisSettings;
@@ -172,7 +172,7 @@ struct Settings {
     prefix: Option<String>,
     cookie: SessionCookie,
     owner_limit: Option<OwnerLimit>,
-    at_rest: AtRest,
+    at_rest: AtRestSettings,
     /// What is set, but has no effect.
     warnings: Vec<String>,
 }
@@ -225,7 +225,7 @@ impl Settings {
         let owner_limit = owner_limit::owner_limit(environment, &mut warnings)?;
         let keys = secrets::keys(environment, &layout, &mut warnings)?;
         let prefix = environment.text("SESSION_PREFIX")?;
-        let at_rest = AtRest::read(environment)?;
+        let at_rest = AtRestSettings::read(environment)?;
         Ok(Self { redis, fallback, layout, keys, expiry, prefix, cookie, owner_limit, at_rest, warnings })
     }
 

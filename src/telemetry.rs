@@ -16,7 +16,7 @@ pub(crate) mod outcome;
 mod rate;
 pub(crate) mod session_events;
 pub(crate) mod stats;
-mod told_ends;
+mod told_lately;
 
 #[cfg(feature = "metrics")]
 use std::sync::Once;

@@ -22,14 +22,14 @@ const NO_SEALING: &str = "session-store was built without its feature `seal`: ad
 const NO_COMPRESSION: &str = "session-store was built without its feature `compress`: add it in Cargo.toml";
 
 #[derive(Debug)]
-pub(super) struct AtRest {
+pub(super) struct AtRestSettings {
     #[cfg(feature = "seal")]
     pub(super) sealing: Option<Sealing>,
     #[cfg(feature = "compress")]
     pub(super) compress_above: Option<usize>,
 }
 
-impl AtRest {
+impl AtRestSettings {
     pub(super) fn read(environment: &Environment<'_>) -> Result<Self, Error> {
         #[cfg(not(feature = "compress"))]
         refuse_if_set(environment, &["SESSION_COMPRESS_ABOVE"], NO_COMPRESSION)?;
@@ -90,7 +90,7 @@ impl<T: SessionData> SessionManagerBuilder<T> {
         self,
         lookup: impl Fn(&str) -> Option<std::ffi::OsString>,
     ) -> Result<Self, Error> {
-        Ok(AtRest::read(&Environment::new(&lookup))?.apply(self))
+        Ok(AtRestSettings::read(&Environment::new(&lookup))?.apply(self))
     }
 }
 

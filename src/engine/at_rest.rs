@@ -9,6 +9,8 @@ mod cipher;
 mod compression;
 #[cfg_attr(not(feature = "seal"), path = "at_rest/no_sealing.rs")]
 mod sealing;
+#[cfg(any(feature = "seal", feature = "compress"))]
+mod settings;
 
 use std::mem;
 use std::sync::Arc;

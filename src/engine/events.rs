@@ -51,7 +51,8 @@ impl<T: SessionData> SessionManagerBuilder<T> {
     /// Sets what the lines of the audit log tell of people. Default: nothing, only the session's key.
     ///
     /// The audit log is what [`tracing`](https://docs.rs/tracing) gets for the target `session_store::audit`, at the
-    /// level INFO: the application's subscriber decides whether it is written, and where.
+    /// level INFO (DEBUG for forged cookies, which anybody can send): the application's subscriber decides whether it is
+    /// written, and where.
     ///
     /// ```
     /// # use session_store::{EventDetail, KeyRing, MemoryStore, SessionManager};

@@ -74,7 +74,7 @@ impl Clearing {
     }
 
     async fn run(mut self) -> Result<u64, Error> {
-        let (began, mut ended, mut share) = (self.pages.now(), 0, 0.0_f64);
+        let (began, mut ended) = (self.pages.now(), 0);
         for round in 0..MOST_ROUNDS {
             let mut found = false;
             self.pages.start_at(None);
@@ -85,10 +85,8 @@ impl Clearing {
                 let due = due.into_iter().chain(page.unreadable.into_iter().map(Due::from));
                 let of_this_page = end(self.pages.store(), due).await?;
                 ended += of_this_page;
-                let page_share = if page.next.is_none() { 1.0 } else { page.progress.clamp(0.0, 1.0) };
-                share = share.max(page_share);
                 if let Some(on_progress) = &mut self.on_progress {
-                    on_progress(ended, share);
+                    on_progress(ended, self.pages.share());
                 }
             }
             if !found {

@@ -7,7 +7,7 @@ use std::vec;
 
 use futures_core::Stream;
 
-use super::pages::{Asking, OnProgress, Pages};
+use super::pages::{OnProgress, Pages};
 use crate::error::Error;
 use crate::store::history::{HistoryPage, OwnerHistory};
 
@@ -19,25 +19,14 @@ use crate::store::history::{HistoryPage, OwnerHistory};
 #[must_use = "a stream does nothing unless it is polled"]
 pub struct HistoryScan {
     pages: Pages<HistoryPage>,
-    asking: Option<Asking<HistoryPage>>,
     ready: vec::IntoIter<OwnerHistory>,
-    over: bool,
     seen: u64,
-    share: f64,
     on_progress: Option<OnProgress>,
 }
 
 impl HistoryScan {
     pub(super) fn new(pages: Pages<HistoryPage>) -> Self {
-        Self {
-            pages,
-            asking: None,
-            ready: Vec::new().into_iter(),
-            over: false,
-            seen: 0,
-            share: 0.0,
-            on_progress: None,
-        }
+        Self { pages, ready: Vec::new().into_iter(), seen: 0, on_progress: None }
     }
 
     /// Calls `callback` after each page with the number of histories seen so far, and about which share of the store
@@ -57,12 +46,9 @@ impl HistoryScan {
     }
 
     fn take(&mut self, page: HistoryPage) {
-        let page = self.pages.take(page);
         self.seen += page.histories.len() as u64;
-        let share = if page.next.is_none() { 1.0 } else { page.progress.clamp(0.0, 1.0) };
-        self.share = self.share.max(share);
         if let Some(on_progress) = &mut self.on_progress {
-            on_progress(self.seen, self.share);
+            on_progress(self.seen, self.pages.share());
         }
         self.ready = page.histories.into_iter();
     }
@@ -77,24 +63,10 @@ impl Stream for HistoryScan {
             if let Some(history) = this.ready.next() {
                 return Poll::Ready(Some(Ok(history)));
             }
-            if this.over {
-                return Poll::Ready(None);
-            }
-            if this.asking.is_none() {
-                this.asking = this.pages.ask();
-            }
-            let Some(asking) = &mut this.asking else {
-                this.over = true;
-                continue;
-            };
-            let page = ready!(asking.as_mut().poll(cx));
-            this.asking = None;
-            match page {
-                Ok(page) => this.take(page),
-                Err(error) => {
-                    this.over = true;
-                    return Poll::Ready(Some(Err(error)));
-                }
+            match ready!(this.pages.poll_next(cx)) {
+                Some(Ok(page)) => this.take(page),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => return Poll::Ready(None),
             }
         }
     }

@@ -2,9 +2,11 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::marker::PhantomData;
+use std::future::poll_fn;
+use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
@@ -35,9 +37,13 @@ pub(super) struct Pages<P = Page> {
     keys_per_second: Option<u32>,
     /// When the next page may be asked for.
     not_before: Option<Instant>,
+    /// Where the page begins that was taken in last.
+    began: Option<Cursor>,
     next: Next,
+    asking: Option<Asking<P>>,
+    over: bool,
+    share: f64,
     seen: Option<HashSet<u128>>,
-    of: PhantomData<fn() -> P>,
 }
 
 /// A page that a store is asked for.
@@ -51,6 +57,9 @@ pub(super) trait Paged: Sized + Send + 'static {
     /// The place of the next one.
     fn next(&self) -> Option<&Cursor>;
 
+    /// Which share of the store was looked at, as the store says.
+    fn progress(&self) -> f64;
+
     /// Leaves out what is over `now`, and what was seen before.
     fn sift(&mut self, now: Timestamp, seen: Option<&mut HashSet<u128>>);
 }
@@ -62,6 +71,10 @@ impl Paged for Page {
 
     fn next(&self) -> Option<&Cursor> {
         self.next.as_ref()
+    }
+
+    fn progress(&self) -> f64 {
+        self.progress
     }
 
     fn sift(&mut self, now: Timestamp, seen: Option<&mut HashSet<u128>>) {
@@ -81,6 +94,10 @@ impl Paged for HistoryPage {
         self.next.as_ref()
     }
 
+    fn progress(&self) -> f64 {
+        self.progress
+    }
+
     fn sift(&mut self, _: Timestamp, seen: Option<&mut HashSet<u128>>) {
         if let Some(seen) = seen {
             self.histories.retain(|history| seen.insert(history.owner.fingerprint()));
@@ -95,7 +112,7 @@ enum Next {
 }
 
 /// A page that is being asked for.
-pub(super) type Asking<P = Page> = Pin<Box<dyn Future<Output = Result<P, Error>> + Send>>;
+type Asking<P> = Pin<Box<dyn Future<Output = Result<P, Error>> + Send>>;
 
 impl<P: Paged> Pages<P> {
     pub(super) fn new(store: Arc<StoreClient>, clock: Arc<dyn Clock>) -> Self {
@@ -105,9 +122,12 @@ impl<P: Paged> Pages<P> {
             size: DEFAULT_SIZE,
             keys_per_second: None,
             not_before: None,
+            began: None,
             next: Next::At(None),
+            asking: None,
+            over: false,
+            share: 0.0,
             seen: None,
-            of: PhantomData,
         }
     }
 
@@ -122,7 +142,7 @@ impl<P: Paged> Pages<P> {
     }
 
     pub(super) fn start_at(&mut self, cursor: Option<Cursor>) {
-        self.next = Next::At(cursor);
+        (self.next, self.over) = (Next::At(cursor), false);
     }
 
     /// Where it goes on; `None` at the start and at the end.
@@ -131,6 +151,21 @@ impl<P: Paged> Pages<P> {
             Next::At(cursor) => cursor.as_ref(),
             Next::None => None,
         }
+    }
+
+    /// Where the last page began; `None` if that was at the start.
+    pub(super) fn began(&self) -> Option<&Cursor> {
+        self.began.as_ref()
+    }
+
+    /// About which share of the store was looked at, from 0 to 1. It never falls.
+    pub(super) fn share(&self) -> f64 {
+        self.share
+    }
+
+    /// Whether there will be no page any more.
+    pub(super) fn is_over(&self) -> bool {
+        self.over
     }
 
     pub(super) fn store(&self) -> &Arc<StoreClient> {
@@ -142,14 +177,26 @@ impl<P: Paged> Pages<P> {
     }
 
     pub(super) async fn next(&mut self) -> Result<Option<P>, Error> {
-        match self.ask() {
-            Some(asking) => asking.await.map(|page| Some(self.take(page))),
-            None => Ok(None),
+        poll_fn(|cx| self.poll_next(cx)).await.transpose()
+    }
+
+    /// The next page, when it is there. After an error there is none.
+    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<P, Error>>> {
+        if self.asking.is_none() && !self.over {
+            self.asking = self.ask();
         }
+        let Some(asking) = &mut self.asking else {
+            self.over = true;
+            return Poll::Ready(None);
+        };
+        let page = ready!(asking.as_mut().poll(cx));
+        self.asking = None;
+        self.over = page.is_err();
+        Poll::Ready(Some(page.map(|page| self.take(page))))
     }
 
     /// Asks for the next page, if there is one.
-    pub(super) fn ask(&mut self) -> Option<Asking<P>> {
+    fn ask(&mut self) -> Option<Asking<P>> {
         let Next::At(cursor) = &self.next else { return None };
         let (store, cursor, size) = (Arc::clone(&self.store), cursor.clone(), self.size);
         let start = self.turn();
@@ -173,8 +220,14 @@ impl<P: Paged> Pages<P> {
     }
 
     /// Takes in a page that was asked for, without what is over, or was seen before.
-    pub(super) fn take(&mut self, mut page: P) -> P {
-        self.next = page.next().cloned().map_or(Next::None, |cursor| Next::At(Some(cursor)));
+    fn take(&mut self, mut page: P) -> P {
+        let next = page.next().cloned().map_or(Next::None, |cursor| Next::At(Some(cursor)));
+        self.began = match mem::replace(&mut self.next, next) {
+            Next::At(cursor) => cursor,
+            Next::None => None,
+        };
+        let share = if page.next().is_none() { 1.0 } else { page.progress().clamp(0.0, 1.0) };
+        self.share = self.share.max(share);
         page.sift(self.clock.now(), self.seen.as_mut());
         page
     }

@@ -8,7 +8,7 @@ use std::vec;
 use futures_core::Stream;
 use futures_core::stream::FusedStream;
 
-use super::pages::{Asking, OnProgress, Pages};
+use super::pages::{OnProgress, Pages};
 use crate::error::Error;
 use crate::id::SessionKey;
 use crate::store::scan::{Cursor, Page, SessionSummary};
@@ -48,32 +48,15 @@ use crate::store::scan::{Cursor, Page, SessionSummary};
 #[must_use = "a stream does nothing unless it is polled"]
 pub struct SessionScan {
     pages: Pages,
-    asking: Option<Asking>,
     ready: vec::IntoIter<SessionSummary>,
     unreadable: Vec<SessionKey>,
-    /// Where the page begins that is being handed out.
-    began: Option<Cursor>,
-    failed: bool,
-    over: bool,
     seen: u64,
-    share: f64,
     on_progress: Option<OnProgress>,
 }
 
 impl SessionScan {
     pub(super) fn new(pages: Pages) -> Self {
-        Self {
-            pages,
-            asking: None,
-            ready: Vec::new().into_iter(),
-            unreadable: Vec::new(),
-            began: None,
-            failed: false,
-            over: false,
-            seen: 0,
-            share: 0.0,
-            on_progress: None,
-        }
+        Self { pages, ready: Vec::new().into_iter(), unreadable: Vec::new(), seen: 0, on_progress: None }
     }
 
     /// Sets about how many keys the store looks at for a page: 500 by default, 1 to 10,000. Redis serves nobody else
@@ -104,7 +87,6 @@ impl SessionScan {
     /// Begins where another scan of the same store stopped. It does not know what that one has seen: some sessions
     /// may be seen again. See the [example](Self).
     pub fn resume(mut self, cursor: Cursor) -> Self {
-        self.began = Some(cursor.clone());
         self.pages.start_at(Some(cursor));
         self
     }
@@ -112,7 +94,7 @@ impl SessionScan {
     /// The place from which another scan sees the rest; `None` before the first page is done, and at the end. Sessions
     /// of the page that is being handed out are seen again. See the [example](Self).
     pub fn cursor(&self) -> Option<&Cursor> {
-        if self.ready.len() > 0 { self.began.as_ref() } else { self.pages.cursor() }
+        if self.ready.len() > 0 { self.pages.began() } else { self.pages.cursor() }
     }
 
     /// The keys found so far whose values cannot be read as sessions of this version: the first
@@ -137,17 +119,13 @@ impl SessionScan {
         &self.unreadable
     }
 
-    fn take(&mut self, page: Page) {
-        self.began = self.pages.cursor().cloned();
-        let mut page = self.pages.take(page);
+    fn take(&mut self, mut page: Page) {
         page.unreadable.retain(|key| !self.unreadable.contains(key));
         let room = Page::MAX_SIZE - self.unreadable.len();
         self.unreadable.extend(page.unreadable.drain(..).take(room));
         self.seen += page.sessions.len() as u64;
-        let share = if page.next.is_none() { 1.0 } else { page.progress.clamp(0.0, 1.0) };
-        self.share = self.share.max(share);
         if let Some(on_progress) = &mut self.on_progress {
-            on_progress(self.seen, self.share);
+            on_progress(self.seen, self.pages.share());
         }
         self.ready = page.sessions.into_iter();
     }
@@ -162,24 +140,10 @@ impl Stream for SessionScan {
             if let Some(session) = this.ready.next() {
                 return Poll::Ready(Some(Ok(session)));
             }
-            if this.failed || this.over {
-                return Poll::Ready(None);
-            }
-            if this.asking.is_none() {
-                this.asking = this.pages.ask();
-            }
-            let Some(asking) = &mut this.asking else {
-                this.over = true;
-                continue;
-            };
-            let page = ready!(asking.as_mut().poll(cx));
-            this.asking = None;
-            match page {
-                Ok(page) => this.take(page),
-                Err(error) => {
-                    this.failed = true;
-                    return Poll::Ready(Some(Err(error)));
-                }
+            match ready!(this.pages.poll_next(cx)) {
+                Some(Ok(page)) => this.take(page),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => return Poll::Ready(None),
             }
         }
     }
@@ -187,7 +151,7 @@ impl Stream for SessionScan {
 
 impl FusedStream for SessionScan {
     fn is_terminated(&self) -> bool {
-        self.ready.len() == 0 && (self.failed || self.over)
+        self.ready.len() == 0 && self.pages.is_over()
     }
 }
 
@@ -196,7 +160,7 @@ impl fmt::Debug for SessionScan {
         f.debug_struct("SessionScan")
             .field("pages", &self.pages)
             .field("seen", &self.seen)
-            .field("share", &self.share)
+            .field("share", &self.pages.share())
             .finish_non_exhaustive()
     }
 }

@@ -55,6 +55,19 @@ fn as_text<S: serde::Serializer>(cursor: &Option<Cursor>, serializer: S) -> Resu
     cursor.as_ref().map(Cursor::as_str).serialize(serializer)
 }
 
+impl Tidied {
+    fn add(&mut self, outcome: Rewriting) {
+        self.seen += 1;
+        match outcome {
+            Rewriting::NotDue => {}
+            Rewriting::Due | Rewriting::Done => self.rewritten += 1,
+            Rewriting::Later => self.left_for_later += 1,
+            Rewriting::NeedsId => self.need_the_id += 1,
+            Rewriting::Unopened => self.unopened += 1,
+        }
+    }
+}
+
 impl Tidying {
     pub(super) fn new(pages: Pages) -> Self {
         Self { pages, dry_run: false, on_progress: None }
@@ -106,9 +119,18 @@ impl Tidying {
     async fn run(mut self) -> Result<Tidied, Error> {
         let mut tidied = Tidied::default();
         while let Some(page) = self.pages.next().await? {
-            tidy_page(&self.pages, self.dry_run, &page, &mut tidied).await?;
-            let share = if page.next.is_none() { 1.0 } else { page.progress.clamp(0.0, 1.0) };
-            tidied.share = tidied.share.max(share);
+            let (store, now) = (Arc::clone(self.pages.store()), self.pages.now());
+            let outcomes = page.sessions.iter().map(|session| {
+                let (store, key, dry_run) = (Arc::clone(&store), session.key.clone(), self.dry_run);
+                async move { patiently(|| store.rewrite(&key, now, dry_run)).await }
+            });
+            let outcomes: Vec<_> = outcomes.collect();
+            let mut outcomes = stream::iter(outcomes).buffer_unordered(AT_ONCE);
+            while let Some(outcome) = outcomes.try_next().await? {
+                tidied.add(outcome);
+            }
+            page.unreadable.iter().for_each(|_| tidied.add(Rewriting::Unopened));
+            tidied.share = self.pages.share();
             tidied.next = page.next;
             if let Some(on_progress) = &mut self.on_progress {
                 on_progress(&tidied);
@@ -134,28 +156,4 @@ impl fmt::Debug for Tidying {
             .field("dry_run", &self.dry_run)
             .finish_non_exhaustive()
     }
-}
-
-async fn tidy_page(pages: &Pages, dry_run: bool, page: &Page, tidied: &mut Tidied) -> Result<(), Error> {
-    let (store, now) = (pages.store(), pages.now());
-    let rewriting = page.sessions.iter().map(|session| {
-        let (store, key) = (Arc::clone(store), session.key.clone());
-        async move { patiently(|| store.rewrite(&key, now, dry_run)).await }
-    });
-    let rewriting: Vec<_> = rewriting.collect();
-    let mut rewriting = stream::iter(rewriting).buffer_unordered(AT_ONCE);
-    while let Some(outcome) = rewriting.try_next().await? {
-        tidied.seen += 1;
-        match outcome {
-            Rewriting::NotDue => {}
-            Rewriting::Due | Rewriting::Done => tidied.rewritten += 1,
-            Rewriting::Later => tidied.left_for_later += 1,
-            Rewriting::NeedsId => tidied.need_the_id += 1,
-            Rewriting::Unopened => tidied.unopened += 1,
-        }
-    }
-    let unreadable = page.unreadable.len() as u64;
-    tidied.seen += unreadable;
-    tidied.unopened += unreadable;
-    Ok(())
 }

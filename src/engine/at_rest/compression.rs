@@ -26,8 +26,10 @@ impl Compression {
     /// The data compressed, if that is due and makes it shorter.
     pub(super) fn pack(&self, data: &Payload) -> Option<Payload> {
         let plain = data.bytes();
-        let length = u32::try_from(plain.len()).ok().filter(|_| Some(plain.len()) > self.above)?;
-        self.above?;
+        if plain.len() <= self.above? {
+            return None;
+        }
+        let length = u32::try_from(plain.len()).ok()?;
         let mut packed = vec![0; LENGTH + get_maximum_output_size(plain.len())];
         packed[..LENGTH].copy_from_slice(&length.to_be_bytes());
         let size = LENGTH + compress_into(plain, &mut packed[LENGTH..]).ok()?;

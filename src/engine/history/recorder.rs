@@ -128,6 +128,9 @@ impl Job for Recorder {
 
 impl Remembers for Recorder {
     fn remember(self: Arc<Self>, owner: &Owner, entry: HistoryEntry) -> bool {
+        // Here, once: what is tried again has to be the same bytes, to be known for what is there.
+        let Some(client) = self.client.upgrade() else { return false };
+        let entry = client.settle_entry(entry);
         {
             let mut queue = self.queue.lock();
             if queue.waiting.len() >= MOST_WAITING {
@@ -135,11 +138,6 @@ impl Remembers for Recorder {
                 self.lose(&"too many are waiting");
                 return false;
             }
-            // Once: what is tried again has to be the same bytes, to be known for what is there.
-            let entry = match self.client.upgrade() {
-                Some(client) => client.settle_entry(entry),
-                None => entry,
-            };
             queue.waiting.push_back(Waiting { owner: owner.clone(), entry, since: Instant::now() });
             queue.accepted += 1;
         }

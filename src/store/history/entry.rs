@@ -82,6 +82,13 @@ impl HistoryEntry {
         Self { at, what, session, began, label: None, sealed_label: None }
     }
 
+    /// How many bytes its label takes, sealed or not.
+    #[cfg(feature = "memory")]
+    pub(crate) fn label_length(&self) -> usize {
+        let label = self.label.as_ref().map_or(0, |label| label.as_str().len());
+        label + self.sealed_label.as_ref().map_or(0, Bytes::len)
+    }
+
     /// Whether both are about one session of one owner, whatever ids it has had. See the [example](Self).
     pub fn is_of_same_session(&self, other: &Self) -> bool {
         self.began == other.began && self.session.lineage() == other.session.lineage()

@@ -89,9 +89,7 @@ impl Held {
 
 impl Kept {
     fn weigh(&mut self) {
-        let label_length =
-            |entry: &HistoryEntry| entry.label.as_ref().map_or(0, |label| label.as_str().len());
-        let entries: usize = self.entries.iter().map(|entry| ENTRY + label_length(entry)).sum();
+        let entries: usize = self.entries.iter().map(|entry| ENTRY + entry.label_length()).sum();
         self.weight = u32::try_from(OVERHEAD + entries).unwrap_or(u32::MAX);
     }
 

@@ -12,7 +12,7 @@ use crate::record::{Label, Owner, Record};
 use crate::store::history::{HistoryEntry, HistoryEvent};
 use crate::telemetry::Telemetry;
 use crate::telemetry::event_queue::EventQueue;
-use crate::telemetry::told_ends::ToldEnds;
+use crate::telemetry::told_lately::ToldLately;
 
 /// The session that an event is about, as far as it is known.
 #[derive(Clone, Debug, Default)]
@@ -131,9 +131,9 @@ pub(crate) struct EventSinks {
     queue: Option<EventQueue>,
     /// None where no history is kept.
     history: Option<Arc<dyn Remembers>>,
-    pub(in crate::telemetry) expired: ToldEnds,
+    pub(in crate::telemetry) expired: ToldLately,
     /// Whose lost or refused devices are in the history: whoever has a stolen cookie must not fill it with requests.
-    suspicious: ToldEnds,
+    suspicious: ToldLately,
 }
 
 impl EventSinks {
@@ -143,8 +143,8 @@ impl EventSinks {
             audited,
             queue,
             history: None,
-            expired: ToldEnds::default(),
-            suspicious: ToldEnds::default(),
+            expired: ToldLately::default(),
+            suspicious: ToldLately::default(),
         }
     }
 
@@ -213,17 +213,27 @@ fn audit(kind: EventKind, at: Timestamp, subject: &Subject<'_>, detail: EventDet
         EventKind::Revoked { by } => Some(by.name()),
         _ => None,
     };
-    tracing::info!(
-        target: "session_store::audit",
-        event = kind.name(),
-        by,
-        session = subject.key.as_ref().map(tracing::field::display),
-        previous = subject.previous.as_ref().map(tracing::field::display),
-        at = at.as_millis(),
-        returning = subject.returning,
-        owner = subject.owner.filter(|_| detail.owner).map(Owner::as_str),
-        label = subject.label.filter(|_| detail.label).map(Label::as_str),
-    );
+    macro_rules! line {
+        ($level:ident) => {
+            tracing::event!(
+                target: "session_store::audit",
+                tracing::Level::$level,
+                event = kind.name(),
+                by,
+                session = subject.key.as_ref().map(tracing::field::display),
+                previous = subject.previous.as_ref().map(tracing::field::display),
+                at = at.as_millis(),
+                returning = subject.returning,
+                owner = subject.owner.filter(|_| detail.owner).map(Owner::as_str),
+                label = subject.label.filter(|_| detail.label).map(Label::as_str),
+            )
+        };
+    }
+    match kind {
+        // Anybody can send forged cookies, as many as they like, and would fill a log.
+        EventKind::Forged => line!(DEBUG),
+        _ => line!(INFO),
+    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Which sessions were told lately to have expired.
+//! Which sessions something was told of lately, so that each request that finds it out anew does not tell it again.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,14 +7,14 @@ use crate::id::SessionKey;
 
 const PLACES: usize = 1024;
 
-/// The sessions that were told lately to have expired. The store may keep such a session for a while, and each request that
-/// comes with it finds out anew.
+/// The sessions that have expired, for example: the store may keep such a one for a while, and each request that comes with
+/// it finds out.
 ///
 /// A session has one place, which the next one of the same place takes from it.
 #[derive(Debug, Default)]
-pub(super) struct ToldEnds(OnceLock<Box<[AtomicU64]>>);
+pub(super) struct ToldLately(OnceLock<Box<[AtomicU64]>>);
 
-impl ToldEnds {
+impl ToldLately {
     /// Takes note of a session. Answers whether it was not known.
     pub(super) fn add(&self, key: &SessionKey) -> bool {
         let places = self.0.get_or_init(|| (0..PLACES).map(|_| AtomicU64::new(0)).collect());
@@ -46,7 +46,7 @@ mod tests {
 
     #[test]
     fn a_session_is_known_until_another_takes_its_place() {
-        let told = ToldEnds::default();
+        let told = ToldLately::default();
         let key = SessionId::generate().key();
         assert!(!told.has(&key));
         assert!(told.add(&key));
