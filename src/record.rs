@@ -301,13 +301,20 @@ pub struct Record {
     pub data: Payload,
     /// What express-session keeps of the cookie in the session, for that layout alone.
     pub(crate) express_cookie: Option<Box<Payload>>,
-    /// The end that was last written, in that layout, where Node may have moved it since.
-    pub(crate) written_end: Option<Timestamp>,
-    /// The owner that is stored, in that layout, where the data tells another.
-    pub(crate) stored_owner: Option<Box<Option<Owner>>>,
+    /// What this crate wrote last, in that layout, where Node has its own word.
+    pub(crate) written: Option<Box<Written>>,
     /// What the store has of it, where that is in another form: sealed or compressed.
     #[cfg(feature = "json")]
     pub(crate) at_rest: Option<Arc<RecordAtRest>>,
+}
+
+/// What this crate wrote of a session that Node writes too.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Written {
+    /// The end, which Node may have moved since.
+    pub(crate) end: Option<Timestamp>,
+    /// The owner, where the data tells another.
+    pub(crate) owner: Option<Box<Option<Owner>>>,
 }
 
 /// The parts of a record that a store may hold in another form.
@@ -347,8 +354,7 @@ impl Record {
             previous_revision: None,
             data,
             express_cookie: None,
-            written_end: None,
-            stored_owner: None,
+            written: None,
             #[cfg(feature = "json")]
             at_rest: None,
         }
@@ -371,8 +377,7 @@ impl Record {
         Self {
             revision: Revision::fresh(),
             previous_revision: Some(self.revision),
-            written_end: None,
-            stored_owner: None,
+            written: None,
             #[cfg(feature = "json")]
             at_rest: None,
             ..self.clone()
@@ -382,7 +387,8 @@ impl Record {
     /// The same with the end that this crate last gave it, and not the one that Node did.
     #[cfg(feature = "json")]
     pub(crate) fn as_written(&self) -> Self {
-        Self { expires_at: self.written_end.unwrap_or(self.expires_at), ..self.clone() }
+        let written = self.written.as_ref().and_then(|written| written.end);
+        Self { expires_at: written.unwrap_or(self.expires_at), ..self.clone() }
     }
 
     /// Its data as a store holds it.
@@ -416,7 +422,14 @@ impl Record {
     /// For whom the session is in the index of owners.
     #[cfg(feature = "json")]
     pub(crate) fn entered_owner(&self) -> Option<&Owner> {
-        self.stored_owner.as_deref().map_or(self.owner.as_ref(), Option::as_ref)
+        let stored = self.written.as_ref().and_then(|written| written.owner.as_deref());
+        stored.map_or(self.owner.as_ref(), Option::as_ref)
+    }
+
+    /// Whether its data tells another owner than the one that is stored.
+    #[cfg(feature = "json")]
+    pub(crate) fn is_told_otherwise(&self) -> bool {
+        self.written.as_ref().is_some_and(|written| written.owner.is_some())
     }
 
     /// Whether another service reads it as well.

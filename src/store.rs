@@ -464,7 +464,6 @@ pub enum Created {
 /// }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(clippy::large_enum_variant, reason = "it is there for a moment")]
 #[non_exhaustive]
 pub enum Updated {
     /// The write took effect.

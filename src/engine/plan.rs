@@ -159,7 +159,7 @@ fn action(situation: Situation<'_>, policy: Policy<'_>, now: Timestamp) -> Actio
                 Action::Rotate
             } else if dirty || is_set(intent, record) {
                 Action::Update
-            } else if record.stored_owner.is_some() && matches!(trigger, CommitTrigger::Response { .. }) {
+            } else if record.is_told_otherwise() && matches!(trigger, CommitTrigger::Response { .. }) {
                 Action::Adopt
             } else if touches && touch_is_due(next.saturating_since(record.expires_at), limits.idle, policy) {
                 Action::Touch(next)

@@ -170,8 +170,7 @@ impl Record {
             previous_revision,
             data: Payload::new(body.byte()?, body.0),
             express_cookie: None,
-            written_end: None,
-            stored_owner: None,
+            written: None,
             #[cfg(feature = "json")]
             at_rest: None,
         })

@@ -38,7 +38,7 @@ impl ToldOwner {
             && told != record.owner
         {
             let stored = std::mem::replace(&mut record.owner, told);
-            record.stored_owner = Some(Box::new(stored));
+            record.written.get_or_insert_default().owner = Some(Box::new(stored));
         }
     }
 }

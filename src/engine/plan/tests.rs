@@ -1,6 +1,6 @@
 use super::*;
 use crate::id::SessionId;
-use crate::record::Payload;
+use crate::record::{Payload, Written};
 
 const NOW: Timestamp = Timestamp::from_millis(1_000_000);
 const IDLE: Duration = Duration::from_secs(100);
@@ -68,8 +68,8 @@ fn the_table() {
     let (fresh, used, over) = (live(0, None), live(50_000, None), live(100_000, None));
     let of_ada = live(0, Some(owner("ada")));
     let told = |age| {
-        let stored_owner = Some(Box::new(None));
-        StoredState::Live { id: id(), record: Record { stored_owner, ..stored(age, Some(owner("ada"))) } }
+        let written = Some(Box::new(Written { owner: Some(Box::new(None)), ..Written::default() }));
+        StoredState::Live { id: id(), record: Record { written, ..stored(age, Some(owner("ada"))) } }
     };
     let (told, told_before) = (told(0), told(50_000));
     let renewed = StoredState::Renewed { id: id(), record: stored(50_000, None) };

@@ -22,8 +22,7 @@ fn golden_record() -> Record {
         previous_revision: Some(Revision(*b"previous")),
         data: Payload::new(1, Bytes::from_static(b"{}")),
         express_cookie: None,
-        written_end: None,
-        stored_owner: None,
+        written: None,
         #[cfg(feature = "json")]
         at_rest: None,
     }
@@ -179,8 +178,7 @@ prop_compose! {
             previous_revision: Revision::from_bytes(previous),
             data: Payload::new(codec, data),
             express_cookie: None,
-            written_end: None,
-            stored_owner: None,
+            written: None,
             #[cfg(feature = "json")]
             at_rest: None,
         }

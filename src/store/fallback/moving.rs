@@ -19,7 +19,6 @@ use crate::ttl::Ttl;
 const MOST_SENT: usize = 8;
 
 /// What the primary holds under a key.
-#[allow(clippy::large_enum_variant, reason = "it is ours, mostly")]
 enum There {
     /// A version that we sent.
     Ours(Record),

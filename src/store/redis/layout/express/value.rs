@@ -15,7 +15,7 @@ use crate::codec::Codec;
 use crate::cookie::SessionCookie;
 use crate::error::Error;
 use crate::id::SessionKey;
-use crate::record::{Payload, Record, Revision};
+use crate::record::{Payload, Record, Revision, Written};
 
 /// The longest value that is read or written, in bytes.
 pub(in crate::store::redis) const MAX_LENGTH: usize = 1_000_000;
@@ -188,7 +188,8 @@ pub(super) fn read(
     let left = facts.expires_at.saturating_since(now);
     cookie::read(stored.get(), cookie, left, &mut record)
         .ok_or_else(|| unreadable("its cookie is not an object"))?;
-    record.written_end = is_ours.then_some(record.expires_at);
+    record.written =
+        is_ours.then(|| Box::new(Written { end: Some(record.expires_at), ..Written::default() }));
     record.expires_at = facts.expires_at;
     record.previous_revision = facts.previous_revision;
     Ok(record)

@@ -72,7 +72,7 @@ fn all_that_this_crate_knows_survives() {
     let expected = Record {
         revision: facts().revision,
         express_cookie: back.express_cookie.clone(),
-        written_end: back.written_end,
+        written: back.written.clone(),
         ..record
     };
     assert_eq!(back, expected);
