@@ -90,6 +90,7 @@ prop_compose! {
         times in any::<[u64; 2]>(),
         code in any::<u8>(),
         label in proptest::option::of("[^\0]{1,64}"),
+        sealed in proptest::option::of(proptest::collection::vec(any::<u8>(), 0..300)),
     ) -> HistoryEntry {
         HistoryEntry {
             at: Timestamp::from_millis(times[0]),
@@ -97,7 +98,7 @@ prop_compose! {
             session: SessionId::generate().key(),
             began: Timestamp::from_millis(times[1]),
             label: label.map(|text| Label::new(text).unwrap()),
-            sealed_label: None,
+            sealed_label: sealed.map(Bytes::from),
         }
     }
 }
@@ -117,8 +118,12 @@ proptest! {
     ) {
         let bytes = [&[format], &head[..], &tail].concat();
         if let Some(entry) = HistoryEntry::from_bytes(&bytes) {
-            // What is understood comes first, and the rest was passed over.
-            prop_assert!(bytes.starts_with(&entry.to_bytes()));
+            // What is understood comes first, but for a sealed label, which stands among the fields; the rest was passed
+            // over.
+            let head = HistoryEntry { sealed_label: None, ..entry.clone() }.to_bytes();
+            prop_assert!(bytes.starts_with(&head));
+            prop_assert!(entry.to_bytes().len() <= bytes.len());
+            prop_assert_eq!(HistoryEntry::from_bytes(&entry.to_bytes()), Some(entry));
         }
     }
 }
