@@ -8,7 +8,7 @@ use criterion::Criterion;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extent {
-    /// As little as shows that everything runs: `-- --test`.
+    /// As little as shows that everything runs: `-- --test`, or by `cargo test`.
     Test,
     /// All benchmarks together take five minutes.
     Short,
@@ -18,7 +18,9 @@ pub enum Extent {
 
 impl Extent {
     pub fn wanted() -> Self {
-        if env::args().any(|argument| argument == "--test") {
+        let has = |flag: &str| env::args().any(|argument| argument == flag);
+        // Cargo's `bench` adds the one flag, and its `test` does not, which Criterion goes by too.
+        if has("--test") || !has("--bench") {
             return Self::Test;
         }
         match env::var("BENCH").as_deref() {
