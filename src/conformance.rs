@@ -159,6 +159,7 @@ macro_rules! __each_promise {
             a_scan_does_not_see_markers
             a_scan_does_not_see_what_has_ended
             a_scan_refuses_what_is_no_cursor
+            a_scan_sees_every_owner
 
             a_watch_is_told_of_every_change
             a_watch_misses_nothing_from_its_beginning

@@ -161,7 +161,7 @@ pub use {futures_core, serde_json};
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use error::{BoxError, Conflict, Error};
 pub use id::{SessionId, SessionKey};
-pub use record::{Envelope, Extensions, Label, Moved, Owner, Payload, Record, Revision};
+pub use record::{Envelope, Extensions, Label, Moved, Owner, OwnerHash, Payload, Record, Revision};
 #[cfg(feature = "memory")]
 pub use store::fallback::{FallbackPolicy, FallbackStatus, FallbackStore};
 pub use store::feed::{self, Feed};
@@ -179,7 +179,7 @@ pub use store::redis::layout::express::ExpressLayout;
 pub use store::redis::target::Credentials;
 #[cfg(feature = "redis")]
 pub use store::redis::{RedisStore, RedisStoreBuilder, checkup};
-pub use store::scan::{Cursor, Page, Scan, SessionSummary, Usage};
+pub use store::scan::{Cursor, OwnersPage, Page, Scan, SessionSummary, Usage};
 pub use store::status::{StoreStatus, Topology};
 pub use store::{Created, Loaded, Requirements, Rotation, SessionStore, Touch, Update, Updated};
 pub use ttl::{MAX_TTL, Ttl};

@@ -28,6 +28,7 @@ pub(crate) mod device_key;
 mod envelope;
 mod extensions;
 mod fault;
+mod owner_hash;
 mod payload;
 
 #[cfg(feature = "json")]
@@ -42,6 +43,7 @@ pub(crate) use envelope::{
     KNOWN_FLAGS, LONGEST_HEAD, MARKER_LENGTH, MOVED_FORMAT, PREVIOUS_REVISION, RECORD_FORMAT, SHORTEST_RECORD,
 };
 pub use extensions::Extensions;
+pub use owner_hash::OwnerHash;
 pub use payload::Payload;
 
 /// One version of a session's record: a random number that each write draws afresh.

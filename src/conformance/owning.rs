@@ -8,11 +8,10 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-use super::sample::{HOUR, Session, Store};
+use super::sample::{HOUR, Session, Store, somebody};
 use crate::clock::{Clock as _, SystemClock};
 use crate::error::Error;
-use crate::id::SessionId;
-use crate::record::Owner;
+use crate::record::OwnerHash;
 use crate::store::owner_index::{
     Entry, Evict, IndexInsert, Owned, OwnerIndex, OwnerLimit, Revocation, Stage, Verdict,
 };
@@ -23,11 +22,6 @@ const MANY: u32 = 2500;
 const AT_ONCE: usize = 100;
 const SHORT: Duration = Duration::from_millis(50);
 const PATIENCE: Duration = Duration::from_secs(2);
-
-/// An owner whom no other test knows.
-fn somebody() -> Owner {
-    Owner::new(SessionId::generate().as_str()).expect("a short name")
-}
 
 fn entry() -> Entry {
     let session = Session::fresh();
@@ -41,13 +35,13 @@ fn entries(count: u32) -> Vec<Entry> {
     (0..count).map(began).collect()
 }
 
-async fn insert(index: &dyn OwnerIndex, owner: &Owner, entry: &Entry) -> Result<Verdict, Error> {
+async fn insert(index: &dyn OwnerIndex, owner: OwnerHash, entry: &Entry) -> Result<Verdict, Error> {
     Ok(index.insert(owner, IndexInsert::new(entry, HOUR, Stage::Before)).await?.verdict)
 }
 
 async fn enter_within(
     index: &dyn OwnerIndex,
-    owner: &Owner,
+    owner: OwnerHash,
     entry: &Entry,
     evict: Evict,
 ) -> Result<Verdict, Error> {
@@ -61,7 +55,7 @@ async fn enter_within(
 
 async fn assert_lists(
     index: &dyn OwnerIndex,
-    owner: &Owner,
+    owner: OwnerHash,
     expected: &[Entry],
     why: &str,
 ) -> Result<(), Error> {
@@ -76,24 +70,24 @@ async fn assert_lists(
 pub async fn an_entered_session_is_listed(store: &Store) -> Result<(), Error> {
     let Some(index) = store.owners() else { return Ok(()) };
     let (ada, bob) = (somebody(), somebody());
-    assert_lists(index, &ada, &[], "an unknown owner").await?;
+    assert_lists(index, ada, &[], "an unknown owner").await?;
     let sessions = entries(3);
     for session in &sessions {
-        assert_eq!(insert(index, &ada, session).await?, Verdict::Inserted);
+        assert_eq!(insert(index, ada, session).await?, Verdict::Inserted);
     }
-    let again = index.insert(&ada, IndexInsert::new(&sessions[0], HOUR, Stage::Before)).await?;
+    let again = index.insert(ada, IndexInsert::new(&sessions[0], HOUR, Stage::Before)).await?;
     assert_eq!((again.verdict, again.revoked), (Verdict::Inserted, vec![]), "entered again");
-    assert_lists(index, &ada, &sessions, "three sessions").await?;
-    assert_lists(index, &bob, &[], "somebody else").await
+    assert_lists(index, ada, &sessions, "three sessions").await?;
+    assert_lists(index, bob, &[], "somebody else").await
 }
 
 /// An entry is gone when its time has passed.
 pub async fn an_entry_ends_with_its_time_to_live(store: &Store) -> Result<(), Error> {
     let Some(index) = store.owners() else { return Ok(()) };
     let (owner, session) = (somebody(), entry());
-    index.insert(&owner, IndexInsert::new(&session, SHORT, Stage::Before)).await?;
+    index.insert(owner, IndexInsert::new(&session, SHORT, Stage::Before)).await?;
     let started = Instant::now();
-    while !index.list(&owner, None).await?.entries.is_empty() {
+    while !index.list(owner, None).await?.entries.is_empty() {
         assert!(started.elapsed() < PATIENCE, "still there after {PATIENCE:?}");
         sleep(Duration::from_millis(5)).await;
     }
@@ -105,10 +99,10 @@ pub async fn an_entry_is_extended_and_never_shortened(store: &Store) -> Result<(
     let Some(index) = store.owners() else { return Ok(()) };
     let (owner, session) = (somebody(), entry());
     for life in [SHORT, HOUR, SHORT] {
-        index.insert(&owner, IndexInsert::new(&session, life, Stage::Before)).await?;
+        index.insert(owner, IndexInsert::new(&session, life, Stage::Before)).await?;
     }
     sleep(SHORT * 2).await;
-    assert_lists(index, &owner, &[session], "it was entered for an hour").await
+    assert_lists(index, owner, &[session], "it was entered for an hour").await
 }
 
 /// All revoked sessions are reported, and none of them is inserted again.
@@ -116,23 +110,23 @@ pub async fn a_revoked_session_is_not_inserted_again(store: &Store) -> Result<()
     let Some(index) = store.owners() else { return Ok(()) };
     let (owner, sessions) = (somebody(), entries(3));
     for session in &sessions {
-        insert(index, &owner, session).await?;
+        insert(index, owner, session).await?;
     }
-    index.revoke(&owner, Revocation::One(&sessions[0])).await?;
-    assert_eq!(index.revoked(&owner).await?, sessions[..1], "one of three");
-    assert_lists(index, &owner, &sessions[1..], "the others").await?;
-    index.revoke(&owner, Revocation::All).await?;
-    assert_eq!(index.revoked(&owner).await?.len(), 3, "all of them, with the one before");
+    index.revoke(owner, Revocation::One(&sessions[0])).await?;
+    assert_eq!(index.revoked(owner).await?, sessions[..1], "one of three");
+    assert_lists(index, owner, &sessions[1..], "the others").await?;
+    index.revoke(owner, Revocation::All).await?;
+    assert_eq!(index.revoked(owner).await?.len(), 3, "all of them, with the one before");
 
     for session in &sessions {
-        let entered = index.insert(&owner, IndexInsert::new(session, HOUR, Stage::Later)).await?;
+        let entered = index.insert(owner, IndexInsert::new(session, HOUR, Stage::Later)).await?;
         assert_eq!(entered.verdict, Verdict::Revoked);
         assert_eq!(entered.revoked.len(), 3, "whoever comes is told what is to be deleted");
     }
-    let owned = index.list(&owner, None).await?;
+    let owned = index.list(owner, None).await?;
     assert_eq!((owned.entries.len(), owned.revoked.len()), (0, 3));
     assert!(owned.revoked_at.is_some(), "when that was is known");
-    assert_eq!(insert(index, &owner, &entry()).await?, Verdict::Inserted, "a new sign-in");
+    assert_eq!(insert(index, owner, &entry()).await?, Verdict::Inserted, "a new sign-in");
     Ok(())
 }
 
@@ -140,9 +134,9 @@ pub async fn a_revoked_session_is_not_inserted_again(store: &Store) -> Result<()
 pub async fn an_unknown_session_can_be_revoked(store: &Store) -> Result<(), Error> {
     let Some(index) = store.owners() else { return Ok(()) };
     let (owner, session) = (somebody(), entry());
-    index.revoke(&owner, Revocation::One(&session)).await?;
-    assert_eq!(index.revoked(&owner).await?, std::slice::from_ref(&session));
-    assert_eq!(insert(index, &owner, &session).await?, Verdict::Revoked);
+    index.revoke(owner, Revocation::One(&session)).await?;
+    assert_eq!(index.revoked(owner).await?, std::slice::from_ref(&session));
+    assert_eq!(insert(index, owner, &session).await?, Verdict::Revoked);
     Ok(())
 }
 
@@ -150,13 +144,13 @@ pub async fn an_unknown_session_can_be_revoked(store: &Store) -> Result<(), Erro
 pub async fn a_revoked_sessions_successor_is_revoked(store: &Store) -> Result<(), Error> {
     let Some(index) = store.owners() else { return Ok(()) };
     let (owner, old, new) = (somebody(), entry(), entry());
-    insert(index, &owner, &old).await?;
-    index.revoke(&owner, Revocation::One(&old)).await?;
+    insert(index, owner, &old).await?;
+    index.revoke(owner, Revocation::One(&old)).await?;
     let before = IndexInsert { replaces: Some(&old), ..IndexInsert::new(&new, HOUR, Stage::Before) };
-    assert_eq!(index.insert(&owner, before).await?.verdict, Verdict::Revoked, "before the rotation");
-    assert_lists(index, &owner, &[], "it did not get in").await?;
+    assert_eq!(index.insert(owner, before).await?.verdict, Verdict::Revoked, "before the rotation");
+    assert_lists(index, owner, &[], "it did not get in").await?;
     let after = IndexInsert { replaces: Some(&old), ..IndexInsert::new(&new, HOUR, Stage::After) };
-    assert_eq!(index.insert(&owner, after).await?.verdict, Verdict::Revoked, "after the rotation");
+    assert_eq!(index.insert(owner, after).await?.verdict, Verdict::Revoked, "after the rotation");
     Ok(())
 }
 
@@ -165,12 +159,12 @@ pub async fn a_replaced_entry_is_gone(store: &Store) -> Result<(), Error> {
     let Some(index) = store.owners() else { return Ok(()) };
     let (owner, old, session) = (somebody(), entry(), Session::created(store).await?);
     let new = Entry::of(session.key, &session.record);
-    insert(index, &owner, &old).await?;
+    insert(index, owner, &old).await?;
     let entering = |stage| IndexInsert { replaces: Some(&old), ..IndexInsert::new(&new, HOUR, stage) };
-    assert!(!index.insert(&owner, entering(Stage::Before)).await?.known);
-    assert_lists(index, &owner, &[old.clone(), new.clone()], "while the rotation goes on").await?;
-    assert!(index.insert(&owner, entering(Stage::After)).await?.known, "it was entered before");
-    assert_lists(index, &owner, &[new], "afterwards").await
+    assert!(!index.insert(owner, entering(Stage::Before)).await?.known);
+    assert_lists(index, owner, &[old.clone(), new.clone()], "while the rotation goes on").await?;
+    assert!(index.insert(owner, entering(Stage::After)).await?.known, "it was entered before");
+    assert_lists(index, owner, &[new], "afterwards").await
 }
 
 /// All but one of an owner's sessions can be revoked.
@@ -178,12 +172,12 @@ pub async fn a_spared_session_stays(store: &Store) -> Result<(), Error> {
     let Some(index) = store.owners() else { return Ok(()) };
     let (owner, sessions) = (somebody(), entries(3));
     for session in &sessions {
-        insert(index, &owner, session).await?;
+        insert(index, owner, session).await?;
     }
-    index.revoke(&owner, Revocation::AllBut(&sessions[1])).await?;
-    assert_eq!(index.revoked(&owner).await?.len(), 2);
-    assert_lists(index, &owner, &sessions[1..2], "the one that was spared").await?;
-    assert_eq!(insert(index, &owner, &sessions[1]).await?, Verdict::Inserted, "it can be extended");
+    index.revoke(owner, Revocation::AllBut(&sessions[1])).await?;
+    assert_eq!(index.revoked(owner).await?.len(), 2);
+    assert_lists(index, owner, &sessions[1..2], "the one that was spared").await?;
+    assert_eq!(insert(index, owner, &sessions[1]).await?, Verdict::Inserted, "it can be extended");
     Ok(())
 }
 
@@ -192,11 +186,11 @@ pub async fn a_removed_entry_is_gone(store: &Store) -> Result<(), Error> {
     let Some(index) = store.owners() else { return Ok(()) };
     let (owner, sessions) = (somebody(), entries(3));
     for session in &sessions {
-        insert(index, &owner, session).await?;
+        insert(index, owner, session).await?;
     }
-    index.revoke(&owner, Revocation::One(&sessions[0])).await?;
-    index.remove(&owner, &sessions[..2], &[]).await?;
-    let owned = index.list(&owner, None).await?;
+    index.revoke(owner, Revocation::One(&sessions[0])).await?;
+    index.remove(owner, &sessions[..2], &[]).await?;
+    let owned = index.list(owner, None).await?;
     assert_eq!((owned.entries, owned.revoked), (sessions[2..].to_vec(), vec![]));
     Ok(())
 }
@@ -207,12 +201,12 @@ pub async fn a_missing_session_is_kept_out_for_a_while(store: &Store) -> Result<
     let Some(index) = store.owners() else { return Ok(()) };
     let (owner, sessions) = (somebody(), entries(2));
     for session in &sessions {
-        insert(index, &owner, session).await?;
+        insert(index, owner, session).await?;
     }
-    index.revoke(&owner, Revocation::One(&sessions[0])).await?;
-    index.remove(&owner, &[], &sessions).await?;
-    assert_eq!(insert(index, &owner, &sessions[0]).await?, Verdict::Revoked);
-    assert_lists(index, &owner, &sessions[1..], "the one that is not revoked").await
+    index.revoke(owner, Revocation::One(&sessions[0])).await?;
+    index.remove(owner, &[], &sessions).await?;
+    assert_eq!(insert(index, owner, &sessions[0]).await?, Verdict::Revoked);
+    assert_lists(index, owner, &sessions[1..], "the one that is not revoked").await
 }
 
 /// Beyond the limit, the sessions that began first are revoked, whichever ends first, once the new one
@@ -222,20 +216,20 @@ pub async fn beyond_the_limit_the_oldest_sessions_are_revoked(store: &Store) -> 
     let (owner, sessions) = (somebody(), entries(LIMIT + 3));
     // Without a limit, and the oldest entered last.
     for session in sessions[..7].iter().rev() {
-        insert(index, &owner, session).await?;
-        index.insert(&owner, IndexInsert::new(session, HOUR, Stage::After)).await?;
+        insert(index, owner, session).await?;
+        index.insert(owner, IndexInsert::new(session, HOUR, Stage::After)).await?;
     }
     let limit = Some(OwnerLimit { sessions: LIMIT, evict: Evict::Oldest });
     let entering = IndexInsert { limit, ..IndexInsert::new(&sessions[7], HOUR, Stage::Before) };
-    assert_eq!(index.insert(&owner, entering).await?.verdict, Verdict::Inserted);
-    assert_lists(index, &owner, &sessions, "nobody goes for what is not written yet").await?;
+    assert_eq!(index.insert(owner, entering).await?.verdict, Verdict::Inserted);
+    assert_lists(index, owner, &sessions, "nobody goes for what is not written yet").await?;
     let written = IndexInsert { stage: Stage::After, ..entering };
-    assert_eq!(index.insert(&owner, written).await?.verdict, Verdict::Inserted);
-    assert_lists(index, &owner, &sessions[3..], "the five that began last").await?;
-    assert_eq!(index.list(&owner, None).await?.revoked.len(), 3);
-    let again = enter_within(index, &owner, &sessions[7], Evict::Oldest).await?;
+    assert_eq!(index.insert(owner, written).await?.verdict, Verdict::Inserted);
+    assert_lists(index, owner, &sessions[3..], "the five that began last").await?;
+    assert_eq!(index.list(owner, None).await?.revoked.len(), 3);
+    let again = enter_within(index, owner, &sessions[7], Evict::Oldest).await?;
     assert_eq!(again, Verdict::Inserted, "it is there already");
-    assert_eq!(index.list(&owner, None).await?.revoked.len(), 3, "nobody had to go");
+    assert_eq!(index.list(owner, None).await?.revoked.len(), 3, "nobody had to go");
     Ok(())
 }
 
@@ -247,22 +241,22 @@ pub async fn a_session_under_two_ids_counts_once(store: &Store) -> Result<(), Er
         let (old, renewed) = (Entry::of(session.key.clone(), &session.record), session.renewed());
         let others = entries(LIMIT - 1);
         for other in others.iter().chain([&old]) {
-            insert(index, &owner, other).await?;
+            insert(index, owner, other).await?;
         }
         let new = Entry::of(renewed.key, &renewed.record);
         assert_eq!(
-            enter_within(index, &owner, &new, evict).await?,
+            enter_within(index, owner, &new, evict).await?,
             Verdict::Inserted,
             "a renewal of one of five"
         );
-        assert_eq!(index.list(&owner, None).await?.revoked, [], "nobody had to go for it");
-        index.remove(&owner, &others[..1], &[]).await?;
+        assert_eq!(index.list(owner, None).await?.revoked, [], "nobody had to go for it");
+        index.remove(owner, &others[..1], &[]).await?;
         assert_eq!(
-            enter_within(index, &owner, &entry(), evict).await?,
+            enter_within(index, owner, &entry(), evict).await?,
             Verdict::Inserted,
             "there is room for one"
         );
-        assert_eq!(index.list(&owner, None).await?.revoked, [], "nor for that");
+        assert_eq!(index.list(owner, None).await?.revoked, [], "nor for that");
     }
     Ok(())
 }
@@ -272,13 +266,13 @@ pub async fn beyond_the_limit_a_session_is_refused(store: &Store) -> Result<(), 
     let Some(index) = store.owners() else { return Ok(()) };
     let (owner, sessions) = (somebody(), entries(LIMIT));
     for session in &sessions {
-        assert_eq!(enter_within(index, &owner, session, Evict::Refuse).await?, Verdict::Inserted);
+        assert_eq!(enter_within(index, owner, session, Evict::Refuse).await?, Verdict::Inserted);
     }
-    assert_eq!(enter_within(index, &owner, &entry(), Evict::Refuse).await?, Verdict::Full);
-    assert_lists(index, &owner, &sessions, "as before").await?;
-    index.remove(&owner, &sessions[..1], &[]).await?;
+    assert_eq!(enter_within(index, owner, &entry(), Evict::Refuse).await?, Verdict::Full);
+    assert_lists(index, owner, &sessions, "as before").await?;
+    index.remove(owner, &sessions[..1], &[]).await?;
     assert_eq!(
-        enter_within(index, &owner, &entry(), Evict::Refuse).await?,
+        enter_within(index, owner, &entry(), Evict::Refuse).await?,
         Verdict::Inserted,
         "there is room"
     );
@@ -297,7 +291,7 @@ pub async fn the_limit_holds_for_concurrent_sign_ins(store: &Store) -> Result<()
                 let (store, owner) = (store.clone(), owner.clone());
                 tokio::spawn(async move {
                     let index = store.owners().expect("it had one before");
-                    enter_within(index, &owner, &entry(), evict).await
+                    enter_within(index, owner, &entry(), evict).await
                 })
             })
             .collect();
@@ -306,7 +300,7 @@ pub async fn the_limit_holds_for_concurrent_sign_ins(store: &Store) -> Result<()
             let verdict = sign_in.await.expect("the store does not panic")?;
             entered += u32::from(verdict == Verdict::Inserted);
         }
-        let owned = store.owners().expect("it had one before").list(&owner, None).await?;
+        let owned = store.owners().expect("it had one before").list(owner, None).await?;
         assert_eq!(owned.entries.len(), LIMIT as usize, "{evict:?}");
         assert_eq!(entered, if evict == Evict::Oldest { 50 } else { LIMIT }, "{evict:?}");
     }
@@ -323,7 +317,7 @@ pub async fn a_great_many_sessions_are_listed_and_revoked(store: &Store) -> Resu
         for session in page {
             let (store, owner, session) = (store.clone(), owner.clone(), session.clone());
             entering.spawn(async move {
-                insert(store.owners().expect("it had one before"), &owner, &session).await
+                insert(store.owners().expect("it had one before"), owner, &session).await
             });
         }
         for entered in entering.join_all().await {
@@ -332,7 +326,7 @@ pub async fn a_great_many_sessions_are_listed_and_revoked(store: &Store) -> Resu
     }
     let (mut listed, mut after, mut pages) = (HashSet::new(), None, 0);
     loop {
-        let page = index.list(&owner, after.as_ref()).await?;
+        let page = index.list(owner, after.as_ref()).await?;
         assert!(page.entries.len() <= Owned::PAGE, "a page of {}", page.entries.len());
         listed.extend(page.entries);
         (after, pages) = (page.next, pages + 1);
@@ -344,27 +338,27 @@ pub async fn a_great_many_sessions_are_listed_and_revoked(store: &Store) -> Resu
     assert_eq!(listed, sessions.iter().cloned().collect(), "all of them, and nothing else");
 
     let (spared, later) = (&sessions[0], entry());
-    index.revoke(&owner, Revocation::AllBut(spared)).await?;
-    insert(index, &owner, &later).await?;
-    assert_lists(index, &owner, &[spared.clone(), later.clone()], "after all others were revoked").await?;
+    index.revoke(owner, Revocation::AllBut(spared)).await?;
+    insert(index, owner, &later).await?;
+    assert_lists(index, owner, &[spared.clone(), later.clone()], "after all others were revoked").await?;
     let mut revoked = HashSet::new();
     loop {
-        let page = index.revoked(&owner).await?;
+        let page = index.revoked(owner).await?;
         assert!(page.len() <= Owned::PAGE, "a page of {}", page.len());
         if page.is_empty() {
             break;
         }
         for session in [page.first(), page.last()].into_iter().flatten() {
-            assert_eq!(insert(index, &owner, session).await?, Verdict::Revoked, "nobody has come to it yet");
+            assert_eq!(insert(index, owner, session).await?, Verdict::Revoked, "nobody has come to it yet");
         }
         // Of some, the session is not found.
         let (gone, missing) = page.split_at(page.len() / 2);
-        index.remove(&owner, gone, missing).await?;
+        index.remove(owner, gone, missing).await?;
         revoked.extend(page);
         assert!(revoked.len() < sessions.len(), "more than were revoked");
     }
     assert_eq!(revoked, sessions[1..].iter().cloned().collect(), "all but the one that was spared");
-    assert_lists(index, &owner, &[spared.clone(), later], "once all others are gone").await
+    assert_lists(index, owner, &[spared.clone(), later], "once all others are gone").await
 }
 
 /// A session brought in from elsewhere that began before all of its owner's sessions were revoked is not inserted.
@@ -374,12 +368,12 @@ pub async fn what_comes_after_a_revocation_from_before_it_is_revoked(store: &Sto
     let began = |created_at| Entry { created_at, ..entry() };
     let early = began(now);
     let moving =
-        async |entry: &Entry| index.insert(&owner, IndexInsert::new(entry, HOUR, Stage::Moving)).await;
+        async |entry: &Entry| index.insert(owner, IndexInsert::new(entry, HOUR, Stage::Moving)).await;
     assert_eq!(moving(&early).await?.verdict, Verdict::Inserted, "nobody was signed out");
-    index.revoke(&owner, Revocation::AllBut(&early)).await?;
+    index.revoke(owner, Revocation::AllBut(&early)).await?;
     assert_eq!(moving(&early).await?.verdict, Verdict::Inserted, "it was spared");
     let late = began(now.saturating_add(HOUR));
     assert_eq!(moving(&began(now)).await?.verdict, Verdict::Revoked, "the index did not know it");
     assert_eq!(moving(&late).await?.verdict, Verdict::Inserted, "it began afterwards");
-    assert_lists(index, &owner, &[early, late], "nothing else").await
+    assert_lists(index, owner, &[early, late], "nothing else").await
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::clock::{Clock as _, SystemClock, Timestamp};
 use crate::error::Error;
 use crate::id::{SessionId, SessionKey};
-use crate::record::{Payload, Record};
+use crate::record::{Owner, OwnerHash, Payload, Record};
 use crate::store::{Loaded, Rotation, SessionStore, Touch, Update, Updated};
 use crate::ttl::Ttl;
 
@@ -28,6 +28,11 @@ pub(super) fn in_one_hour() -> Timestamp {
 
 pub(super) fn data(text: impl Into<Bytes>) -> Payload {
     Payload::new(1, text)
+}
+
+/// An owner whom no other test knows.
+pub(super) fn somebody() -> OwnerHash {
+    OwnerHash::of(&Owner::new(SessionId::generate().as_str()).expect("a short name"))
 }
 
 #[derive(Clone, Debug)]

@@ -2,15 +2,16 @@
 //!
 //! What else is in the store, other tests' sessions for instance, is seen too, and passed over.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use super::sample::{Session, Store, data, delete, rotate};
+use super::sample::{HOUR, Session, Store, data, delete, rotate, somebody};
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::id::SessionKey;
 use crate::record::{Label, Owner, Record};
 use crate::store::Updated;
+use crate::store::owner_index::{Entry, IndexInsert, Stage};
 use crate::store::scan::{Cursor, Scan, SessionSummary};
 use crate::ttl::Ttl;
 
@@ -160,6 +161,44 @@ pub async fn a_scan_refuses_what_is_no_cursor(store: &Store) -> Result<(), Error
             Err(Error::InvalidInput { .. }) => {}
             other => panic!("{text:?} is no cursor: {other:?}"),
         }
+    }
+    Ok(())
+}
+
+/// A walk through the pages of owners sees everybody with entries in the index, each page being asked for by the text of
+/// the previous page's cursor; and nobody who has none any more.
+pub async fn a_scan_sees_every_owner(store: &Store) -> Result<(), Error> {
+    let (Some(scan), Some(index)) = (store.scan(), store.owners()) else { return Ok(()) };
+    let (mut expected, gone) = (HashSet::new(), somebody());
+    for owner in [gone].into_iter().chain((0..20).map(|_| somebody())) {
+        let session = Session::fresh();
+        let entry = Entry::of(session.key, &session.record);
+        index.insert(owner, IndexInsert::new(&entry, HOUR, Stage::Before)).await?;
+        if owner == gone {
+            index.remove(owner, &[entry], &[]).await?;
+        } else {
+            expected.insert(owner);
+        }
+    }
+    for size in [SMALL, 1000] {
+        let (mut cursor, mut seen, mut pages): (Option<Cursor>, _, _) = (None, HashSet::new(), 0);
+        loop {
+            let page = scan.owners(cursor.as_ref(), size).await?;
+            assert!((0.0..=1.0).contains(&page.progress), "a share of {}", page.progress);
+            seen.extend(page.owners);
+            pages += 1;
+            assert!(pages < MOST_PAGES, "the scan has no end");
+            cursor = page.next.map(|next| Cursor::new(next.to_string()));
+            if cursor.is_none() {
+                break;
+            }
+        }
+        assert_eq!(expected.difference(&seen).count(), 0, "so many owners were missed by pages of {size}");
+        assert!(!seen.contains(&gone), "somebody who has no entries");
+    }
+    for text in ["", "1", "o:", "not a cursor"] {
+        let refused = scan.owners(Some(&Cursor::new(text)), SMALL).await;
+        assert!(matches!(refused, Err(Error::InvalidInput { .. })), "{text:?}: {refused:?}");
     }
     Ok(())
 }

@@ -130,6 +130,12 @@ impl<T: SessionData> SessionManager<T> {
     /// retires; `session-store tidy` does it from outside. Sessions that are used are written in the present form by
     /// themselves, at their next change.
     ///
+    /// Then it removes entries of the index of owners whose sessions ended without the index being told: by another program
+    /// that deletes keys, or by Redis where it was out of memory. Such entries end by time otherwise; until then they take
+    /// memory, and count in [`SessionsPerOwner`](crate::SessionsPerOwner). An index goes with its last entry. Entries stay that are
+    /// less than a minute old, or of an owner whose sessions were all revoked within a week, as a session may be on its way to
+    /// them.
+    ///
     /// It is paced as [`max_scan_rate`](crate::SessionManagerBuilder::max_scan_rate) says, and disturbs no request: a session
     /// that is written meanwhile is left to that write. No session's end moves.
     ///
@@ -150,7 +156,7 @@ impl<T: SessionData> SessionManager<T> {
     /// # }
     /// ```
     pub fn tidy(&self) -> Tidying {
-        Tidying::new(self.pages())
+        Tidying::new(self.pages(), self.pages())
     }
 
     /// The record of a session, for an operator's tool. Its data is opened as far as that takes no visitor's id; else it is

@@ -3,6 +3,7 @@
 
 mod indexed_owner;
 mod opening;
+mod pruning;
 mod rewriting;
 mod writes;
 
@@ -24,12 +25,12 @@ use super::history::Recorder;
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::id::{SessionId, SessionKey};
-use crate::record::{Owner, Record};
+use crate::record::{Owner, OwnerHash, Record};
 use crate::store::background::RuntimeHandle;
 use crate::store::feed::{Feed, Watch};
 use crate::store::history::{History, HistoryBounds, HistoryEntry, HistoryPage};
 use crate::store::owner_index::Entry;
-use crate::store::scan::{Cursor, Page, Scan, Usage};
+use crate::store::scan::{Cursor, OwnersPage, Page, Scan, Usage};
 use crate::store::status::StoreStatus;
 use crate::store::{Loaded, SessionStore};
 use crate::telemetry::Telemetry;
@@ -38,6 +39,7 @@ use crate::telemetry::outcome::{Answer, fault};
 use crate::telemetry::session_events::{EventKind, EventSinks, RevokedBy, Subject};
 
 pub(super) use self::indexed_owner::OwnerSessions;
+pub(super) use self::pruning::Pruned;
 pub(super) use self::rewriting::Rewriting;
 pub(super) use self::writes::Writes;
 
@@ -139,12 +141,17 @@ impl StoreClient {
     pub(super) async fn forget(&self, owner: &Owner, gone: &Entry) -> Result<(), Error> {
         let Some(index) = self.store().owners() else { return Ok(()) };
         let gone = std::slice::from_ref(gone);
-        self.call(Operation::IndexRemove, None, index.remove(owner, gone, &[])).await
+        self.call(Operation::IndexRemove, None, index.remove(OwnerHash::of(owner), gone, &[])).await
     }
 
     /// A page of all sessions.
     pub(super) async fn page(&self, cursor: Option<&Cursor>, size: usize) -> Result<Page, Error> {
         self.call(Operation::ScanPage, None, self.scan()?.page(cursor, size)).await
+    }
+
+    /// A page of the owners in the index.
+    pub(super) async fn owners(&self, cursor: Option<&Cursor>, size: usize) -> Result<OwnersPage, Error> {
+        self.call(Operation::ScanOwners, None, self.scan()?.owners(cursor, size)).await
     }
 
     /// About how many sessions there are, and how much room.
@@ -215,7 +222,7 @@ impl StoreClient {
     /// Adds an entry to the history of an owner.
     pub(super) async fn record(
         &self,
-        owner: &Owner,
+        owner: OwnerHash,
         entry: &HistoryEntry,
         bounds: HistoryBounds,
     ) -> Result<(), Error> {
@@ -229,8 +236,8 @@ impl StoreClient {
         bounds: HistoryBounds,
         now: Timestamp,
     ) -> Result<Vec<HistoryEntry>, Error> {
-        let listed =
-            self.call(Operation::HistoryList, None, self.history()?.list(owner, bounds, now)).await?;
+        let list = self.history()?.list(OwnerHash::of(owner), bounds, now);
+        let listed = self.call(Operation::HistoryList, None, list).await?;
         Ok(listed.into_iter().map(|entry| self.at_rest.open_entry(entry)).collect())
     }
 
@@ -241,7 +248,8 @@ impl StoreClient {
 
     /// Erases the history of an owner.
     pub(super) async fn forget_history(&self, owner: &Owner, now: Timestamp) -> Result<u64, Error> {
-        self.call(Operation::HistoryForget, None, self.history()?.forget(owner, now)).await
+        let forget = self.history()?.forget(OwnerHash::of(owner), now);
+        self.call(Operation::HistoryForget, None, forget).await
     }
 
     /// A page of all histories.

@@ -7,16 +7,14 @@ use async_trait::async_trait;
 
 use crate::clock::Timestamp;
 use crate::error::Error;
-use crate::record::Owner;
+use crate::record::OwnerHash;
 use crate::store::scan::Cursor;
 
 mod entry;
-mod owner_hash;
 
 #[cfg(feature = "redis")]
 pub(crate) use self::entry::{AT, BEGAN, FIXED_LENGTH};
 pub use self::entry::{HistoryEntry, HistoryEvent};
-pub use self::owner_hash::OwnerHash;
 
 /// Keeps what happened to the sessions of each owner: sign-ins, and what ended them.
 ///
@@ -29,18 +27,18 @@ pub use self::owner_hash::OwnerHash;
 /// ```
 /// use session_store::{HistoryBounds, HistoryEntry, HistoryEvent};
 ///
-/// # use session_store::{Clock, MemoryStore, Owner, SessionId, SessionStore, SystemClock};
+/// # use session_store::{Clock, MemoryStore, Owner, OwnerHash, SessionId, SessionStore, SystemClock};
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), session_store::Error> {
 /// # let store = MemoryStore::new();
 /// # let history = store.history().expect("it keeps one");
-/// # let (ada, key, now) = (Owner::new("ada")?, SessionId::generate().key(), SystemClock.now());
+/// # let (ada, key, now) = (OwnerHash::of(&Owner::new("ada")?), SessionId::generate().key(), SystemClock.now());
 /// let (entry, bounds) = (HistoryEntry::new(now, HistoryEvent::SignedIn, key, now), HistoryBounds::default());
-/// history.record(&ada, &entry, bounds).await?;
-/// assert_eq!(history.list(&ada, bounds, now).await?, [entry]);
+/// history.record(ada, &entry, bounds).await?;
+/// assert_eq!(history.list(ada, bounds, now).await?, [entry]);
 ///
-/// assert_eq!(history.forget(&ada, now).await?, 1);
-/// assert!(history.list(&ada, bounds, now).await?.is_empty());
+/// assert_eq!(history.forget(ada, now).await?, 1);
+/// assert!(history.list(ada, bounds, now).await?.is_empty());
 /// # Ok(())
 /// # }
 /// ```
@@ -52,12 +50,12 @@ pub use self::owner_hash::OwnerHash;
 pub trait History: Send + Sync {
     /// Adds an entry, unless it was added just now: one that is sent twice counts once. Removes what is then
     /// beyond the bounds. The whole history is gone once nothing was added for [`HistoryBounds::age`].
-    async fn record(&self, owner: &Owner, entry: &HistoryEntry, bounds: HistoryBounds) -> Result<(), Error>;
+    async fn record(&self, owner: OwnerHash, entry: &HistoryEntry, bounds: HistoryBounds) -> Result<(), Error>;
 
     /// The owner's entries within the bounds at `now`, newest first. Entries that can't be read are left out.
     async fn list(
         &self,
-        owner: &Owner,
+        owner: OwnerHash,
         bounds: HistoryBounds,
         now: Timestamp,
     ) -> Result<Vec<HistoryEntry>, Error>;
@@ -65,7 +63,7 @@ pub trait History: Send + Sync {
     /// Erases the owner's history, and answers how many entries it had. Entries that are on their way are not
     /// added any more: for [`ON_ITS_WAY`](crate::owners::Entry::ON_ITS_WAY), those of sessions that began by `now`. The
     /// erasure is durable when this returns, as a logout is.
-    async fn forget(&self, owner: &Owner, now: Timestamp) -> Result<u64, Error>;
+    async fn forget(&self, owner: OwnerHash, now: Timestamp) -> Result<u64, Error>;
 
     /// A page of all owners' histories: the first one, or the one at `cursor`. As with a
     /// [`Scan`](crate::Scan::page), about `size` keys are looked at for it, a history that exists throughout is on at
@@ -208,8 +206,8 @@ impl OwnerHistory {
     /// Makes one, for a custom store.
     ///
     /// ```
-    /// use session_store::Owner;
-    /// use session_store::history::{OwnerHash, OwnerHistory};
+    /// use session_store::history::OwnerHistory;
+    /// use session_store::{Owner, OwnerHash};
     ///
     /// let history = OwnerHistory::new(OwnerHash::of(&Owner::new("ada")?), Vec::new());
     /// # Ok::<(), session_store::Error>(())

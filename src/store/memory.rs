@@ -16,12 +16,12 @@ use self::shelves::Shelves;
 use super::feed::{Feed, Watches};
 use super::history::History;
 use super::owner_index::OwnerIndex;
-use super::scan::Scan;
+use super::scan::{Cursor, Scan};
 use super::status::StoreStatus;
 use super::{Created, Loaded, Rotation, SessionStore, Touch, Update, Updated};
 use crate::error::Error;
 use crate::id::SessionKey;
-use crate::record::{Envelope, Label, MemoryBudget, Moved, Owner, Record, Revision};
+use crate::record::{Envelope, Label, MemoryBudget, Moved, Owner, OwnerHash, Record, Revision};
 use crate::ttl::Ttl;
 
 /// What a session takes besides its data, its owner's name and its label: key, record, hash table, LRU queue
@@ -369,6 +369,12 @@ impl moka::Expiry<SessionKey, Arc<Entry>> for StoredTtl {
     ) -> Option<Duration> {
         Some(entry.ttl.as_duration())
     }
+}
+
+/// The owner who was the last one of the page before, as a cursor says that begins with this mark.
+fn owner_after(cursor: &Cursor, mark: &str) -> Result<OwnerHash, Error> {
+    let hash = cursor.as_str().strip_prefix(mark);
+    hash.and_then(OwnerHash::parse).ok_or_else(Cursor::is_strange)
 }
 
 /// Frees what has expired until the store drops the sender.

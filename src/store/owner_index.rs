@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::id::SessionKey;
-use crate::record::{Owner, Record};
+use crate::record::{OwnerHash, Record};
 use crate::store::scan::Cursor;
 use crate::ttl::MAX_TTL;
 
@@ -43,25 +43,25 @@ pub(crate) const MARGIN: Duration = Duration::from_secs(5);
 /// ```
 /// use session_store::owners::{Entry, IndexInsert, Revocation, Stage, Verdict};
 ///
-/// # use session_store::{Clock, MemoryStore, Owner, SessionId, SessionStore, SystemClock};
+/// # use session_store::{Clock, MemoryStore, Owner, OwnerHash, SessionId, SessionStore, SystemClock};
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), session_store::Error> {
 /// # let store = MemoryStore::new();
 /// # let owners = store.owners().expect("it keeps an index");
-/// # let (ada, day) = (Owner::new("ada")?, std::time::Duration::from_secs(24 * 3600));
+/// # let (ada, day) = (OwnerHash::of(&Owner::new("ada")?), std::time::Duration::from_secs(24 * 3600));
 /// # let entry = Entry { key: SessionId::generate().key(), created_at: SystemClock.now() };
 /// // A session is entered before and after it is written.
-/// owners.insert(&ada, IndexInsert::new(&entry, day, Stage::Before)).await?;
+/// owners.insert(ada, IndexInsert::new(&entry, day, Stage::Before)).await?;
 /// // … the session is written …
-/// let inserted = owners.insert(&ada, IndexInsert::new(&entry, day, Stage::After)).await?;
+/// let inserted = owners.insert(ada, IndexInsert::new(&entry, day, Stage::After)).await?;
 /// assert_eq!((inserted.verdict, inserted.known), (Verdict::Inserted, true));
 ///
 /// // To end all sessions: mark, delete, remove.
-/// owners.revoke(&ada, Revocation::All).await?;
-/// let revoked = owners.revoked(&ada).await?;
+/// owners.revoke(ada, Revocation::All).await?;
+/// let revoked = owners.revoked(ada).await?;
 /// // … the sessions are deleted …
-/// owners.remove(&ada, &revoked, &[]).await?;
-/// assert!(owners.list(&ada, None).await?.entries.is_empty());
+/// owners.remove(ada, &revoked, &[]).await?;
+/// assert!(owners.list(ada, None).await?.entries.is_empty());
 /// # Ok(())
 /// # }
 /// ```
@@ -72,22 +72,22 @@ pub(crate) const MARGIN: Duration = Duration::from_secs(5);
 #[async_trait]
 pub trait OwnerIndex: Send + Sync {
     /// Inserts a session, or extends its entry, never shortening it.
-    async fn insert(&self, owner: &Owner, insert: IndexInsert<'_>) -> Result<IndexInserted, Error>;
+    async fn insert(&self, owner: OwnerHash, insert: IndexInsert<'_>) -> Result<IndexInserted, Error>;
 
     /// A page of the owner's entries: the first one, or the one `after` another. An entry may be on two
     /// pages; one that exists throughout is on at least one.
-    async fn list(&self, owner: &Owner, after: Option<&Cursor>) -> Result<Owned, Error>;
+    async fn list(&self, owner: OwnerHash, after: Option<&Cursor>) -> Result<Owned, Error>;
 
     /// Marks entries as revoked. The mark is durable when this returns, as a logout is.
-    async fn revoke(&self, owner: &Owner, which: Revocation<'_>) -> Result<(), Error>;
+    async fn revoke(&self, owner: OwnerHash, which: Revocation<'_>) -> Result<(), Error>;
 
     /// Revoked entries whose sessions are still to be deleted, [`Owned::PAGE`] at most; none once all
     /// were [removed](Self::remove), as `gone` or `missing`.
-    async fn revoked(&self, owner: &Owner) -> Result<Vec<Entry>, Error>;
+    async fn revoked(&self, owner: OwnerHash) -> Result<Vec<Entry>, Error>;
 
     /// Removes the entries of sessions that are `gone`, revoked or not. A revoked session that was `missing`
     /// when it was to be deleted stays excluded for [`Entry::ON_ITS_WAY`].
-    async fn remove(&self, owner: &Owner, gone: &[Entry], missing: &[Entry]) -> Result<(), Error>;
+    async fn remove(&self, owner: OwnerHash, gone: &[Entry], missing: &[Entry]) -> Result<(), Error>;
 }
 
 /// A session in an index.
@@ -172,20 +172,20 @@ impl<'a> IndexInsert<'a> {
     /// ```
     /// use session_store::owners::{Entry, IndexInsert, Revocation, Stage, Verdict};
     ///
-    /// # use session_store::{Clock, MemoryStore, Owner, SessionId, SessionStore, SystemClock};
+    /// # use session_store::{Clock, MemoryStore, Owner, OwnerHash, SessionId, SessionStore, SystemClock};
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), session_store::Error> {
     /// # let store = MemoryStore::new();
     /// # let owners = store.owners().expect("it keeps an index");
-    /// # let (ada, day) = (Owner::new("ada")?, std::time::Duration::from_secs(24 * 3600));
+    /// # let (ada, day) = (OwnerHash::of(&Owner::new("ada")?), std::time::Duration::from_secs(24 * 3600));
     /// # let entry = Entry { key: SessionId::generate().key(), created_at: SystemClock.now() };
-    /// # owners.insert(&ada, IndexInsert::new(&entry, day, Stage::Before)).await?;
-    /// # owners.insert(&ada, IndexInsert::new(&entry, day, Stage::After)).await?;
+    /// # owners.insert(ada, IndexInsert::new(&entry, day, Stage::Before)).await?;
+    /// # owners.insert(ada, IndexInsert::new(&entry, day, Stage::After)).await?;
     /// # let renewed = Entry { key: SessionId::generate().key(), ..entry.clone() };
     /// // A session that was revoked is not brought back by a renewal that was in flight.
-    /// owners.revoke(&ada, Revocation::One(&entry)).await?;
+    /// owners.revoke(ada, Revocation::One(&entry)).await?;
     /// let insert = IndexInsert::new(&renewed, day, Stage::Before).replacing(&entry);
-    /// assert_eq!(owners.insert(&ada, insert).await?.verdict, Verdict::Revoked);
+    /// assert_eq!(owners.insert(ada, insert).await?.verdict, Verdict::Revoked);
     /// # Ok(())
     /// # }
     /// ```
@@ -198,19 +198,19 @@ impl<'a> IndexInsert<'a> {
     /// ```
     /// use session_store::owners::{Entry, Evict, IndexInsert, OwnerLimit, Stage, Verdict};
     ///
-    /// # use session_store::{Clock, MemoryStore, Owner, SessionId, SessionStore, SystemClock};
+    /// # use session_store::{Clock, MemoryStore, Owner, OwnerHash, SessionId, SessionStore, SystemClock};
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), session_store::Error> {
     /// # let store = MemoryStore::new();
     /// # let owners = store.owners().expect("it keeps an index");
-    /// # let (ada, day) = (Owner::new("ada")?, std::time::Duration::from_secs(24 * 3600));
+    /// # let (ada, day) = (OwnerHash::of(&Owner::new("ada")?), std::time::Duration::from_secs(24 * 3600));
     /// # let entry = Entry { key: SessionId::generate().key(), created_at: SystemClock.now() };
-    /// # owners.insert(&ada, IndexInsert::new(&entry, day, Stage::Before)).await?;
-    /// # owners.insert(&ada, IndexInsert::new(&entry, day, Stage::After)).await?;
+    /// # owners.insert(ada, IndexInsert::new(&entry, day, Stage::Before)).await?;
+    /// # owners.insert(ada, IndexInsert::new(&entry, day, Stage::After)).await?;
     /// # let second = Entry { key: SessionId::generate().key(), ..entry.clone() };
     /// let one = OwnerLimit::new(1, Evict::Refuse);
     /// let insert = IndexInsert::new(&second, day, Stage::Before).limited(one);
-    /// assert_eq!(owners.insert(&ada, insert).await?.verdict, Verdict::Full);
+    /// assert_eq!(owners.insert(ada, insert).await?.verdict, Verdict::Full);
     /// # Ok(())
     /// # }
     /// ```
@@ -359,7 +359,7 @@ pub(crate) fn add(entries: &mut Vec<Entry>, more: Vec<Entry>) {
 #[cfg(any(feature = "memory", feature = "redis"))]
 pub(crate) async fn list_both(
     [first, second]: [&dyn OwnerIndex; 2],
-    owner: &Owner,
+    owner: OwnerHash,
     after: Option<&Cursor>,
 ) -> Result<Owned, Error> {
     const IN_SECOND: &str = "2+";

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::id::SessionKey;
-use crate::record::{Label, Owner, Payload, Record};
+use crate::record::{Label, Owner, OwnerHash, Payload, Record};
 
 /// Goes through all sessions of a store.
 ///
@@ -50,6 +50,14 @@ pub trait Scan: Send + Sync {
 
     /// The memory that the store's sessions take, and about how many there are.
     async fn usage(&self) -> Result<Usage, Error>;
+
+    /// A page of the owners in the store's [index](crate::OwnerIndex), by the rules of [`page`](Self::page). Of nobody, where it
+    /// keeps none.
+    ///
+    /// # Errors
+    ///
+    /// As for [`page`](Self::page).
+    async fn owners(&self, cursor: Option<&Cursor>, size: usize) -> Result<OwnersPage, Error>;
 }
 
 /// A page of a store's sessions, from a [`Scan`], which has an example, or from
@@ -70,6 +78,34 @@ pub struct Page {
 impl Page {
     /// The most keys that are looked at for a page.
     pub const MAX_SIZE: usize = 10_000;
+}
+
+/// A page of the owners in a store's index, from [`Scan::owners`].
+///
+/// ```
+/// use session_store::{Error, Scan};
+///
+/// async fn count_owners(scan: &dyn Scan) -> Result<usize, Error> {
+///     let (mut count, mut cursor) = (0, None);
+///     loop {
+///         let page = scan.owners(cursor.as_ref(), 500).await?;
+///         count += page.owners.len();
+///         cursor = page.next;
+///         if cursor.is_none() {
+///             return Ok(count);
+///         }
+///     }
+/// }
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub struct OwnersPage {
+    /// Owners of whom the index knows something.
+    pub owners: Vec<OwnerHash>,
+    /// The place of the next page; `None` at the end.
+    pub next: Option<Cursor>,
+    /// About which share of the store has been looked at, from 0 to 1.
+    pub progress: f64,
 }
 
 /// A place between two pages: a text that may be kept, and used by another process later.

@@ -101,6 +101,7 @@ operations! {
         IndexRemove index_remove,
         ScanPage scan_page,
         ScanUsage scan_usage,
+        ScanOwners scan_owners,
         FeedFind feed_find,
         HistoryRecord history_record,
         HistoryList history_list,

@@ -5,7 +5,7 @@ use crate::id::SessionKey;
 use crate::record::Record;
 use crate::store::history::{HistoryEntry, HistoryPage};
 use crate::store::owner_index::{Entry, IndexInserted, Owned, Verdict};
-use crate::store::scan::{Page, Usage};
+use crate::store::scan::{OwnersPage, Page, Usage};
 use crate::store::{Created, Loaded, Updated};
 
 /// What kind of error it is: a few words, to be counted by.
@@ -105,4 +105,4 @@ macro_rules! read {
     };
 }
 
-read!(Owned, Vec<Entry>, Page, Usage, Vec<HistoryEntry>, HistoryPage);
+read!(Owned, Vec<Entry>, Page, OwnersPage, Usage, Vec<HistoryEntry>, HistoryPage);

@@ -15,7 +15,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::engine::store_client::StoreClient;
 use crate::error::Error;
 use crate::store::history::HistoryPage;
-use crate::store::scan::{Cursor, Page};
+use crate::store::scan::{Cursor, OwnersPage, Page};
 
 /// Measured with a million sessions and 16 tasks that load others: by 100 a count beside them takes longest, and
 /// from 250 on the differences are those between two runs; by 1,000 the slowest loads in a thousand waited for
@@ -105,6 +105,26 @@ impl Paged for HistoryPage {
     }
 }
 
+impl Paged for OwnersPage {
+    async fn ask(store: &StoreClient, cursor: Option<&Cursor>, size: usize) -> Result<Self, Error> {
+        store.owners(cursor, size).await
+    }
+
+    fn next(&self) -> Option<&Cursor> {
+        self.next.as_ref()
+    }
+
+    fn progress(&self) -> f64 {
+        self.progress
+    }
+
+    fn sift(&mut self, _: Timestamp, seen: Option<&mut HashSet<u128>>) {
+        if let Some(seen) = seen {
+            self.owners.retain(|owner| seen.insert(owner.fingerprint()));
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 enum Next {
     At(Option<Cursor>),
@@ -143,6 +163,11 @@ impl<P: Paged> Pages<P> {
 
     pub(super) fn start_at(&mut self, cursor: Option<Cursor>) {
         (self.next, self.over) = (Next::At(cursor), false);
+    }
+
+    /// Takes all pages as gone through.
+    pub(super) fn skip(&mut self) {
+        (self.next, self.share) = (Next::None, 1.0);
     }
 
     /// Where it goes on; `None` at the start and at the end.

@@ -1,4 +1,4 @@
-//! [`Tidying`]: sessions that rest in an old form are written in the present one.
+//! [`Tidying`]: sessions that rest in an old form are written in the present one, and the index forgets those that are gone.
 
 use std::fmt;
 use std::future::IntoFuture;
@@ -9,20 +9,25 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Serialize;
 
 use super::pages::{Pages, patiently};
-use crate::engine::store_client::Rewriting;
+use crate::engine::store_client::{Pruned, Rewriting};
 use crate::error::Error;
-use crate::store::scan::{Cursor, Page};
+use crate::record::OwnerHash;
+use crate::store::scan::{Cursor, OwnersPage, Page};
 
-/// So many sessions are on their way at once.
+/// So many sessions, or owners, are on their way at once.
 const AT_ONCE: usize = 16;
+/// What cursors begin with: that of a page of sessions, or of owners, is the rest.
+const SESSIONS: &str = "s+";
+const OWNERS: &str = "o+";
 
 type OnTidied = Box<dyn FnMut(&Tidied) + Send>;
 
-/// Writes sessions again that rest in another form than the manager's present one; made by
-/// [`SessionManager::tidy`](crate::SessionManager::tidy), which has an example.
+/// Writes sessions again that rest in another form than the manager's present one, and removes entries of the index of
+/// owners whose sessions are gone; made by [`SessionManager::tidy`](crate::SessionManager::tidy), which has an example.
 #[must_use = "nothing is done unless this is awaited"]
 pub struct Tidying {
-    pages: Pages,
+    sessions: Pages,
+    owners: Pages<OwnersPage>,
     dry_run: bool,
     on_progress: Option<OnTidied>,
 }
@@ -43,6 +48,10 @@ pub struct Tidied {
     pub need_the_id: u64,
     /// Sessions that no seal key opens, or that can't be read.
     pub unopened: u64,
+    /// Owners whose entries in the index were looked at.
+    pub owners: u64,
+    /// Entries removed from the index of owners, as their sessions are gone; in a dry run, those that would be.
+    pub entries_removed: u64,
     /// About which share of the store was looked at, from 0 to 1.
     pub share: f64,
     /// Where to go on; `None` at the end.
@@ -69,8 +78,8 @@ impl Tidied {
 }
 
 impl Tidying {
-    pub(super) fn new(pages: Pages) -> Self {
-        Self { pages, dry_run: false, on_progress: None }
+    pub(super) fn new(sessions: Pages, owners: Pages<OwnersPage>) -> Self {
+        Self { sessions, owners, dry_run: false, on_progress: None }
     }
 
     /// Only counts what it would do.
@@ -98,14 +107,22 @@ impl Tidying {
     /// }
     /// ```
     pub fn resume(mut self, cursor: Cursor) -> Self {
-        self.pages.start_at(Some(cursor));
+        if let Some(owners) = cursor.as_str().strip_prefix(OWNERS) {
+            self.sessions.skip();
+            self.owners.start_at((!owners.is_empty()).then(|| Cursor::new(owners)));
+        } else {
+            // No store knows one that was not told here.
+            let sessions = cursor.as_str().strip_prefix(SESSIONS).unwrap_or_default();
+            self.sessions.start_at(Some(Cursor::new(sessions)));
+        }
         self
     }
 
     /// Sets about how many keys the store looks at for a page, as
     /// [`SessionScan::page_size`](crate::SessionScan::page_size).
     pub fn page_size(mut self, keys: usize) -> Self {
-        self.pages.size = keys.clamp(1, Page::MAX_SIZE);
+        self.sessions.size = keys.clamp(1, Page::MAX_SIZE);
+        self.owners.size = self.sessions.size;
         self
     }
 
@@ -118,25 +135,67 @@ impl Tidying {
 
     async fn run(mut self) -> Result<Tidied, Error> {
         let mut tidied = Tidied::default();
-        while let Some(page) = self.pages.next().await? {
-            let (store, now) = (Arc::clone(self.pages.store()), self.pages.now());
-            let outcomes = page.sessions.iter().map(|session| {
-                let (store, key, dry_run) = (Arc::clone(&store), session.key.clone(), self.dry_run);
-                async move { patiently(|| store.rewrite(&key, now, dry_run)).await }
-            });
-            let outcomes: Vec<_> = outcomes.collect();
-            let mut outcomes = stream::iter(outcomes).buffer_unordered(AT_ONCE);
-            while let Some(outcome) = outcomes.try_next().await? {
-                tidied.add(outcome);
-            }
-            page.unreadable.iter().for_each(|_| tidied.add(Rewriting::Unopened));
-            tidied.share = self.pages.share();
-            tidied.next = page.next;
-            if let Some(on_progress) = &mut self.on_progress {
-                on_progress(&tidied);
-            }
+        while let Some(page) = self.sessions.next().await? {
+            self.rewrite(&page, &mut tidied).await?;
+            let next = page.next.map(|next| Cursor::new(format!("{SESSIONS}{}", next.as_str())));
+            self.tell(&mut tidied, next.or_else(|| Some(Cursor::new(OWNERS))));
+        }
+        while let Some(page) = self.owners.next().await? {
+            self.prune(&page, &mut tidied).await?;
+            let next = page.next.map(|next| Cursor::new(format!("{OWNERS}{}", next.as_str())));
+            self.tell(&mut tidied, next);
         }
         Ok(tidied)
+    }
+
+    async fn rewrite(&mut self, page: &Page, tidied: &mut Tidied) -> Result<(), Error> {
+        let (store, now) = (self.sessions.store(), self.sessions.now());
+        let outcomes = page.sessions.iter().map(|session| {
+            let (store, key, dry_run) = (Arc::clone(store), session.key.clone(), self.dry_run);
+            async move { patiently(|| store.rewrite(&key, now, dry_run)).await }
+        });
+        let outcomes: Vec<_> = outcomes.collect();
+        let mut outcomes = stream::iter(outcomes).buffer_unordered(AT_ONCE);
+        while let Some(outcome) = outcomes.try_next().await? {
+            tidied.add(outcome);
+        }
+        page.unreadable.iter().for_each(|_| tidied.add(Rewriting::Unopened));
+        Ok(())
+    }
+
+    async fn prune(&mut self, page: &OwnersPage, tidied: &mut Tidied) -> Result<(), Error> {
+        let removed: Vec<_> = page.owners.iter().map(|owner| self.prune_owner(*owner)).collect();
+        let mut removed = stream::iter(removed).buffer_unordered(AT_ONCE);
+        while let Some(entries) = removed.try_next().await? {
+            tidied.owners += 1;
+            tidied.entries_removed += entries;
+        }
+        Ok(())
+    }
+
+    /// Answers how many entries were removed.
+    fn prune_owner(&self, owner: OwnerHash) -> impl Future<Output = Result<u64, Error>> + Send + use<> {
+        let (store, now, dry_run) = (Arc::clone(self.owners.store()), self.owners.now(), self.dry_run);
+        async move {
+            let (mut removed, mut after) = (0, None);
+            loop {
+                let Pruned { entries, next } =
+                    patiently(|| store.prune(owner, after.as_ref(), now, dry_run)).await?;
+                (removed, after) = (removed + entries, next);
+                if after.is_none() {
+                    return Ok(removed);
+                }
+            }
+        }
+    }
+
+    /// Tells how far it is, and where it would go on.
+    fn tell(&mut self, tidied: &mut Tidied, next: Option<Cursor>) {
+        tidied.share = f64::midpoint(self.sessions.share(), self.owners.share());
+        tidied.next = next;
+        if let Some(on_progress) = &mut self.on_progress {
+            on_progress(tidied);
+        }
     }
 }
 
@@ -152,7 +211,8 @@ impl IntoFuture for Tidying {
 impl fmt::Debug for Tidying {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Tidying")
-            .field("pages", &self.pages)
+            .field("sessions", &self.sessions)
+            .field("owners", &self.owners)
             .field("dry_run", &self.dry_run)
             .finish_non_exhaustive()
     }

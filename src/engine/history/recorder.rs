@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::engine::store_client::StoreClient;
 use crate::error::Error;
-use crate::record::Owner;
+use crate::record::{Owner, OwnerHash};
 use crate::store::background::{Background, Backoff, Job, Next, RuntimeHandle};
 use crate::store::history::{HistoryBounds, HistoryEntry};
 use crate::telemetry::session_events::Remembers;
@@ -46,7 +46,7 @@ struct Queue {
 
 #[derive(Clone)]
 struct Waiting {
-    owner: Owner,
+    owner: OwnerHash,
     entry: HistoryEntry,
     since: Instant,
 }
@@ -112,7 +112,7 @@ impl Job for Recorder {
                 return Next::Done(Duration::ZERO);
             };
             let tried = join_all(first.into_iter().map(|waiting| async {
-                let recorded = client.record(&waiting.owner, &waiting.entry, self.bounds).await;
+                let recorded = client.record(waiting.owner, &waiting.entry, self.bounds).await;
                 (waiting, recorded)
             }));
             if self.settle(tried.await, &client) {
@@ -138,7 +138,7 @@ impl Remembers for Recorder {
                 self.lose(&"too many are waiting");
                 return false;
             }
-            queue.waiting.push_back(Waiting { owner: owner.clone(), entry, since: Instant::now() });
+            queue.waiting.push_back(Waiting { owner: OwnerHash::of(owner), entry, since: Instant::now() });
             queue.accepted += 1;
         }
         self.background.ask(&self, Duration::ZERO);

@@ -10,10 +10,9 @@ use tokio::runtime::Handle;
 use super::StoreClient;
 use crate::clock::Timestamp;
 use crate::error::{Conflict, Error};
-use crate::record::{Label, Owner};
-use crate::store::Loaded;
+use crate::record::{Label, Owner, OwnerHash};
 use crate::store::owner_index::{
-    Entry, Evict, IndexInsert, IndexInserted, MARGIN, Owned, OwnerIndex, Revocation, Stage, Verdict,
+    Entry, Evict, IndexInsert, IndexInserted, Owned, OwnerIndex, Revocation, Stage, Verdict,
 };
 use crate::store::scan::Cursor;
 use crate::telemetry::operations::Operation;
@@ -42,7 +41,7 @@ impl<'a> OwnerSessions<'a> {
         owner: &'a Owner,
         now: Timestamp,
     ) -> Self {
-        Self { client, index: Index { client, store: index, owner }, owner, now }
+        Self { client, index: Index::new(client, index, OwnerHash::of(owner)), owner, now }
     }
 
     /// Ends all sessions that `which` means, and answers how many there were.
@@ -130,22 +129,10 @@ impl<'a> OwnerSessions<'a> {
     /// Takes entries away whose sessions ended without the index being told: by a logout that still had the
     /// id from before a renewal. Answers whether there were any.
     async fn forget_ended(&self) -> Result<bool, Error> {
-        let mut ended = Vec::new();
-        for entry in self.index.list(None).await?.entries {
-            if self.is_settled(&entry)
-                && matches!(self.client.look_up(&entry.key).await, Ok(Loaded::Absent | Loaded::Moved))
-            {
-                ended.push(entry);
-            }
-        }
+        let entries = self.index.list(None).await?.entries;
+        let ended = self.client.ended(entries, self.now).await?;
         self.index.remove(&ended, &[]).await?;
         Ok(!ended.is_empty())
-    }
-
-    /// Whether a session whose entry is there was certainly written, so that it is no more if it is not found:
-    /// what is not written leaves sooner. It may be on its way to this key from another one, though.
-    fn is_settled(&self, entry: &Entry) -> bool {
-        entry.created_at.saturating_add(Entry::ON_ITS_WAY + MARGIN) < self.now
     }
 
     /// Sessions are no more, or were not found when they were to be deleted. If that does not reach the
@@ -248,19 +235,23 @@ impl<'a> OwnerSessions<'a> {
 
 /// The index of owners, each call of which is watched.
 #[derive(Clone, Copy)]
-struct Index<'a> {
+pub(super) struct Index<'a> {
     client: &'a StoreClient,
     store: &'a dyn OwnerIndex,
-    owner: &'a Owner,
+    owner: OwnerHash,
 }
 
-impl Index<'_> {
+impl<'a> Index<'a> {
+    pub(super) fn new(client: &'a StoreClient, store: &'a dyn OwnerIndex, owner: OwnerHash) -> Self {
+        Self { client, store, owner }
+    }
+
     async fn insert(&self, entering: IndexInsert<'_>) -> Result<IndexInserted, Error> {
         let key = &entering.entry.key;
         self.client.call(Operation::IndexInsert, key, self.store.insert(self.owner, entering)).await
     }
 
-    async fn list(&self, after: Option<&Cursor>) -> Result<Owned, Error> {
+    pub(super) async fn list(&self, after: Option<&Cursor>) -> Result<Owned, Error> {
         self.client.call(Operation::IndexList, None, self.store.list(self.owner, after)).await
     }
 
@@ -272,7 +263,7 @@ impl Index<'_> {
         self.client.call(Operation::IndexRevoked, None, self.store.revoked(self.owner)).await
     }
 
-    async fn remove(&self, gone: &[Entry], missing: &[Entry]) -> Result<(), Error> {
+    pub(super) async fn remove(&self, gone: &[Entry], missing: &[Entry]) -> Result<(), Error> {
         self.client.call(Operation::IndexRemove, None, self.store.remove(self.owner, gone, missing)).await
     }
 }

@@ -237,11 +237,11 @@ impl<'a> Writes<'a> {
     /// Lets the index know that a session ends as `record` says, if that is later than `current` does, or has the owner
     /// whom its data tells.
     async fn extend(&self, key: &SessionKey, current: &Record, record: &Record) -> Result<Extension, Error> {
-        let Some(sessions) = self.sessions_of(record) else { return Ok(Extension::NotDue) };
         let is_entered = record.entered_owner() == current.entered_owner();
         if is_entered && Entry::end(record) <= Entry::end(&current.as_written()) {
             return Ok(Extension::NotDue);
         }
+        let Some(sessions) = self.sessions_of(record) else { return Ok(Extension::NotDue) };
         let (entry, life) = (Entry::of(key.clone(), record), Entry::life(record, self.left(record)));
         let known = sessions.insert(IndexInsert::new(&entry, life, Stage::Later)).await?;
         Ok(known.map_or(Extension::Refused, |known| Extension::Made { known }))

@@ -6,26 +6,26 @@ use async_trait::async_trait;
 use super::{FallbackStore, Shared};
 use crate::clock::Timestamp;
 use crate::error::Error;
-use crate::record::Owner;
+use crate::record::OwnerHash;
 use crate::store::history::{History, HistoryBounds, HistoryEntry, HistoryPage};
 use crate::store::scan::Cursor;
 
 #[async_trait]
 impl History for FallbackStore {
-    async fn record(&self, owner: &Owner, entry: &HistoryEntry, bounds: HistoryBounds) -> Result<(), Error> {
+    async fn record(&self, owner: OwnerHash, entry: &HistoryEntry, bounds: HistoryBounds) -> Result<(), Error> {
         self.0.observe(self.0.histories()?.record(owner, entry, bounds).await)
     }
 
     async fn list(
         &self,
-        owner: &Owner,
+        owner: OwnerHash,
         bounds: HistoryBounds,
         now: Timestamp,
     ) -> Result<Vec<HistoryEntry>, Error> {
         self.0.observe(self.0.histories()?.list(owner, bounds, now).await)
     }
 
-    async fn forget(&self, owner: &Owner, now: Timestamp) -> Result<u64, Error> {
+    async fn forget(&self, owner: OwnerHash, now: Timestamp) -> Result<u64, Error> {
         self.0.observe(self.0.histories()?.forget(owner, now).await)
     }
 

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use super::{FallbackStore, Shared};
 use crate::error::Error;
 use crate::id::SessionKey;
-use crate::record::{Owner, Record};
+use crate::record::{OwnerHash, Record};
 use crate::store::SessionStore as _;
 use crate::store::owner_index::{
     Entry, IndexInsert, IndexInserted, Owned, OwnerIndex, Revocation, Stage, Verdict, add, list_both,
@@ -18,7 +18,7 @@ use crate::ttl::Ttl;
 
 #[async_trait]
 impl OwnerIndex for FallbackStore {
-    async fn insert(&self, owner: &Owner, entering: IndexInsert<'_>) -> Result<IndexInserted, Error> {
+    async fn insert(&self, owner: OwnerHash, entering: IndexInsert<'_>) -> Result<IndexInserted, Error> {
         let shared = &self.0;
         let held = |entry: &Entry| Ok::<_, Error>(shared.held(&entry.key)?.is_some());
         let is_new = entering.stage == Stage::Before;
@@ -42,12 +42,12 @@ impl OwnerIndex for FallbackStore {
         }
     }
 
-    async fn list(&self, owner: &Owner, after: Option<&Cursor>) -> Result<Owned, Error> {
+    async fn list(&self, owner: OwnerHash, after: Option<&Cursor>) -> Result<Owned, Error> {
         let page = list_both([self.0.index()?, &self.0.memory], owner, after).await;
         self.0.observe(page)
     }
 
-    async fn revoke(&self, owner: &Owner, which: Revocation<'_>) -> Result<(), Error> {
+    async fn revoke(&self, owner: OwnerHash, which: Revocation<'_>) -> Result<(), Error> {
         let shared = &self.0;
         if shared.is_engaged() {
             shared.memory.revoke(owner, which).await?;
@@ -64,7 +64,7 @@ impl OwnerIndex for FallbackStore {
         Ok(())
     }
 
-    async fn revoked(&self, owner: &Owner) -> Result<Vec<Entry>, Error> {
+    async fn revoked(&self, owner: OwnerHash) -> Result<Vec<Entry>, Error> {
         let mut revoked = self.0.observe(self.0.index()?.revoked(owner).await)?;
         if self.0.is_engaged() {
             add(&mut revoked, self.0.memory.revoked(owner).await?);
@@ -73,7 +73,7 @@ impl OwnerIndex for FallbackStore {
         Ok(revoked)
     }
 
-    async fn remove(&self, owner: &Owner, gone: &[Entry], missing: &[Entry]) -> Result<(), Error> {
+    async fn remove(&self, owner: OwnerHash, gone: &[Entry], missing: &[Entry]) -> Result<(), Error> {
         OwnerIndex::remove(&self.0.memory, owner, gone, missing).await?;
         self.0.observe(self.0.index()?.remove(owner, gone, missing).await)
     }
@@ -93,7 +93,7 @@ impl Shared {
         ttl: Ttl,
     ) -> Result<(), Error> {
         let (Some(owner), Some(index)) = (&record.owner, self.primary.owners()) else { return Ok(()) };
-        let entry = Entry::of(key.clone(), record);
+        let (owner, entry) = (OwnerHash::of(owner), Entry::of(key.clone(), record));
         if self.memory.is_entered(owner, &entry) == Some(true) {
             let life = Entry::life(record, ttl.as_duration());
             self.observe(index.insert(owner, IndexInsert::new(&entry, life, Stage::Later)).await)?;
@@ -120,7 +120,7 @@ impl Shared {
         ttl: Ttl,
     ) -> Result<bool, Error> {
         let (Some(owner), Some(index)) = (&session.owner, self.primary.owners()) else { return Ok(true) };
-        let entry = Entry::of(key.clone(), session);
+        let (owner, entry) = (OwnerHash::of(owner), Entry::of(key.clone(), session));
         if self.memory.is_entered(owner, &entry) == Some(false) {
             return Ok(false);
         }

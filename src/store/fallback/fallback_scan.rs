@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::{FallbackStore, Shared};
 use crate::error::Error;
-use crate::store::scan::{Cursor, Page, Scan, Usage};
+use crate::store::scan::{Cursor, OwnersPage, Page, Scan, Usage};
 
 /// What cursors begin with: kind, version, and the place that the rest is of.
 const MEMORY: &str = "f1:m:";
@@ -36,6 +36,11 @@ impl Scan for FallbackStore {
         let own = self.0.memory.usage().await?;
         let usage = self.0.observe(self.0.primary()?.usage().await)?;
         Ok(Usage { sessions: usage.sessions + own.sessions, ..usage })
+    }
+
+    /// Those of the primary: memory forgets by itself whose sessions are gone.
+    async fn owners(&self, cursor: Option<&Cursor>, size: usize) -> Result<OwnersPage, Error> {
+        self.0.observe(self.0.primary()?.owners(cursor, size).await)
     }
 }
 

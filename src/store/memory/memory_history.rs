@@ -13,8 +13,8 @@ use moka::sync::Cache;
 use super::MemoryStore;
 use crate::clock::Timestamp;
 use crate::error::Error;
-use crate::record::Owner;
-use crate::store::history::{History, HistoryBounds, HistoryEntry, HistoryPage, OwnerHash, OwnerHistory};
+use crate::record::OwnerHash;
+use crate::store::history::{History, HistoryBounds, HistoryEntry, HistoryPage, OwnerHistory};
 use crate::store::owner_index::Entry;
 use crate::store::scan::{Cursor, Page};
 
@@ -63,9 +63,9 @@ impl Histories {
     }
 
     /// One step for one owner. If it says so, what it has made is put again; and it goes if nothing is left.
-    fn step<A>(&self, owner: &Owner, step: impl FnOnce(&mut Kept) -> (bool, A)) -> A {
+    fn step<A>(&self, owner: OwnerHash, step: impl FnOnce(&mut Kept) -> (bool, A)) -> A {
         let mut answer = None;
-        self.0.entry(OwnerHash::of(owner)).and_compute_with(|found| {
+        self.0.entry(owner).and_compute_with(|found| {
             let held = found.map_or_else(Arc::default, |entry| Arc::clone(entry.value()));
             let mut kept = held.kept();
             let (changed, it) = step(&mut kept);
@@ -139,29 +139,29 @@ impl moka::Expiry<OwnerHash, Arc<Held>> for StoredLife {
 
 #[async_trait]
 impl History for MemoryStore {
-    async fn record(&self, owner: &Owner, entry: &HistoryEntry, bounds: HistoryBounds) -> Result<(), Error> {
+    async fn record(&self, owner: OwnerHash, entry: &HistoryEntry, bounds: HistoryBounds) -> Result<(), Error> {
         self.histories.step(owner, |kept| (kept.record(entry, bounds), ()));
         Ok(())
     }
 
     async fn list(
         &self,
-        owner: &Owner,
+        owner: OwnerHash,
         bounds: HistoryBounds,
         now: Timestamp,
     ) -> Result<Vec<HistoryEntry>, Error> {
-        let stored = self.histories.0.get(&OwnerHash::of(owner));
+        let stored = self.histories.0.get(&owner);
         let stored = stored.map(|held| held.kept().entries.iter().cloned().collect());
         Ok(bounds.newest(stored.unwrap_or_default(), now))
     }
 
-    async fn forget(&self, owner: &Owner, now: Timestamp) -> Result<u64, Error> {
+    async fn forget(&self, owner: OwnerHash, now: Timestamp) -> Result<u64, Error> {
         Ok(self.histories.step(owner, |kept| (true, kept.forget(now))))
     }
 
     /// By the order of the owners' hashes.
     async fn page(&self, cursor: Option<&Cursor>, size: usize) -> Result<HistoryPage, Error> {
-        let after = cursor.map(position).transpose()?;
+        let after = cursor.map(|cursor| super::owner_after(cursor, MARK)).transpose()?;
         let mut owners: Vec<_> = self.histories.0.iter().map(|(owner, held)| (*owner, held)).collect();
         owners.sort_unstable_by_key(|(owner, _)| *owner);
         let begin = owners.partition_point(|(owner, _)| after.is_some_and(|after| *owner <= after));
@@ -182,16 +182,12 @@ impl History for MemoryStore {
     }
 }
 
-fn position(cursor: &Cursor) -> Result<OwnerHash, Error> {
-    let hash = cursor.as_str().strip_prefix(MARK);
-    hash.and_then(OwnerHash::parse).ok_or_else(Cursor::is_strange)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::clock::{Clock as _, SystemClock};
     use crate::id::SessionId;
+    use crate::record::Owner;
     use crate::store::history::HistoryEvent;
 
     /// Whoever makes many owners fills no memory.
@@ -199,24 +195,24 @@ mod tests {
     async fn histories_are_bounded_in_bytes() {
         let capacity = 800_000;
         let (store, now) = (MemoryStore::with_capacity(capacity), SystemClock.now());
-        let owner = |nth: u32| Owner::new(nth.to_string()).unwrap();
+        let owner = |nth: u32| OwnerHash::of(&Owner::new(nth.to_string()).unwrap());
         let mut entry = HistoryEntry::new(now, HistoryEvent::SignedIn, SessionId::generate().key(), now);
         entry.label = crate::record::Label::truncated(&"l".repeat(256));
         let bounds = HistoryBounds::default();
         for nth in 0..1000 {
-            store.record(&owner(nth), &entry, bounds).await.unwrap();
+            store.record(owner(nth), &entry, bounds).await.unwrap();
         }
         store.histories.settle();
         let bytes = usize::try_from(store.histories.0.weighted_size()).unwrap();
         assert!((capacity / SHARE / 2..=capacity / SHARE).contains(&bytes), "{bytes}");
-        assert_eq!(History::list(&store, &owner(0), bounds, now).await.unwrap(), []);
-        assert_eq!(History::list(&store, &owner(999), bounds, now).await.unwrap(), [entry.clone()]);
+        assert_eq!(History::list(&store, owner(0), bounds, now).await.unwrap(), []);
+        assert_eq!(History::list(&store, owner(999), bounds, now).await.unwrap(), [entry.clone()]);
 
         // One that grows counts for more.
         let lone = MemoryStore::with_capacity(capacity);
         for nth in 0..50 {
             entry.at = Timestamp::from_millis(now.as_millis() + nth);
-            lone.record(&owner(0), &entry, bounds).await.unwrap();
+            lone.record(owner(0), &entry, bounds).await.unwrap();
         }
         lone.histories.settle();
         assert_eq!(lone.histories.0.weighted_size(), (OVERHEAD + 50 * (ENTRY + 256)) as u64);

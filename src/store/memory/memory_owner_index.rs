@@ -12,15 +12,16 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 
 use super::MemoryStore;
+use super::memory_scan::OWNERS;
 use crate::clock::{Clock as _, SystemClock, Timestamp};
 use crate::error::Error;
 use crate::id::SessionKey;
-use crate::record::Owner;
+use crate::record::OwnerHash;
 use crate::store::owner_index::{
     Entry, Evict, IndexInsert, IndexInserted, MARGIN, Owned, OwnerIndex, OwnerLimit, Revocation, Stage,
     Verdict,
 };
-use crate::store::scan::Cursor;
+use crate::store::scan::{Cursor, OwnersPage};
 
 /// So many entries whose time has passed a step forgets.
 const TRIMMED: usize = 200;
@@ -33,7 +34,7 @@ const FIRST_GENERATION: u64 = 2;
 
 /// What is known of each owner.
 pub(super) struct Owners {
-    all: Mutex<BTreeMap<Owner, Known>>,
+    all: Mutex<BTreeMap<OwnerHash, Known>>,
     /// Ends are told from here on.
     epoch: Instant,
 }
@@ -69,25 +70,25 @@ struct Place {
 
 #[async_trait]
 impl OwnerIndex for MemoryStore {
-    async fn insert(&self, owner: &Owner, entering: IndexInsert<'_>) -> Result<IndexInserted, Error> {
+    async fn insert(&self, owner: OwnerHash, entering: IndexInsert<'_>) -> Result<IndexInserted, Error> {
         Ok(self.owners.with(owner, |known, now| known.insert(entering, now)))
     }
 
-    async fn list(&self, owner: &Owner, after: Option<&Cursor>) -> Result<Owned, Error> {
+    async fn list(&self, owner: OwnerHash, after: Option<&Cursor>) -> Result<Owned, Error> {
         let after = after.map(position).transpose()?;
         Ok(self.owners.with(owner, |known, now| known.list(after, now)))
     }
 
-    async fn revoke(&self, owner: &Owner, which: Revocation<'_>) -> Result<(), Error> {
+    async fn revoke(&self, owner: OwnerHash, which: Revocation<'_>) -> Result<(), Error> {
         self.owners.with(owner, |known, now| known.revoke(which, now));
         Ok(())
     }
 
-    async fn revoked(&self, owner: &Owner) -> Result<Vec<Entry>, Error> {
+    async fn revoked(&self, owner: OwnerHash) -> Result<Vec<Entry>, Error> {
         Ok(self.owners.with(owner, |known, _| known.revoked(Owned::PAGE)))
     }
 
-    async fn remove(&self, owner: &Owner, gone: &[Entry], missing: &[Entry]) -> Result<(), Error> {
+    async fn remove(&self, owner: OwnerHash, gone: &[Entry], missing: &[Entry]) -> Result<(), Error> {
         self.owners.with(owner, |known, now| known.remove(gone, missing, now));
         Ok(())
     }
@@ -95,7 +96,7 @@ impl OwnerIndex for MemoryStore {
 
 impl MemoryStore {
     /// Whether a session is in the index; `Some(false)` if it is revoked.
-    pub(crate) fn is_entered(&self, owner: &Owner, entry: &Entry) -> Option<bool> {
+    pub(crate) fn is_entered(&self, owner: OwnerHash, entry: &Entry) -> Option<bool> {
         self.owners.with(owner, |known, now| {
             if known.is_revoked(entry) {
                 return Some(false);
@@ -107,9 +108,9 @@ impl MemoryStore {
 
 impl Owners {
     /// One step for one owner, who is forgotten if nothing is left.
-    fn with<A>(&self, owner: &Owner, step: impl FnOnce(&mut Known, Duration) -> A) -> A {
+    fn with<A>(&self, owner: OwnerHash, step: impl FnOnce(&mut Known, Duration) -> A) -> A {
         let now = self.epoch.elapsed();
-        match self.lock().entry(owner.clone()) {
+        match self.lock().entry(owner) {
             Slot::Vacant(vacant) => {
                 let mut known = Known::new();
                 let answer = step(&mut known, now);
@@ -130,10 +131,24 @@ impl Owners {
         }
     }
 
+    /// The owners after this one, by the order of their hashes.
+    pub(super) fn page(&self, after: Option<OwnerHash>, size: usize) -> OwnersPage {
+        let all = self.lock();
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut rest = all.range((from, Bound::Unbounded)).map(|(owner, _)| *owner);
+        let owners: Vec<_> = rest.by_ref().take(size).collect();
+        let next = owners.last().filter(|_| rest.next().is_some());
+        OwnersPage {
+            next: next.map(|owner| Cursor::new(format!("{OWNERS}{owner}"))),
+            progress: next.map_or(1.0, |owner| owner.share()),
+            owners,
+        }
+    }
+
     /// Forgets what has ended, and sessions that were written and that the store does not hold (any
     /// more): full, it forgets sessions before their time. A page at a time, so that nobody waits for long.
     pub(super) fn sweep(&self, is_held: impl Fn(&SessionKey) -> bool) {
-        let mut from: Option<(Owner, Option<Position>)> = None;
+        let mut from: Option<(OwnerHash, Option<Position>)> = None;
         loop {
             let mut owners = self.lock();
             let lowest = from.as_ref().map_or(Bound::Unbounded, |(owner, after)| match after {
@@ -144,16 +159,16 @@ impl Owners {
             let mut room = Owned::PAGE;
             let mut empty = Vec::new();
             let mut reached = None;
-            for (owner, known) in owners.range_mut::<Owner, _>((lowest, Bound::Unbounded)) {
+            for (owner, known) in owners.range_mut::<OwnerHash, _>((lowest, Bound::Unbounded)) {
                 let after = from.take().and_then(|(at, after)| after.filter(|_| at == *owner));
                 known.forget_what_has_ended(now);
                 let after = known.forget_lost(after, &mut room, &is_held);
                 if known.is_empty() {
-                    empty.push(owner.clone());
+                    empty.push(*owner);
                 }
                 room = room.saturating_sub(1);
                 if after.is_some() || room == 0 {
-                    reached = Some((owner.clone(), after));
+                    reached = Some((*owner, after));
                     break;
                 }
             }
@@ -167,7 +182,7 @@ impl Owners {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<Owner, Known>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<OwnerHash, Known>> {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

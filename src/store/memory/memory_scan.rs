@@ -10,13 +10,15 @@ use super::{Entry, MemoryStore};
 use crate::error::Error;
 use crate::id::SessionKey;
 use crate::record::Envelope;
-use crate::store::scan::{Cursor, Page, Scan, SessionSummary, Usage};
+use crate::store::scan::{Cursor, OwnersPage, Page, Scan, SessionSummary, Usage};
 
 /// Each page looks at every session: the hash table has no order to go on from. So there are at most so
 /// many, however small they were asked for.
 const MOST_PAGES: usize = 64;
 /// What cursors begin with: kind and version.
 const MARK: &str = "m1:";
+/// The same of a page of owners.
+pub(super) const OWNERS: &str = "o:";
 
 #[async_trait]
 impl Scan for MemoryStore {
@@ -71,6 +73,11 @@ impl Scan for MemoryStore {
             limit_bytes: Some(self.capacity as u64),
             bytes_per_session: (sessions > 0).then(|| weight as f64 / f64::from(sessions)),
         })
+    }
+
+    async fn owners(&self, cursor: Option<&Cursor>, size: usize) -> Result<OwnersPage, Error> {
+        let after = cursor.map(|cursor| super::owner_after(cursor, OWNERS)).transpose()?;
+        Ok(self.owners.page(after, size.clamp(1, Page::MAX_SIZE)))
     }
 }
 

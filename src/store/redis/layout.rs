@@ -18,10 +18,11 @@ use async_trait::async_trait;
 use self::native::Native;
 use super::connection::Connections;
 use super::failure::Failure;
-use super::name::{self, Prefix};
+use super::name::{self, Prefix, Slot};
 use super::redis_scan::reading::{Reader, Reading};
 use crate::error::Error;
 use crate::id::{SessionId, SessionKey};
+use crate::record::OwnerHash;
 use crate::store::record_limit::RecordLimit;
 use crate::store::{Created, Loaded, SessionStore};
 
@@ -108,6 +109,25 @@ impl dyn Keyspace + '_ {
     /// What the names of sessions look like, for `MATCH`.
     pub(super) fn glob(&self) -> String {
         name::escaped(self.prefix().as_str()) + self.pattern()
+    }
+
+    /// The key of an owner that is called so, and its slot.
+    pub(super) fn owner_key(&self, what: &str, owner: OwnerHash) -> (String, Slot) {
+        let (before, tag) = self.owners_key(what);
+        (format!("{before}{{{tag}{owner}}}"), name::slot(format!("{tag}{owner}").as_bytes()))
+    }
+
+    /// What the keys of all owners that are called so look like, for `MATCH`.
+    pub(super) fn owners_glob(&self, what: &str) -> String {
+        let (before, tag) = self.owners_key(what);
+        format!("{}{{{}*}}", name::escaped(&before), name::escaped(&tag))
+    }
+
+    /// The owner whose key that is called so has this name, if it is one's.
+    pub(super) fn owner_named(&self, what: &str, name: &[u8]) -> Option<OwnerHash> {
+        let (before, tag) = self.owners_key(what);
+        let rest = std::str::from_utf8(name).ok()?.strip_prefix(&before)?;
+        OwnerHash::parse(rest.strip_prefix('{')?.strip_suffix('}')?.strip_prefix(&tag)?)
     }
 
     /// The session of this name, if it can be one.

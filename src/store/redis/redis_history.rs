@@ -18,8 +18,8 @@ use super::redis_scan::Sought;
 use super::{RedisStore, unexpected};
 use crate::clock::{Timestamp, millis_rounded_up};
 use crate::error::Error;
-use crate::record::Owner;
-use crate::store::history::{History, HistoryBounds, HistoryEntry, HistoryPage, OwnerHash, OwnerHistory};
+use crate::record::OwnerHash;
+use crate::store::history::{History, HistoryBounds, HistoryEntry, HistoryPage, OwnerHistory};
 use crate::store::owner_index::Entry;
 use crate::store::scan::Cursor;
 
@@ -30,6 +30,8 @@ const ENTRIES_AT_ONCE: usize = 100;
 const REST_AT_ONCE: usize = 1000;
 /// What cursors begin with: that of a scan is the rest.
 const MARK: &str = "h:";
+/// What the keys of histories are called.
+const KEYS: &str = "history";
 
 /// The keys of one owner's history.
 struct Place {
@@ -41,11 +43,8 @@ struct Place {
 
 impl Place {
     fn of(keyspace: &dyn Keyspace, owner: OwnerHash) -> Self {
-        let key = |what| {
-            let (before, tag) = keyspace.owners_key(what);
-            (format!("{before}{{{tag}{owner}}}"), name::slot(format!("{tag}{owner}").as_bytes()))
-        };
-        let ((history, slot), (forgotten, _)) = (key("history"), key("forgotten"));
+        let (history, slot) = keyspace.owner_key(KEYS, owner);
+        let (forgotten, _) = keyspace.owner_key("forgotten", owner);
         Self { history, forgotten, slot }
     }
 }
@@ -53,7 +52,7 @@ impl Place {
 /// While sessions go from one layout to the other, each has the histories, as it has the index of owners.
 #[async_trait]
 impl History for RedisStore {
-    async fn record(&self, owner: &Owner, entry: &HistoryEntry, bounds: HistoryBounds) -> Result<(), Error> {
+    async fn record(&self, owner: OwnerHash, entry: &HistoryEntry, bounds: HistoryBounds) -> Result<(), Error> {
         let (bytes, oldest) = (entry.to_bytes(), bounds.oldest(entry.at).as_millis());
         let arguments = (bytes, bounds.entries, millis_rounded_up(bounds.age), oldest);
         for place in self.places(owner) {
@@ -69,7 +68,7 @@ impl History for RedisStore {
 
     async fn list(
         &self,
-        owner: &Owner,
+        owner: OwnerHash,
         bounds: HistoryBounds,
         now: Timestamp,
     ) -> Result<Vec<HistoryEntry>, Error> {
@@ -89,7 +88,7 @@ impl History for RedisStore {
         Ok(bounds.newest(readable(&stored), now))
     }
 
-    async fn forget(&self, owner: &Owner, now: Timestamp) -> Result<u64, Error> {
+    async fn forget(&self, owner: OwnerHash, now: Timestamp) -> Result<u64, Error> {
         self.erase(owner, now, Entry::ON_ITS_WAY).await
     }
 
@@ -98,8 +97,9 @@ impl History for RedisStore {
             None => None,
             Some(cursor) => Some(cursor.as_str().strip_prefix(MARK).ok_or_else(Cursor::is_strange)?),
         };
+        let sought = |keyspace: &dyn Keyspace| Sought { names: keyspace.owners_glob(KEYS), kind: "list" };
         let (keyspace, found) = self.look_through(at, size, sought).await?;
-        let owners = found.names.into_iter().filter_map(|name| Some((owner(keyspace, &name)?, name)));
+        let owners = found.names.into_iter().filter_map(|name| Some((keyspace.owner_named(KEYS, &name)?, name)));
         let (owners, names): (Vec<_>, Vec<_>) = owners.unzip();
         let mut histories = Vec::new();
         for (owners, names) in owners.chunks(HISTORIES_AT_ONCE).zip(names.chunks(HISTORIES_AT_ONCE)) {
@@ -126,15 +126,14 @@ impl History for RedisStore {
 }
 
 impl RedisStore {
-    fn places(&self, owner: &Owner) -> impl Iterator<Item = Place> {
-        let owner = OwnerHash::of(owner);
+    fn places(&self, owner: OwnerHash) -> impl Iterator<Item = Place> {
         self.keyspaces.iter().map(move |keyspace| Place::of(&**keyspace, owner))
     }
 
     /// Erases a history. For so long what was on its way is kept out.
     pub(super) async fn erase(
         &self,
-        owner: &Owner,
+        owner: OwnerHash,
         now: Timestamp,
         kept_out: Duration,
     ) -> Result<u64, Error> {
@@ -183,17 +182,4 @@ impl RedisStore {
 
 fn readable(stored: &[Vec<u8>]) -> Vec<HistoryEntry> {
     stored.iter().filter_map(|bytes| HistoryEntry::from_bytes(bytes)).collect()
-}
-
-fn sought(keyspace: &dyn Keyspace) -> Sought {
-    let (before, tag) = keyspace.owners_key("history");
-    let names = format!("{}{{{}*}}", name::escaped(&before), name::escaped(&tag));
-    Sought { names, kind: "list" }
-}
-
-/// Whose history has this name, if it is one's.
-fn owner(keyspace: &dyn Keyspace, name: &[u8]) -> Option<OwnerHash> {
-    let (before, tag) = keyspace.owners_key("history");
-    let rest = std::str::from_utf8(name).ok()?.strip_prefix(&before)?;
-    OwnerHash::parse(rest.strip_prefix('{')?.strip_suffix('}')?.strip_prefix(&tag)?)
 }

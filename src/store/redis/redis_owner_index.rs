@@ -11,13 +11,11 @@ use redis::{ToRedisArgs, Value};
 use super::connection::{Connections, Durability, Repeat};
 use super::failure::Effect;
 use super::layout::Keyspace;
-use super::name::{self, Slot};
 use super::script::Script;
 use super::{RedisStore, unexpected};
 use crate::clock::{Timestamp, millis_rounded_up};
 use crate::error::Error;
-use crate::record::Owner;
-use crate::store::history::OwnerHash;
+use crate::record::OwnerHash;
 use crate::store::owner_index::{
     Entry, Evict, IndexInsert, IndexInserted, Owned, OwnerIndex, OwnerLimit, Revocation, Stage, Verdict, add,
     list_both,
@@ -25,6 +23,8 @@ use crate::store::owner_index::{
 use crate::store::scan::Cursor;
 
 const NO_ARGUMENTS: &[&str] = &[];
+/// What the keys of indexes are called.
+pub(super) const KEYS: &str = "owner";
 
 /// The indexes of a store: one, or that of each layout while sessions go from one to the other.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ pub(super) struct Index {
 
 #[async_trait]
 impl OwnerIndex for RedisStore {
-    async fn insert(&self, owner: &Owner, entering: IndexInsert<'_>) -> Result<IndexInserted, Error> {
+    async fn insert(&self, owner: OwnerHash, entering: IndexInsert<'_>) -> Result<IndexInserted, Error> {
         let mut entered = self.owners.first.insert(owner, entering).await?;
         if let Some(second) = &self.owners.second
             && entered.verdict != Verdict::Full
@@ -61,14 +61,14 @@ impl OwnerIndex for RedisStore {
         Ok(entered)
     }
 
-    async fn list(&self, owner: &Owner, after: Option<&Cursor>) -> Result<Owned, Error> {
+    async fn list(&self, owner: OwnerHash, after: Option<&Cursor>) -> Result<Owned, Error> {
         match &self.owners.second {
             None => self.owners.first.list(owner, after).await,
             Some(second) => list_both([&self.owners.first, second], owner, after).await,
         }
     }
 
-    async fn revoke(&self, owner: &Owner, which: Revocation<'_>) -> Result<(), Error> {
+    async fn revoke(&self, owner: OwnerHash, which: Revocation<'_>) -> Result<(), Error> {
         self.owners.first.revoke(owner, which).await?;
         match &self.owners.second {
             None => Ok(()),
@@ -76,7 +76,7 @@ impl OwnerIndex for RedisStore {
         }
     }
 
-    async fn revoked(&self, owner: &Owner) -> Result<Vec<Entry>, Error> {
+    async fn revoked(&self, owner: OwnerHash) -> Result<Vec<Entry>, Error> {
         let mut revoked = self.owners.first.revoked(owner).await?;
         if let Some(second) = &self.owners.second {
             add(&mut revoked, second.revoked(owner).await?);
@@ -85,7 +85,7 @@ impl OwnerIndex for RedisStore {
         Ok(revoked)
     }
 
-    async fn remove(&self, owner: &Owner, gone: &[Entry], missing: &[Entry]) -> Result<(), Error> {
+    async fn remove(&self, owner: OwnerHash, gone: &[Entry], missing: &[Entry]) -> Result<(), Error> {
         for index in [Some(&self.owners.first), self.owners.second.as_ref()].into_iter().flatten() {
             index.remove(owner, gone, missing).await?;
         }
@@ -106,21 +106,15 @@ impl Indexes {
 impl Index {
     async fn run(
         &self,
-        owner: &Owner,
+        owner: OwnerHash,
         durability: Durability,
         script: &Script,
         arguments: impl ToRedisArgs + Send + Sync,
     ) -> Result<Value, Error> {
-        let (name, slot) = self.key(owner);
+        let (name, slot) = self.keyspace.owner_key(KEYS, owner);
         // Each sets what is to be so, whatever was before.
         let reply = script.run(&self.connections, slot, durability, Repeat::Write, name, arguments).await;
         reply.map_err(|failure| failure.into_error(Effect::Write))
-    }
-
-    fn key(&self, owner: &Owner) -> (String, Slot) {
-        let (before, tag) = self.keyspace.owners_key("owner");
-        let tag = format!("{tag}{}", OwnerHash::of(owner));
-        (format!("{before}{{{tag}}}"), name::slot(tag.as_bytes()))
     }
 
     fn member(&self, entry: &Entry) -> String {
@@ -145,7 +139,7 @@ impl Index {
 
 #[async_trait]
 impl OwnerIndex for Index {
-    async fn insert(&self, owner: &Owner, entering: IndexInsert<'_>) -> Result<IndexInserted, Error> {
+    async fn insert(&self, owner: OwnerHash, entering: IndexInsert<'_>) -> Result<IndexInserted, Error> {
         let IndexInsert { entry, life, stage, replaces, limit } = entering;
         let replaces = replaces.map_or(String::new(), |replaces| self.member(replaces));
         let (most, beyond) = match limit {
@@ -186,7 +180,7 @@ impl OwnerIndex for Index {
         })
     }
 
-    async fn list(&self, owner: &Owner, after: Option<&Cursor>) -> Result<Owned, Error> {
+    async fn list(&self, owner: OwnerHash, after: Option<&Cursor>) -> Result<Owned, Error> {
         let from = after.map_or(Ok(("", "")), |after| position(after).ok_or_else(Cursor::is_strange))?;
         let reply = self.run(owner, Durability::Ordinary, &scripts::LIST, from).await?;
         let Some([entries, Value::BulkString(score), revoked, Value::BulkString(revoked_at)]) = parts(reply)
@@ -206,7 +200,7 @@ impl OwnerIndex for Index {
         })
     }
 
-    async fn revoke(&self, owner: &Owner, which: Revocation<'_>) -> Result<(), Error> {
+    async fn revoke(&self, owner: OwnerHash, which: Revocation<'_>) -> Result<(), Error> {
         let (script, entry) = match which {
             Revocation::One(entry) => (&scripts::DOOM_ONE, self.member(entry)),
             Revocation::AllBut(entry) => (&scripts::DOOM_ALL_BUT, self.member(entry)),
@@ -215,11 +209,11 @@ impl OwnerIndex for Index {
         self.run(owner, Durability::Replicated, script, (entry,)).await.map(|_| ())
     }
 
-    async fn revoked(&self, owner: &Owner) -> Result<Vec<Entry>, Error> {
+    async fn revoked(&self, owner: OwnerHash) -> Result<Vec<Entry>, Error> {
         self.entries(self.run(owner, Durability::Ordinary, &scripts::REVOKED, NO_ARGUMENTS).await?)
     }
 
-    async fn remove(&self, owner: &Owner, gone: &[Entry], missing: &[Entry]) -> Result<(), Error> {
+    async fn remove(&self, owner: OwnerHash, gone: &[Entry], missing: &[Entry]) -> Result<(), Error> {
         for (some, are_gone) in gone
             .chunks(Owned::PAGE)
             .map(|some| (some, true))

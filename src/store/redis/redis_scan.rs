@@ -30,10 +30,13 @@ use self::topology::Node;
 use super::RedisStore;
 use super::failure::{Effect, Failure};
 use super::layout::Keyspace;
+use super::redis_owner_index::KEYS as INDEXES;
 use super::target::Host;
 use crate::error::Error;
-use crate::store::scan::{Cursor, Page, Scan, Usage};
+use crate::store::scan::{Cursor, OwnersPage, Page, Scan, Usage};
 
+/// What the cursor of a page of owners begins with: that of a page of sessions is the rest.
+const OWNERS: &str = "o:";
 /// Nodes hear of a move from each other, which takes them a moment.
 const BEFORE_FURTHER_PASSES: Duration = Duration::from_millis(300);
 /// A node may have heard that a master is none any more, and not yet which one took over: so often it is
@@ -70,6 +73,20 @@ impl Scan for RedisStore {
 
     async fn usage(&self) -> Result<Usage, Error> {
         self.sampled().await
+    }
+
+    async fn owners(&self, cursor: Option<&Cursor>, size: usize) -> Result<OwnersPage, Error> {
+        let at = match cursor {
+            None => None,
+            Some(cursor) => Some(cursor.as_str().strip_prefix(OWNERS).ok_or_else(Cursor::is_strange)?),
+        };
+        let sought = |keyspace: &dyn Keyspace| Sought { names: keyspace.owners_glob(INDEXES), kind: "zset" };
+        let (keyspace, found) = self.look_through(at, size, sought).await?;
+        Ok(OwnersPage {
+            owners: found.names.iter().filter_map(|name| keyspace.owner_named(INDEXES, name)).collect(),
+            next: found.next.map(|next| Cursor::new(format!("{OWNERS}{next}"))),
+            progress: found.progress,
+        })
     }
 }
 

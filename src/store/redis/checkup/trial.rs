@@ -6,7 +6,7 @@ use super::{Finding, Verdict};
 use crate::clock::{Clock as _, SystemClock};
 use crate::error::Error;
 use crate::id::SessionId;
-use crate::record::{Owner, Payload, Record};
+use crate::record::{Owner, OwnerHash, Payload, Record};
 use crate::store::history::{History, HistoryBounds, HistoryEntry, HistoryEvent};
 use crate::store::owner_index::{Entry, IndexInsert, OwnerIndex, Stage};
 use crate::store::redis::RedisStore;
@@ -99,28 +99,32 @@ impl RedisStore {
     }
 
     async fn owners_can_be_kept(&self) -> Result<(), Error> {
-        // Nobody has this name.
-        let owner = Owner::new(SessionId::generate().as_str())?;
+        let owner = nobody()?;
         let entry = Entry::of(self.layout.key(&SessionId::generate()), &record());
-        self.insert(&owner, IndexInsert::new(&entry, LIFE, Stage::Before)).await?;
-        OwnerIndex::list(self, &owner, None).await?;
+        self.insert(owner, IndexInsert::new(&entry, LIFE, Stage::Before)).await?;
+        OwnerIndex::list(self, owner, None).await?;
         // A page that is not the first one takes more; this is beyond every entry.
-        OwnerIndex::list(self, &owner, Some(&Cursor::new(format!("{}:", 1_u64 << 53)))).await?;
-        self.remove(&owner, &[entry], &[]).await
+        OwnerIndex::list(self, owner, Some(&Cursor::new(format!("{}:", 1_u64 << 53)))).await?;
+        self.remove(owner, &[entry], &[]).await
     }
 }
 
 impl RedisStore {
     async fn histories_can_be_kept(&self) -> Result<(), Error> {
-        let (owner, now) = (Owner::new(SessionId::generate().as_str())?, SystemClock.now());
+        let (owner, now) = (nobody()?, SystemClock.now());
         let bounds = HistoryBounds::default().entries(1).age(LIFE);
         for began in [now, now.saturating_add(LIFE)] {
             let entry = HistoryEntry::new(began, HistoryEvent::SignedIn, SessionId::generate().key(), began);
-            self.record(&owner, &entry, bounds).await?;
+            self.record(owner, &entry, bounds).await?;
         }
-        History::list(self, &owner, bounds, now).await?;
-        self.erase(&owner, now, Duration::ZERO).await.map(|_| ())
+        History::list(self, owner, bounds, now).await?;
+        self.erase(owner, now, Duration::ZERO).await.map(|_| ())
     }
+}
+
+/// Nobody has this name.
+fn nobody() -> Result<OwnerHash, Error> {
+    Ok(OwnerHash::of(&Owner::new(SessionId::generate().as_str())?))
 }
 
 fn record() -> Record {

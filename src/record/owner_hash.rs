@@ -6,19 +6,19 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 
-use crate::record::Owner;
+use super::Owner;
 
 const OWNER_DOMAIN: &[u8] = b"session-store owner v1:";
 /// As many bits of the hash as a session's key has.
 const HASH_BYTES: usize = 21;
 
-/// A hash of an owner's name: all that keys in Redis and a [`HistoryPage`](super::HistoryPage) tell of whose they are.
+/// A hash of an owner's name: all that a store's index and histories, and so the names of keys in Redis, tell of whose they
+/// are.
 ///
 /// It is no secret: whoever has a list of all owners can tell whose it is.
 ///
 /// ```
-/// use session_store::Owner;
-/// use session_store::history::OwnerHash;
+/// use session_store::{Owner, OwnerHash};
 ///
 /// let ada = OwnerHash::of(&Owner::new("ada")?);
 /// assert_eq!(OwnerHash::parse(&ada.to_string()), Some(ada));
@@ -39,6 +39,15 @@ impl OwnerHash {
     pub fn parse(text: &str) -> Option<Self> {
         let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
         bytes.try_into().ok().map(Self)
+    }
+}
+
+#[cfg(feature = "memory")]
+impl OwnerHash {
+    /// About which share of all owners comes before it, from 0 to 1.
+    pub(crate) fn share(self) -> f64 {
+        let [first, second, third, fourth, ..] = self.0;
+        f64::from(u32::from_be_bytes([first, second, third, fourth])) / f64::from(u32::MAX)
     }
 }
 
