@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use session_store::owners::{Entry, IndexInsert, Stage};
-use session_store::{Clock as _, Codec, Owner};
+use session_store::{Clock as _, Codec, Owner, OwnerHash};
 use session_store::{
     KeyRing, MAX_TTL, Record, RedisStore, SessionId, SessionManager, SessionStore, SystemClock, Ttl,
 };
@@ -119,10 +119,10 @@ async fn print_revocation(sizes: impl Iterator<Item = u64>) {
         server.ask::<String>("CONFIG SET slowlog-log-slower-than 200").await.expect("it answers");
         server.ask::<String>("CONFIG SET slowlog-max-len 100000").await.expect("it answers");
         let watch = async {
-            let (start, ada) = (Instant::now(), Owner::new("ada").expect("a short name"));
+            let (start, ada) = (Instant::now(), ada());
             let index = store.owners().expect("there is one");
             let refused = async {
-                while !index.list(&ada, None).await.expect("it answers").entries.is_empty() {}
+                while !index.list(ada, None).await.expect("it answers").entries.is_empty() {}
                 start.elapsed()
             };
             let (refused, ended) = tokio::join!(refused, manager.revoke_all("ada"));
@@ -145,16 +145,19 @@ async fn print_revocation(sizes: impl Iterator<Item = u64>) {
     }
 }
 
+fn ada() -> OwnerHash {
+    OwnerHash::of(&Owner::new("ada").expect("a short name"))
+}
+
 async fn enter_all(store: &Arc<RedisStore>, keys: &[session_store::SessionKey]) {
     let mut tasks = JoinSet::new();
     for keys in keys.chunks(keys.len().div_ceil(AT_ONCE)) {
         let (store, keys) = (Arc::clone(store), keys.to_vec());
         tasks.spawn(async move {
-            let ada = Owner::new("ada").expect("a short name");
             for key in keys {
                 let entry = Entry { key, created_at: SystemClock.now() };
                 let entering = IndexInsert::new(&entry, MAX_TTL, Stage::Later);
-                store.owners().expect("there is one").insert(&ada, entering).await.expect("it answers");
+                store.owners().expect("there is one").insert(ada(), entering).await.expect("it answers");
             }
         });
     }

@@ -13,7 +13,7 @@ use session_store::owners::{
     Entry, IndexInsert, IndexInserted, Owned, OwnerIndex, Revocation, Stage, Verdict,
 };
 use session_store::{
-    Created, Cursor, Error, Feed, History, HistoryBounds, HistoryEntry, Loaded, MemoryStore, Owner, Page,
+    Created, Cursor, Error, Feed, History, HistoryBounds, HistoryEntry, Loaded, MemoryStore, Owner, OwnerHash, OwnersPage, Page,
     Payload, Record, Rotation, Scan, SessionKey, SessionStore, SessionSummary, Timestamp, Touch, Ttl, Update,
     Updated, Usage, conformance,
 };
@@ -134,6 +134,7 @@ faults! {
     scans_what_moved: ScanSeesOldIds breaks a_scan_does_not_see_markers;
     scans_what_ended: ScanSeesTheDead breaks a_scan_does_not_see_what_has_ended;
     scans_from_anywhere: ScanTakesAnyCursor breaks a_scan_refuses_what_is_no_cursor;
+    scans_one_page_of_owners: ScanOfOwnersEndsEarly breaks a_scan_sees_every_owner;
 
     tells_nobody: FeedTellsNobody
         breaks a_watch_is_told_of_every_change a_watch_misses_nothing_from_its_beginning;
@@ -183,7 +184,7 @@ struct Faulty {
     /// What a scan shows besides.
     ghosts: Mutex<Vec<SessionSummary>>,
     /// A history in the order of recording, for a fault that the inner store's could not have.
-    recorded: Mutex<Vec<(Owner, HistoryEntry)>>,
+    recorded: Mutex<Vec<(OwnerHash, HistoryEntry)>>,
 }
 
 impl Faulty {
@@ -328,10 +329,17 @@ impl SessionStore for Faulty {
 
     fn scan(&self) -> Option<&dyn Scan> {
         use Fault::{
-            ScanEndsEarly, ScanForgetsTheOwner, ScanSeesOldIds, ScanSeesTheDead, ScanTakesAnyCursor,
+            ScanEndsEarly, ScanForgetsTheOwner, ScanOfOwnersEndsEarly, ScanSeesOldIds, ScanSeesTheDead,
+            ScanTakesAnyCursor,
         };
-        let faults =
-            [ScanEndsEarly, ScanForgetsTheOwner, ScanSeesOldIds, ScanSeesTheDead, ScanTakesAnyCursor];
+        let faults = [
+            ScanEndsEarly,
+            ScanForgetsTheOwner,
+            ScanOfOwnersEndsEarly,
+            ScanSeesOldIds,
+            ScanSeesTheDead,
+            ScanTakesAnyCursor,
+        ];
         faults.contains(&self.fault).then_some(self)
     }
 
@@ -430,6 +438,14 @@ impl Scan for Faulty {
     async fn usage(&self) -> Result<Usage, Error> {
         self.inner.scan().unwrap().usage().await
     }
+
+    async fn owners_page(&self, cursor: Option<&Cursor>, size: usize) -> Result<OwnersPage, Error> {
+        let mut page = self.inner.scan().unwrap().owners_page(cursor, size).await?;
+        if self.fault == Fault::ScanOfOwnersEndsEarly {
+            page.next = None;
+        }
+        Ok(page)
+    }
 }
 
 impl Faulty {
@@ -443,7 +459,7 @@ impl Faulty {
 impl History for Faulty {
     async fn record(
         &self,
-        owner: &Owner,
+        owner: OwnerHash,
         entry: &HistoryEntry,
         mut bounds: HistoryBounds,
     ) -> Result<(), Error> {
@@ -452,7 +468,7 @@ impl History for Faulty {
             if self.fault == Fault::RecordLooksBefore {
                 tokio::task::yield_now().await;
             }
-            recorded.insert(0, (owner.clone(), entry.clone()));
+            recorded.insert(0, (owner, entry.clone()));
             *self.recorded.lock().unwrap() = recorded;
             return Ok(());
         }
@@ -462,35 +478,35 @@ impl History for Faulty {
             Fault::HistoryNeverEnds => bounds.age = HistoryBounds::LONGEST_AGE,
             _ => {}
         }
-        self.inner.record(&self.remembered(owner), entry, bounds).await
+        self.inner.record(self.remembered(owner), entry, bounds).await
     }
 
     async fn list(
         &self,
-        owner: &Owner,
+        owner: OwnerHash,
         mut bounds: HistoryBounds,
         now: Timestamp,
     ) -> Result<Vec<HistoryEntry>, Error> {
         if self.records_by_itself() {
             let recorded = self.recorded.lock().unwrap().clone();
             let own =
-                recorded.into_iter().filter(|(known, _)| known == owner).map(|(_, entry)| entry).collect();
+                recorded.into_iter().filter(|(known, _)| *known == owner).map(|(_, entry)| entry).collect();
             return Ok(if self.fault == Fault::HistoryIsUnsorted { own } else { bounds.newest(own, now) });
         }
         if self.fault == Fault::AgeIsIgnored {
             bounds.age = HistoryBounds::LONGEST_AGE;
         }
-        History::list(&self.inner, &self.remembered(owner), bounds, now).await
+        History::list(&self.inner, self.remembered(owner), bounds, now).await
     }
 
-    async fn forget(&self, owner: &Owner, now: Timestamp) -> Result<u64, Error> {
+    async fn forget(&self, owner: OwnerHash, now: Timestamp) -> Result<u64, Error> {
         if self.records_by_itself() {
-            self.recorded.lock().unwrap().retain(|(known, _)| known != owner);
+            self.recorded.lock().unwrap().retain(|(known, _)| *known != owner);
         }
         if self.fault == Fault::ForgettingIsLost {
             return Ok(0);
         }
-        self.inner.forget(&self.remembered(owner), now).await
+        self.inner.forget(self.remembered(owner), now).await
     }
 
     async fn page(&self, cursor: Option<&Cursor>, size: usize) -> Result<HistoryPage, Error> {
@@ -503,19 +519,23 @@ impl History for Faulty {
 }
 
 impl Faulty {
-    fn remembered(&self, owner: &Owner) -> Owner {
-        if self.fault == Fault::OneHistoryForAll { Owner::new("everybody").unwrap() } else { owner.clone() }
+    fn remembered(&self, owner: OwnerHash) -> OwnerHash {
+        if self.fault == Fault::OneHistoryForAll { everybody() } else { owner }
     }
 
-    fn owner(&self, owner: &Owner) -> Owner {
-        if self.fault == Fault::OneOwnerForAll { Owner::new("everybody").unwrap() } else { owner.clone() }
+    fn owner(&self, owner: OwnerHash) -> OwnerHash {
+        if self.fault == Fault::OneOwnerForAll { everybody() } else { owner }
     }
+}
+
+fn everybody() -> OwnerHash {
+    OwnerHash::of(&Owner::new("everybody").unwrap())
 }
 
 #[async_trait]
 impl OwnerIndex for Faulty {
-    async fn insert(&self, owner: &Owner, mut entering: IndexInsert<'_>) -> Result<IndexInserted, Error> {
-        let owner = &self.owner(owner);
+    async fn insert(&self, owner: OwnerHash, mut entering: IndexInsert<'_>) -> Result<IndexInserted, Error> {
+        let owner = self.owner(owner);
         match self.fault {
             Fault::EntriesNeverEnd => entering.life = Duration::from_secs(3600),
             Fault::EntriesShorten => {
@@ -554,19 +574,19 @@ impl OwnerIndex for Faulty {
         self.inner.insert(owner, entering).await
     }
 
-    async fn list(&self, owner: &Owner, after: Option<&Cursor>) -> Result<Owned, Error> {
-        let mut page = self.inner.owners().unwrap().list(&self.owner(owner), after).await?;
+    async fn list(&self, owner: OwnerHash, after: Option<&Cursor>) -> Result<Owned, Error> {
+        let mut page = self.inner.owners().unwrap().list(self.owner(owner), after).await?;
         if self.fault == Fault::ListEndsEarly {
             page.next = None;
         }
         Ok(page)
     }
 
-    async fn revoked(&self, owner: &Owner) -> Result<Vec<Entry>, Error> {
-        self.inner.revoked(&self.owner(owner)).await
+    async fn revoked(&self, owner: OwnerHash) -> Result<Vec<Entry>, Error> {
+        self.inner.revoked(self.owner(owner)).await
     }
 
-    async fn revoke(&self, owner: &Owner, which: Revocation<'_>) -> Result<(), Error> {
+    async fn revoke(&self, owner: OwnerHash, which: Revocation<'_>) -> Result<(), Error> {
         let which = if self.fault == Fault::NobodyIsSpared { Revocation::All } else { which };
         if self.fault == Fault::RevocationEndsEarly && !matches!(which, Revocation::One(_)) {
             for entry in &self.inner.owners().unwrap().list(owner, None).await?.entries {
@@ -576,10 +596,10 @@ impl OwnerIndex for Faulty {
             }
             return Ok(());
         }
-        self.inner.revoke(&self.owner(owner), which).await
+        self.inner.revoke(self.owner(owner), which).await
     }
 
-    async fn remove(&self, owner: &Owner, gone: &[Entry], missing: &[Entry]) -> Result<(), Error> {
+    async fn remove(&self, owner: OwnerHash, gone: &[Entry], missing: &[Entry]) -> Result<(), Error> {
         match self.fault {
             Fault::RemovalIsLost => Ok(()),
             Fault::MissingGo => OwnerIndex::remove(&self.inner, owner, &[gone, missing].concat(), &[]).await,

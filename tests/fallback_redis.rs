@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use session_store::owners::Revocation;
 use session_store::{
-    Clock as _, Created, Error, FallbackPolicy, FallbackStatus, FallbackStore, Loaded, Owner, Payload,
+    Clock as _, Created, Error, FallbackPolicy, FallbackStatus, FallbackStore, Loaded, Owner, OwnerHash, Payload,
     Record, RedisStore, SessionId, SessionKey, SessionStore as _, SystemClock, Ttl, Update, Updated,
 };
 use support::redis::Server;
@@ -150,7 +150,7 @@ async fn a_session_that_another_instance_ended_is_not_served_once_redis_is_back(
 
         server.restart().await;
         let other = RedisStore::connect(server.url()).await.unwrap();
-        other.owners().unwrap().revoke(&ada, Revocation::All).await.unwrap();
+        other.owners().unwrap().revoke(OwnerHash::of(&ada), Revocation::All).await.unwrap();
         assert_eq!(found(&store, &ended).await, None, "after {outage} ms");
         settled(&store).await;
         assert_eq!(found(&store, &ended).await, None);

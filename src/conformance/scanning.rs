@@ -183,7 +183,7 @@ pub async fn a_scan_sees_every_owner(store: &Store) -> Result<(), Error> {
     for size in [SMALL, 1000] {
         let (mut cursor, mut seen, mut pages): (Option<Cursor>, _, _) = (None, HashSet::new(), 0);
         loop {
-            let page = scan.owners(cursor.as_ref(), size).await?;
+            let page = scan.owners_page(cursor.as_ref(), size).await?;
             assert!((0.0..=1.0).contains(&page.progress), "a share of {}", page.progress);
             seen.extend(page.owners);
             pages += 1;
@@ -197,7 +197,7 @@ pub async fn a_scan_sees_every_owner(store: &Store) -> Result<(), Error> {
         assert!(!seen.contains(&gone), "somebody who has no entries");
     }
     for text in ["", "1", "o:", "not a cursor"] {
-        let refused = scan.owners(Some(&Cursor::new(text)), SMALL).await;
+        let refused = scan.owners_page(Some(&Cursor::new(text)), SMALL).await;
         assert!(matches!(refused, Err(Error::InvalidInput { .. })), "{text:?}: {refused:?}");
     }
     Ok(())

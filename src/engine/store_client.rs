@@ -150,8 +150,8 @@ impl StoreClient {
     }
 
     /// A page of the owners in the index.
-    pub(super) async fn owners(&self, cursor: Option<&Cursor>, size: usize) -> Result<OwnersPage, Error> {
-        self.call(Operation::ScanOwners, None, self.scan()?.owners(cursor, size)).await
+    pub(super) async fn owners_page(&self, cursor: Option<&Cursor>, size: usize) -> Result<OwnersPage, Error> {
+        self.call(Operation::ScanOwners, None, self.scan()?.owners_page(cursor, size)).await
     }
 
     /// About how many sessions there are, and how much room.

@@ -57,7 +57,7 @@ pub trait Scan: Send + Sync {
     /// # Errors
     ///
     /// As for [`page`](Self::page).
-    async fn owners(&self, cursor: Option<&Cursor>, size: usize) -> Result<OwnersPage, Error>;
+    async fn owners_page(&self, cursor: Option<&Cursor>, size: usize) -> Result<OwnersPage, Error>;
 }
 
 /// A page of a store's sessions, from a [`Scan`], which has an example, or from
@@ -80,7 +80,7 @@ impl Page {
     pub const MAX_SIZE: usize = 10_000;
 }
 
-/// A page of the owners in a store's index, from [`Scan::owners`].
+/// A page of the owners in a store's index, from [`Scan::owners_page`].
 ///
 /// ```
 /// use session_store::{Error, Scan};
@@ -88,7 +88,7 @@ impl Page {
 /// async fn count_owners(scan: &dyn Scan) -> Result<usize, Error> {
 ///     let (mut count, mut cursor) = (0, None);
 ///     loop {
-///         let page = scan.owners(cursor.as_ref(), 500).await?;
+///         let page = scan.owners_page(cursor.as_ref(), 500).await?;
 ///         count += page.owners.len();
 ///         cursor = page.next;
 ///         if cursor.is_none() {

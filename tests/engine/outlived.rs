@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use session_store::owners::{Entry, OwnerIndex as _};
-use session_store::{Conflict, Expiry, Moved, Session, SessionId, SessionKey, SessionStore as _, Ttl};
+use session_store::{Conflict, Expiry, Moved, OwnerHash, Session, SessionId, SessionKey, SessionStore as _, Ttl};
 
 use crate::following::{Move, WAYS, Way, conflict, moved};
 use crate::world::{Account, Browser, IDLE, World};
@@ -28,7 +28,7 @@ async fn a_write_that_follows_moves_no_end() {
     assert_eq!((after.created_at, &after.owner), (before.created_at, &before.owner));
     assert_eq!(after.absolute_deadline, before.absolute_deadline);
     // The index of owners has the session once, under its new id.
-    let owned = world.store.inner.list(before.owner.as_ref().unwrap(), None).await.unwrap();
+    let owned = world.store.inner.list(OwnerHash::of(before.owner.as_ref().unwrap()), None).await.unwrap();
     assert_eq!(owned.entries, [Entry::of(key, &before)]);
 }
 

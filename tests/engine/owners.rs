@@ -5,7 +5,7 @@ use std::time::Duration;
 use session_store::SessionStore as _;
 use session_store::owners::OwnerIndex as _;
 use session_store::{
-    Clock as _, Conflict, Cursor, Error, Evict, Label, Owner, Session, SessionManager, SessionSummary,
+    Clock as _, Conflict, Cursor, Error, Evict, Label, Owner, OwnerHash, Session, SessionManager, SessionSummary,
 };
 
 use crate::world::{Account, Browser, IDLE, World};
@@ -158,8 +158,8 @@ async fn a_session_that_is_only_revoked_goes_with_the_next_operation() {
         let world = World::new();
         let mut browser = signed_in(&world, "ada").await;
         let key = browser.key(&world.manager).await;
-        let ada = Owner::new("ada").unwrap();
-        world.store.inner.revoke(&ada, session_store::owners::Revocation::All).await.unwrap();
+        let ada = OwnerHash::of(&Owner::new("ada").unwrap());
+        world.store.inner.revoke(ada, session_store::owners::Revocation::All).await.unwrap();
         assert!(is_signed_in(&world, &browser).await, "nobody has deleted it yet");
         world.clock.advance(IDLE / 2);
         match operation {
@@ -288,8 +288,8 @@ async fn a_session_that_changes_hands_changes_lists() {
     browser.visit(&world.manager, |session| session.set_label("phone")).await.unwrap();
     browser.visit(&world.manager, |session| session.sign_in("bob", |_| ())).await.unwrap();
     assert_eq!((count(&world.manager, "ada").await, count(&world.manager, "bob").await), (0, 1));
-    let ada = Owner::new("ada").unwrap();
-    assert!(world.store.inner.list(&ada, None).await.unwrap().entries.is_empty(), "nothing is left behind");
+    let ada = OwnerHash::of(&Owner::new("ada").unwrap());
+    assert!(world.store.inner.list(ada, None).await.unwrap().entries.is_empty(), "nothing is left behind");
     assert_eq!(world.manager.sessions_of("bob").await.unwrap()[0].label, None, "not ada's label");
     assert_eq!(world.manager.revoke_all("ada").await.unwrap(), 0);
     assert!(is_signed_in(&world, &browser).await);
@@ -393,8 +393,8 @@ async fn one_of_many_revoked_sessions_goes_when_it_is_used() {
     for _ in 0..300 {
         browsers.push(signed_in(&world, "ada").await);
     }
-    let ada = Owner::new("ada").unwrap();
-    world.store.inner.revoke(&ada, session_store::owners::Revocation::All).await.unwrap();
+    let ada = OwnerHash::of(&Owner::new("ada").unwrap());
+    world.store.inner.revoke(ada, session_store::owners::Revocation::All).await.unwrap();
     world.clock.advance(IDLE / 2);
     let last = &mut browsers[299];
     let key = last.key(&world.manager).await;
@@ -419,7 +419,7 @@ async fn a_sign_in_that_is_not_confirmed_leaves_nothing() {
 }
 
 async fn entries(world: &World, owner: &str) -> usize {
-    world.store.inner.list(&Owner::new(owner).unwrap(), None).await.unwrap().entries.len()
+    world.store.inner.list(OwnerHash::of(&Owner::new(owner).unwrap()), None).await.unwrap().entries.len()
 }
 
 /// A request that extends a session after it was logged out leaves no entry that would count.
@@ -484,8 +484,8 @@ async fn what_was_left_by_a_crash_is_deleted_by_whoever_comes_next() {
         for _ in 0..1_500 {
             signed_in(&world, "ada").await;
         }
-        let ada = Owner::new("ada").unwrap();
-        world.store.inner.revoke(&ada, session_store::owners::Revocation::All).await.unwrap();
+        let ada = OwnerHash::of(&Owner::new("ada").unwrap());
+        world.store.inner.revoke(ada, session_store::owners::Revocation::All).await.unwrap();
         let expected = match next {
             "sign in" => Some(signed_in(&world, "ada").await),
             _ => {
@@ -493,7 +493,7 @@ async fn what_was_left_by_a_crash_is_deleted_by_whoever_comes_next() {
                 None
             }
         };
-        while !world.store.inner.revoked(&ada).await.unwrap().is_empty() {
+        while !world.store.inner.revoked(ada).await.unwrap().is_empty() {
             tokio::task::yield_now().await;
         }
         let left = usize::from(expected.is_some());
@@ -517,8 +517,8 @@ async fn a_revocation_that_is_not_finished_says_so_and_is_finished_later() {
     assert!(matches!(outcome, Err(Error::Unfinished { ended: 0, source: None })), "{outcome:?}");
     assert_eq!(outcome.unwrap_err().status(), 503);
     assert_eq!(entries(&world, "ada").await, 0, "all are marked");
-    let ada = Owner::new("ada").unwrap();
-    while !world.store.inner.revoked(&ada).await.unwrap().is_empty() {
+    let ada = OwnerHash::of(&Owner::new("ada").unwrap());
+    while !world.store.inner.revoked(ada).await.unwrap().is_empty() {
         tokio::task::yield_now().await;
     }
     assert_eq!(world.manager.revoke_all("ada").await.unwrap(), 0, "a task has deleted them");

@@ -10,7 +10,7 @@ use session_store::history::HistoryPage;
 use session_store::owners::{Entry, IndexInsert, IndexInserted, Owned, OwnerIndex, Revocation, Stage};
 use session_store::{
     Codec, Created, Cursor, Error, Expiry, History, HistoryBounds, HistoryEntry, KeyRing, Loaded,
-    ManualClock, MemoryStore, Owner, Record, RequestSession, ResponseActions, Rotation, Session,
+    ManualClock, MemoryStore, OwnerHash, Record, RequestSession, ResponseActions, Rotation, Session,
     SessionCookie, SessionData, SessionKey, SessionManager, SessionManagerBuilder, SessionStore, Timestamp,
     Touch, Ttl, Update, Updated,
 };
@@ -279,7 +279,7 @@ impl SessionStore for Spy {
 
 #[async_trait]
 impl History for Spy {
-    async fn record(&self, owner: &Owner, entry: &HistoryEntry, bounds: HistoryBounds) -> Result<(), Error> {
+    async fn record(&self, owner: OwnerHash, entry: &HistoryEntry, bounds: HistoryBounds) -> Result<(), Error> {
         self.call("remember").await?;
         if self.is_full.load(Ordering::SeqCst) {
             return Err(Error::Refused { message: "a test".to_owned() });
@@ -289,7 +289,7 @@ impl History for Spy {
 
     async fn list(
         &self,
-        owner: &Owner,
+        owner: OwnerHash,
         bounds: HistoryBounds,
         now: Timestamp,
     ) -> Result<Vec<HistoryEntry>, Error> {
@@ -297,7 +297,7 @@ impl History for Spy {
         History::list(&self.inner, owner, bounds, now).await
     }
 
-    async fn forget(&self, owner: &Owner, now: Timestamp) -> Result<u64, Error> {
+    async fn forget(&self, owner: OwnerHash, now: Timestamp) -> Result<u64, Error> {
         self.call("forget").await?;
         self.inner.forget(owner, now).await
     }
@@ -309,7 +309,7 @@ impl History for Spy {
 
 #[async_trait]
 impl OwnerIndex for Spy {
-    async fn insert(&self, owner: &Owner, entering: IndexInsert<'_>) -> Result<IndexInserted, Error> {
+    async fn insert(&self, owner: OwnerHash, entering: IndexInsert<'_>) -> Result<IndexInserted, Error> {
         self.call(match entering.stage {
             Stage::Before => "enter",
             Stage::After => "confirm",
@@ -319,22 +319,22 @@ impl OwnerIndex for Spy {
         self.inner.insert(owner, entering).await
     }
 
-    async fn list(&self, owner: &Owner, after: Option<&Cursor>) -> Result<Owned, Error> {
+    async fn list(&self, owner: OwnerHash, after: Option<&Cursor>) -> Result<Owned, Error> {
         self.call("list").await?;
         OwnerIndex::list(&self.inner, owner, after).await
     }
 
-    async fn revoked(&self, owner: &Owner) -> Result<Vec<Entry>, Error> {
+    async fn revoked(&self, owner: OwnerHash) -> Result<Vec<Entry>, Error> {
         self.call("revoked").await?;
         self.inner.revoked(owner).await
     }
 
-    async fn revoke(&self, owner: &Owner, which: Revocation<'_>) -> Result<(), Error> {
+    async fn revoke(&self, owner: OwnerHash, which: Revocation<'_>) -> Result<(), Error> {
         self.call("revoke").await?;
         self.inner.revoke(owner, which).await
     }
 
-    async fn remove(&self, owner: &Owner, gone: &[Entry], missing: &[Entry]) -> Result<(), Error> {
+    async fn remove(&self, owner: OwnerHash, gone: &[Entry], missing: &[Entry]) -> Result<(), Error> {
         self.call("remove").await?;
         OwnerIndex::remove(&self.inner, owner, gone, missing).await
     }

@@ -1,7 +1,7 @@
 //! Several at once: one of them does it, and tells of it.
 
 use session_store::owners::Revocation;
-use session_store::{EventKind, Owner, RevokedBy, Session, SessionStore as _};
+use session_store::{EventKind, Owner, OwnerHash, RevokedBy, Session, SessionStore as _};
 use tokio::task::JoinSet;
 
 use crate::told::{Told, name};
@@ -74,7 +74,7 @@ async fn a_session_that_is_revoked_before_its_sign_in_is_answered_has_no_end() {
     world.store.called("confirm").await;
     // By an instance that comes no further.
     let index = world.store.inner.owners().unwrap();
-    index.revoke(&Owner::new("ada").unwrap(), Revocation::All).await.unwrap();
+    index.revoke(OwnerHash::of(&Owner::new("ada").unwrap()), Revocation::All).await.unwrap();
     world.store.let_go();
     assert!(answered.await.unwrap());
     assert_eq!(world.manager.sessions_of("ada").await.unwrap().len(), 0);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use session_store::owners::{Entry, Revocation};
 use session_store::{
-    AuthMethod, ConflictPolicy, Error, EventDetail, EventKind, Evict, KeyRing, Label, MemoryStore, Owner,
+    AuthMethod, ConflictPolicy, Error, EventDetail, EventKind, Evict, KeyRing, Label, MemoryStore, Owner, OwnerHash,
     Payload, RevokedBy, Session, SessionManager, SessionManagerBuilder, SessionStore as _,
 };
 
@@ -421,7 +421,7 @@ async fn what_was_left_behind_is_told_by_who_ends_it() {
         told.take(&world.manager).await;
         let entry = Entry::of(key.clone(), &world.store.record(&key).await.unwrap());
         let index = world.store.inner.owners().unwrap();
-        index.revoke(&Owner::new("ada").unwrap(), Revocation::One(&entry)).await.unwrap();
+        index.revoke(OwnerHash::of(&Owner::new("ada").unwrap()), Revocation::One(&entry)).await.unwrap();
         if ends_by_renewing {
             let request = ada.begin(&world.manager);
             request.session().await.unwrap().renew().unwrap();

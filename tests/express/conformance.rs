@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use session_store::history::HistoryPage;
 use session_store::owners::{Entry, IndexInsert, IndexInserted, Owned, OwnerIndex, Revocation, Stage};
 use session_store::{
-    Created, Cursor, Envelope, Error, History, HistoryBounds, HistoryEntry, Loaded, Owner, Payload, Record,
+    Created, Cursor, Envelope, Error, History, HistoryBounds, HistoryEntry, Loaded, OwnerHash, Payload, Record,
     RedisLayout, RedisStore, RedisStoreBuilder, Revision, Rotation, SessionId, SessionKey, SessionStore,
     Timestamp, Touch, Ttl, Update, Updated, conformance,
 };
@@ -149,7 +149,7 @@ impl<S> Disguised<S> {
 
 #[async_trait]
 impl<S: SessionStore> OwnerIndex for Disguised<S> {
-    async fn insert(&self, owner: &Owner, entering: IndexInsert<'_>) -> Result<IndexInserted, Error> {
+    async fn insert(&self, owner: OwnerHash, entering: IndexInsert<'_>) -> Result<IndexInserted, Error> {
         let entered = |entry| self.entered(entry);
         let (entry, replaces) = (entered(entering.entry), entering.replaces.map(entered));
         let mut disguised = IndexInsert::new(&entry, entering.life, entering.stage);
@@ -159,14 +159,14 @@ impl<S: SessionStore> OwnerIndex for Disguised<S> {
         Ok(inserted)
     }
 
-    async fn list(&self, owner: &Owner, after: Option<&Cursor>) -> Result<Owned, Error> {
+    async fn list(&self, owner: OwnerHash, after: Option<&Cursor>) -> Result<Owned, Error> {
         let mut owned = self.store.owners().unwrap().list(owner, after).await?;
         owned.entries = self.listed(&owned.entries);
         owned.revoked = self.listed(&owned.revoked);
         Ok(owned)
     }
 
-    async fn revoke(&self, owner: &Owner, which: Revocation<'_>) -> Result<(), Error> {
+    async fn revoke(&self, owner: OwnerHash, which: Revocation<'_>) -> Result<(), Error> {
         let index = self.store.owners().unwrap();
         match which {
             Revocation::All => index.revoke(owner, Revocation::All).await,
@@ -175,11 +175,11 @@ impl<S: SessionStore> OwnerIndex for Disguised<S> {
         }
     }
 
-    async fn revoked(&self, owner: &Owner) -> Result<Vec<Entry>, Error> {
+    async fn revoked(&self, owner: OwnerHash) -> Result<Vec<Entry>, Error> {
         Ok(self.listed(&self.store.owners().unwrap().revoked(owner).await?))
     }
 
-    async fn remove(&self, owner: &Owner, gone: &[Entry], missing: &[Entry]) -> Result<(), Error> {
+    async fn remove(&self, owner: OwnerHash, gone: &[Entry], missing: &[Entry]) -> Result<(), Error> {
         let [gone, missing] =
             [gone, missing].map(|some| some.iter().map(|entry| self.entered(entry)).collect::<Vec<_>>());
         self.store.owners().unwrap().remove(owner, &gone, &missing).await
@@ -297,20 +297,20 @@ impl SessionStore for Stepped {
 /// Recorded at the step before, everything else at the present one.
 #[async_trait]
 impl History for Stepped {
-    async fn record(&self, owner: &Owner, entry: &HistoryEntry, bounds: HistoryBounds) -> Result<(), Error> {
+    async fn record(&self, owner: OwnerHash, entry: &HistoryEntry, bounds: HistoryBounds) -> Result<(), Error> {
         self.before.record(owner, entry, bounds).await
     }
 
     async fn list(
         &self,
-        owner: &Owner,
+        owner: OwnerHash,
         bounds: HistoryBounds,
         now: Timestamp,
     ) -> Result<Vec<HistoryEntry>, Error> {
         History::list(&self.now, owner, bounds, now).await
     }
 
-    async fn forget(&self, owner: &Owner, now: Timestamp) -> Result<u64, Error> {
+    async fn forget(&self, owner: OwnerHash, now: Timestamp) -> Result<u64, Error> {
         self.now.forget(owner, now).await
     }
 
@@ -322,24 +322,24 @@ impl History for Stepped {
 /// Inserted at the step before, everything else at the present one.
 #[async_trait]
 impl OwnerIndex for Stepped {
-    async fn insert(&self, owner: &Owner, entering: IndexInsert<'_>) -> Result<IndexInserted, Error> {
+    async fn insert(&self, owner: OwnerHash, entering: IndexInsert<'_>) -> Result<IndexInserted, Error> {
         let store = if entering.stage == Stage::Before { &self.before } else { &self.now };
         store.insert(owner, entering).await
     }
 
-    async fn list(&self, owner: &Owner, after: Option<&Cursor>) -> Result<Owned, Error> {
+    async fn list(&self, owner: OwnerHash, after: Option<&Cursor>) -> Result<Owned, Error> {
         OwnerIndex::list(&self.now, owner, after).await
     }
 
-    async fn revoked(&self, owner: &Owner) -> Result<Vec<Entry>, Error> {
+    async fn revoked(&self, owner: OwnerHash) -> Result<Vec<Entry>, Error> {
         self.now.revoked(owner).await
     }
 
-    async fn revoke(&self, owner: &Owner, which: Revocation<'_>) -> Result<(), Error> {
+    async fn revoke(&self, owner: OwnerHash, which: Revocation<'_>) -> Result<(), Error> {
         self.now.revoke(owner, which).await
     }
 
-    async fn remove(&self, owner: &Owner, gone: &[Entry], missing: &[Entry]) -> Result<(), Error> {
+    async fn remove(&self, owner: OwnerHash, gone: &[Entry], missing: &[Entry]) -> Result<(), Error> {
         self.now.remove(owner, gone, missing).await
     }
 }

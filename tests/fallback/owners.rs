@@ -4,25 +4,29 @@ use std::time::Duration;
 
 use session_store::owners::{Entry, IndexInsert, OwnerIndex as _, Revocation, Stage, Verdict};
 use session_store::{Clock as _, Loaded};
-use session_store::{Owner, SessionStore as _, SystemClock};
+use session_store::{Owner, OwnerHash, SessionStore as _, SystemClock};
 use tokio::time::sleep;
 
 use crate::primary::{Call, Mode};
 use crate::sample::{HOUR, Session, World, hour};
 
-fn ada() -> Owner {
+fn ada() -> OwnerHash {
+    OwnerHash::of(&owner())
+}
+
+fn owner() -> Owner {
     Owner::new("ada").unwrap()
 }
 
 /// A sign-in as the engine makes it.
 async fn signed_in(world: &World) -> Session {
     let mut session = Session::fresh();
-    session.record.owner = Some(ada());
+    session.record.owner = Some(owner());
     let entry = entry(&session);
-    let entered = world.insert(&ada(), IndexInsert::new(&entry, HOUR, Stage::Before)).await.unwrap();
+    let entered = world.insert(ada(), IndexInsert::new(&entry, HOUR, Stage::Before)).await.unwrap();
     assert_eq!(entered.verdict, Verdict::Inserted);
     world.create(&session.key, &session.record, hour()).await.unwrap();
-    let confirmed = world.insert(&ada(), IndexInsert::new(&entry, HOUR, Stage::After)).await.unwrap();
+    let confirmed = world.insert(ada(), IndexInsert::new(&entry, HOUR, Stage::After)).await.unwrap();
     assert_eq!(confirmed.verdict, Verdict::Inserted);
     session
 }
@@ -39,7 +43,7 @@ async fn settled(world: &World) {
 }
 
 async fn is_known_there(world: &World, session: &Session) -> bool {
-    world.primary.sessions.list(&ada(), None).await.unwrap().entries.contains(&entry(session))
+    world.primary.sessions.list(ada(), None).await.unwrap().entries.contains(&entry(session))
 }
 
 #[tokio::test(start_paused = true)]
@@ -51,7 +55,7 @@ async fn a_sign_in_of_an_outage_is_in_the_index_of_the_primary_once_it_has_moved
     settled(&world).await;
     assert!(is_known_there(&world, &session).await);
     assert_eq!(world.primary.record(&session.key).await, Some(session.record.clone()));
-    assert_eq!(world.list(&ada(), None).await.unwrap().entries, [entry(&session)]);
+    assert_eq!(world.list(ada(), None).await.unwrap().entries, [entry(&session)]);
 }
 
 /// SECURITY 12: another instance, which reached the primary, ended all sessions of the owner.
@@ -59,7 +63,7 @@ async fn a_sign_in_of_an_outage_is_in_the_index_of_the_primary_once_it_has_moved
 async fn what_was_ended_during_an_outage_does_not_move() {
     let world = World::while_down(Mode::Down);
     let session = signed_in(&world).await;
-    world.primary.sessions.revoke(&ada(), Revocation::All).await.unwrap();
+    world.primary.sessions.revoke(ada(), Revocation::All).await.unwrap();
     world.primary.goes(Mode::Up);
     settled(&world).await;
     assert_eq!(world.primary.record(&session.key).await, None);
@@ -74,7 +78,7 @@ async fn what_was_ended_during_an_outage_is_not_served_once_the_primary_answers(
     let world = World::while_down(Mode::Down);
     let (ended, other) = (signed_in(&world).await, world.created().await);
     assert_eq!(world.found(&ended).await, Some(ended.record.clone()), "nobody can be asked");
-    world.primary.sessions.revoke(&ada(), Revocation::All).await.unwrap();
+    world.primary.sessions.revoke(ada(), Revocation::All).await.unwrap();
     assert_eq!(world.found(&ended).await, Some(ended.record.clone()), "nobody can be asked");
     world.primary.goes(Mode::Up);
     assert_eq!(world.load(&ended.key).await.unwrap(), Loaded::Absent);
@@ -106,7 +110,7 @@ async fn what_was_ended_does_not_move_at_the_second_attempt_either() {
     for answers in 0..3 {
         let world = World::while_down(Mode::Down);
         let session = signed_in(&world).await;
-        world.primary.sessions.revoke(&ada(), Revocation::All).await.unwrap();
+        world.primary.sessions.revoke(ada(), Revocation::All).await.unwrap();
         for _ in 0..answers {
             world.primary.once(Call::Index, Mode::Up);
         }
@@ -121,9 +125,9 @@ async fn what_was_ended_does_not_move_at_the_second_attempt_either() {
 #[tokio::test(start_paused = true)]
 async fn what_was_signed_in_after_that_moves() {
     let world = World::while_down(Mode::Down);
-    world.primary.sessions.revoke(&ada(), Revocation::All).await.unwrap();
+    world.primary.sessions.revoke(ada(), Revocation::All).await.unwrap();
     let mut session = Session::fresh();
-    session.record.owner = Some(ada());
+    session.record.owner = Some(owner());
     session.record.created_at = SystemClock.now().saturating_add(Duration::from_secs(60));
     world.create(&session.key, &session.record, hour()).await.unwrap();
     world.primary.goes(Mode::Up);
@@ -137,9 +141,9 @@ async fn what_was_signed_in_after_that_moves() {
 async fn ending_all_sessions_needs_the_primary() {
     let world = World::while_down(Mode::Down);
     let session = signed_in(&world).await;
-    world.revoke(&ada(), Revocation::All).await.unwrap_err();
-    world.list(&ada(), None).await.unwrap_err();
-    let entered = world.insert(&ada(), IndexInsert::new(&entry(&session), HOUR, Stage::Later)).await.unwrap();
+    world.revoke(ada(), Revocation::All).await.unwrap_err();
+    world.list(ada(), None).await.unwrap_err();
+    let entered = world.insert(ada(), IndexInsert::new(&entry(&session), HOUR, Stage::Later)).await.unwrap();
     assert_eq!(entered.verdict, Verdict::Revoked);
     world.primary.goes(Mode::Up);
     settled(&world).await;
@@ -152,8 +156,8 @@ async fn the_session_that_ends_all_others_moves() {
     let (spared, other) = (signed_in(&world).await, signed_in(&world).await);
     world.primary.goes(Mode::Up);
     // Before the task comes to it.
-    world.revoke(&ada(), Revocation::AllBut(&entry(&spared))).await.unwrap();
-    assert_eq!(world.revoked(&ada()).await.unwrap(), [entry(&other)]);
+    world.revoke(ada(), Revocation::AllBut(&entry(&spared))).await.unwrap();
+    assert_eq!(world.revoked(ada()).await.unwrap(), [entry(&other)]);
     settled(&world).await;
     assert!(world.primary.record(&spared.key).await.is_some());
     assert!(world.primary.record(&other.key).await.is_none());
@@ -165,8 +169,8 @@ async fn a_session_is_entered_where_it_goes() {
     let world = World::while_down(Mode::Down);
     let bystander = world.created().await;
     let mut session = Session::fresh();
-    session.record.owner = Some(ada());
-    world.insert(&ada(), IndexInsert::new(&entry(&session), HOUR, Stage::Before)).await.unwrap();
+    session.record.owner = Some(owner());
+    world.insert(ada(), IndexInsert::new(&entry(&session), HOUR, Stage::Before)).await.unwrap();
     world.primary.goes(Mode::Up);
     while world.status().open {
         sleep(Duration::from_millis(1)).await;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use session_store::owners::{Entry, IndexInsert, IndexInserted, Owned, OwnerIndex, Revocation};
 use session_store::{
-    Created, Cursor, Error, Loaded, MemoryStore, Owner, Payload, Record, Rotation, SessionKey, SessionStore,
+    Created, Cursor, Error, Loaded, MemoryStore, OwnerHash, Payload, Record, Rotation, SessionKey, SessionStore,
     Touch, Ttl, Update, Updated,
 };
 use tokio::time::sleep;
@@ -230,29 +230,29 @@ impl SessionStore for Primary {
 
 #[async_trait]
 impl OwnerIndex for Primary {
-    async fn insert(&self, owner: &Owner, entering: IndexInsert<'_>) -> Result<IndexInserted, Error> {
-        let (sessions, owner, entry) = (Arc::clone(&self.sessions), owner.clone(), entering.entry.clone());
+    async fn insert(&self, owner: OwnerHash, entering: IndexInsert<'_>) -> Result<IndexInserted, Error> {
+        let (sessions, entry) = (Arc::clone(&self.sessions), entering.entry.clone());
         let (IndexInsert { life, stage, limit, .. }, replaces) = (entering, entering.replaces.cloned());
         let perform = async move {
             let mut insert = IndexInsert::new(&entry, life, stage);
             (insert.limit, insert.replaces) = (limit, replaces.as_ref());
-            sessions.insert(&owner, insert).await
+            sessions.insert(owner, insert).await
         };
         self.step(Call::Index, perform).await
     }
 
-    async fn list(&self, owner: &Owner, after: Option<&Cursor>) -> Result<Owned, Error> {
-        let (sessions, owner, after) = (Arc::clone(&self.sessions), owner.clone(), after.cloned());
-        self.step(Call::Index, async move { sessions.list(&owner, after.as_ref()).await }).await
+    async fn list(&self, owner: OwnerHash, after: Option<&Cursor>) -> Result<Owned, Error> {
+        let (sessions, after) = (Arc::clone(&self.sessions), after.cloned());
+        self.step(Call::Index, async move { sessions.list(owner, after.as_ref()).await }).await
     }
 
-    async fn revoked(&self, owner: &Owner) -> Result<Vec<Entry>, Error> {
-        let (sessions, owner) = (Arc::clone(&self.sessions), owner.clone());
-        self.step(Call::Index, async move { sessions.revoked(&owner).await }).await
+    async fn revoked(&self, owner: OwnerHash) -> Result<Vec<Entry>, Error> {
+        let sessions = Arc::clone(&self.sessions);
+        self.step(Call::Index, async move { sessions.revoked(owner).await }).await
     }
 
-    async fn revoke(&self, owner: &Owner, which: Revocation<'_>) -> Result<(), Error> {
-        let (sessions, owner) = (Arc::clone(&self.sessions), owner.clone());
+    async fn revoke(&self, owner: OwnerHash, which: Revocation<'_>) -> Result<(), Error> {
+        let sessions = Arc::clone(&self.sessions);
         let (all, entry) = match which {
             Revocation::All => (true, None),
             Revocation::AllBut(entry) => (true, Some(entry.clone())),
@@ -264,15 +264,15 @@ impl OwnerIndex for Primary {
                 Some(entry) if all => Revocation::AllBut(entry),
                 Some(entry) => Revocation::One(entry),
             };
-            sessions.revoke(&owner, which).await
+            sessions.revoke(owner, which).await
         };
         self.step(Call::Index, perform).await
     }
 
-    async fn remove(&self, owner: &Owner, gone: &[Entry], missing: &[Entry]) -> Result<(), Error> {
-        let (sessions, owner) = (Arc::clone(&self.sessions), owner.clone());
+    async fn remove(&self, owner: OwnerHash, gone: &[Entry], missing: &[Entry]) -> Result<(), Error> {
+        let sessions = Arc::clone(&self.sessions);
         let (gone, missing) = (gone.to_vec(), missing.to_vec());
-        let perform = async move { OwnerIndex::remove(&*sessions, &owner, &gone, &missing).await };
+        let perform = async move { OwnerIndex::remove(&*sessions, owner, &gone, &missing).await };
         self.step(Call::Index, perform).await
     }
 }

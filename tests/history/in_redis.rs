@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
 use session_store::{
-    Clock as _, Error, ExpressLayout, HistoryBounds, HistoryEntry, HistoryEvent, KeyRing, Owner, RedisLayout,
+    Clock as _, Error, ExpressLayout, HistoryBounds, HistoryEntry, HistoryEvent, KeyRing, Owner, OwnerHash, RedisLayout,
     RedisStore, RedisStoreBuilder, SessionCookie, SessionId, SessionManager, SessionStore as _, SystemClock,
 };
 
@@ -157,16 +157,16 @@ async fn the_documented_permissions_suffice() {
     let store = Arc::new(RedisStore::connect(url).await.unwrap());
     let history = store.history().unwrap();
     let everything = async || -> Result<(), Error> {
-        let (owner, now) = (Owner::new("ada")?, SystemClock.now());
+        let (owner, now) = (OwnerHash::of(&Owner::new("ada")?), SystemClock.now());
         let bounds = HistoryBounds::default().entries(1);
         for nth in 0..2 {
             let at = session_store::Timestamp::from_millis(now.as_millis() + nth);
             let entry = HistoryEntry::new(at, HistoryEvent::SignedIn, SessionId::generate().key(), at);
-            history.record(&owner, &entry, bounds).await?;
+            history.record(owner, &entry, bounds).await?;
         }
-        assert_eq!(history.list(&owner, bounds, now).await?.len(), 1);
+        assert_eq!(history.list(owner, bounds, now).await?.len(), 1);
         let long_ago = session_store::Timestamp::from_millis(1);
-        assert_eq!(history.forget(&owner, long_ago).await?, 1);
+        assert_eq!(history.forget(owner, long_ago).await?, 1);
         Ok(())
     };
     everything().await.unwrap();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session_store::{
-    Created, Cursor, Error, Expiry, KeyRing, Loaded, ManualClock, MemoryStore, Page, Record, RequestSession,
+    Created, Cursor, Error, Expiry, KeyRing, Loaded, ManualClock, MemoryStore, OwnersPage, Page, Record, RequestSession,
     Rotation, Scan, SessionCookie, SessionKey, SessionManager, SessionManagerBuilder, SessionStore,
     SessionSummary, StoreStatus, Timestamp, Topology, Touch, Ttl, Update, Updated, Usage,
 };
@@ -169,5 +169,9 @@ impl Scan for Scanned {
         usage.limit_bytes = Some(1 << 30);
         usage.bytes_per_session = Some(412.5);
         Ok(usage)
+    }
+
+    async fn owners_page(&self, _: Option<&Cursor>, _: usize) -> Result<OwnersPage, Error> {
+        Ok(OwnersPage::default())
     }
 }

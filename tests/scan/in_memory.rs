@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use futures_util::TryStreamExt as _;
 use session_store::owners::{Entry, IndexInsert, IndexInserted, Owned, OwnerIndex, Revocation, Verdict};
 use session_store::{
-    Created, Cursor, Error, FallbackPolicy, FallbackStore, KeyRing, Loaded, MemoryStore, Owner, Record,
+    Created, Cursor, Error, FallbackPolicy, FallbackStore, KeyRing, Loaded, MemoryStore, Owner, OwnerHash, Record,
     RedisStore, Rotation, Scan, SessionId, SessionKey, SessionManager, SessionStore, Touch, Ttl, Update,
     Updated,
 };
@@ -78,7 +78,7 @@ async fn a_fallback_counts_both_places() {
 struct Custom {
     inner: MemoryStore,
     scans: bool,
-    removed: Mutex<Vec<(Owner, Entry)>>,
+    removed: Mutex<Vec<(OwnerHash, Entry)>>,
 }
 
 #[async_trait]
@@ -118,24 +118,24 @@ impl SessionStore for Custom {
 
 #[async_trait]
 impl OwnerIndex for Custom {
-    async fn insert(&self, _: &Owner, _: IndexInsert<'_>) -> Result<IndexInserted, Error> {
+    async fn insert(&self, _: OwnerHash, _: IndexInsert<'_>) -> Result<IndexInserted, Error> {
         Ok(IndexInserted::new(Verdict::Inserted, true))
     }
 
-    async fn list(&self, _: &Owner, _: Option<&Cursor>) -> Result<Owned, Error> {
+    async fn list(&self, _: OwnerHash, _: Option<&Cursor>) -> Result<Owned, Error> {
         Ok(Owned::default())
     }
 
-    async fn revoke(&self, _: &Owner, _: Revocation<'_>) -> Result<(), Error> {
+    async fn revoke(&self, _: OwnerHash, _: Revocation<'_>) -> Result<(), Error> {
         Ok(())
     }
 
-    async fn revoked(&self, _: &Owner) -> Result<Vec<Entry>, Error> {
+    async fn revoked(&self, _: OwnerHash) -> Result<Vec<Entry>, Error> {
         Ok(Vec::new())
     }
 
-    async fn remove(&self, owner: &Owner, entries: &[Entry], _: &[Entry]) -> Result<(), Error> {
-        let removed = entries.iter().map(|entry| (owner.clone(), entry.clone()));
+    async fn remove(&self, owner: OwnerHash, entries: &[Entry], _: &[Entry]) -> Result<(), Error> {
+        let removed = entries.iter().map(|entry| (owner, entry.clone()));
         self.removed.lock().unwrap().extend(removed);
         Ok(())
     }
@@ -150,7 +150,7 @@ async fn cleared_sessions_leave_the_index_of_their_owners() {
     let key = create(&store, &owned).await;
     assert_eq!(manager(Arc::clone(&store)).revoke_everyone().await.unwrap(), 2);
     let entry = Entry { key, created_at: owned.created_at };
-    assert_eq!(*store.removed.lock().unwrap(), [(owned.owner.unwrap(), entry)]);
+    assert_eq!(*store.removed.lock().unwrap(), [(OwnerHash::of(&owned.owner.unwrap()), entry)]);
 }
 
 #[tokio::test]

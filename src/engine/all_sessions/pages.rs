@@ -107,7 +107,7 @@ impl Paged for HistoryPage {
 
 impl Paged for OwnersPage {
     async fn ask(store: &StoreClient, cursor: Option<&Cursor>, size: usize) -> Result<Self, Error> {
-        store.owners(cursor, size).await
+        store.owners_page(cursor, size).await
     }
 
     fn next(&self) -> Option<&Cursor> {

@@ -39,8 +39,8 @@ impl Scan for FallbackStore {
     }
 
     /// Those of the primary: memory forgets by itself whose sessions are gone.
-    async fn owners(&self, cursor: Option<&Cursor>, size: usize) -> Result<OwnersPage, Error> {
-        self.0.observe(self.0.primary()?.owners(cursor, size).await)
+    async fn owners_page(&self, cursor: Option<&Cursor>, size: usize) -> Result<OwnersPage, Error> {
+        self.0.observe(self.0.primary()?.owners_page(cursor, size).await)
     }
 }
 

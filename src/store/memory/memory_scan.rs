@@ -75,7 +75,7 @@ impl Scan for MemoryStore {
         })
     }
 
-    async fn owners(&self, cursor: Option<&Cursor>, size: usize) -> Result<OwnersPage, Error> {
+    async fn owners_page(&self, cursor: Option<&Cursor>, size: usize) -> Result<OwnersPage, Error> {
         let after = cursor.map(|cursor| super::owner_after(cursor, OWNERS)).transpose()?;
         Ok(self.owners.page(after, size.clamp(1, Page::MAX_SIZE)))
     }

@@ -110,20 +110,20 @@ async fn an_idle_store_frees_what_has_expired() {
 #[tokio::test]
 async fn what_a_full_store_forgot_leaves_the_index_of_owners() {
     let store = MemoryStore::with_capacity(2 * weight(&record(9)));
-    let owner = Owner::new("ada").unwrap();
+    let owner = OwnerHash::of(&Owner::new("ada").unwrap());
     let mut entries = Vec::new();
     for n in 0..5 {
         let record = record(n);
         let key = create(&store, &record, hour()).await.unwrap();
         let entry = owner_index::Entry::of(key, &record);
-        store.insert(&owner, IndexInsert::new(&entry, HOUR, Stage::After)).await.unwrap();
+        store.insert(owner, IndexInsert::new(&entry, HOUR, Stage::After)).await.unwrap();
         entries.push(entry);
     }
     let on_its_way = owner_index::Entry::of(SessionId::generate().key(), &record(9));
-    store.insert(&owner, IndexInsert::new(&on_its_way, HOUR, Stage::Before)).await.unwrap();
+    store.insert(owner, IndexInsert::new(&on_its_way, HOUR, Stage::Before)).await.unwrap();
     store.sessions.settle();
     store.owners.sweep(|key| store.sessions.contains(key));
-    let left = OwnerIndex::list(&store, &owner, None).await.unwrap().entries;
+    let left = OwnerIndex::list(&store, owner, None).await.unwrap().entries;
     assert!(left.contains(&on_its_way), "it may yet be written");
     assert_eq!(left.len(), 3, "{left:?}");
     assert!(left.contains(&entries[4]) && !left.contains(&entries[0]));

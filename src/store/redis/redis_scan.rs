@@ -75,7 +75,7 @@ impl Scan for RedisStore {
         self.sampled().await
     }
 
-    async fn owners(&self, cursor: Option<&Cursor>, size: usize) -> Result<OwnersPage, Error> {
+    async fn owners_page(&self, cursor: Option<&Cursor>, size: usize) -> Result<OwnersPage, Error> {
         let at = match cursor {
             None => None,
             Some(cursor) => Some(cursor.as_str().strip_prefix(OWNERS).ok_or_else(Cursor::is_strange)?),
