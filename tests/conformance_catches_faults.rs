@@ -13,9 +13,9 @@ use session_store::owners::{
     Entry, IndexInsert, IndexInserted, Owned, OwnerIndex, Revocation, Stage, Verdict,
 };
 use session_store::{
-    Created, Cursor, Error, Feed, History, HistoryBounds, HistoryEntry, Loaded, MemoryStore, Owner, OwnerHash, OwnersPage, Page,
-    Payload, Record, Rotation, Scan, SessionKey, SessionStore, SessionSummary, Timestamp, Touch, Ttl, Update,
-    Updated, Usage, conformance,
+    Created, Cursor, Error, Feed, History, HistoryBounds, HistoryEntry, Loaded, MemoryStore, Owner,
+    OwnerHash, OwnersPage, Page, Payload, Record, Rotation, Scan, SessionKey, SessionStore, SessionSummary,
+    Timestamp, Touch, Ttl, Update, Updated, Usage, conformance,
 };
 
 /// A list of faults and the promises that each breaks: one test of each fault, and one that no

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use session_store::owners::Revocation;
 use session_store::{
-    Clock as _, Created, Error, FallbackPolicy, FallbackStatus, FallbackStore, Loaded, Owner, OwnerHash, Payload,
-    Record, RedisStore, SessionId, SessionKey, SessionStore as _, SystemClock, Ttl, Update, Updated,
+    Clock as _, Created, Error, FallbackPolicy, FallbackStatus, FallbackStore, Loaded, Owner, OwnerHash,
+    Payload, Record, RedisStore, SessionId, SessionKey, SessionStore as _, SystemClock, Ttl, Update, Updated,
 };
 use support::redis::Server;
 use tokio::time::sleep;

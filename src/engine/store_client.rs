@@ -150,7 +150,11 @@ impl StoreClient {
     }
 
     /// A page of the owners in the index.
-    pub(super) async fn owners_page(&self, cursor: Option<&Cursor>, size: usize) -> Result<OwnersPage, Error> {
+    pub(super) async fn owners_page(
+        &self,
+        cursor: Option<&Cursor>,
+        size: usize,
+    ) -> Result<OwnersPage, Error> {
         self.call(Operation::ScanOwners, None, self.scan()?.owners_page(cursor, size)).await
     }
 

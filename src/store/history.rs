@@ -50,7 +50,12 @@ pub use self::entry::{HistoryEntry, HistoryEvent};
 pub trait History: Send + Sync {
     /// Adds an entry, unless it was added just now: one that is sent twice counts once. Removes what is then
     /// beyond the bounds. The whole history is gone once nothing was added for [`HistoryBounds::age`].
-    async fn record(&self, owner: OwnerHash, entry: &HistoryEntry, bounds: HistoryBounds) -> Result<(), Error>;
+    async fn record(
+        &self,
+        owner: OwnerHash,
+        entry: &HistoryEntry,
+        bounds: HistoryBounds,
+    ) -> Result<(), Error>;
 
     /// The owner's entries within the bounds at `now`, newest first. Entries that can't be read are left out.
     async fn list(

@@ -1,10 +1,16 @@
 //! Sealed sessions: shown with the key alone, and made so by `tidy`.
 
-use serde_json::json;
-use session_store::{KeyRing, Sealing, SessionId, SessionManager, Values};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use session_store::owners::{Entry, IndexInsert, Stage};
+use session_store::{
+    ExpressLayout, KeyRing, Owner, OwnerHash, RedisLayout, RedisStore, Sealing, SessionCookie, SessionId,
+    SessionManager, SessionStore as _, Values,
+};
 
 use crate::support::redis::Server;
-use crate::tool::{Tool, connect, signed_in};
+use crate::tool::{self, Tool, connect, record, signed_in};
 
 const SECRET: &str = "oGCmMcXRPzbF9Qd1Ckm7UO4u9UmDSPlDmIrKHq5x";
 
@@ -24,8 +30,8 @@ async fn sessions_are_sealed_and_then_shown_with_the_key_alone() {
     looked.has(0, "to be written");
     let done = |rewritten: u64, dry_run: bool| {
         json!({
-            "seen": 2, "rewritten": rewritten, "leftForLater": 0, "needTheId": 0, "unopened": 0, "share": 1.0,
-            "next": null, "dryRun": dry_run,
+            "seen": 2, "rewritten": rewritten, "leftForLater": 0, "needTheId": 0, "unopened": 0, "owners": 1,
+            "entriesRemoved": 0, "share": 1.0, "next": null, "dryRun": dry_run,
         })
     };
     assert_eq!(sealing.json(&["tidy"]), done(2, true));
@@ -63,7 +69,49 @@ async fn sessions_are_sealed_and_then_shown_with_the_key_alone() {
 async fn what_cannot_be_tidied_is_said() {
     let server = Server::start().await;
     let tool = Tool::at(server.url());
-    tool.clone().set("SESSION_LAYOUT", "express").run(&["tidy"]).has(2, "there is nothing to tidy");
     tool.clone().set("SESSION_SEAL_KEY", "short").run(&["tidy"]).has(2, "SESSION_SEAL_KEY");
     tool.run(&["tidy", "--resume", "nonsense"]).has(2, "the cursor cannot be used");
+}
+
+/// A sign-in of two minutes ago.
+async fn signed_in_before(store: &RedisStore, id: &SessionId, owner: &str) {
+    let owner = Owner::new(owner).unwrap();
+    let mut record = record();
+    record.created_at = record.created_at.saturating_sub(Duration::from_secs(120));
+    record.owner = Some(owner.clone());
+    let entry = Entry::of(id.key(), &record);
+    let insert = IndexInsert::new(&entry, Duration::from_secs(3600), Stage::Before);
+    store.owners().unwrap().insert(OwnerHash::of(&owner), insert).await.unwrap();
+    tool::store(store, id, &record).await;
+}
+
+/// Keys that Node, or Redis itself, removes leave entries behind.
+#[tokio::test(flavor = "multi_thread")]
+async fn entries_of_sessions_that_are_gone_are_removed() {
+    let server = Server::start().await;
+    for (name, layout) in [
+        ("native", RedisLayout::native()),
+        ("express", RedisLayout::express(ExpressLayout::new(SessionCookie::new().name("connect.sid")))),
+    ] {
+        let store = RedisStore::builder(server.url()).layout(layout).connect().await.unwrap();
+        let tool = Tool::at(server.url()).set("SESSION_LAYOUT", name);
+        let id = || match name {
+            "native" => SessionId::generate(),
+            _ => SessionId::express(SessionId::generate().as_str()).unwrap(),
+        };
+        let [gone, there, bobs] = [id(), id(), id()];
+        for (id, owner) in [(&gone, "ada"), (&there, "ada"), (&bobs, "bob")] {
+            signed_in_before(&store, id, owner).await;
+        }
+        for id in [&gone, &bobs] {
+            assert!(store.delete(&id.key()).await.unwrap());
+        }
+        let counts = |tidied: &Value| {
+            ["seen", "owners", "entriesRemoved"].map(|field| tidied[field].as_u64().unwrap())
+        };
+        tool.run(&["tidy"]).has(0, "to be removed");
+        assert_eq!(counts(&tool.json(&["tidy"])), [1, 2, 2], "{name}: nothing was done before");
+        assert_eq!(counts(&tool.json(&["tidy", "--yes"])), [1, 2, 2], "{name}");
+        assert_eq!(counts(&tool.json(&["tidy", "--yes"])), [1, 1, 0], "{name}: bob has no index any more");
+    }
 }

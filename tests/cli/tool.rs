@@ -7,7 +7,8 @@ use std::time::Duration;
 use serde_json::Value;
 use session_store::owners::{Entry, IndexInsert, Stage};
 use session_store::{
-    Clock as _, Codec, Label, Owner, OwnerHash, Payload, Record, RedisStore, SessionId, SessionStore, SystemClock, Ttl,
+    Clock as _, Codec, Label, Owner, OwnerHash, Payload, Record, RedisStore, SessionId, SessionStore,
+    SystemClock, Ttl,
 };
 
 /// The tool with some variables, and what it must never say.
@@ -130,7 +131,10 @@ pub(crate) async fn signed_in(redis: &RedisStore, id: SessionId, owner: &str, la
     record.owner = Some(owner.clone());
     let entry = Entry::of(id.key(), &record);
     let index = redis.owners().expect("it has one");
-    index.insert(OwnerHash::of(&owner), IndexInsert::new(&entry, HOUR, Stage::Before)).await.expect("it can be entered");
+    index
+        .insert(OwnerHash::of(&owner), IndexInsert::new(&entry, HOUR, Stage::Before))
+        .await
+        .expect("it can be entered");
     store(redis, &id, &record).await;
     id
 }

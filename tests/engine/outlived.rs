@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use session_store::owners::{Entry, OwnerIndex as _};
-use session_store::{Conflict, Expiry, Moved, OwnerHash, Session, SessionId, SessionKey, SessionStore as _, Ttl};
+use session_store::{
+    Conflict, Expiry, Moved, OwnerHash, Session, SessionId, SessionKey, SessionStore as _, Ttl,
+};
 
 use crate::following::{Move, WAYS, Way, conflict, moved};
 use crate::world::{Account, Browser, IDLE, World};

@@ -5,7 +5,8 @@ use std::time::Duration;
 use session_store::SessionStore as _;
 use session_store::owners::OwnerIndex as _;
 use session_store::{
-    Clock as _, Conflict, Cursor, Error, Evict, Label, Owner, OwnerHash, Session, SessionManager, SessionSummary,
+    Clock as _, Conflict, Cursor, Error, Evict, Label, Owner, OwnerHash, Session, SessionManager,
+    SessionSummary,
 };
 
 use crate::world::{Account, Browser, IDLE, World};

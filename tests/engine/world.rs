@@ -279,7 +279,12 @@ impl SessionStore for Spy {
 
 #[async_trait]
 impl History for Spy {
-    async fn record(&self, owner: OwnerHash, entry: &HistoryEntry, bounds: HistoryBounds) -> Result<(), Error> {
+    async fn record(
+        &self,
+        owner: OwnerHash,
+        entry: &HistoryEntry,
+        bounds: HistoryBounds,
+    ) -> Result<(), Error> {
         self.call("remember").await?;
         if self.is_full.load(Ordering::SeqCst) {
             return Err(Error::Refused { message: "a test".to_owned() });

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use session_store::owners::{Entry, Revocation};
 use session_store::{
-    AuthMethod, ConflictPolicy, Error, EventDetail, EventKind, Evict, KeyRing, Label, MemoryStore, Owner, OwnerHash,
-    Payload, RevokedBy, Session, SessionManager, SessionManagerBuilder, SessionStore as _,
+    AuthMethod, ConflictPolicy, Error, EventDetail, EventKind, Evict, KeyRing, Label, MemoryStore, Owner,
+    OwnerHash, Payload, RevokedBy, Session, SessionManager, SessionManagerBuilder, SessionStore as _,
 };
 
 use crate::told::{Told, name};

@@ -12,9 +12,9 @@ use async_trait::async_trait;
 use session_store::history::HistoryPage;
 use session_store::owners::{Entry, IndexInsert, IndexInserted, Owned, OwnerIndex, Revocation, Stage};
 use session_store::{
-    Created, Cursor, Envelope, Error, History, HistoryBounds, HistoryEntry, Loaded, OwnerHash, Payload, Record,
-    RedisLayout, RedisStore, RedisStoreBuilder, Revision, Rotation, SessionId, SessionKey, SessionStore,
-    Timestamp, Touch, Ttl, Update, Updated, conformance,
+    Created, Cursor, Envelope, Error, History, HistoryBounds, HistoryEntry, Loaded, OwnerHash, Payload,
+    Record, RedisLayout, RedisStore, RedisStoreBuilder, Revision, Rotation, SessionId, SessionKey,
+    SessionStore, Timestamp, Touch, Ttl, Update, Updated, conformance,
 };
 
 use super::stage::layout;
@@ -297,7 +297,12 @@ impl SessionStore for Stepped {
 /// Recorded at the step before, everything else at the present one.
 #[async_trait]
 impl History for Stepped {
-    async fn record(&self, owner: OwnerHash, entry: &HistoryEntry, bounds: HistoryBounds) -> Result<(), Error> {
+    async fn record(
+        &self,
+        owner: OwnerHash,
+        entry: &HistoryEntry,
+        bounds: HistoryBounds,
+    ) -> Result<(), Error> {
         self.before.record(owner, entry, bounds).await
     }
 

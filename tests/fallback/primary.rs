@@ -8,8 +8,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use session_store::owners::{Entry, IndexInsert, IndexInserted, Owned, OwnerIndex, Revocation};
 use session_store::{
-    Created, Cursor, Error, Loaded, MemoryStore, OwnerHash, Payload, Record, Rotation, SessionKey, SessionStore,
-    Touch, Ttl, Update, Updated,
+    Created, Cursor, Error, Loaded, MemoryStore, OwnerHash, Payload, Record, Rotation, SessionKey,
+    SessionStore, Touch, Ttl, Update, Updated,
 };
 use tokio::time::sleep;
 

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
 use session_store::{
-    Clock as _, Error, ExpressLayout, HistoryBounds, HistoryEntry, HistoryEvent, KeyRing, Owner, OwnerHash, RedisLayout,
-    RedisStore, RedisStoreBuilder, SessionCookie, SessionId, SessionManager, SessionStore as _, SystemClock,
+    Clock as _, Error, ExpressLayout, HistoryBounds, HistoryEntry, HistoryEvent, KeyRing, Owner, OwnerHash,
+    RedisLayout, RedisStore, RedisStoreBuilder, SessionCookie, SessionId, SessionManager, SessionStore as _,
+    SystemClock,
 };
 
 use crate::stage::{history_of, sign_in};

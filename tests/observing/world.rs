@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use session_store::{
-    Created, Cursor, Error, Expiry, KeyRing, Loaded, ManualClock, MemoryStore, OwnersPage, Page, Record, RequestSession,
-    Rotation, Scan, SessionCookie, SessionKey, SessionManager, SessionManagerBuilder, SessionStore,
-    SessionSummary, StoreStatus, Timestamp, Topology, Touch, Ttl, Update, Updated, Usage,
+    Created, Cursor, Error, Expiry, KeyRing, Loaded, ManualClock, MemoryStore, OwnersPage, Page, Record,
+    RequestSession, Rotation, Scan, SessionCookie, SessionKey, SessionManager, SessionManagerBuilder,
+    SessionStore, SessionSummary, StoreStatus, Timestamp, Topology, Touch, Ttl, Update, Updated, Usage,
 };
 
 pub(crate) const IDLE: Duration = Duration::from_secs(30 * 60);

@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures_util::TryStreamExt as _;
-use session_store::{Conflict, Error, Evict, Owner, OwnerHash, RedisLayout, RedisStore, Session, SessionStore as _};
+use session_store::{
+    Conflict, Error, Evict, Owner, OwnerHash, RedisLayout, RedisStore, Session, SessionStore as _,
+};
 use tokio::task::JoinSet;
 
 use crate::stage::{Browser, Manager, manager_at, manager_with};
@@ -90,7 +92,14 @@ async fn nobody_is_missed(url: &str) {
 /// What the index itself has, sessions or not.
 async fn entries_of(url: &str, owner: &str) -> usize {
     let store = RedisStore::connect(url).await.unwrap();
-    store.owners().unwrap().list(OwnerHash::of(&Owner::new(owner).unwrap()), None).await.unwrap().entries.len()
+    store
+        .owners()
+        .unwrap()
+        .list(OwnerHash::of(&Owner::new(owner).unwrap()), None)
+        .await
+        .unwrap()
+        .entries
+        .len()
 }
 
 /// SECURITY 12 and 13.

@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use futures_util::TryStreamExt as _;
 use session_store::owners::{Entry, IndexInsert, IndexInserted, Owned, OwnerIndex, Revocation, Verdict};
 use session_store::{
-    Created, Cursor, Error, FallbackPolicy, FallbackStore, KeyRing, Loaded, MemoryStore, Owner, OwnerHash, Record,
-    RedisStore, Rotation, Scan, SessionId, SessionKey, SessionManager, SessionStore, Touch, Ttl, Update,
-    Updated,
+    Created, Cursor, Error, FallbackPolicy, FallbackStore, KeyRing, Loaded, MemoryStore, Owner, OwnerHash,
+    Record, RedisStore, Rotation, Scan, SessionId, SessionKey, SessionManager, SessionStore, Touch, Ttl,
+    Update, Updated,
 };
 
 use crate::stage::{record, ttl};

@@ -10,6 +10,8 @@ mod in_memory;
 mod migrating;
 mod namespaces;
 mod permissions;
+#[cfg(all(feature = "seal", feature = "compress"))]
+mod pruning;
 mod redis;
 mod stage;
 #[cfg(all(feature = "seal", feature = "compress"))]

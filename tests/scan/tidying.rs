@@ -16,19 +16,19 @@ const IDLE: Duration = Duration::from_secs(1000);
 type Builder = SessionManagerBuilder<Values>;
 type Step = Box<dyn Fn(Builder) -> Builder>;
 
-struct Service {
-    store: Arc<dyn SessionStore>,
-    clock: Arc<ManualClock>,
+pub(crate) struct Service {
+    pub(crate) store: Arc<dyn SessionStore>,
+    pub(crate) clock: Arc<ManualClock>,
     cookies: KeyRing,
 }
 
 impl Service {
-    fn new(store: impl SessionStore) -> Self {
+    pub(crate) fn new(store: impl SessionStore) -> Self {
         let now = session_store::SystemClock.now();
         Self { store: Arc::new(store), clock: Arc::new(ManualClock::new(now)), cookies: KeyRing::generate() }
     }
 
-    fn instance(&self, settings: impl FnOnce(Builder) -> Builder) -> SessionManager<Values> {
+    pub(crate) fn instance(&self, settings: impl FnOnce(Builder) -> Builder) -> SessionManager<Values> {
         let builder = SessionManager::builder(Arc::clone(&self.store), self.cookies.clone())
             .expiry(Expiry::idle(IDLE).absolute(50 * IDLE))
             .max_scan_rate(u32::MAX)
@@ -45,7 +45,7 @@ impl Service {
 }
 
 /// A visitor's cookie, and the session's key.
-async fn visit(manager: &SessionManager<Values>, text: &str) -> (String, SessionKey) {
+pub(crate) async fn visit(manager: &SessionManager<Values>, text: &str) -> (String, SessionKey) {
     let request = manager.begin(None);
     let session = request.session().await.unwrap();
     session.insert("text", text).unwrap();

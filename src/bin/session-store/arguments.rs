@@ -148,9 +148,11 @@ pub(crate) enum Command {
         #[arg(short, long)]
         yes: bool,
     },
-    /// Write sessions again that rest in an old form: unsealed, sealed by an old key, not compressed
+    /// Write sessions again that rest in an old form, and clear indexes of sessions that are gone
     ///
-    /// It takes the service's SESSION_SEAL_KEY and its like, and SESSION_COMPRESS_ABOVE. No session's end moves.
+    /// Old forms are unsealed, sealed by an old key, not compressed. It takes the service's SESSION_SEAL_KEY and its like,
+    /// and SESSION_COMPRESS_ABOVE. No session's end moves. Then the index of owners forgets sessions that ended without
+    /// its being told: those whose keys another program, or Redis itself, has removed.
     Tidy(Tidy),
     /// Show rates, latencies and memory live, until Ctrl-C
     ///
@@ -252,7 +254,7 @@ pub(crate) struct RevokeAll {
 
 #[derive(Debug, Args)]
 pub(crate) struct Tidy {
-    /// Write them; without this, only say how many there are
+    /// Do it; without this, only say how much there is
     #[arg(short, long)]
     pub(crate) yes: bool,
 

@@ -1,4 +1,4 @@
-//! `tidy`: sessions that rest in an old form are written in the present one.
+//! `tidy`: sessions that rest in an old form are written in the present one, and indexes forget those that are gone.
 
 use std::future::IntoFuture as _;
 use std::process::ExitCode;
@@ -16,11 +16,6 @@ use crate::output::Output;
 use crate::progress::Progress;
 
 pub(crate) async fn run(open: &Open, output: &Output, options: &Tidy) -> Outcome {
-    if !open.naming.is_native {
-        let words =
-            "Express reads the sessions of this layout, so they have one form, and there is nothing to tidy";
-        return Err(Failure::Usage(words.to_owned()));
-    }
     let progress = Progress::new(if options.yes { "tidying" } else { "looking" });
     let so_far = Arc::new(Mutex::new(Tidied::default()));
     let mut tidying = open.manager.tidy();
@@ -63,6 +58,8 @@ fn report(output: &Output, options: &Tidy, tidied: &Tidied) -> Result<(), Failur
         ("left for later", count(tidied.left_for_later)),
         ("need the id", count(tidied.need_the_id)),
         ("not opened", count(tidied.unopened)),
+        ("owners seen", count(tidied.owners)),
+        (if options.yes { "entries removed" } else { "to be removed" }, count(tidied.entries_removed)),
     ])?;
     if !options.yes {
         output.line("nothing was done: add --yes if that is what you want")?;

@@ -85,3 +85,17 @@ fn lone(mut entries: Vec<Entry>) -> Vec<Entry> {
     entries.retain(|entry| of_lineage[entry.key.lineage()] == 1);
     entries
 }
+
+#[cfg(all(test, feature = "memory"))]
+mod tests {
+    use super::*;
+    use crate::id::SessionId;
+
+    #[test]
+    fn two_entries_of_one_lineage_may_be_one_session_on_its_way() {
+        let entry = |id: &SessionId| Entry { key: id.key(), created_at: Timestamp::from_millis(1) };
+        let (alone, old) = (SessionId::generate(), SessionId::generate());
+        let all = vec![entry(&old), entry(&alone), entry(&old.rotated())];
+        assert_eq!(lone(all), [entry(&alone)]);
+    }
+}

@@ -12,7 +12,12 @@ use crate::store::scan::Cursor;
 
 #[async_trait]
 impl History for FallbackStore {
-    async fn record(&self, owner: OwnerHash, entry: &HistoryEntry, bounds: HistoryBounds) -> Result<(), Error> {
+    async fn record(
+        &self,
+        owner: OwnerHash,
+        entry: &HistoryEntry,
+        bounds: HistoryBounds,
+    ) -> Result<(), Error> {
         self.0.observe(self.0.histories()?.record(owner, entry, bounds).await)
     }
 

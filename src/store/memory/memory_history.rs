@@ -139,7 +139,12 @@ impl moka::Expiry<OwnerHash, Arc<Held>> for StoredLife {
 
 #[async_trait]
 impl History for MemoryStore {
-    async fn record(&self, owner: OwnerHash, entry: &HistoryEntry, bounds: HistoryBounds) -> Result<(), Error> {
+    async fn record(
+        &self,
+        owner: OwnerHash,
+        entry: &HistoryEntry,
+        bounds: HistoryBounds,
+    ) -> Result<(), Error> {
         self.histories.step(owner, |kept| (kept.record(entry, bounds), ()));
         Ok(())
     }

@@ -52,7 +52,12 @@ impl Place {
 /// While sessions go from one layout to the other, each has the histories, as it has the index of owners.
 #[async_trait]
 impl History for RedisStore {
-    async fn record(&self, owner: OwnerHash, entry: &HistoryEntry, bounds: HistoryBounds) -> Result<(), Error> {
+    async fn record(
+        &self,
+        owner: OwnerHash,
+        entry: &HistoryEntry,
+        bounds: HistoryBounds,
+    ) -> Result<(), Error> {
         let (bytes, oldest) = (entry.to_bytes(), bounds.oldest(entry.at).as_millis());
         let arguments = (bytes, bounds.entries, millis_rounded_up(bounds.age), oldest);
         for place in self.places(owner) {
@@ -99,7 +104,8 @@ impl History for RedisStore {
         };
         let sought = |keyspace: &dyn Keyspace| Sought { names: keyspace.owners_glob(KEYS), kind: "list" };
         let (keyspace, found) = self.look_through(at, size, sought).await?;
-        let owners = found.names.into_iter().filter_map(|name| Some((keyspace.owner_named(KEYS, &name)?, name)));
+        let owners =
+            found.names.into_iter().filter_map(|name| Some((keyspace.owner_named(KEYS, &name)?, name)));
         let (owners, names): (Vec<_>, Vec<_>) = owners.unzip();
         let mut histories = Vec::new();
         for (owners, names) in owners.chunks(HISTORIES_AT_ONCE).zip(names.chunks(HISTORIES_AT_ONCE)) {
