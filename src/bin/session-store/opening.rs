@@ -20,8 +20,16 @@ pub(crate) struct Open {
     pub(crate) naming: Naming,
 }
 
+/// What of the tool's own doing is entered into histories.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Recording {
+    Nothing,
+    /// As much as the service enters, by its variables.
+    AsTheService,
+}
+
 impl Open {
-    pub(crate) async fn connect(connection: &Connection) -> Result<Self, Failure> {
+    pub(crate) async fn connect(connection: &Connection, recording: Recording) -> Result<Self, Failure> {
         let lookup = |name: &str| look_up(connection, name, |name| std::env::var_os(name));
         let naming = Naming::of(lookup);
         let Some(builder) = RedisStoreBuilder::from_variables(lookup)? else {
@@ -35,8 +43,24 @@ impl Open {
             builder = builder.max_scan_rate(keys_per_second);
         }
         // Of a layout that Express reads nothing is sealed.
-        let builder = if naming.is_native { builder.at_rest_from_variables(lookup)? } else { builder };
+        if naming.is_native {
+            builder = builder.at_rest_from_variables(lookup)?;
+        }
+        if recording == Recording::AsTheService {
+            builder = builder.history_from_variables(lookup)?;
+        }
         Ok(Self { store, manager: builder.build()?, naming })
+    }
+
+    /// Waits until histories have what was ended: entries are recorded in the background, and would be lost with the
+    /// process.
+    pub(crate) async fn finish_recording(&self) {
+        self.manager.flush_events().await;
+        match self.manager.counts().history_lost {
+            0 => {}
+            1 => eprintln!("session-store: the end of 1 session is in no history"),
+            many => eprintln!("session-store: the ends of {many} sessions are in no history"),
+        }
     }
 }
 
@@ -46,14 +70,16 @@ const MAX_PAYLOAD: usize = 32 << 20;
 const NO_REDIS: &str = "no Redis server is named: set REDIS_URL as the service has it, or give --url. Sessions in \
                         memory belong to the process that has them, and cannot be seen from outside";
 
-/// How sessions are sealed and compressed is the same to the tool as to the service.
-const AT_REST: [&str; 6] = [
+/// How sessions are sealed and compressed, and what histories keep, is the same to the tool as to the service.
+const AS_THE_SERVICE: [&str; 8] = [
     "SESSION_SEAL_KEY",
     "SESSION_SEAL_KEY_FILE",
     "SESSION_SEAL_ROLLOUT",
     "SESSION_SEAL_AND_ID",
     "SESSION_SEAL_LABELS",
     "SESSION_COMPRESS_ABOVE",
+    "SESSION_HISTORY",
+    "SESSION_HISTORY_AGE",
 ];
 
 /// How the keys of sessions are called.
@@ -107,7 +133,7 @@ fn look_up(
         "REDIS_ENABLED" if url.is_some() => return None,
         // The service's patience and load are not the tool's.
         "REDIS_TIMEOUT" | "REDIS_CONNECTIONS" => return None,
-        _ if AT_REST.contains(&name) => None,
+        _ if AS_THE_SERVICE.contains(&name) => None,
         _ if name.starts_with("SESSION_") => return None,
         _ => None,
     };
