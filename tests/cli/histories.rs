@@ -40,7 +40,7 @@ impl Service {
         cookie.split(';').next().unwrap().to_owned()
     }
 
-    async fn sign_out(&self, cookie: &str) {
+    pub(crate) async fn sign_out(&self, cookie: &str) {
         self.manager.begin(Some(cookie)).session().await.unwrap().destroy().await.unwrap();
     }
 

@@ -86,6 +86,7 @@ async fn what_the_tool_ends_is_recorded_as_the_variables_say() {
     sign_in().await;
     let said = tool.clone().set("SESSION_HISTORY_AGE", "30d").run(&["revoke-all", "ada"]);
     said.has(0, "SESSION_HISTORY_AGE has no effect: SESSION_HISTORY is not set");
+    assert_eq!(said.err.lines().count(), 1, "{}", said.err);
     assert_eq!(events(&tool, "ada"), ["signedIn", "signedIn"]);
 
     sign_in().await;

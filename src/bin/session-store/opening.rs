@@ -32,7 +32,9 @@ impl Open {
     pub(crate) async fn connect(connection: &Connection, recording: Recording) -> Result<Self, Failure> {
         let lookup = |name: &str| look_up(connection, name, |name| std::env::var_os(name));
         let naming = Naming::of(lookup);
-        let Some(builder) = RedisStoreBuilder::from_variables(lookup)? else {
+        // Histories are the manager's, which reads their variables below: what has no effect is said once.
+        let of_store = |name: &str| lookup(name).filter(|_| !HISTORY.contains(&name));
+        let Some(builder) = RedisStoreBuilder::from_variables(of_store)? else {
             return Err(Failure::Usage(NO_REDIS.to_owned()));
         };
         let timeout = Duration::from_secs_f64(connection.timeout);
@@ -70,17 +72,17 @@ const MAX_PAYLOAD: usize = 32 << 20;
 const NO_REDIS: &str = "no Redis server is named: set REDIS_URL as the service has it, or give --url. Sessions in \
                         memory belong to the process that has them, and cannot be seen from outside";
 
-/// How sessions are sealed and compressed, and what histories keep, is the same to the tool as to the service.
-const AS_THE_SERVICE: [&str; 8] = [
+/// How sessions are sealed and compressed is the same to the tool as to the service.
+const AT_REST: [&str; 6] = [
     "SESSION_SEAL_KEY",
     "SESSION_SEAL_KEY_FILE",
     "SESSION_SEAL_ROLLOUT",
     "SESSION_SEAL_AND_ID",
     "SESSION_SEAL_LABELS",
     "SESSION_COMPRESS_ABOVE",
-    "SESSION_HISTORY",
-    "SESSION_HISTORY_AGE",
 ];
+/// So is what histories keep of it.
+const HISTORY: [&str; 2] = ["SESSION_HISTORY", "SESSION_HISTORY_AGE"];
 
 /// How the keys of sessions are called.
 pub(crate) struct Naming {
@@ -133,7 +135,7 @@ fn look_up(
         "REDIS_ENABLED" if url.is_some() => return None,
         // The service's patience and load are not the tool's.
         "REDIS_TIMEOUT" | "REDIS_CONNECTIONS" => return None,
-        _ if AS_THE_SERVICE.contains(&name) => None,
+        _ if AT_REST.contains(&name) || HISTORY.contains(&name) => None,
         _ if name.starts_with("SESSION_") => return None,
         _ => None,
     };
@@ -172,6 +174,7 @@ mod tests {
             ("REDIS_PASSWORD", "p"),
             ("REDIS_TIMEOUT", "50ms"),
             ("REDIS_WAIT_REPLICAS", "1"),
+            ("SESSION_HISTORY", "1"),
         ];
         let unset = connection();
         assert_eq!(read(&unset, &variables, "REDIS_URL").as_deref(), Some("redis://a"));
@@ -180,7 +183,9 @@ mod tests {
         for the_services in ["SESSION_SECRET", "REDIS_TIMEOUT"] {
             assert_eq!(read(&unset, &variables, the_services), None);
         }
-        assert_eq!(read(&unset, &variables, "REDIS_WAIT_REPLICAS").as_deref(), Some("1"));
+        for the_same in ["REDIS_WAIT_REPLICAS", "SESSION_HISTORY"] {
+            assert_eq!(read(&unset, &variables, the_same).as_deref(), Some("1"));
+        }
         let set = Connection { url: Some("redis://b".into()), prefix: Some("b:".into()), ..connection() };
         assert_eq!(read(&set, &variables, "REDIS_URL").as_deref(), Some("redis://b"));
         assert_eq!(read(&set, &variables, "REDIS_ENABLED"), None);
