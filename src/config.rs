@@ -3,6 +3,7 @@
 mod at_rest;
 mod cookie;
 mod environment;
+mod history;
 mod layout;
 mod owner_limit;
 #[cfg(feature = "redis")]
@@ -29,6 +30,7 @@ use crate::engine::expiry::Expiry;
 use crate::engine::{SessionManager, SessionManagerBuilder};
 use crate::error::Error;
 use crate::store::SessionStore;
+use crate::store::history::HistoryBounds;
 use crate::store::owner_index::OwnerLimit;
 use crate::ttl::MAX_TTL;
 
@@ -77,6 +79,8 @@ impl<T: SessionData> SessionManager<T> {
     /// | `SESSION_PREFIX` | the prefix of this application's keys in Redis | `session:` | `shop:` |
     /// | `SESSION_MAX_PER_OWNER` | how many sessions an owner may have at once: 1 to 1000, see [`max_sessions_per_owner`] | any number | `5` |
     /// | `SESSION_OVER_LIMIT` | the effect of a sign-in beyond that: `oldest` ends the session with the earliest sign-in, `refuse` refuses the new one with 409 | `oldest` | `refuse` |
+    /// | `SESSION_HISTORY` | keeps a history of each owner's sessions, of so many entries: 1 to 10,000; personal data, see [`history`] | no history | `100` |
+    /// | `SESSION_HISTORY_AGE` | how far back it reaches: a second to 400 days | `90d` | `30d` |
     /// | `SESSION_COOKIE_NAME` | the cookie's name | `__Host-Http-id`; `__Secure-id` with a domain or a path; `id` where not secure | `sid` |
     /// | `SESSION_COOKIE_SECURE` | `false`: the cookie travels over plain http, for development | `true` | `false` |
     /// | `SESSION_COOKIE_SAMESITE` | whether requests that another site started carry the cookie: `strict`, `lax` or `none`, see [`SameSite`] | `lax` | `strict` |
@@ -90,6 +94,7 @@ impl<T: SessionData> SessionManager<T> {
     /// An empty variable counts as not set.
     ///
     /// [`max_sessions_per_owner`]: SessionManagerBuilder::max_sessions_per_owner
+    /// [`history`]: SessionManagerBuilder::history
     /// [`SameSite`]: crate::SameSite
     /// [`domain`]: SessionCookie::domain
     ///
@@ -172,6 +177,7 @@ struct Settings {
     prefix: Option<String>,
     cookie: SessionCookie,
     owner_limit: Option<OwnerLimit>,
+    history: Option<HistoryBounds>,
     at_rest: AtRestSettings,
     /// What is set, but has no effect.
     warnings: Vec<String>,
@@ -223,10 +229,23 @@ impl Settings {
         }
         let cookie = cookie::cookie(environment, &layout)?;
         let owner_limit = owner_limit::owner_limit(environment, &mut warnings)?;
+        let history = history::history(environment, &mut warnings)?;
         let keys = secrets::keys(environment, &layout, &mut warnings)?;
         let prefix = environment.text("SESSION_PREFIX")?;
         let at_rest = AtRestSettings::read(environment)?;
-        Ok(Self { redis, fallback, layout, keys, expiry, prefix, cookie, owner_limit, at_rest, warnings })
+        Ok(Self {
+            redis,
+            fallback,
+            layout,
+            keys,
+            expiry,
+            prefix,
+            cookie,
+            owner_limit,
+            history,
+            at_rest,
+            warnings,
+        })
     }
 
     fn warn(&self) {
@@ -255,11 +274,14 @@ impl Settings {
                 SessionManagerBuilder::new(store, keys)
             }
         };
-        let builder = self.at_rest.apply(builder.expiry(self.expiry).cookie(self.cookie));
-        Ok(match self.owner_limit {
-            Some(OwnerLimit { sessions, evict }) => builder.max_sessions_per_owner(sessions, evict),
-            None => builder,
-        })
+        let mut builder = self.at_rest.apply(builder.expiry(self.expiry).cookie(self.cookie));
+        if let Some(OwnerLimit { sessions, evict }) = self.owner_limit {
+            builder = builder.max_sessions_per_owner(sessions, evict);
+        }
+        if let Some(bounds) = self.history {
+            builder = builder.history(bounds);
+        }
+        Ok(builder)
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use libfuzzer_sys::fuzz_target;
 
 /// By number, so that the fuzzer does not have to find names.
-const NAMES: [&str; 36] = [
+const NAMES: [&str; 38] = [
     "REDIS_URL",
     "REDIS_HOST",
     "REDIS_PORT",
@@ -43,6 +43,8 @@ const NAMES: [&str; 36] = [
     "REDIS_CONNECTIONS",
     "REDIS_WAIT_REPLICAS",
     "REDIS_WAIT_TIMEOUT",
+    "SESSION_HISTORY",
+    "SESSION_HISTORY_AGE",
 ];
 
 fuzz_target!(|text: &str| {

@@ -227,11 +227,12 @@ pub(super) fn documented() -> Vec<(&'static str, &'static str)> {
 
 #[test]
 fn the_table_has_each_variable_that_the_code_names_and_no_other() {
-    const SOURCES: [&str; 12] = [
+    const SOURCES: [&str; 13] = [
         include_str!("../config.rs"),
         include_str!("at_rest.rs"),
         include_str!("cookie.rs"),
         include_str!("environment.rs"),
+        include_str!("history.rs"),
         include_str!("layout.rs"),
         include_str!("owner_limit.rs"),
         include_str!("secrets.rs"),

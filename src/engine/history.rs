@@ -20,6 +20,7 @@ const SETTLES_WITHIN: Duration = Duration::from_millis(250);
 impl<T: SessionData> SessionManagerBuilder<T> {
     /// Has a history kept of what happens to the sessions of each owner, within these bounds: when and from which
     /// device somebody signed in, and what ended the session (OWASP ASVS 7.5.2). Default: none is kept.
+    /// [`from_env`](SessionManager::from_env) takes the bounds from `SESSION_HISTORY` and `SESSION_HISTORY_AGE`.
     ///
     /// It is personal data: the page `devices` of the documentation says what is kept, for how long, and how it is erased.
     ///

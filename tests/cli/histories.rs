@@ -15,14 +15,14 @@ use crate::tool::Tool;
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// A service whose clock is set.
-struct Service {
-    manager: SessionManager<Values>,
+pub(crate) struct Service {
+    pub(crate) manager: SessionManager<Values>,
     clock: Arc<ManualClock>,
 }
 
 impl Service {
     /// It is as many hours ago.
-    async fn hours_ago(hours: u64, builder: RedisStoreBuilder, keys: KeyRing) -> Self {
+    pub(crate) async fn hours_ago(hours: u64, builder: RedisStoreBuilder, keys: KeyRing) -> Self {
         let store = builder.timeout(Duration::from_secs(5)).connect().await.unwrap();
         let millis = SystemClock.now().as_millis() - hours * 3_600_000;
         let clock = Arc::new(ManualClock::new(Timestamp::from_millis(millis)));
@@ -31,7 +31,7 @@ impl Service {
     }
 
     /// Answers the cookie.
-    async fn sign_in(&self, owner: &str, device: &str) -> String {
+    pub(crate) async fn sign_in(&self, owner: &str, device: &str) -> String {
         let request = self.manager.begin(None);
         let session = request.session().await.unwrap();
         session.sign_in(owner, |_| ()).unwrap();
@@ -40,7 +40,7 @@ impl Service {
         cookie.split(';').next().unwrap().to_owned()
     }
 
-    async fn sign_out(&self, cookie: &str) {
+    pub(crate) async fn sign_out(&self, cookie: &str) {
         self.manager.begin(Some(cookie)).session().await.unwrap().destroy().await.unwrap();
     }
 
@@ -69,12 +69,12 @@ async fn a_day(service: &Service) -> Vec<String> {
     vec![phone, renewed, laptop, again, bob]
 }
 
-fn hidden(cookies: &[String]) -> Vec<String> {
+pub(crate) fn hidden(cookies: &[String]) -> Vec<String> {
     // What follows the lineage, and no key has.
     cookies.iter().map(|cookie| cookie.split_once('=').unwrap().1[4..32].to_owned()).collect()
 }
 
-fn column(lines: &[Value], name: &str) -> Vec<String> {
+pub(crate) fn column(lines: &[Value], name: &str) -> Vec<String> {
     lines.iter().map(|line| line[name].as_str().unwrap_or("-").to_owned()).collect()
 }
 

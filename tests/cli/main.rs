@@ -11,6 +11,7 @@ mod interrupting;
 mod keys;
 mod layouts;
 mod permissions;
+mod recording;
 mod sessions;
 mod tables;
 mod terminal;

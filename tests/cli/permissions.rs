@@ -44,9 +44,12 @@ async fn the_documented_permissions_suffice() {
     said.has(0, "unknown  feed");
     said.has(0, "unknown  history");
     tool.run(&["history", "ada"]).has(2, "permission");
+    tool.run(&["forget", "ada", "--yes"]).has(2, "refused the operation");
     let remembering = allow(&server, &format!("{STORE} {OWNERS} {SURVEY} {HISTORIES}")).await;
     remembering.run(&["check"]).has(0, "ok       history      a history can be kept");
     remembering.run(&["history", "ada"]).has(0, "no history");
+    remembering.run(&["forget", "ada"]).has(0, "nothing was done");
+    remembering.run(&["forget", "ada", "--yes"]).has(0, "sessions ended");
     said.has(0, "a separate user");
     for (more, expected) in [
         (

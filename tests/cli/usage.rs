@@ -17,6 +17,7 @@ fn wrong_usage_is_told_from_what_was_found() {
         &["stats", "--timeout", "0"],
         &["stats", "--layout", "django"],
         &["history"],
+        &["forget"],
         &["report", "--since", "yesterday"],
     ] {
         let said = tool.run(arguments);
@@ -25,6 +26,7 @@ fn wrong_usage_is_told_from_what_was_found() {
     }
     tool.run(&["--help"]).has(0, "Exit codes");
     tool.run(&["--help"]).has(0, "ps");
+    tool.run(&["--help"]).has(0, "SESSION_HISTORY");
     tool.run(&["check", "--help"]).has(0, "exit code is 0 if all is well");
     tool.run(&["--version"]).has(0, env!("CARGO_PKG_VERSION"));
     for heading in ["Connection options:", "Output options:"] {
@@ -43,7 +45,7 @@ fn manual_pages_have_their_sections() {
     for section in ["NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "SUBCOMMANDS", "EXTRA", "VERSION"] {
         page.has(0, &format!(".SH {section}"));
     }
-    for command in ["list", "history", "report", "revoke-all", "man"] {
+    for command in ["list", "history", "report", "revoke-all", "forget", "man"] {
         page.has(0, &format!("session\\-store\\-{}(1)", command.replace('-', "\\-")));
         let of_command = tool.run(&["man", command]);
         of_command.has(0, &format!(".TH session-store-{command} 1"));
@@ -58,7 +60,7 @@ fn no_argument_is_repeated_to_whoever_reads_the_errors() {
     const ID: &str = "s3Cr3tId_s3Cr3tId_s3Cr3tId_s3Cr3";
     // A variable of another kind of server, so that nothing waits for one.
     let tool = Tool::at("memory:").hiding(["correct-horse", "s3Cr3tId", "ada:", "127.0.0.1:1/0"]);
-    let commands: [&[&str]; 15] = [
+    let commands: [&[&str]; 16] = [
         &[],
         &["stats"],
         &["list"],
@@ -66,6 +68,7 @@ fn no_argument_is_repeated_to_whoever_reads_the_errors() {
         &["ttl"],
         &["revoke"],
         &["revoke-all"],
+        &["forget"],
         &["history"],
         &["report"],
         &["clear"],

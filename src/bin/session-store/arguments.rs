@@ -26,7 +26,10 @@ Exit codes: 0 done, or all is well; 1 a session is not there, or `check` has war
 `check` found something unsafe; 130 interrupted.
 
 Without --url, the tool reads the variables that the service has: REDIS_URL, or REDIS_CLUSTER_NODES, \
-REDIS_SENTINELS, REDIS_HOST and their like. REDIS_PASSWORD or REDIS_PASSWORD_FILE fill in a password.";
+REDIS_SENTINELS, REDIS_HOST and their like. REDIS_PASSWORD or REDIS_PASSWORD_FILE fill in a password.
+
+With the service's SESSION_HISTORY and SESSION_HISTORY_AGE, `revoke`, `revoke-all` and `clear` enter what they end \
+into the owners' histories.";
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Connection options")]
@@ -142,6 +145,10 @@ pub(crate) enum Command {
     },
     /// End all sessions of an owner, even those that requests use or renew meanwhile
     RevokeAll(RevokeAll),
+    /// End all sessions of an owner, and erase their history: for an account that is deleted
+    ///
+    /// Entries that were on their way to the history are erased too. Copies in backups and in the service's audit log stay.
+    Forget(Forget),
     /// End ALL sessions of the store, which signs everybody out
     Clear {
         /// End them; without this, only say how many there are
@@ -250,6 +257,16 @@ pub(crate) struct RevokeAll {
     /// lost with a master
     #[arg(long)]
     pub(crate) thorough: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Forget {
+    /// The owner, as the application named it at sign-in
+    pub(crate) owner: String,
+
+    /// Do it; without this, only say how many sessions and entries there are
+    #[arg(short, long)]
+    pub(crate) yes: bool,
 }
 
 #[derive(Debug, Args)]

@@ -10,11 +10,11 @@ use session_store::checkup::{Finding, Verdict};
 use crate::Outcome;
 use crate::arguments::Connection;
 use crate::failure::Failure;
-use crate::opening::Open;
+use crate::opening::{Open, Recording};
 use crate::output::{Output, plain};
 
 pub(crate) async fn run(connection: &Connection, output: &Output) -> Outcome {
-    let (verdict, lines) = match Open::connect(connection).await {
+    let (verdict, lines) = match Open::connect(connection, Recording::Nothing).await {
         Ok(open) => {
             let checkup = open.store.checkup().await;
             (checkup.verdict(), checkup.findings.into_iter().map(Line::from).collect())

@@ -14,6 +14,7 @@
 //! session-store ttl 5okmGZOn           # the beginning of a digest will do
 //! session-store revoke 5okmGZOn
 //! session-store revoke-all ada         # ends all of a user's sessions; --thorough if the index may be lost
+//! session-store forget ada --yes       # the same, and erases her history: her account is deleted
 //! session-store clear --yes            # signs everybody out
 //! session-store tidy --yes             # seals or compresses what is not, as the service does by now
 //! session-store man > session-store.1  # a manual page; `man list` for that of a command
@@ -28,6 +29,12 @@
 //! `REDIS_WAIT_REPLICAS`, sessions that are ended here are ended on so many replicas too. No `SESSION_SECRET` is needed;
 //! `show` and `tidy` open sealed sessions with the service's `SESSION_SEAL_KEY` or `SESSION_SEAL_KEY_FILE`. A password on a command line can be read by
 //! everybody on the machine (`ps`): leave it to the variables, or to `REDIS_PASSWORD_FILE`.
+//!
+//! # Histories
+//!
+//! With the service's `SESSION_HISTORY` and `SESSION_HISTORY_AGE`, what `revoke`, `revoke-all` and `clear` end is entered into the
+//! histories of the owners; without, it is in none. Give the same as the service: a history is cut to what the last entry's
+//! bounds allow. `history`, `report` and `forget` see all that is stored, whatever the variables say.
 //!
 //! # Keys
 //!
@@ -56,6 +63,7 @@ mod arguments;
 mod check;
 mod clear;
 mod failure;
+mod forget;
 mod history;
 mod interrupt;
 mod keys;
@@ -83,7 +91,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 use crate::arguments::{Arguments, Command};
 use crate::failure::Failure;
-use crate::opening::Open;
+use crate::opening::{Open, Recording};
 use crate::output::Output;
 
 /// What a command answers if it does not fail.
@@ -129,8 +137,13 @@ async fn run(arguments: Arguments, output: Output) -> Outcome {
     if let Command::Check = command {
         return check::run(&connection, &output).await;
     }
-    let open = Open::connect(&connection).await?;
-    match command {
+    let recording = match command {
+        Command::Revoke { .. } | Command::RevokeAll(_) | Command::Clear { .. } => Recording::AsTheService,
+        // All that is stored is to be seen, and what is erased need not be recorded.
+        _ => Recording::Nothing,
+    };
+    let open = Open::connect(&connection, recording).await?;
+    let outcome = match command {
         Command::Stats(options) => stats::run(&open, &output, &options).await,
         Command::List(options) => list::run(&open, &output, &options).await,
         Command::Show(options) => show::run(&open, &output, &options).await,
@@ -139,11 +152,15 @@ async fn run(arguments: Arguments, output: Output) -> Outcome {
         Command::Report(options) => report::run(&open, &output, &options).await,
         Command::Revoke { keys } => revoke::some(&open, &output, &keys).await,
         Command::RevokeAll(options) => revoke::all(&open, &output, &options).await,
+        Command::Forget(options) => forget::run(&open, &output, &options).await,
         Command::Clear { yes } => clear::run(&open, &output, yes).await,
         Command::Tidy(options) => tidy::run(&open, &output, &options).await,
         Command::Watch(options) => watch::run(&open, &output, &options).await,
         Command::Check | Command::Completions { .. } | Command::Man { .. } => {
             unreachable!("they were seen to")
         }
-    }
+    };
+    // After a failure too: some may have ended before it.
+    open.finish_recording().await;
+    outcome
 }

@@ -20,11 +20,21 @@ pub(crate) struct Open {
     pub(crate) naming: Naming,
 }
 
+/// What of the tool's own doing is entered into histories.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Recording {
+    Nothing,
+    /// As much as the service enters, by its variables.
+    AsTheService,
+}
+
 impl Open {
-    pub(crate) async fn connect(connection: &Connection) -> Result<Self, Failure> {
+    pub(crate) async fn connect(connection: &Connection, recording: Recording) -> Result<Self, Failure> {
         let lookup = |name: &str| look_up(connection, name, |name| std::env::var_os(name));
         let naming = Naming::of(lookup);
-        let Some(builder) = RedisStoreBuilder::from_variables(lookup)? else {
+        // Histories are the manager's, which reads their variables below: what has no effect is said once.
+        let of_store = |name: &str| lookup(name).filter(|_| !HISTORY.contains(&name));
+        let Some(builder) = RedisStoreBuilder::from_variables(of_store)? else {
             return Err(Failure::Usage(NO_REDIS.to_owned()));
         };
         let timeout = Duration::from_secs_f64(connection.timeout);
@@ -35,8 +45,24 @@ impl Open {
             builder = builder.max_scan_rate(keys_per_second);
         }
         // Of a layout that Express reads nothing is sealed.
-        let builder = if naming.is_native { builder.at_rest_from_variables(lookup)? } else { builder };
+        if naming.is_native {
+            builder = builder.at_rest_from_variables(lookup)?;
+        }
+        if recording == Recording::AsTheService {
+            builder = builder.history_from_variables(lookup)?;
+        }
         Ok(Self { store, manager: builder.build()?, naming })
+    }
+
+    /// Waits until histories have what was ended: entries are recorded in the background, and would be lost with the
+    /// process.
+    pub(crate) async fn finish_recording(&self) {
+        self.manager.flush_events().await;
+        match self.manager.counts().history_lost {
+            0 => {}
+            1 => eprintln!("session-store: the end of 1 session is in no history"),
+            many => eprintln!("session-store: the ends of {many} sessions are in no history"),
+        }
     }
 }
 
@@ -55,6 +81,8 @@ const AT_REST: [&str; 6] = [
     "SESSION_SEAL_LABELS",
     "SESSION_COMPRESS_ABOVE",
 ];
+/// So is what histories keep of it.
+const HISTORY: [&str; 2] = ["SESSION_HISTORY", "SESSION_HISTORY_AGE"];
 
 /// How the keys of sessions are called.
 pub(crate) struct Naming {
@@ -107,7 +135,7 @@ fn look_up(
         "REDIS_ENABLED" if url.is_some() => return None,
         // The service's patience and load are not the tool's.
         "REDIS_TIMEOUT" | "REDIS_CONNECTIONS" => return None,
-        _ if AT_REST.contains(&name) => None,
+        _ if AT_REST.contains(&name) || HISTORY.contains(&name) => None,
         _ if name.starts_with("SESSION_") => return None,
         _ => None,
     };
@@ -146,6 +174,7 @@ mod tests {
             ("REDIS_PASSWORD", "p"),
             ("REDIS_TIMEOUT", "50ms"),
             ("REDIS_WAIT_REPLICAS", "1"),
+            ("SESSION_HISTORY", "1"),
         ];
         let unset = connection();
         assert_eq!(read(&unset, &variables, "REDIS_URL").as_deref(), Some("redis://a"));
@@ -154,7 +183,9 @@ mod tests {
         for the_services in ["SESSION_SECRET", "REDIS_TIMEOUT"] {
             assert_eq!(read(&unset, &variables, the_services), None);
         }
-        assert_eq!(read(&unset, &variables, "REDIS_WAIT_REPLICAS").as_deref(), Some("1"));
+        for the_same in ["REDIS_WAIT_REPLICAS", "SESSION_HISTORY"] {
+            assert_eq!(read(&unset, &variables, the_same).as_deref(), Some("1"));
+        }
         let set = Connection { url: Some("redis://b".into()), prefix: Some("b:".into()), ..connection() };
         assert_eq!(read(&set, &variables, "REDIS_URL").as_deref(), Some("redis://b"));
         assert_eq!(read(&set, &variables, "REDIS_ENABLED"), None);

@@ -293,6 +293,7 @@ fn the_tables_examples_are_right() {
             "REDIS_WAIT_TIMEOUT" => &[("REDIS_HOST", "h"), ("REDIS_WAIT_REPLICAS", "1")],
             "SESSION_NEAR_CACHE" | "SESSION_NEAR_CACHE_BOUND" if cfg!(not(feature = "memory")) => continue,
             "SESSION_NEAR_CACHE_BOUND" => &[("REDIS_HOST", "h"), ("SESSION_NEAR_CACHE", "1MiB")],
+            "SESSION_HISTORY_AGE" => &[("SESSION_HISTORY", "100")],
             "SESSION_OVER_LIMIT" => &[("SESSION_MAX_PER_OWNER", "5")],
             "REDIS_TLS_CACERT" | "REDIS_TLS_INSECURE" => &[("REDIS_HOST", "h"), ("REDIS_TLS", "1")],
             _ => &[("REDIS_HOST", "h")],
