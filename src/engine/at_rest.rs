@@ -44,17 +44,17 @@ pub(super) enum Known<'a> {
     Key(&'a SessionKey),
 }
 
-impl Known<'_> {
-    pub(super) fn key(&self) -> SessionKey {
+impl<'a> Known<'a> {
+    fn key(self) -> &'a SessionKey {
         match self {
-            Self::Id(id) => id.key(),
-            Self::Key(key) => (*key).clone(),
+            Self::Id(id) => id.as_key(),
+            Self::Key(key) => key,
         }
     }
 
     /// The error of a record that is not opened.
-    fn sealed(&self, reason: &'static str) -> Error {
-        Error::Sealed { key: self.key(), reason }
+    fn sealed(self, reason: &'static str) -> Error {
+        Error::Sealed { key: self.key().clone(), reason }
     }
 }
 
@@ -143,7 +143,7 @@ impl AtRest {
         };
         if data.is_compressed() {
             let unpacked = self.compression.unpack(&bytes);
-            bytes = unpacked.map_err(|reason| Error::Corrupt { key: known.key(), reason })?.into();
+            bytes = unpacked.map_err(|reason| Error::Corrupt { key: known.key().clone(), reason })?.into();
         }
         Ok((data.opened(self.opener, bytes, label.as_ref()), label))
     }

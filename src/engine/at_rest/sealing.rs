@@ -161,10 +161,10 @@ impl Sealing {
             }
             Known::Key(_) => return Err(known.sealed(NEEDS_ID)),
         };
-        let data = Payload::new(tag, cipher.seal(plain.bytes(), Belonging::of(&key, tag, record).bytes()));
+        let data = Payload::new(tag, cipher.seal(plain.bytes(), Belonging::of(key, tag, record).bytes()));
         let mut at_rest = RecordAtRest { data, label, extensions };
         if let Some(label) = &at_rest.label
-            && let Some(sealed) = self.seal_label(&key, label)
+            && let Some(sealed) = self.seal_label(key, label)
         {
             at_rest.label = None;
             at_rest.extensions = at_rest.extensions.with(LABEL, &sealed);
@@ -175,7 +175,7 @@ impl Sealing {
 
     pub(super) fn unseal(&self, known: Known<'_>, record: &Record) -> Result<Vec<u8>, Error> {
         let sealed = record.data.bytes();
-        let belonging = Belonging::of(&known.key(), record.data.codec(), record);
+        let belonging = Belonging::of(known.key(), record.data.codec(), record);
         let open = |cipher: &Cipher| cipher.open(sealed, belonging.bytes());
         let mut reason = NO_KEY;
         for key in &self.keys {
@@ -214,7 +214,7 @@ impl Sealing {
     /// The record's label, whether it is sealed or not.
     pub(super) fn label(&self, known: Known<'_>, record: &Record) -> Result<Option<Label>, Error> {
         let Some(sealed) = record.extensions.get(LABEL) else { return Ok(record.label.clone()) };
-        self.open_label(&known.key(), sealed).map(Some).ok_or_else(|| known.sealed(NO_KEY))
+        self.open_label(known.key(), sealed).map(Some).ok_or_else(|| known.sealed(NO_KEY))
     }
 
     /// A label sealed, if labels are to be.
