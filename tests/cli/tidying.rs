@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use session_store::owners::{Entry, IndexInsert, Stage};
 use session_store::{
     ExpressLayout, KeyRing, Owner, OwnerHash, RedisLayout, RedisStore, Sealing, SessionCookie, SessionId,
-    SessionManager, SessionStore as _, Values,
+    SessionManager, SessionStore as _, Timestamp, Values,
 };
 
 use crate::support::redis::Server;
@@ -77,7 +77,7 @@ async fn what_cannot_be_tidied_is_said() {
 async fn signed_in_before(store: &RedisStore, id: &SessionId, owner: &str) {
     let owner = Owner::new(owner).unwrap();
     let mut record = record();
-    record.created_at = record.created_at.saturating_sub(Duration::from_secs(120));
+    record.created_at = Timestamp::from_millis(record.created_at.as_millis() - 120_000);
     record.owner = Some(owner.clone());
     let entry = Entry::of(id.key(), &record);
     let insert = IndexInsert::new(&entry, Duration::from_secs(3600), Stage::Before);
