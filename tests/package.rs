@@ -63,11 +63,12 @@ fn the_version_heads_the_changelog() {
 
 /// The features for which something is compiled in an old version too, and what.
 ///
-/// ring is the provider of TLS, which the tool has too; the other one, aws-lc-rs, takes minutes to compile. `http` 0.2 is in the
-/// API of actix-web; its `derive_more`, the attributes of `tracing` and warp's `pin-project` are on `syn` 2.
+/// ring is the provider of TLS, and seals; the tool does both. The other provider, aws-lc-rs, takes minutes to compile.
+/// `http` 0.2 is in the API of actix-web; its `derive_more`, the attributes of `tracing` and warp's `pin-project` are on `syn` 2.
 /// warp's `headers` hashes with an old `sha1`, for web sockets.
-const BEHIND: [(&str, &[&str]); 4] = [
+const BEHIND: [(&str, &[&str]); 5] = [
     ("tls", &["getrandom", "windows-sys"]),
+    ("seal", &["getrandom", "windows-sys"]),
     ("cli", &["getrandom", "windows-sys"]),
     ("actix-web", &["http", "syn"]),
     ("warp", &["block-buffer", "cpufeatures", "crypto-common", "digest", "sha1", "syn"]),

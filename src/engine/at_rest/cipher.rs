@@ -3,8 +3,10 @@
 //! Sealed bytes are a hint of the key (1 byte), the nonce (24), the ciphertext, and the tag (16). The hint saves trying
 //! each key of a ring; it is authenticated by the key that it leads to.
 //!
-//! XChaCha20-Poly1305 is put together here of `chacha20`'s HChaCha20 and `ring`'s ChaCha20-Poly1305. `ring` has no longer
-//! nonces, and the crate that has them, `chacha20poly1305`, takes four times as long for a session of a few hundred bytes.
+//! `ring` has ChaCha20-Poly1305 without the X, which takes shorter nonces. So the rest is done here, as the draft's section
+//! 2.3 defines it: `hchacha` makes a key of ours and the first 16 bytes of the nonce, and the other 8 are the nonce for that
+//! key. The crate `chacha20poly1305` does all of it, and takes four times as long for a few hundred bytes: it chooses its
+//! AVX2 code at run time, which keeps the compiler from inlining it.
 //!
 //! [draft-irtf-cfrg-xchacha]: https://datatracker.ietf.org/doc/html/draft-irtf-cfrg-xchacha-03
 
@@ -101,7 +103,7 @@ impl Cipher {
         Some(plain)
     }
 
-    /// The key and the nonce of ChaCha20-Poly1305 that stand for a nonce of XChaCha20-Poly1305: the draft's section 2.3.
+    /// The key and the nonce of ChaCha20-Poly1305 that a longer nonce stands for.
     fn of_nonce(&self, nonce: &[u8; NONCE]) -> (LessSafeKey, Nonce) {
         let (for_key, rest) = nonce.split_first_chunk::<16>().expect("a nonce is longer");
         let key = hchacha::<R20>(&self.key, for_key.into());
