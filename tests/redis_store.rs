@@ -114,7 +114,9 @@ async fn the_status_is_that_of_the_connection() {
 
     server.kill();
     wait_until("the store has noticed", || async { !store.status().connected }).await;
-    let error = store.status().last_error.expect("it says why");
+    // The reason is noted a moment after the state.
+    wait_until("it says why", || async { store.status().last_error.is_some() }).await;
+    let error = store.status().last_error.expect("it was there");
     assert!(error.contains("127.0.0.1"), "{error}");
     server.restart().await;
     wait_until("it is back", || async { store.status().connected }).await;

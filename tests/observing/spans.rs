@@ -61,7 +61,7 @@ async fn each_operation_has_a_span_with_the_key_and_the_outcome() {
 }
 
 /// What a store is asked for, by the traits' sources, and the span of each.
-const SPANS: [(&str, &str); 18] = [
+const SPANS: [(&str, &str); 19] = [
     ("load", "load"),
     ("load_fresh", "load"),
     ("create", "create"),
@@ -76,6 +76,7 @@ const SPANS: [(&str, &str); 18] = [
     ("remove", "index_remove"),
     ("page", "scan_page"),
     ("usage", "scan_usage"),
+    ("owners_page", "scan_owners"),
     ("record", "history_record"),
     ("list", "history_list"),
     ("forget", "history_forget"),
