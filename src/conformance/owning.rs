@@ -288,7 +288,7 @@ pub async fn the_limit_holds_for_concurrent_sign_ins(store: &Store) -> Result<()
         let owner = somebody();
         let sign_ins: Vec<_> = (0..50)
             .map(|_| {
-                let (store, owner) = (store.clone(), owner.clone());
+                let store = store.clone();
                 tokio::spawn(async move {
                     let index = store.owners().expect("it had one before");
                     enter_within(index, owner, &entry(), evict).await
@@ -315,7 +315,7 @@ pub async fn a_great_many_sessions_are_listed_and_revoked(store: &Store) -> Resu
     for page in sessions.chunks(AT_ONCE) {
         let mut entering = JoinSet::new();
         for session in page {
-            let (store, owner, session) = (store.clone(), owner.clone(), session.clone());
+            let (store, session) = (store.clone(), session.clone());
             entering.spawn(async move {
                 insert(store.owners().expect("it had one before"), owner, &session).await
             });

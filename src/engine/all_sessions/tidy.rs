@@ -106,6 +106,7 @@ impl Tidying {
     ///     Ok(())
     /// }
     /// ```
+    #[expect(clippy::needless_pass_by_value, reason = "as for every other resumption")]
     pub fn resume(mut self, cursor: Cursor) -> Self {
         if let Some(owners) = cursor.as_str().strip_prefix(OWNERS) {
             self.sessions.skip();
