@@ -123,6 +123,7 @@ async fn every_operation_of_a_store_has_a_span() {
     session.save().await.unwrap();
     manager.sessions_of("ada.lovelace").await.unwrap();
     manager.stats_exact().await.unwrap();
+    manager.tidy().await.unwrap();
     session.destroy().await.unwrap();
     sign_in().await;
     manager.revoke_all("ada.lovelace").await.unwrap();
