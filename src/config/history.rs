@@ -61,10 +61,7 @@ impl<T: SessionData> SessionManagerBuilder<T> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::super::tests::{fault, read};
-    use super::*;
 
     const DAY: u64 = 24 * 60 * 60;
 
@@ -119,8 +116,10 @@ mod tests {
     #[cfg(feature = "memory")]
     mod in_memory {
         use std::ffi::OsString;
+        use std::time::Duration;
 
-        use super::*;
+        use super::super::*;
+        use super::{DAY, age, entries, read};
         use crate::{KeyRing, MemoryStore, SessionManager, Values};
 
         /// How many of two entries are in the history.
