@@ -139,6 +139,7 @@ macro_rules! __each_promise {
             an_entered_session_is_listed
             an_entry_ends_with_its_time_to_live
             an_entry_is_extended_and_never_shortened
+            an_entry_is_pending_until_its_session_was_written
             a_revoked_session_is_not_inserted_again
             an_unknown_session_can_be_revoked
             a_revoked_sessions_successor_is_revoked
@@ -149,6 +150,7 @@ macro_rules! __each_promise {
             beyond_the_limit_the_oldest_sessions_are_revoked
             beyond_the_limit_a_session_is_refused
             a_session_under_two_ids_counts_once
+            a_session_under_two_ids_is_evicted_under_both
             the_limit_holds_for_concurrent_sign_ins
             a_great_many_sessions_are_listed_and_revoked
             what_comes_after_a_revocation_from_before_it_is_revoked

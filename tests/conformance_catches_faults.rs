@@ -109,6 +109,9 @@ faults! {
     mixes_owners_up: OneOwnerForAll breaks an_entered_session_is_listed;
     keeps_entries_for_ever: EntriesNeverEnd breaks an_entry_ends_with_its_time_to_live;
     shortens_entries: EntriesShorten breaks an_entry_is_extended_and_never_shortened;
+    takes_what_is_entered_for_written: NothingIsPending
+        breaks an_entry_is_pending_until_its_session_was_written;
+    takes_what_is_written_for_pending: AllIsPending breaks an_entry_is_pending_until_its_session_was_written;
     enters_what_is_revoked: RevocationIsForgotten breaks
         a_revoked_session_is_not_inserted_again an_unknown_session_can_be_revoked;
     /// A rotation in flight carries a revoked session over.
@@ -118,6 +121,7 @@ faults! {
     keeps_removed_entries: RemovalIsLost breaks a_removed_entry_is_gone;
     forgets_missing_sessions: MissingGo breaks a_missing_session_is_kept_out_for_a_while;
     counts_entries: TwoIdsCountTwice breaks a_session_under_two_ids_counts_once;
+    enters_successors_late: SuccessorsComeLate breaks a_session_under_two_ids_is_evicted_under_both;
     evicts_nobody: LimitIsIgnored breaks
         beyond_the_limit_the_oldest_sessions_are_revoked beyond_the_limit_a_session_is_refused;
     counts_in_two_steps: LimitIsCheckedBefore breaks the_limit_holds_for_concurrent_sign_ins;
@@ -135,6 +139,8 @@ faults! {
     scans_what_ended: ScanSeesTheDead breaks a_scan_does_not_see_what_has_ended;
     scans_from_anywhere: ScanTakesAnyCursor breaks a_scan_refuses_what_is_no_cursor;
     scans_one_page_of_owners: ScanOfOwnersEndsEarly breaks a_scan_sees_every_owner;
+    scans_former_owners: ScanSeesFormerOwners breaks a_scan_sees_every_owner;
+    scans_owners_from_anywhere: ScanOfOwnersTakesAnyCursor breaks a_scan_sees_every_owner;
 
     tells_nobody: FeedTellsNobody
         breaks a_watch_is_told_of_every_change a_watch_misses_nothing_from_its_beginning;
@@ -183,14 +189,23 @@ struct Faulty {
     successors: Mutex<HashMap<SessionKey, SessionKey>>,
     /// What a scan shows besides.
     ghosts: Mutex<Vec<SessionSummary>>,
+    /// Owners of whom entries were removed.
+    former_owners: Mutex<Vec<OwnerHash>>,
     /// A history in the order of recording, for a fault that the inner store's could not have.
     recorded: Mutex<Vec<(OwnerHash, HistoryEntry)>>,
 }
 
 impl Faulty {
     fn new(fault: Fault) -> Self {
-        let (creates, successors, ghosts) = (AtomicUsize::new(0), Mutex::default(), Mutex::default());
-        Self { fault, inner: MemoryStore::new(), creates, successors, ghosts, recorded: Mutex::default() }
+        Self {
+            fault,
+            inner: MemoryStore::new(),
+            creates: AtomicUsize::new(0),
+            successors: Mutex::default(),
+            ghosts: Mutex::default(),
+            former_owners: Mutex::default(),
+            recorded: Mutex::default(),
+        }
     }
 
     fn key(&self, key: &SessionKey) -> SessionKey {
@@ -329,13 +344,15 @@ impl SessionStore for Faulty {
 
     fn scan(&self) -> Option<&dyn Scan> {
         use Fault::{
-            ScanEndsEarly, ScanForgetsTheOwner, ScanOfOwnersEndsEarly, ScanSeesOldIds, ScanSeesTheDead,
-            ScanTakesAnyCursor,
+            ScanEndsEarly, ScanForgetsTheOwner, ScanOfOwnersEndsEarly, ScanOfOwnersTakesAnyCursor,
+            ScanSeesFormerOwners, ScanSeesOldIds, ScanSeesTheDead, ScanTakesAnyCursor,
         };
         let faults = [
             ScanEndsEarly,
             ScanForgetsTheOwner,
             ScanOfOwnersEndsEarly,
+            ScanOfOwnersTakesAnyCursor,
+            ScanSeesFormerOwners,
             ScanSeesOldIds,
             ScanSeesTheDead,
             ScanTakesAnyCursor,
@@ -439,10 +456,15 @@ impl Scan for Faulty {
         self.inner.scan().unwrap().usage().await
     }
 
-    async fn owners_page(&self, cursor: Option<&Cursor>, size: usize) -> Result<OwnersPage, Error> {
+    async fn owners_page(&self, mut cursor: Option<&Cursor>, size: usize) -> Result<OwnersPage, Error> {
+        if self.fault == Fault::ScanOfOwnersTakesAnyCursor {
+            cursor = None;
+        }
         let mut page = self.inner.scan().unwrap().owners_page(cursor, size).await?;
-        if self.fault == Fault::ScanOfOwnersEndsEarly {
-            page.next = None;
+        match self.fault {
+            Fault::ScanOfOwnersEndsEarly => page.next = None,
+            Fault::ScanSeesFormerOwners => page.owners.extend(self.former_owners.lock().unwrap().iter()),
+            _ => {}
         }
         Ok(page)
     }
@@ -546,6 +568,9 @@ impl OwnerIndex for Faulty {
                 OwnerIndex::remove(&self.inner, owner, &revoked, &[]).await?;
             }
             Fault::SuccessorsGetIn => entering.replaces = None,
+            Fault::SuccessorsComeLate if entering.stage == Stage::Before && entering.replaces.is_some() => {
+                return Ok(IndexInserted::new(Verdict::Inserted, false));
+            }
             Fault::ReplacedStay if entering.stage == Stage::After => entering.replaces = None,
             Fault::TwoIdsCountTwice
                 if self.inner.owners().unwrap().list(owner, None).await?.entries.len() >= 5
@@ -576,8 +601,11 @@ impl OwnerIndex for Faulty {
 
     async fn list(&self, owner: OwnerHash, after: Option<&Cursor>) -> Result<Owned, Error> {
         let mut page = self.inner.owners().unwrap().list(self.owner(owner), after).await?;
-        if self.fault == Fault::ListEndsEarly {
-            page.next = None;
+        match self.fault {
+            Fault::ListEndsEarly => page.next = None,
+            Fault::NothingIsPending => page.pending.clear(),
+            Fault::AllIsPending => page.pending.clone_from(&page.entries),
+            _ => {}
         }
         Ok(page)
     }
@@ -602,6 +630,10 @@ impl OwnerIndex for Faulty {
     async fn remove(&self, owner: OwnerHash, gone: &[Entry], missing: &[Entry]) -> Result<(), Error> {
         match self.fault {
             Fault::RemovalIsLost => Ok(()),
+            Fault::ScanSeesFormerOwners => {
+                self.former_owners.lock().unwrap().push(owner);
+                OwnerIndex::remove(&self.inner, owner, gone, missing).await
+            }
             Fault::MissingGo => OwnerIndex::remove(&self.inner, owner, &[gone, missing].concat(), &[]).await,
             _ => OwnerIndex::remove(&self.inner, owner, gone, missing).await,
         }

@@ -105,6 +105,31 @@ pub async fn an_entry_is_extended_and_never_shortened(store: &Store) -> Result<(
     assert_lists(index, owner, &[session], "it was entered for an hour").await
 }
 
+/// An entry is told to be pending until its session was written, so that nobody takes it for a session that is gone:
+/// of a sign-in, and of a session that gets a new id.
+pub async fn an_entry_is_pending_until_its_session_was_written(store: &Store) -> Result<(), Error> {
+    let Some(index) = store.owners() else { return Ok(()) };
+    let (owner, session, renewed, known) = (somebody(), entry(), entry(), entry());
+    let pending = async || index.list(owner, None).await.map(|owned| owned.pending);
+    let signing_in = |stage| IndexInsert::new(&session, HOUR, stage);
+    index.insert(owner, IndexInsert::new(&known, HOUR, Stage::Later)).await?;
+    for _ in 0..2 {
+        index.insert(owner, signing_in(Stage::Before)).await?;
+        assert_eq!(pending().await?, std::slice::from_ref(&session), "it is not written yet");
+    }
+    index.insert(owner, signing_in(Stage::After)).await?;
+    assert_eq!(pending().await?, [], "it was written");
+    index.insert(owner, signing_in(Stage::Before)).await?;
+    assert_eq!(pending().await?, [], "it was written before");
+
+    let renewing = |stage| IndexInsert::new(&renewed, HOUR, stage).replacing(&session);
+    index.insert(owner, renewing(Stage::Before)).await?;
+    assert_eq!(pending().await?, std::slice::from_ref(&renewed), "its session has the old id");
+    index.insert(owner, renewing(Stage::After)).await?;
+    assert_eq!(pending().await?, [], "its session has the new id");
+    assert_lists(index, owner, &[known, renewed], "the others").await
+}
+
 /// All revoked sessions are reported, and none of them is inserted again.
 pub async fn a_revoked_session_is_not_inserted_again(store: &Store) -> Result<(), Error> {
     let Some(index) = store.owners() else { return Ok(()) };
@@ -258,6 +283,22 @@ pub async fn a_session_under_two_ids_counts_once(store: &Store) -> Result<(), Er
         );
         assert_eq!(index.list(owner, None).await?.revoked, [], "nor for that");
     }
+    Ok(())
+}
+
+/// A session that is evicted while it gets a new id is revoked under both ids.
+pub async fn a_session_under_two_ids_is_evicted_under_both(store: &Store) -> Result<(), Error> {
+    let Some(index) = store.owners() else { return Ok(()) };
+    let (owner, session) = (somebody(), Session::fresh());
+    let oldest = |key| Entry { key, created_at: crate::Timestamp::from_millis(1) };
+    let (old, new) = (oldest(session.key.clone()), oldest(session.renewed().key));
+    for session in [&old].into_iter().chain(&entries(LIMIT - 1)) {
+        assert_eq!(enter_within(index, owner, session, Evict::Oldest).await?, Verdict::Inserted);
+    }
+    index.insert(owner, IndexInsert::new(&new, HOUR, Stage::Before).replacing(&old)).await?;
+    assert_eq!(enter_within(index, owner, &entry(), Evict::Oldest).await?, Verdict::Inserted);
+    let revoked: HashSet<_> = index.revoked(owner).await?.into_iter().collect();
+    assert_eq!(revoked, HashSet::from([old, new]));
     Ok(())
 }
 

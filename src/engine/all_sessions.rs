@@ -125,16 +125,17 @@ impl<T: SessionData> SessionManager<T> {
         self.0.store.usage().await
     }
 
-    /// Writes sessions again that rest in another form than this manager's present one: plain or sealed, by which key,
+    /// Rewrites sessions that are stored in another form than this manager's present one: plain or sealed, by which key,
     /// compressed or not. For after sealing or compression was rolled out, or before a seal key
     /// retires; `session-store tidy` does it from outside. Sessions that are used are written in the present form by
     /// themselves, at their next change.
     ///
     /// Then it removes entries of the index of owners whose sessions ended without the index being told: by another program
-    /// that deletes keys, or by Redis where it was out of memory. Such entries end by time otherwise; until then they take
-    /// memory, and count in [`SessionsPerOwner`](crate::SessionsPerOwner). An index goes with its last entry. Entries stay that are
-    /// less than a minute old, or of an owner whose sessions were all revoked within a week, as a session may be on its way to
-    /// them.
+    /// that deletes keys, or by Redis, where it evicts them. Such entries end by time otherwise; until then they take memory,
+    /// and are counted among the owner's sessions in [`SessionsPerOwner`](crate::SessionsPerOwner). An index goes with its last
+    /// entry. What stays are entries of sessions that are about to be written, and those of an owner whose sessions were
+    /// all revoked within a week: one that was spared may be on its way back from the [fallback](crate::FallbackStore) of
+    /// an instance.
     ///
     /// It is paced as [`max_scan_rate`](crate::SessionManagerBuilder::max_scan_rate) says, and disturbs no request: a session
     /// that is written meanwhile is left to that write. No session's end moves.
@@ -156,7 +157,7 @@ impl<T: SessionData> SessionManager<T> {
     /// # }
     /// ```
     pub fn tidy(&self) -> Tidying {
-        Tidying::new(self.pages(), self.pages())
+        Tidying::new(self.pages(), self.pages().without_duplicates())
     }
 
     /// The record of a session, for an operator's tool. Its data is opened as far as that takes no visitor's id; else it is

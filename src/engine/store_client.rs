@@ -39,7 +39,6 @@ use crate::telemetry::outcome::{Answer, fault};
 use crate::telemetry::session_events::{EventKind, EventSinks, RevokedBy, Subject};
 
 pub(super) use self::indexed_owner::OwnerSessions;
-pub(super) use self::pruning::Pruned;
 pub(super) use self::rewriting::Rewriting;
 pub(super) use self::writes::Writes;
 

@@ -1,4 +1,4 @@
-//! What stands for an owner where the name is nobody's business.
+//! What stands for an owner where the name must not appear.
 
 use std::fmt;
 
@@ -12,10 +12,9 @@ const OWNER_DOMAIN: &[u8] = b"session-store owner v1:";
 /// As many bits of the hash as a session's key has.
 const HASH_BYTES: usize = 21;
 
-/// A hash of an owner's name: all that a store's index and histories, and so the names of keys in Redis, tell of whose they
-/// are.
+/// A hash of an owner's name. Indexes, histories, and the names of their keys in Redis know owners by it alone.
 ///
-/// It is no secret: whoever has a list of all owners can tell whose it is.
+/// It is not secret: whoever has a list of all owners can tell whose it is.
 ///
 /// ```
 /// use session_store::{Owner, OwnerHash};
@@ -69,5 +68,27 @@ impl fmt::Display for OwnerHash {
 impl fmt::Debug for OwnerHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "OwnerHash({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Frozen: another hash would find no index and no history that is stored.
+    #[test]
+    fn the_hash_of_a_name_is_frozen() {
+        let ada = OwnerHash::of(&Owner::new("ada").unwrap());
+        assert_eq!(ada.to_string(), "QV5hvT3qVn2xIhCbimrFFhPzzot0");
+        assert_eq!(OwnerHash::parse("QV5hvT3qVn2xIhCbimrFFhPzzot0"), Some(ada));
+    }
+
+    #[test]
+    fn what_is_no_hash_is_not_read() {
+        let almost = "QV5hvT3qVn2xIhCbimrFFhPzzot";
+        for last in ["", "0A", "0AAAA", "+", "=", " ", "\u{e9}"] {
+            assert_eq!(OwnerHash::parse(&format!("{almost}{last}")), None, "{last:?}");
+        }
+        assert_eq!(OwnerHash::parse(""), None);
     }
 }

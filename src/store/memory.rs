@@ -373,8 +373,7 @@ impl moka::Expiry<SessionKey, Arc<Entry>> for StoredTtl {
 
 /// The owner who was the last one of the page before, as a cursor says that begins with this mark.
 fn owner_after(cursor: &Cursor, mark: &str) -> Result<OwnerHash, Error> {
-    let hash = cursor.as_str().strip_prefix(mark);
-    hash.and_then(OwnerHash::parse).ok_or_else(Cursor::is_strange)
+    OwnerHash::parse(cursor.after(mark)?).ok_or_else(Cursor::is_strange)
 }
 
 /// Frees what has expired until the store drops the sender.

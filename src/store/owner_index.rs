@@ -29,8 +29,9 @@ pub(crate) const MARGIN: Duration = Duration::from_secs(5);
 /// - to end sessions, their entries are [marked](Self::revoke) atomically, then the sessions are deleted;
 /// - after a session was written, it is inserted again. If the answer is that it was revoked meanwhile, or has ended
 ///   already, it is deleted. A revoked session's successor is not inserted at all;
-/// - an entry is [removed](Self::remove) when its session was deleted, or when its time has passed, but not
-///   because its session was not found: a write may be in flight, for up to [`Entry::ON_ITS_WAY`].
+/// - an entry is [removed](Self::remove) when its session was deleted, or when its time has passed. That its session
+///   was not found is a reason only if it is not [pending](Owned::pending): a write may be in flight, for up to
+///   [`Entry::ON_ITS_WAY`].
 ///
 /// Each method is one atomic step for one owner. Entries whose time has passed by the store's clock
 /// no longer exist.
@@ -329,6 +330,9 @@ pub enum Verdict {
 pub struct Owned {
     /// A page of sessions that exist, may exist, or are about to.
     pub entries: Vec<Entry>,
+    /// Those of the entries whose sessions may be there, or come, although they are not found: since
+    /// [`Stage::Before`], no insertion of another stage has told that they were written.
+    pub pending: Vec<Entry>,
     /// The place of the next page; `None` at the end.
     pub next: Option<Cursor>,
     /// Sessions that are still to be deleted, up to [`IndexInserted::MOST_REVOKED`].
@@ -355,7 +359,7 @@ pub(crate) fn add(entries: &mut Vec<Entry>, more: Vec<Entry>) {
 }
 
 /// A page of an owner whose entries are in two indexes: all pages of the first come before those of the
-/// second. What is revoked in one is revoked.
+/// second, of which nothing is known about the first. What is revoked in one is revoked, and what is pending in one is.
 #[cfg(any(feature = "memory", feature = "redis"))]
 pub(crate) async fn list_both(
     [first, second]: [&dyn OwnerIndex; 2],
@@ -376,6 +380,7 @@ pub(crate) async fn list_both(
     let cursor = in_second.filter(|cursor| !cursor.is_empty()).map(Cursor::new);
     let more = second.list(owner, cursor.as_ref()).await?;
     add(&mut page.revoked, more.revoked);
+    add(&mut page.pending, if in_second.is_some() { more.entries.clone() } else { more.pending });
     page.revoked_at = page.revoked_at.max(more.revoked_at);
     if page.next.is_none() && (page.entries.len() + more.entries.len() <= Owned::PAGE || in_second.is_some())
     {

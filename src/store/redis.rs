@@ -107,7 +107,7 @@ pub(crate) use self::redis_scan::reread_cursor;
 /// [Histories](crate::SessionManagerBuilder::history) take `+llen +lpush +lrange +ltrim`, on keys that begin with the
 /// prefix, and going through all of them `+scan +info`; in a cluster as below.
 ///
-/// Going through all sessions (a manager's `count_sessions`, `sessions`, `revoke_everyone` and `usage`) also takes
+/// Going through all sessions (a manager's `count_sessions`, `sessions`, `revoke_everyone`, `tidy` and `usage`) also takes
 /// `+scan +strlen +dbsize +info +memory|usage`; in a cluster `+cluster|nodes`, and
 /// `+cluster|getkeysinslot` for slots that are migrating; nothing else does. `SCAN` shows such a user the names of all
 /// keys of the database, other services' included; this crate's key names contain no secrets.

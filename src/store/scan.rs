@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::id::SessionKey;
 use crate::record::{Label, Owner, OwnerHash, Payload, Record};
 
-/// Goes through all sessions of a store.
+/// Goes through all sessions of a store, and through the owners in its index.
 ///
 /// From the first page to the last, each session that exists throughout is seen at least once; one that comes, goes
 /// or gets a new id meanwhile may be seen or not. A session may be on two pages. An application calls
@@ -51,8 +51,8 @@ pub trait Scan: Send + Sync {
     /// The memory that the store's sessions take, and about how many there are.
     async fn usage(&self) -> Result<Usage, Error>;
 
-    /// A page of the owners in the store's [index](crate::OwnerIndex), by the rules of [`page`](Self::page). Of nobody, where it
-    /// keeps none.
+    /// A page of the owners in the store's [index](crate::OwnerIndex), by the rules of [`page`](Self::page). Empty
+    /// where the store keeps no index.
     ///
     /// # Errors
     ///
@@ -100,7 +100,7 @@ impl Page {
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct OwnersPage {
-    /// Owners of whom the index knows something.
+    /// Owners with an entry; those of whom only a revocation is known may be among them.
     pub owners: Vec<OwnerHash>,
     /// The place of the next page; `None` at the end.
     pub next: Option<Cursor>,
@@ -141,6 +141,12 @@ impl Cursor {
     pub(crate) fn is_strange() -> Error {
         let reason = "it was not issued by this store; start again without a cursor".to_owned();
         Error::InvalidInput { what: "the cursor", reason }
+    }
+
+    /// What comes after this mark, with which a store's cursors begin.
+    #[cfg(any(feature = "memory", feature = "redis"))]
+    pub(crate) fn after(&self, mark: &str) -> Result<&str, Error> {
+        self.0.strip_prefix(mark).ok_or_else(Self::is_strange)
     }
 
     /// The cursor's text. See the [example](Self).

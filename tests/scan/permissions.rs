@@ -19,6 +19,7 @@ async fn scans(url: &str) {
     assert_eq!(manager.count_sessions().await.unwrap(), 20);
     let usage = manager.usage().await.unwrap();
     assert_eq!((usage.sessions, usage.bytes_per_session.is_some()), (20.0, true));
+    assert_eq!(manager.tidy().await.unwrap().seen, 20);
     assert_eq!(manager.revoke_everyone().await.unwrap(), 20);
 }
 

@@ -54,11 +54,8 @@ pub(super) trait Paged: Sized + Send + 'static {
         size: usize,
     ) -> impl Future<Output = Result<Self, Error>> + Send;
 
-    /// The place of the next one.
-    fn next(&self) -> Option<&Cursor>;
-
-    /// Which share of the store was looked at, as the store says.
-    fn progress(&self) -> f64;
+    /// The place of the next one, and which share of the store was looked at, as the store says.
+    fn next(&self) -> (Option<&Cursor>, f64);
 
     /// Leaves out what is over `now`, and what was seen before.
     fn sift(&mut self, now: Timestamp, seen: Option<&mut HashSet<u128>>);
@@ -69,12 +66,8 @@ impl Paged for Page {
         store.page(cursor, size).await
     }
 
-    fn next(&self) -> Option<&Cursor> {
-        self.next.as_ref()
-    }
-
-    fn progress(&self) -> f64 {
-        self.progress
+    fn next(&self) -> (Option<&Cursor>, f64) {
+        (self.next.as_ref(), self.progress)
     }
 
     fn sift(&mut self, now: Timestamp, seen: Option<&mut HashSet<u128>>) {
@@ -90,12 +83,8 @@ impl Paged for HistoryPage {
         store.histories(cursor, size).await
     }
 
-    fn next(&self) -> Option<&Cursor> {
-        self.next.as_ref()
-    }
-
-    fn progress(&self) -> f64 {
-        self.progress
+    fn next(&self) -> (Option<&Cursor>, f64) {
+        (self.next.as_ref(), self.progress)
     }
 
     fn sift(&mut self, _: Timestamp, seen: Option<&mut HashSet<u128>>) {
@@ -110,12 +99,8 @@ impl Paged for OwnersPage {
         store.owners_page(cursor, size).await
     }
 
-    fn next(&self) -> Option<&Cursor> {
-        self.next.as_ref()
-    }
-
-    fn progress(&self) -> f64 {
-        self.progress
+    fn next(&self) -> (Option<&Cursor>, f64) {
+        (self.next.as_ref(), self.progress)
     }
 
     fn sift(&mut self, _: Timestamp, seen: Option<&mut HashSet<u128>>) {
@@ -224,7 +209,7 @@ impl<P: Paged> Pages<P> {
     fn ask(&mut self) -> Option<Asking<P>> {
         let Next::At(cursor) = &self.next else { return None };
         let (store, cursor, size) = (Arc::clone(&self.store), cursor.clone(), self.size);
-        let start = self.turn();
+        let start = self.turn(self.size);
         Some(Box::pin(async move {
             if let Some(start) = start {
                 sleep_until(start).await;
@@ -233,25 +218,34 @@ impl<P: Paged> Pages<P> {
         }))
     }
 
-    /// When the page may be asked for that comes next; the one after it may be once its keys had their time.
-    fn turn(&mut self) -> Option<Instant> {
+    /// Waits for the turn of so many keys that a page led to.
+    pub(super) async fn keep_pace(&mut self, keys: usize) {
+        if let Some(turn) = self.turn(keys) {
+            sleep_until(turn).await;
+        }
+    }
+
+    /// When so many keys may be looked at; what comes after them may be once they had their time.
+    fn turn(&mut self, keys: usize) -> Option<Instant> {
         let now = Instant::now();
         let earliest = self.not_before.filter(|earliest| *earliest > now);
         let keys_per_second = f64::from(self.keys_per_second?);
-        #[expect(clippy::cast_precision_loss, reason = "a page has 10,000 keys at most")]
-        let time = Duration::from_secs_f64(self.size as f64 / keys_per_second);
+        #[expect(clippy::cast_precision_loss, reason = "a share of a second does not matter")]
+        let time = Duration::from_secs_f64(keys as f64 / keys_per_second);
         self.not_before = Some(earliest.unwrap_or(now) + time);
         earliest
     }
 
     /// Takes in a page that was asked for, without what is over, or was seen before.
     fn take(&mut self, mut page: P) -> P {
-        let next = page.next().cloned().map_or(Next::None, |cursor| Next::At(Some(cursor)));
+        let (next, share) = match page.next() {
+            (Some(cursor), share) => (Next::At(Some(cursor.clone())), share.clamp(0.0, 1.0)),
+            (None, _) => (Next::None, 1.0),
+        };
         self.began = match mem::replace(&mut self.next, next) {
             Next::At(cursor) => cursor,
             Next::None => None,
         };
-        let share = if page.next().is_none() { 1.0 } else { page.progress().clamp(0.0, 1.0) };
         self.share = self.share.max(share);
         page.sift(self.clock.now(), self.seen.as_mut());
         page
@@ -282,8 +276,10 @@ impl<P> fmt::Debug for Pages<P> {
 #[cfg(all(test, feature = "memory"))]
 mod tests {
     use super::*;
+    use crate::owners::{Entry, IndexInsert, Stage};
     use crate::{
-        Codec, KeyRing, MemoryStore, Record, SessionId, SessionManager, SessionStore as _, SystemClock, Ttl,
+        Codec, KeyRing, MemoryStore, Owner, OwnerHash, Record, SessionId, SessionManager, SessionStore as _,
+        SystemClock, Ttl,
     };
 
     /// By tokio's clock, which moves on by itself while everybody waits.
@@ -307,5 +303,27 @@ mod tests {
             let (took, expected) = (start.elapsed(), Duration::from_millis(millis));
             assert!((expected..expected + Duration::from_millis(20)).contains(&took), "{rate:?}: {took:?}");
         }
+    }
+
+    /// Each entry of an owner is a session that is looked up.
+    #[tokio::test(start_paused = true)]
+    async fn so_do_the_entries_of_owners() {
+        let store = Arc::new(MemoryStore::new());
+        let created_at = SystemClock.now();
+        for nth in 0..100 {
+            let owner = OwnerHash::of(&Owner::new(format!("visitor {nth}")).unwrap());
+            for _ in 0..10 {
+                let entry = Entry { key: SessionId::generate().key(), created_at };
+                let insert = IndexInsert::new(&entry, Duration::from_secs(3600), Stage::Later);
+                store.owners().unwrap().insert(owner, insert).await.unwrap();
+            }
+        }
+        let builder = SessionManager::<u32>::builder(store, KeyRing::generate()).max_scan_rate(1000);
+        let start = Instant::now();
+        let tidied = builder.build().unwrap().tidy().dry_run().page_size(50).await.unwrap();
+        assert_eq!((tidied.owners, tidied.entries_removed), (100, 1000));
+        // Two pages of 50 keys, and the 500 entries that the first one led to.
+        let (took, expected) = (start.elapsed(), Duration::from_millis(600));
+        assert!((expected..expected + Duration::from_millis(20)).contains(&took), "{took:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! [`Tidying`]: sessions that rest in an old form are written in the present one, and the index forgets those that are gone.
+//! [`Tidying`]: rewrites sessions that are stored in an old form, and removes index entries of those that are gone.
 
 use std::fmt;
 use std::future::IntoFuture;
@@ -9,9 +9,8 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Serialize;
 
 use super::pages::{Pages, patiently};
-use crate::engine::store_client::{Pruned, Rewriting};
+use crate::engine::store_client::Rewriting;
 use crate::error::Error;
-use crate::record::OwnerHash;
 use crate::store::scan::{Cursor, OwnersPage, Page};
 
 /// So many sessions, or owners, are on their way at once.
@@ -22,7 +21,7 @@ const OWNERS: &str = "o+";
 
 type OnTidied = Box<dyn FnMut(&Tidied) + Send>;
 
-/// Writes sessions again that rest in another form than the manager's present one, and removes entries of the index of
+/// Rewrites sessions that are stored in another form than the manager's present one, and removes entries of the index of
 /// owners whose sessions are gone; made by [`SessionManager::tidy`](crate::SessionManager::tidy), which has an example.
 #[must_use = "nothing is done unless this is awaited"]
 pub struct Tidying {
@@ -112,7 +111,7 @@ impl Tidying {
             self.sessions.skip();
             self.owners.start_at((!owners.is_empty()).then(|| Cursor::new(owners)));
         } else {
-            // No store knows one that was not told here.
+            // Of a cursor from elsewhere nothing is left, and a store refuses that.
             let sessions = cursor.as_str().strip_prefix(SESSIONS).unwrap_or_default();
             self.sessions.start_at(Some(Cursor::new(sessions)));
         }
@@ -164,30 +163,30 @@ impl Tidying {
         Ok(())
     }
 
+    /// Goes through the owners in rounds, each for a page of their entries: somebody may have a million.
     async fn prune(&mut self, page: &OwnersPage, tidied: &mut Tidied) -> Result<(), Error> {
-        let removed: Vec<_> = page.owners.iter().map(|owner| self.prune_owner(*owner)).collect();
-        let mut removed = stream::iter(removed).buffer_unordered(AT_ONCE);
-        while let Some(entries) = removed.try_next().await? {
-            tidied.owners += 1;
-            tidied.entries_removed += entries;
+        tidied.owners += page.owners.len() as u64;
+        let mut due: Vec<_> = page.owners.iter().map(|owner| (*owner, None)).collect();
+        while !due.is_empty() {
+            let store = self.owners.store();
+            let outcomes = due.drain(..).map(|(owner, after)| {
+                let (store, dry_run) = (Arc::clone(store), self.dry_run);
+                async move {
+                    let pruned = patiently(|| store.prune(owner, after.as_ref(), dry_run)).await?;
+                    Ok::<_, Error>((owner, pruned))
+                }
+            });
+            let outcomes: Vec<_> = outcomes.collect();
+            let mut outcomes = stream::iter(outcomes).buffer_unordered(AT_ONCE);
+            let mut entries = 0;
+            while let Some((owner, pruned)) = outcomes.try_next().await? {
+                entries += pruned.entries;
+                tidied.entries_removed += pruned.removed as u64;
+                due.extend(pruned.next.map(|next| (owner, Some(next))));
+            }
+            self.owners.keep_pace(entries).await;
         }
         Ok(())
-    }
-
-    /// Answers how many entries were removed.
-    fn prune_owner(&self, owner: OwnerHash) -> impl Future<Output = Result<u64, Error>> + Send + use<> {
-        let (store, now, dry_run) = (Arc::clone(self.owners.store()), self.owners.now(), self.dry_run);
-        async move {
-            let (mut removed, mut after) = (0, None);
-            loop {
-                let Pruned { entries, next } =
-                    patiently(|| store.prune(owner, after.as_ref(), now, dry_run)).await?;
-                (removed, after) = (removed + entries, next);
-                if after.is_none() {
-                    return Ok(removed);
-                }
-            }
-        }
     }
 
     /// Tells how far it is, and where it would go on.

@@ -127,10 +127,9 @@ impl<'a> OwnerSessions<'a> {
     }
 
     /// Takes entries away whose sessions ended without the index being told: by a logout that still had the
-    /// id from before a renewal. Answers whether there were any.
+    /// id from before a renewal. Answers whether there were any. A session that can't be looked up counts as there.
     async fn forget_ended(&self) -> Result<bool, Error> {
-        let entries = self.index.list(None).await?.entries;
-        let ended = self.client.ended(entries, self.now).await?;
+        let ended = self.client.ended(self.index.list(None).await?).await.entries;
         self.index.remove(&ended, &[]).await?;
         Ok(!ended.is_empty())
     }

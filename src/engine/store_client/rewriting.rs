@@ -1,4 +1,4 @@
-//! Writes a session again as it is, in the form in which sessions rest at present.
+//! Rewrites a session as it is, in the form in which sessions are stored at present.
 
 use std::time::Duration;
 
@@ -30,12 +30,12 @@ pub(in crate::engine) enum Rewriting {
 }
 
 impl StoreClient {
-    /// Writes the session of `key` in the present form, unless that is only to be `tried`.
+    /// Rewrites the session of `key` in the present form; in a dry run, only says whether that is due.
     pub(in crate::engine) async fn rewrite(
         &self,
         key: &SessionKey,
         now: Timestamp,
-        tried: bool,
+        dry_run: bool,
     ) -> Result<Rewriting, Error> {
         let stored = match self.call(Operation::Load, key, self.store().load_fresh(key)).await {
             Ok(Loaded::Found(stored)) => stored,
@@ -65,7 +65,7 @@ impl StoreClient {
         if may_be_extended(&stored, now) {
             return Ok(Rewriting::Later);
         }
-        if tried {
+        if dry_run {
             return Ok(Rewriting::Due);
         }
         let ttl = Ttl::new(stored.expires_at.saturating_since(now));

@@ -290,6 +290,11 @@ impl Known {
         let last = page.last().filter(|_| page.len() == Owned::PAGE);
         Owned {
             next: last.map(|((_, ends, number), _)| Cursor::new(format!("{}-{number}", ends.as_nanos()))),
+            pending: page
+                .iter()
+                .filter(|(_, key)| !self.places[*key].written)
+                .map(|(_, key)| self.entry(key))
+                .collect(),
             entries: page.into_iter().map(|(_, key)| self.entry(key)).collect(),
             revoked: self.revoked(IndexInserted::MOST_REVOKED),
             revoked_at: self.revoked_at.map(|(time, _)| time),
@@ -316,8 +321,7 @@ impl Known {
                 self.take(&replaced.key);
             }
             let ends = place.map_or(Duration::ZERO, |place| place.position.1).max(now + life);
-            let written =
-                stage != Stage::Before || replaces.is_some() || place.is_some_and(|place| place.written);
+            let written = stage != Stage::Before || place.is_some_and(|place| place.written);
             let created_at = place.map_or(entry.created_at, |place| place.created_at);
             self.put(&entry.key, self.generation, ends, created_at, written);
             if let Some(limit) = limit.filter(|limit| limit.evict == Evict::Oldest) {
@@ -347,8 +351,8 @@ impl Known {
         }
     }
 
-    /// The owner's other sessions, if there may be as many as are allowed, and how many there are beyond a
-    /// page. A session is all that is of one lineage: while it is given a new id, it has two entries.
+    /// The owner's other sessions of which an entry counts, if there may be as many as are allowed, and how many there
+    /// are beyond a page. A session is all that is of one lineage: while it is given a new id, it has two entries.
     fn others(
         &self,
         entry: &Entry,
@@ -359,16 +363,19 @@ impl Known {
         if self.live < most(limit) {
             return (Vec::new(), 0);
         }
-        let mut others: HashMap<&str, Vec<Entry>> = HashMap::new();
+        let mut others: HashMap<&str, (bool, Vec<Entry>)> = HashMap::new();
         let mut looked_at = 0;
         for (_, key) in self.live(now).take(Owned::PAGE) {
             looked_at += 1;
-            if key.lineage() != entry.key.lineage() && counts(&self.places[key]) {
-                others.entry(key.lineage()).or_default().push(self.entry(key));
+            if key.lineage() != entry.key.lineage() {
+                let (is_counted, entries) = others.entry(key.lineage()).or_default();
+                *is_counted |= counts(&self.places[key]);
+                entries.push(self.entry(key));
             }
         }
         let more = if looked_at == Owned::PAGE { self.live - looked_at } else { 0 };
-        (others.into_values().collect(), more)
+        let counted = others.into_values().filter(|(is_counted, _)| *is_counted).map(|(_, entries)| entries);
+        (counted.collect(), more)
     }
 
     fn remove(&mut self, gone: &[Entry], missing: &[Entry], now: Duration) {

@@ -95,8 +95,7 @@ impl MemoryStore {
 }
 
 fn position(cursor: &Cursor) -> Result<SessionKey, Error> {
-    let name = cursor.as_str().strip_prefix(MARK);
-    name.and_then(SessionKey::from_storage_name).ok_or_else(Cursor::is_strange)
+    SessionKey::from_storage_name(cursor.after(MARK)?).ok_or_else(Cursor::is_strange)
 }
 
 /// A summary by the order of its key.

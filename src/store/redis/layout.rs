@@ -114,7 +114,8 @@ impl dyn Keyspace + '_ {
     /// The key of an owner that is called so, and its slot.
     pub(super) fn owner_key(&self, what: &str, owner: OwnerHash) -> (String, Slot) {
         let (before, tag) = self.owners_key(what);
-        (format!("{before}{{{tag}{owner}}}"), name::slot(format!("{tag}{owner}").as_bytes()))
+        let tag = format!("{tag}{owner}");
+        (format!("{before}{{{tag}}}"), name::slot(tag.as_bytes()))
     }
 
     /// What the keys of all owners that are called so look like, for `MATCH`.

@@ -98,10 +98,7 @@ impl History for RedisStore {
     }
 
     async fn page(&self, cursor: Option<&Cursor>, size: usize) -> Result<HistoryPage, Error> {
-        let at = match cursor {
-            None => None,
-            Some(cursor) => Some(cursor.as_str().strip_prefix(MARK).ok_or_else(Cursor::is_strange)?),
-        };
+        let at = cursor.map(|cursor| cursor.after(MARK)).transpose()?;
         let sought = |keyspace: &dyn Keyspace| Sought { names: keyspace.owners_glob(KEYS), kind: "list" };
         let (keyspace, found) = self.look_through(at, size, sought).await?;
         let owners =

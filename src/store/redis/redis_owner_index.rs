@@ -183,7 +183,8 @@ impl OwnerIndex for Index {
     async fn list(&self, owner: OwnerHash, after: Option<&Cursor>) -> Result<Owned, Error> {
         let from = after.map_or(Ok(("", "")), |after| position(after).ok_or_else(Cursor::is_strange))?;
         let reply = self.run(owner, Durability::Ordinary, &scripts::LIST, from).await?;
-        let Some([entries, Value::BulkString(score), revoked, Value::BulkString(revoked_at)]) = parts(reply)
+        let Some([entries, Value::BulkString(score), revoked, Value::BulkString(revoked_at), pending]) =
+            parts(reply)
         else {
             return Err(unexpected(Effect::Write));
         };
@@ -195,6 +196,7 @@ impl OwnerIndex for Index {
                 Cursor::new(format!("{score}:{}", beginning(&member)))
             }),
             entries,
+            pending: self.entries(pending)?,
             revoked: self.entries(revoked)?,
             revoked_at: text(revoked_at).and_then(|digits| digits.parse().ok()).map(Timestamp::from_millis),
         })

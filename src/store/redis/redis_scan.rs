@@ -76,10 +76,7 @@ impl Scan for RedisStore {
     }
 
     async fn owners_page(&self, cursor: Option<&Cursor>, size: usize) -> Result<OwnersPage, Error> {
-        let at = match cursor {
-            None => None,
-            Some(cursor) => Some(cursor.as_str().strip_prefix(OWNERS).ok_or_else(Cursor::is_strange)?),
-        };
+        let at = cursor.map(|cursor| cursor.after(OWNERS)).transpose()?;
         let sought = |keyspace: &dyn Keyspace| Sought { names: keyspace.owners_glob(INDEXES), kind: "zset" };
         let (keyspace, found) = self.look_through(at, size, sought).await?;
         Ok(OwnersPage {

@@ -107,7 +107,8 @@ local entry, life, replaces, stage, limit = ARGV[1], tonumber(ARGV[2]), ARGV[3],
 local function lineage(entry) return entry:match('^{?(....)') end
 local function began(entry) return tonumber(entry:match('@(%d+)$')) or 0 end
 
--- The owner's other sessions, each with the entries of its ids; and how many more there are than that.
+-- The owner's other sessions, all or those that were written, each with the entries of its ids; and how many more there
+-- are than that.
 local function others(written)
   local count = redis.call('ZCOUNT', index, digits(first), '(+inf')
   if count < limit then return {}, 0 end
@@ -115,11 +116,14 @@ local function others(written)
   local all = redis.call('ZRANGEBYSCORE', index, digits(first), '(+inf', 'WITHSCORES', 'LIMIT', 0, PAGE)
   for i = 1, #all, 2 do
     local name, score = lineage(all[i]), tonumber(all[i + 1])
-    if name ~= lineage(entry) and not (written and score % 2 == 1) then
+    if name ~= lineage(entry) then
       local session = by_lineage[name]
       if not session then
         session = {began = 0}
-        by_lineage[name], sessions[#sessions + 1] = session, session
+        by_lineage[name] = session
+      end
+      if not session.counts and (score % 2 == 0 or not written) then
+        session.counts, sessions[#sessions + 1] = true, session
       end
       session[#session + 1] = {all[i], score - base}
       session.began = math.max(session.began, began(all[i]))
@@ -152,7 +156,7 @@ elseif stage == 'before' and ARGV[6] == 'refuse' and not known and limit > 0 and
   verdict = 2
 else
   if stage == 'after' and replaces ~= '' then redis.call('ZREM', index, replaces) end
-  local pending = stage == 'before' and replaces == '' and not (known and score % 2 == 0)
+  local pending = stage == 'before' and not (known and score % 2 == 0)
   put(entry, math.max(known and score - base or 0, now + life), pending)
   if stage == 'after' and ARGV[6] == 'oldest' and known and limit > 0 then evict() end
 end
@@ -164,8 +168,8 @@ return {verdict, known and 1 or 0, revoked(MOST_REVOKED), has}
 });
 
 /// The score and the beginning of the entry that was the last one of the page before, or nothing. Answers
-/// entries, the score of the last one if there may be more (or nothing), revoked entries, and when all were last
-/// revoked (or nothing).
+/// entries, the score of the last one if there may be more (or nothing), revoked entries, when all were last revoked
+/// (or nothing), and which of the entries are of sessions that were not written yet.
 ///
 /// Most entries of a day score alike, since they end at full tenths of the idle timeout, and entries of one
 /// score are in the order of their names. Where in that order the page begins is found by an entry of that
@@ -183,12 +187,15 @@ else
   rank = redis.call('ZCOUNT', index, '-inf', '(' .. digits(first))
 end
 local page = redis.call('ZRANGE', index, rank, rank + PAGE - 1, 'WITHSCORES')
-local entries, last = {}, ''
+local entries, pending, last = {}, {}, 0
 for i = 1, #page, 2 do
-  if page[i] ~= mark then entries[#entries + 1], last = page[i], page[i + 1] end
+  if page[i] ~= mark then
+    entries[#entries + 1], last = page[i], tonumber(page[i + 1])
+    if last % 2 == 1 then pending[#pending + 1] = page[i] end
+  end
 end
-last = #entries == PAGE and digits(tonumber(last)) or ''
-return {entries, last, revoked(MOST_REVOKED), mark and revoked_at > now - WEEK and digits(revoked_at) or ''}
+last = #entries == PAGE and digits(last) or ''
+return {entries, last, revoked(MOST_REVOKED), mark and revoked_at > now - WEEK and digits(revoked_at) or '', pending}
 ",
     )
 });
