@@ -1,5 +1,5 @@
-//! What it takes to seal and to compress: bytes in the store, and microseconds. A new session is brought into its form
-//! once; a change of a session opens what was stored before as well. In memory, on one thread.
+//! What it takes to seal and to compress: bytes in the store, and microseconds. A new session is sealed or compressed
+//! once; a change also opens what was stored before. In memory, on one thread.
 //!
 //! Each form does a few changes in turn, over and over, and the fastest turn counts: what else the machine does is not
 //! the form's.

@@ -27,8 +27,8 @@ pub(super) fn history(
 }
 
 impl<T: SessionData> SessionManagerBuilder<T> {
-    /// Heeds the variables `SESSION_HISTORY` and `SESSION_HISTORY_AGE`, as
-    /// [`SessionManager::from_env`](crate::SessionManager::from_env) does, for a manager around a store of one's own.
+    /// Reads the variables `SESSION_HISTORY` and `SESSION_HISTORY_AGE`, as
+    /// [`SessionManager::from_env`](crate::SessionManager::from_env) does, for a manager around a store of your own.
     /// Where `SESSION_HISTORY` is not set, [`history`](Self::history) stays as it is.
     ///
     /// # Errors

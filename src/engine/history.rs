@@ -79,8 +79,8 @@ impl<T: SessionData> SessionManager<T> {
     /// Ends all sessions of an owner, as [`revoke_all`](Self::revoke_all) does, and erases their history: for when an
     /// account is deleted (GDPR, article 17). Says what there was.
     ///
-    /// Lock the account first: who signs in after this is an owner like any other. What was on its way to the history is
-    /// erased too. The entries' copies in backups, and what was told to [listeners](SessionManagerBuilder::on_event) and
+    /// Lock the account first: who signs in after this is an owner like any other. Entries that other instances are about to
+    /// record are kept out for a minute. The entries' copies in backups, and what was told to [listeners](SessionManagerBuilder::on_event) and
     /// to the audit log, are the application's to erase.
     ///
     /// # Errors

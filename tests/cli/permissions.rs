@@ -30,6 +30,7 @@ async fn the_documented_permissions_suffice() {
         &["watch", "--count", "1"],
         &["show", id.key().storage_name()],
         &["ttl", id.key().storage_name()],
+        &["tidy", "--yes"],
         &["revoke-all", "ada"],
         &["report"],
         &["revoke", id.key().storage_name()],

@@ -2,12 +2,14 @@
 
 use serde_json::{Value, json};
 use session_store::{
-    ExpressLayout, KeyRing, RedisLayout, RedisStore, RedisStoreBuilder, SessionCookie, SessionId,
+    ExpressLayout, KeyRing, Owner, RedisLayout, RedisStore, RedisStoreBuilder, SessionCookie, SessionId,
 };
 
 use crate::histories::{Service, column, hidden};
 use crate::support::redis::{Cluster, Server};
-use crate::tool::{Tool, connect, signed_in};
+use crate::tool::{self, Tool, connect, signed_in};
+
+const SECRET: &str = "oGCmMcXRPzbF9Qd1Ckm7UO4u9UmDSPlDmIrKHq5x";
 
 async fn service(builder: RedisStoreBuilder) -> Service {
     Service::hours_ago(5, builder, KeyRing::generate()).await
@@ -69,6 +71,31 @@ async fn what_the_tool_ends_is_in_the_histories_of_a_cluster() {
     let cluster = Cluster::start().await;
     let service = service(RedisStore::builder(cluster.url())).await;
     what_the_tool_ends_is_recorded(&service, &Tool::at(cluster.url())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_thorough_revocation_finds_is_recorded_too() {
+    let server = Server::start().await;
+    let store = connect(&server.url()).await;
+    let mut record = tool::record();
+    record.owner = Some(Owner::new("ada").unwrap());
+    tool::store(&store, &SessionId::generate(), &record).await;
+    let tool = Tool::at(server.url()).set("SESSION_HISTORY", "100");
+    assert_eq!(tool.json(&["revoke-all", "ada"])["revoked"], 0, "the index does not know it");
+    assert_eq!(tool.json(&["revoke-all", "ada", "--thorough"])["revoked"], 1);
+    assert_eq!(events(&tool, "ada"), ["revoked"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn labels_are_sealed_in_what_the_tool_records() {
+    let server = Server::start().await;
+    let store = connect(&server.url()).await;
+    let id = signed_in(&store, SessionId::generate(), "ada", "Laptop").await;
+    let tool = Tool::at(server.url()).set("SESSION_HISTORY", "100");
+    let sealing = tool.clone().set("SESSION_SEAL_KEY", SECRET).set("SESSION_SEAL_LABELS", "true");
+    sealing.run(&["revoke", id.key().storage_name()]).has(0, "ended ");
+    assert_eq!(history(&sealing, "ada")[0]["label"], "Laptop");
+    assert_eq!(history(&tool, "ada")[0]["label"], json!(null), "it takes the key");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -131,11 +131,13 @@ pub(crate) async fn signed_in(redis: &RedisStore, id: SessionId, owner: &str, la
     record.owner = Some(owner.clone());
     let entry = Entry::of(id.key(), &record);
     let index = redis.owners().expect("it has one");
-    index
-        .insert(OwnerHash::of(&owner), IndexInsert::new(&entry, HOUR, Stage::Before))
-        .await
-        .expect("it can be entered");
+    let enter = async |stage| {
+        let insert = IndexInsert::new(&entry, HOUR, stage);
+        index.insert(OwnerHash::of(&owner), insert).await.expect("it can be entered");
+    };
+    enter(Stage::Before).await;
     store(redis, &id, &record).await;
+    enter(Stage::After).await;
     id
 }
 

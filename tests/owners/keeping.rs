@@ -231,6 +231,10 @@ async fn services_of_other_prefixes_have_owners_of_their_own() {
         let browser = Browser::signed_in(&manager, "ada").await;
         services.push((prefix, manager, browser));
     }
+    for (prefix, manager, _) in &services {
+        let seen = manager.tidy().dry_run().await.unwrap();
+        assert_eq!((seen.seen, seen.owners), (1, 1), "{prefix:?}");
+    }
     for ended in 0..services.len() {
         let (prefix, manager, _) = &services[ended];
         assert_eq!(manager.sessions_of("ada").await.unwrap().len(), 1, "{prefix:?}");

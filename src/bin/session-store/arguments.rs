@@ -28,8 +28,8 @@ Exit codes: 0 done, or all is well; 1 a session is not there, or `check` has war
 Without --url, the tool reads the variables that the service has: REDIS_URL, or REDIS_CLUSTER_NODES, \
 REDIS_SENTINELS, REDIS_HOST and their like. REDIS_PASSWORD or REDIS_PASSWORD_FILE fill in a password.
 
-With the service's SESSION_HISTORY and SESSION_HISTORY_AGE, `revoke`, `revoke-all` and `clear` enter what they end \
-into the owners' histories.";
+With the service's SESSION_HISTORY and SESSION_HISTORY_AGE, `revoke`, `revoke-all` and `clear` record what they \
+end in the owners' histories.";
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Connection options")]
@@ -145,9 +145,10 @@ pub(crate) enum Command {
     },
     /// End all sessions of an owner, even those that requests use or renew meanwhile
     RevokeAll(RevokeAll),
-    /// End all sessions of an owner, and erase their history: for an account that is deleted
+    /// End all sessions of an owner, and erase the owner's history: for an account that is deleted
     ///
-    /// Entries that were on their way to the history are erased too. Copies in backups and in the service's audit log stay.
+    /// Entries that the service is about to record are kept out for a minute. Copies in backups and in the service's audit
+    /// log stay.
     Forget(Forget),
     /// End ALL sessions of the store, which signs everybody out
     Clear {
@@ -155,11 +156,13 @@ pub(crate) enum Command {
         #[arg(short, long)]
         yes: bool,
     },
-    /// Write sessions again that rest in an old form, and clear indexes of sessions that are gone
+    /// Rewrite sessions stored in an old form, and remove index entries of sessions that are gone
     ///
-    /// Old forms are unsealed, sealed by an old key, not compressed. It takes the service's SESSION_SEAL_KEY and its like,
-    /// and SESSION_COMPRESS_ABOVE. No session's end moves. Then the index of owners forgets sessions that ended without
-    /// its being told: those whose keys another program, or Redis itself, has removed.
+    /// A form is old if the present settings would store the session otherwise: sealed or not, by another key, compressed
+    /// or not. They are the service's SESSION_SEAL_KEY and its like, and SESSION_COMPRESS_ABOVE: without the latter, what is
+    /// compressed is stored uncompressed. No session's end moves.
+    /// Then entries are removed from the index of owners whose sessions ended without the index being told: another
+    /// program, or Redis itself, removed their keys.
     Tidy(Tidy),
     /// Show rates, latencies and memory live, until Ctrl-C
     ///

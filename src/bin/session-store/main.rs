@@ -16,7 +16,7 @@
 //! session-store revoke-all ada         # ends all of a user's sessions; --thorough if the index may be lost
 //! session-store forget ada --yes       # the same, and erases her history: her account is deleted
 //! session-store clear --yes            # signs everybody out
-//! session-store tidy --yes             # seals or compresses what is not, as the service does by now
+//! session-store tidy --yes             # seals or compresses what is not yet, and clears indexes of sessions that are gone
 //! session-store man > session-store.1  # a manual page; `man list` for that of a command
 //! ```
 //!
@@ -32,9 +32,9 @@
 //!
 //! # Histories
 //!
-//! With the service's `SESSION_HISTORY` and `SESSION_HISTORY_AGE`, what `revoke`, `revoke-all` and `clear` end is entered into the
-//! histories of the owners; without, it is in none. Give the same as the service: a history is cut to what the last entry's
-//! bounds allow. `history`, `report` and `forget` see all that is stored, whatever the variables say.
+//! With the service's `SESSION_HISTORY` and `SESSION_HISTORY_AGE`, `revoke`, `revoke-all` and `clear` record what they end in the
+//! owners' histories. Without them, it is in no history. Use the service's values: each new entry cuts the history to the
+//! bounds that it comes with. `history`, `report` and `forget` see all that is stored, whatever the variables say.
 //!
 //! # Keys
 //!
@@ -160,7 +160,8 @@ async fn run(arguments: Arguments, output: Output) -> Outcome {
             unreachable!("they were seen to")
         }
     };
-    // After a failure too: some may have ended before it.
+    // After a failure too, as some may have ended before it; what failed is said before the wait.
+    let code = outcome.unwrap_or_else(Failure::report);
     open.finish_recording().await;
-    outcome
+    Ok(code)
 }

@@ -1,4 +1,4 @@
-//! `tidy`: sessions that rest in an old form are written in the present one, and indexes forget those that are gone.
+//! `tidy`: rewrites sessions that are stored in an old form, and removes index entries of those that are gone.
 
 use std::future::IntoFuture as _;
 use std::process::ExitCode;
@@ -54,12 +54,15 @@ fn report(output: &Output, options: &Tidy, tidied: &Tidied) -> Result<(), Failur
     let count = |count| HumanCount(count).to_string();
     output.facts(&[
         ("sessions seen", count(tidied.seen)),
-        (if options.yes { "written again" } else { "to be written" }, count(tidied.rewritten)),
+        (if options.yes { "rewritten" } else { "to be rewritten" }, count(tidied.rewritten)),
         ("left for later", count(tidied.left_for_later)),
         ("need the id", count(tidied.need_the_id)),
         ("not opened", count(tidied.unopened)),
         ("owners seen", count(tidied.owners)),
-        (if options.yes { "entries removed" } else { "to be removed" }, count(tidied.entries_removed)),
+        (
+            if options.yes { "entries removed" } else { "entries to be removed" },
+            count(tidied.entries_removed),
+        ),
     ])?;
     if !options.yes {
         output.line("nothing was done: add --yes if that is what you want")?;

@@ -5,8 +5,8 @@
 //!
 //! `ring` has ChaCha20-Poly1305 without the X, which takes shorter nonces. So the rest is done here, as the draft's section
 //! 2.3 defines it: `hchacha` makes a key of ours and the first 16 bytes of the nonce, and the other 8 are the nonce for that
-//! key. The crate `chacha20poly1305` does all of it, and takes four times as long for a few hundred bytes: it chooses its
-//! AVX2 code at run time, which keeps the compiler from inlining it.
+//! key. The crate `chacha20poly1305` does all of it, and took 2.6 times as long for 308 bytes: it chooses its AVX2 code
+//! at run time, which keeps the compiler from inlining it.
 //!
 //! [draft-irtf-cfrg-xchacha]: https://datatracker.ietf.org/doc/html/draft-irtf-cfrg-xchacha-03
 

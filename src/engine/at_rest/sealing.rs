@@ -21,7 +21,7 @@ const NEEDS_ID: &str = "it opens only with the visitor's id";
 /// 41 bytes more. A session that does not open counts as absent, is [counted](crate::Counts::unopened), and stays as it
 /// is.
 ///
-/// In the clear are the times, the owner and the label of a session, since lists and indexes need them. See
+/// The times, the owner and the label of a session stay in the clear, since lists of sessions need them. See
 /// [`labels`](Self::labels) and [`Owner::hashed`](crate::Owner::hashed).
 ///
 /// ```
@@ -44,7 +44,7 @@ const NEEDS_ID: &str = "it opens only with the visitor's id";
 /// Nobody is signed out if each step reaches all instances before the next one: [`SealRollout::Accept`], then
 /// [`SealRollout::Write`] (the default), and after the longest life of a session [`SealRollout::Require`]. A new key
 /// comes the same way: first behind the present one (which every instance then knows), then before it; the old one goes
-/// when the sessions that it sealed have ended, or `session-store tidy` has written them again.
+/// when the sessions that it sealed have ended, or `session-store tidy` has rewritten them.
 #[derive(Debug)]
 #[must_use]
 pub struct Sealing {
