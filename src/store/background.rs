@@ -31,7 +31,7 @@ pub(crate) trait Job: Send + Sync + 'static {
     /// Whether there is something to do. The task asks this as it ends, so that no late request is lost.
     fn is_needed(&self) -> bool;
 
-    /// Called when the task is lost with its runtime. The next [`ask`](Background::ask) starts another.
+    /// Called after the task was lost with its runtime. Whoever hears of it can [`ask`](Background::ask) for another.
     fn abandoned(&self) {}
 }
 
@@ -146,10 +146,10 @@ impl<J: Job> Task<J> {
 impl<J: Job> Drop for Task<J> {
     fn drop(&mut self) {
         if !self.has_ended {
+            self.shared.flight.end();
             if let Some(job) = self.job.upgrade() {
                 job.abandoned();
             }
-            self.shared.flight.end();
         }
         self.shared.news.notify_waiters();
     }

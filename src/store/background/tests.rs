@@ -71,6 +71,7 @@ impl Job for Work {
     }
 
     fn abandoned(&self) {
+        assert!(!self.background.is_running(), "nobody who hears of it could ask for another task");
         self.abandoned.fetch_add(1, Ordering::Relaxed);
     }
 }
