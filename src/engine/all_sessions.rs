@@ -133,9 +133,9 @@ impl<T: SessionData> SessionManager<T> {
     /// Then it removes entries of the index of owners whose sessions ended without the index being told: by another program
     /// that deletes keys, or by Redis, where it evicts them. Such entries end by time otherwise; until then they take memory,
     /// and are counted among the owner's sessions in [`SessionsPerOwner`](crate::SessionsPerOwner). An index goes with its last
-    /// entry. What stays are entries of sessions that are about to be written, and those of an owner whose sessions were
-    /// all revoked within a week: one that was spared may be on its way back from the [fallback](crate::FallbackStore) of
-    /// an instance.
+    /// entry. What stays are entries of sessions that are about to be written, or to get a new id, and those of an owner whose
+    /// sessions were all revoked within a week: one that was spared may be on its way back from the
+    /// [fallback](crate::FallbackStore) of an instance.
     ///
     /// It is paced as [`max_scan_rate`](crate::SessionManagerBuilder::max_scan_rate) says, and disturbs no request: a session
     /// that is written meanwhile is left to that write. No session's end moves.

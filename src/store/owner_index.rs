@@ -30,8 +30,8 @@ pub(crate) const MARGIN: Duration = Duration::from_secs(5);
 /// - after a session was written, it is inserted again. If the answer is that it was revoked meanwhile, or has ended
 ///   already, it is deleted. A revoked session's successor is not inserted at all;
 /// - an entry is [removed](Self::remove) when its session was deleted, or when its time has passed. That its session
-///   was not found is a reason only if it is not [pending](Owned::pending): a write may be in flight, for up to
-///   [`Entry::ON_ITS_WAY`].
+///   was not found is a reason only if it is not [pending](Owned::pending), and is in no other entry's lineage, as while it
+///   gets a new id: a write may be in flight, for up to [`Entry::ON_ITS_WAY`].
 ///
 /// Each method is one atomic step for one owner. Entries whose time has passed by the store's clock
 /// no longer exist.
@@ -330,8 +330,8 @@ pub enum Verdict {
 pub struct Owned {
     /// A page of sessions that exist, may exist, or are about to.
     pub entries: Vec<Entry>,
-    /// Those of the entries whose sessions may be there, or come, although they are not found: since
-    /// [`Stage::Before`], no insertion of another stage has told that they were written.
+    /// Those of the entries whose sessions were not written yet, as far as is known: inserted at [`Stage::Before`] without
+    /// one to replace, and at no other stage since. That such a session is not found does not mean that it has ended.
     pub pending: Vec<Entry>,
     /// The place of the next page; `None` at the end.
     pub next: Option<Cursor>,
@@ -359,7 +359,7 @@ pub(crate) fn add(entries: &mut Vec<Entry>, more: Vec<Entry>) {
 }
 
 /// A page of an owner whose entries are in two indexes: all pages of the first come before those of the
-/// second, of which nothing is known about the first. What is revoked in one is revoked, and what is pending in one is.
+/// second. What is revoked in one is revoked, and what is pending in one is pending.
 #[cfg(any(feature = "memory", feature = "redis"))]
 pub(crate) async fn list_both(
     [first, second]: [&dyn OwnerIndex; 2],
@@ -380,7 +380,8 @@ pub(crate) async fn list_both(
     let cursor = in_second.filter(|cursor| !cursor.is_empty()).map(Cursor::new);
     let more = second.list(owner, cursor.as_ref()).await?;
     add(&mut page.revoked, more.revoked);
-    add(&mut page.pending, if in_second.is_some() { more.entries.clone() } else { more.pending });
+    // What the second has is not known to be all that there is of a session unless the first has come with it.
+    add(&mut page.pending, if after.is_some() { more.entries.clone() } else { more.pending });
     page.revoked_at = page.revoked_at.max(more.revoked_at);
     if page.next.is_none() && (page.entries.len() + more.entries.len() <= Owned::PAGE || in_second.is_some())
     {

@@ -162,6 +162,7 @@ impl<S: SessionStore> OwnerIndex for Disguised<S> {
     async fn list(&self, owner: OwnerHash, after: Option<&Cursor>) -> Result<Owned, Error> {
         let mut owned = self.store.owners().unwrap().list(owner, after).await?;
         owned.entries = self.listed(&owned.entries);
+        owned.pending = self.listed(&owned.pending);
         owned.revoked = self.listed(&owned.revoked);
         Ok(owned)
     }

@@ -4,11 +4,12 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use session_store::owners::{Entry, IndexInsert, Owned, Stage};
+use async_trait::async_trait;
+use session_store::owners::{Entry, IndexInsert, IndexInserted, Owned, OwnerIndex, Revocation, Stage};
 use session_store::{
-    Clock as _, Cursor, Error, ExpressLayout, KeyRing, MemoryStore, Owner, OwnerHash, RedisLayout,
-    RedisStore, SessionCookie, SessionId, SessionKey, SessionManager, SessionStore, Tidied, Timestamp,
-    Values,
+    Clock as _, Created, Cursor, Error, ExpressLayout, KeyRing, Loaded, MemoryStore, Owner, OwnerHash,
+    Record, RedisLayout, RedisStore, Rotation, Scan, SessionCookie, SessionId, SessionKey, SessionManager,
+    SessionStore, Tidied, Timestamp, Touch, Ttl, Update, Updated, Values,
 };
 
 use crate::stage::{self, connect};
@@ -46,14 +47,15 @@ impl Service {
     /// Entries of sessions that were written, and that nobody has.
     async fn enter(&self, owner: &str, count: usize) {
         for _ in 0..count {
-            self.insert(owner, IndexInsert::new(&self.entry(), HOUR, Stage::Later)).await;
+            let entry = self.entry(&SessionId::generate());
+            self.insert(owner, IndexInsert::new(&entry, HOUR, Stage::Later)).await;
         }
     }
 
     /// That of a session which began an hour ago.
-    fn entry(&self) -> Entry {
+    fn entry(&self, id: &SessionId) -> Entry {
         let created_at = Timestamp::from_millis(self.clock.now().as_millis() - 3_600_000);
-        Entry { key: SessionId::generate().key(), created_at }
+        Entry { key: id.key(), created_at }
     }
 }
 
@@ -118,14 +120,16 @@ async fn what_is_about_to_be_written_stays() {
     for store in [connect(server.url()).await as Arc<dyn SessionStore>, Arc::new(MemoryStore::new())] {
         let service = Service::new(store);
         let manager = service.instance(|builder| builder);
-        let [new, old, renewed] = [service.entry(), service.entry(), service.entry()];
+        let [new, old] = [SessionId::generate(), SessionId::generate()];
+        let renewed = service.entry(&old.rotated());
+        let [new, old] = [service.entry(&new), service.entry(&old)];
         let renewing = |stage| IndexInsert::new(&renewed, HOUR, stage).replacing(&old);
         service.insert("ada", IndexInsert::new(&new, HOUR, Stage::Before)).await;
         service.insert("ada", IndexInsert::new(&old, HOUR, Stage::After)).await;
         service.insert("ada", renewing(Stage::Before)).await;
         manager.tidy().await.unwrap();
-        let pending = HashSet::from([new.key.clone(), renewed.key.clone()]);
-        assert_eq!(service.entries("ada").await, pending);
+        let all = [&new, &old, &renewed].map(|entry| entry.key.clone());
+        assert_eq!(service.entries("ada").await, HashSet::from(all));
         // Their writers are told that they were there all the time.
         for insert in [IndexInsert::new(&new, HOUR, Stage::After), renewing(Stage::After)] {
             assert!(service.store.owners().unwrap().insert(hash("ada"), insert).await.unwrap().known);
@@ -133,6 +137,94 @@ async fn what_is_about_to_be_written_stays() {
         manager.tidy().await.unwrap();
         assert_eq!(service.entries("ada").await, HashSet::new(), "they were written, and are gone");
     }
+}
+
+/// A store to which a session comes back while its entry is removed.
+#[derive(Debug, Default)]
+struct Returning {
+    inner: MemoryStore,
+    returns: Mutex<Option<(SessionKey, Record)>>,
+}
+
+#[async_trait]
+impl SessionStore for Returning {
+    async fn load(&self, key: &SessionKey) -> Result<Loaded, Error> {
+        self.inner.load(key).await
+    }
+
+    async fn create(&self, key: &SessionKey, record: &Record, ttl: Ttl) -> Result<Created, Error> {
+        self.inner.create(key, record, ttl).await
+    }
+
+    async fn update(&self, update: Update<'_>) -> Result<Updated, Error> {
+        self.inner.update(update).await
+    }
+
+    async fn touch(&self, touch: Touch<'_>) -> Result<bool, Error> {
+        self.inner.touch(touch).await
+    }
+
+    async fn rotate(&self, rotation: Rotation<'_>) -> Result<Updated, Error> {
+        self.inner.rotate(rotation).await
+    }
+
+    async fn delete(&self, key: &SessionKey) -> Result<bool, Error> {
+        self.inner.delete(key).await
+    }
+
+    fn owners(&self) -> Option<&dyn OwnerIndex> {
+        Some(self)
+    }
+
+    fn scan(&self) -> Option<&dyn Scan> {
+        self.inner.scan()
+    }
+}
+
+#[async_trait]
+impl OwnerIndex for Returning {
+    async fn insert(&self, owner: OwnerHash, insert: IndexInsert<'_>) -> Result<IndexInserted, Error> {
+        self.inner.insert(owner, insert).await
+    }
+
+    async fn list(&self, owner: OwnerHash, after: Option<&Cursor>) -> Result<Owned, Error> {
+        OwnerIndex::list(&self.inner, owner, after).await
+    }
+
+    async fn revoke(&self, owner: OwnerHash, which: Revocation<'_>) -> Result<(), Error> {
+        self.inner.revoke(owner, which).await
+    }
+
+    async fn revoked(&self, owner: OwnerHash) -> Result<Vec<Entry>, Error> {
+        self.inner.revoked(owner).await
+    }
+
+    async fn remove(&self, owner: OwnerHash, gone: &[Entry], missing: &[Entry]) -> Result<(), Error> {
+        OwnerIndex::remove(&self.inner, owner, gone, missing).await?;
+        let returns = self.returns.lock().unwrap().take();
+        if let Some((key, record)) = returns {
+            self.create(&key, &record, stage::ttl()).await?;
+        }
+        Ok(())
+    }
+}
+
+/// As one does that an instance had in its memory while it could not reach the store.
+#[tokio::test]
+async fn a_session_that_comes_back_meanwhile_is_in_the_index() {
+    let store = Arc::new(Returning::default());
+    let service = Service::new(Arc::clone(&store));
+    let manager = service.instance(|builder| builder);
+    let [there, away, gone] = [(); 3].map(|()| signed_in(&manager, "ada"));
+    let (there, away, gone) = (there.await, away.await, gone.await);
+    let Loaded::Found(record) = store.load(&away).await.unwrap() else { panic!("it was stored") };
+    service.remove(&away).await;
+    service.remove(&gone).await;
+    *store.returns.lock().unwrap() = Some((away.clone(), record));
+    manager.tidy().await.unwrap();
+    assert_eq!(store.returns.lock().unwrap().as_ref(), None, "it is back");
+    assert_eq!(service.entries("ada").await, HashSet::from([there, away]));
+    assert_eq!(manager.revoke_all("ada").await.unwrap(), 2);
 }
 
 #[tokio::test]
@@ -157,22 +249,30 @@ async fn while_layouts_change_no_session_leaves_the_index() {
     let keys = KeyRing::express("keyboard cat").unwrap();
     let builder = SessionManager::<Values>::builder(Arc::clone(&service.store), keys).cookie(cookie);
     let manager = builder.max_scan_rate(u32::MAX).build().unwrap();
-    // More than one page, both taken together.
-    let many = Owned::PAGE / 2 + 10;
-    let owner = Owner::new("ada").unwrap();
-    for number in 0..many {
-        let mut record = stage::record();
-        record.owner = Some(owner.clone());
-        let key = SessionId::express(&format!("session-{number}")).unwrap().key();
-        service.store.create(&key, &record, stage::ttl()).await.unwrap();
-        service.insert("ada", IndexInsert::new(&Entry::of(key, &record), HOUR, Stage::After)).await;
+    let native = connect(server.url()).await;
+    // More than one page, both taken together; and more than one of the first index, the last with room for the second's.
+    for (name, many, in_native) in
+        [("ada", Owned::PAGE / 2 + 10, Owned::PAGE), ("bob", Owned::PAGE + 200, 300)]
+    {
+        let id = |number: usize| SessionId::express(&format!("{name}-{number}")).unwrap();
+        for number in 0..many {
+            let mut record = stage::record();
+            record.owner = Some(Owner::new(name).unwrap());
+            let key = id(number).key();
+            service.store.create(&key, &record, stage::ttl()).await.unwrap();
+            service.insert(name, IndexInsert::new(&Entry::of(key, &record), HOUR, Stage::After)).await;
+        }
+        let index = native.owners().unwrap();
+        let entries = index.list(hash(name), None).await.unwrap().entries;
+        index.remove(hash(name), &entries[in_native.min(entries.len())..], &[]).await.unwrap();
+        let there = service.entries(name).await;
+        assert_eq!(manager.tidy().await.unwrap().entries_removed, 0, "{name}");
+        assert_eq!(service.entries(name).await, there, "{name}");
+        let gone = id(0).key();
+        service.remove(&gone).await;
+        manager.tidy().await.unwrap();
+        assert!(!service.entries(name).await.contains(&gone), "{name}");
     }
-    assert_eq!(manager.tidy().await.unwrap().entries_removed, 0);
-    assert_eq!(manager.sessions_of("ada").await.unwrap().len(), many);
-    let gone = SessionId::express("session-0").unwrap().key();
-    service.remove(&gone).await;
-    manager.tidy().await.unwrap();
-    assert!(!service.entries("ada").await.contains(&gone));
 }
 
 /// The one that was spared may be in the memory of an instance that can't reach Redis, and its entry lets it come back.

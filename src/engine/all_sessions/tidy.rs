@@ -5,6 +5,7 @@ use std::future::IntoFuture;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use futures_util::future::try_join_all;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Serialize;
 
@@ -163,28 +164,26 @@ impl Tidying {
         Ok(())
     }
 
-    /// Goes through the owners in rounds, each for a page of their entries: somebody may have a million.
+    /// Goes through a few owners at once, and a page of their entries at a time: somebody may have a million.
     async fn prune(&mut self, page: &OwnersPage, tidied: &mut Tidied) -> Result<(), Error> {
-        tidied.owners += page.owners.len() as u64;
         let mut due: Vec<_> = page.owners.iter().map(|owner| (*owner, None)).collect();
+        tidied.owners += due.len() as u64;
         while !due.is_empty() {
-            let store = self.owners.store();
-            let outcomes = due.drain(..).map(|(owner, after)| {
-                let (store, dry_run) = (Arc::clone(store), self.dry_run);
-                async move {
-                    let pruned = patiently(|| store.prune(owner, after.as_ref(), dry_run)).await?;
-                    Ok::<_, Error>((owner, pruned))
-                }
-            });
-            let outcomes: Vec<_> = outcomes.collect();
-            let mut outcomes = stream::iter(outcomes).buffer_unordered(AT_ONCE);
-            let mut entries = 0;
-            while let Some((owner, pruned)) = outcomes.try_next().await? {
-                entries += pruned.entries;
+            let (store, now) = (self.owners.store(), self.owners.now());
+            let pruning =
+                due.split_off(due.len().saturating_sub(AT_ONCE)).into_iter().map(|(owner, after)| {
+                    let (store, dry_run) = (Arc::clone(store), self.dry_run);
+                    async move {
+                        let pruned = patiently(|| store.prune(owner, after.as_ref(), now, dry_run)).await?;
+                        Ok::<_, Error>((owner, pruned))
+                    }
+                });
+            let pruned = try_join_all(pruning).await?;
+            self.owners.keep_pace(pruned.iter().map(|(_, pruned)| pruned.entries).sum()).await;
+            for (owner, pruned) in pruned {
                 tidied.entries_removed += pruned.removed as u64;
                 due.extend(pruned.next.map(|next| (owner, Some(next))));
             }
-            self.owners.keep_pace(entries).await;
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ use futures_util::{StreamExt as _, stream};
 use tokio::runtime::Handle;
 
 use super::StoreClient;
+use super::pruning::Ended;
 use crate::clock::Timestamp;
 use crate::error::{Conflict, Error};
 use crate::record::{Label, Owner, OwnerHash};
@@ -127,11 +128,14 @@ impl<'a> OwnerSessions<'a> {
     }
 
     /// Takes entries away whose sessions ended without the index being told: by a logout that still had the
-    /// id from before a renewal. Answers whether there were any. A session that can't be looked up counts as there.
+    /// id from before a renewal. Answers whether there were any.
     async fn forget_ended(&self) -> Result<bool, Error> {
-        let ended = self.client.ended(self.index.list(None).await?).await.entries;
-        self.index.remove(&ended, &[]).await?;
-        Ok(!ended.is_empty())
+        let Ended { entries, failure } = self.client.ended(self.index.list(None).await?).await;
+        if entries.is_empty() {
+            return failure.map_or(Ok(false), Err);
+        }
+        self.index.remove(&entries, &[]).await?;
+        Ok(true)
     }
 
     /// Sessions are no more, or were not found when they were to be deleted. If that does not reach the

@@ -1,13 +1,17 @@
 //! Removes entries of the index of owners whose sessions ended without the index being told.
 
-use futures_util::{StreamExt as _, stream};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use futures_util::{Stream, StreamExt as _, stream};
 
 use super::StoreClient;
 use super::indexed_owner::Index;
+use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::record::OwnerHash;
 use crate::store::Loaded;
-use crate::store::owner_index::{Entry, Owned};
+use crate::store::owner_index::{Entry, IndexInsert, Owned, Stage};
 use crate::store::scan::Cursor;
 
 /// So many sessions are looked up at once.
@@ -26,18 +30,19 @@ pub(in crate::engine) struct Pruned {
 
 /// What came of looking for the sessions of some entries.
 pub(super) struct Ended {
-    /// Those whose sessions are no more.
+    /// Those whose sessions are no more, as far as they were looked up.
     pub(super) entries: Vec<Entry>,
-    /// The first lookup that failed.
+    /// Why the others were not.
     pub(super) failure: Option<Error>,
 }
 
 impl StoreClient {
     /// Removes the entries of a page of an owner whose sessions are no more; in a dry run, only counts them.
     pub(in crate::engine) async fn prune(
-        &self,
+        self: &Arc<Self>,
         owner: OwnerHash,
         after: Option<&Cursor>,
+        now: Timestamp,
         dry_run: bool,
     ) -> Result<Pruned, Error> {
         let Some(index) = self.store().owners() else { return Ok(Pruned::default()) };
@@ -52,6 +57,7 @@ impl StoreClient {
         let ended = self.ended(page).await;
         if !dry_run && !ended.entries.is_empty() {
             index.remove(&ended.entries, &[]).await?;
+            self.enter_what_came(&ended.entries, now).await?;
         }
         match ended.failure {
             None => Ok(Pruned { entries, removed: ended.entries.len(), next }),
@@ -61,22 +67,58 @@ impl StoreClient {
 
     /// The entries of a page whose sessions are no more: they were written, and are not found.
     pub(super) async fn ended(&self, page: Owned) -> Ended {
-        let Owned { mut entries, pending, .. } = page;
-        entries.retain(|entry| !pending.contains(entry));
-        let lookups = entries.into_iter().map(|entry| async move {
-            let found = self.look_up(&entry.key).await;
-            (entry, found)
-        });
-        let mut lookups = stream::iter(lookups).buffer_unordered(AT_ONCE);
+        let mut lookups = self.look_up_all(written(page));
         let mut ended = Ended { entries: Vec::new(), failure: None };
         while let Some((entry, found)) = lookups.next().await {
             match found {
                 Ok(Loaded::Absent | Loaded::Moved) => ended.entries.push(entry),
                 Ok(Loaded::Found(_)) => {}
                 Err(error) if error.is_about_the_record() => {}
-                Err(error) => ended.failure = ended.failure.or(Some(error)),
+                Err(error) => {
+                    ended.failure = Some(error);
+                    break;
+                }
             }
         }
         ended
     }
+
+    /// Enters sessions again that came to their keys between the lookup and the removal: from a key whose entry is on
+    /// another page, or from the memory of an instance that had lost the store.
+    async fn enter_what_came(self: &Arc<Self>, removed: &[Entry], now: Timestamp) -> Result<(), Error> {
+        let mut lookups = self.look_up_all(removed.to_vec());
+        while let Some((entry, found)) = lookups.next().await {
+            if let Loaded::Found(record) = found?
+                && let Some(owner) = record.entered_owner()
+                && let Some(sessions) = self.sessions_of(owner, now)
+            {
+                let life = Entry::life(&record, record.expires_at.saturating_since(now));
+                sessions.insert(IndexInsert::new(&entry, life, Stage::Moving)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn look_up_all(&self, entries: Vec<Entry>) -> impl Stream<Item = (Entry, Result<Loaded, Error>)> + Unpin {
+        let lookups = entries.into_iter().map(move |entry| {
+            Box::pin(async move {
+                let found = self.look_up(&entry.key).await;
+                (entry, found)
+            })
+        });
+        stream::iter(lookups).buffer_unordered(AT_ONCE)
+    }
+}
+
+/// The entries whose sessions were certainly written under their keys. One that is given a new id has two entries until
+/// it is moved, and may be found under neither if they are looked up one after the other.
+fn written(page: Owned) -> Vec<Entry> {
+    let Owned { mut entries, pending, .. } = page;
+    let pending: HashSet<_> = pending.into_iter().collect();
+    let mut of_lineage = HashMap::new();
+    for entry in &entries {
+        *of_lineage.entry(entry.key.lineage().to_owned()).or_insert(0) += 1;
+    }
+    entries.retain(|entry| !pending.contains(entry) && of_lineage[entry.key.lineage()] == 1);
+    entries
 }

@@ -261,7 +261,7 @@ impl<'a> Writes<'a> {
         let entering = IndexInsert { replaces, limit, ..IndexInsert::new(entry, life, Stage::After) };
         match sessions.insert(entering).await {
             Ok(Some(true)) => Ok(()),
-            // A sign-in that found no room may have taken it for that of a session which has ended.
+            // Its entry may have been taken for that of a session which has ended.
             Ok(Some(false)) if replaces.is_some() && self.is_there(&entry.key).await? => Ok(()),
             Ok(Some(false)) => {
                 self.client.delete(&entry.key).await?;

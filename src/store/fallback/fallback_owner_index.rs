@@ -84,19 +84,24 @@ impl Shared {
         self.primary.owners().ok_or(Error::Unsupported { what: "list sessions by owner" })
     }
 
-    /// A session that is about to be written to the primary was entered by the state of a moment ago, and
-    /// so perhaps in memory.
+    /// A session that is about to be written to the primary, for the first time or later, was entered by the state of a
+    /// moment ago, and so perhaps in memory.
     pub(super) async fn enter_where_it_goes(
         self: &Arc<Self>,
         key: &SessionKey,
         record: &Record,
         ttl: Ttl,
+        stage: Stage,
     ) -> Result<(), Error> {
         let (Some(owner), Some(index)) = (&record.owner, self.primary.owners()) else { return Ok(()) };
         let (owner, entry) = (OwnerHash::of(owner), Entry::of(key.clone(), record));
         if self.memory.is_entered(owner, &entry) == Some(true) {
-            let life = Entry::life(record, ttl.as_duration());
-            self.observe(index.insert(owner, IndexInsert::new(&entry, life, Stage::Later)).await)?;
+            let life = match (stage, Entry::life(record, ttl.as_duration())) {
+                // What is never written is soon forgotten.
+                (Stage::Before, life) => life.min(Entry::ON_ITS_WAY),
+                (_, life) => life,
+            };
+            self.observe(index.insert(owner, IndexInsert::new(&entry, life, stage)).await)?;
             OwnerIndex::remove(&self.memory, owner, &[entry], &[]).await?;
         }
         Ok(())

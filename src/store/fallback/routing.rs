@@ -14,7 +14,7 @@ use crate::id::SessionKey;
 use crate::record::{Envelope, Record};
 use crate::store::feed::Feed;
 use crate::store::history::History;
-use crate::store::owner_index::OwnerIndex;
+use crate::store::owner_index::{OwnerIndex, Stage};
 use crate::store::scan::Scan;
 use crate::store::status::StoreStatus;
 use crate::store::{Created, Loaded, Requirements, Rotation, SessionStore, Touch, Update, Updated};
@@ -45,7 +45,7 @@ impl SessionStore for FallbackStore {
         if shared.new_sessions_go_to_memory() {
             return shared.create_in_memory(key, record, ttl);
         }
-        shared.enter_where_it_goes(key, record, ttl).await?;
+        shared.enter_where_it_goes(key, record, ttl, Stage::Before).await?;
         match shared.observe(shared.primary.create(key, record, ttl).await) {
             Err(error @ Error::Unavailable { outcome_unknown: false, .. })
                 if shared.breaker.allows_memory() =>
@@ -82,7 +82,7 @@ impl SessionStore for FallbackStore {
             None => {}
         }
         if !update.follow {
-            shared.enter_where_it_goes(key, record, ttl).await?;
+            shared.enter_where_it_goes(key, record, ttl, Stage::Later).await?;
         }
         shared.observe(shared.primary.update(update).await)
     }
@@ -109,7 +109,8 @@ impl SessionStore for FallbackStore {
             }
             shared.refuse_owed(rotation.old)?;
         }
-        shared.enter_where_it_goes(rotation.new, rotation.record, rotation.ttl).await?;
+        let Rotation { new, record, ttl, .. } = rotation;
+        shared.enter_where_it_goes(new, record, ttl, Stage::Before).await?;
         shared.observe(shared.primary.rotate(rotation).await)
     }
 

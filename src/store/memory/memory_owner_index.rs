@@ -321,7 +321,8 @@ impl Known {
                 self.take(&replaced.key);
             }
             let ends = place.map_or(Duration::ZERO, |place| place.position.1).max(now + life);
-            let written = stage != Stage::Before || place.is_some_and(|place| place.written);
+            let written =
+                stage != Stage::Before || replaces.is_some() || place.is_some_and(|place| place.written);
             let created_at = place.map_or(entry.created_at, |place| place.created_at);
             self.put(&entry.key, self.generation, ends, created_at, written);
             if let Some(limit) = limit.filter(|limit| limit.evict == Evict::Oldest) {
@@ -351,8 +352,8 @@ impl Known {
         }
     }
 
-    /// The owner's other sessions of which an entry counts, if there may be as many as are allowed, and how many there
-    /// are beyond a page. A session is all that is of one lineage: while it is given a new id, it has two entries.
+    /// The owner's other sessions, if there may be as many as are allowed, and how many there are beyond a
+    /// page. A session is all that is of one lineage: while it is given a new id, it has two entries.
     fn others(
         &self,
         entry: &Entry,
@@ -363,19 +364,16 @@ impl Known {
         if self.live < most(limit) {
             return (Vec::new(), 0);
         }
-        let mut others: HashMap<&str, (bool, Vec<Entry>)> = HashMap::new();
+        let mut others: HashMap<&str, Vec<Entry>> = HashMap::new();
         let mut looked_at = 0;
         for (_, key) in self.live(now).take(Owned::PAGE) {
             looked_at += 1;
-            if key.lineage() != entry.key.lineage() {
-                let (is_counted, entries) = others.entry(key.lineage()).or_default();
-                *is_counted |= counts(&self.places[key]);
-                entries.push(self.entry(key));
+            if key.lineage() != entry.key.lineage() && counts(&self.places[key]) {
+                others.entry(key.lineage()).or_default().push(self.entry(key));
             }
         }
         let more = if looked_at == Owned::PAGE { self.live - looked_at } else { 0 };
-        let counted = others.into_values().filter(|(is_counted, _)| *is_counted).map(|(_, entries)| entries);
-        (counted.collect(), more)
+        (others.into_values().collect(), more)
     }
 
     fn remove(&mut self, gone: &[Entry], missing: &[Entry], now: Duration) {

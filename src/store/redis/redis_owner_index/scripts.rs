@@ -107,8 +107,7 @@ local entry, life, replaces, stage, limit = ARGV[1], tonumber(ARGV[2]), ARGV[3],
 local function lineage(entry) return entry:match('^{?(....)') end
 local function began(entry) return tonumber(entry:match('@(%d+)$')) or 0 end
 
--- The owner's other sessions, all or those that were written, each with the entries of its ids; and how many more there
--- are than that.
+-- The owner's other sessions, each with the entries of its ids; and how many more there are than that.
 local function others(written)
   local count = redis.call('ZCOUNT', index, digits(first), '(+inf')
   if count < limit then return {}, 0 end
@@ -116,14 +115,11 @@ local function others(written)
   local all = redis.call('ZRANGEBYSCORE', index, digits(first), '(+inf', 'WITHSCORES', 'LIMIT', 0, PAGE)
   for i = 1, #all, 2 do
     local name, score = lineage(all[i]), tonumber(all[i + 1])
-    if name ~= lineage(entry) then
+    if name ~= lineage(entry) and not (written and score % 2 == 1) then
       local session = by_lineage[name]
       if not session then
         session = {began = 0}
-        by_lineage[name] = session
-      end
-      if not session.counts and (score % 2 == 0 or not written) then
-        session.counts, sessions[#sessions + 1] = true, session
+        by_lineage[name], sessions[#sessions + 1] = session, session
       end
       session[#session + 1] = {all[i], score - base}
       session.began = math.max(session.began, began(all[i]))
@@ -156,7 +152,7 @@ elseif stage == 'before' and ARGV[6] == 'refuse' and not known and limit > 0 and
   verdict = 2
 else
   if stage == 'after' and replaces ~= '' then redis.call('ZREM', index, replaces) end
-  local pending = stage == 'before' and not (known and score % 2 == 0)
+  local pending = stage == 'before' and replaces == '' and not (known and score % 2 == 0)
   put(entry, math.max(known and score - base or 0, now + life), pending)
   if stage == 'after' and ARGV[6] == 'oldest' and known and limit > 0 then evict() end
 end
