@@ -30,8 +30,8 @@ pub(crate) const MARGIN: Duration = Duration::from_secs(5);
 /// - after a session was written, it is inserted again. If the answer is that it was revoked meanwhile, or has ended
 ///   already, it is deleted. A revoked session's successor is not inserted at all;
 /// - an entry is [removed](Self::remove) when its session was deleted, or when its time has passed. That its session
-///   was not found is a reason only if it is not [pending](Owned::pending), and is in no other entry's lineage, as while it
-///   gets a new id: a write may be in flight, for up to [`Entry::ON_ITS_WAY`].
+///   was not found is a reason only if the entry is neither [pending](Owned::pending) nor one of two of a lineage, as while
+///   a session gets a new id: a write may be in flight, for up to [`Entry::ON_ITS_WAY`].
 ///
 /// Each method is one atomic step for one owner. Entries whose time has passed by the store's clock
 /// no longer exist.
@@ -380,7 +380,8 @@ pub(crate) async fn list_both(
     let cursor = in_second.filter(|cursor| !cursor.is_empty()).map(Cursor::new);
     let more = second.list(owner, cursor.as_ref()).await?;
     add(&mut page.revoked, more.revoked);
-    // What the second has is not known to be all that there is of a session unless the first has come with it.
+    // While there are two layouts, each index has a session under a key of its own, and only the first's finds it in
+    // both. Unless this is the first page, that may be on another one.
     add(&mut page.pending, if after.is_some() { more.entries.clone() } else { more.pending });
     page.revoked_at = page.revoked_at.max(more.revoked_at);
     if page.next.is_none() && (page.entries.len() + more.entries.len() <= Owned::PAGE || in_second.is_some())

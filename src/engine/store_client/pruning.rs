@@ -84,11 +84,12 @@ impl StoreClient {
     }
 
     /// Enters sessions again that came to their keys between the lookup and the removal: from a key whose entry is on
-    /// another page, or from the memory of an instance that had lost the store.
+    /// another page, or from the memory of an instance that had lost the store. One that can't be looked up is entered
+    /// when it is extended.
     async fn enter_what_came(self: &Arc<Self>, removed: &[Entry], now: Timestamp) -> Result<(), Error> {
         let mut lookups = self.look_up_all(removed.to_vec());
         while let Some((entry, found)) = lookups.next().await {
-            if let Loaded::Found(record) = found?
+            if let Ok(Loaded::Found(record)) = found
                 && let Some(owner) = record.entered_owner()
                 && let Some(sessions) = self.sessions_of(owner, now)
             {
