@@ -129,7 +129,8 @@ fn what_is_held_decoded_is_bounded_too() {
         });
     };
     let held = usize::try_from(measure(fill).bytes_current).unwrap();
-    assert!((CAPACITY / 2..CAPACITY * 3 / 2).contains(&held), "{held} bytes are held");
+    // The cache counts every 64 writes, which are 32 sessions here, of 75 kB: each is written again when it was decoded.
+    assert!((CAPACITY / 2..CAPACITY * 7 / 4).contains(&held), "{held} bytes are held");
 }
 
 /// Those two, two for the command, the client's four, and the decoded data: a text, behind an `Arc`.
